@@ -1,0 +1,90 @@
+package fault
+
+import "slices"
+
+// Definition is what a code always means. It is published under /problems/{code}, so texts address the person who has
+// to mend it.
+type Definition struct {
+	Code      string
+	Kind      Kind
+	Title     string
+	Cause     string
+	Remedy    string
+	Permanent bool  // repeating the same attempt cannot help until somebody changes something
+	Actor     Actor // who has to act
+}
+
+// Actor is who can mend a failure.
+type Actor string
+
+// Who can mend it.
+const (
+	Caller        Actor = "caller"         // the program or person that sent the request
+	CustomerAdmin Actor = "customer_admin" // an administrator of the customer's Microsoft tenant
+	Operator      Actor = "operator"       // whoever runs this service
+	Nobody        Actor = "nobody"         // wait: it passes by itself
+)
+
+// Codes of requests to this service.
+const (
+	CodeInternal           = "internal"
+	CodeInvalidRequest     = "invalid_request"
+	CodeInvalidJSON        = "invalid_json"
+	CodeInvalidCursor      = "invalid_cursor"
+	CodeUnauthenticated    = "unauthenticated"
+	CodeForbidden          = "forbidden"
+	CodeEntitlementMissing = "entitlement_missing"
+	CodeNotFound           = "not_found"
+	CodeMethodNotAllowed   = "method_not_allowed"
+	CodeUnsupportedMedia   = "unsupported_media_type"
+	CodeBodyTooLarge       = "payload_too_large"
+	CodeConflict           = "conflict"
+	CodeAlreadyConnected   = "already_connected"
+	CodeRunInProgress      = "run_in_progress"
+	CodeIntegrationPaused  = "integration_paused"
+	CodePreconditionFailed = "precondition_failed"
+	CodeNoImportSelected   = "no_import_selected"
+	CodeInvalidExpiry      = "invalid_expiry"
+	CodeURITooLong         = "uri_too_long"
+	CodeUnavailable        = "unavailable"
+)
+
+// Codes of the link to Microsoft, as met at Connect, re-check and in runs.
+const (
+	CodeCredentialsInvalid  = "credentials_invalid"
+	CodeSecretIDPasted      = "secret_id_pasted"
+	CodeSecretExpired       = "secret_expired"
+	CodeDirectoryNotFound   = "directory_not_found"
+	CodeApplicationNotFound = "application_not_found"
+	CodeApplicationDisabled = "application_disabled"
+	CodeConsentMissing      = "consent_missing"
+	CodePermissionMissing   = "permission_missing"
+	CodeAccessBlocked       = "access_denied"
+	CodeLicenceMissing      = "license_missing"
+	CodeServiceNotEnabled   = "service_not_enabled"
+	CodeUpstreamThrottled   = "upstream_throttled"
+	CodeUpstreamUnavailable = "upstream_unavailable"
+	CodeUpstreamTimeout     = "upstream_timeout"
+	CodeUpstreamUnexpected  = "upstream_unexpected"
+	CodeSecretUnreadable    = "secret_unreadable"
+)
+
+// Codes of runs: how work inside the service ended.
+const (
+	CodeWorkerLost    = "worker_lost"
+	CodeRunCancelled  = "run_cancelled"
+	CodeRemovalHeld   = "removal_held_back"
+	CodeQuotaExceeded = "quota_exceeded"
+)
+
+// Lookup finds a code's definition.
+func Lookup(code string) (Definition, bool) {
+	i := slices.IndexFunc(definitions, func(d Definition) bool { return d.Code == code })
+	if i < 0 {
+		return Definition{}, false
+	}
+	return definitions[i], true
+}
+
+// Definitions lists the whole catalogue in its documented order.
+func Definitions() []Definition { return slices.Clone(definitions) }
