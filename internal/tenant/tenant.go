@@ -1,0 +1,69 @@
+// Package tenant says who is asking and for whom.
+package tenant
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// ID is a tenant's internal number. It is the first argument after the context of every store call, and stands in every
+// WHERE; it never comes from a request, only from the credential.
+type ID int32
+
+// State is the life of a tenant.
+type State string
+
+// Tenant states.
+const (
+	Active    State = "active"
+	Suspended State = "suspended"
+	Deleting  State = "deleting"
+)
+
+// Tenant is a PGP customer account.
+type Tenant struct {
+	ID        ID
+	PublicID  uuid.UUID
+	Name      string
+	Account   string // the PGP account (e-mail) it mirrors; may be empty
+	State     State
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Role is what a credential may do; each role includes the ones before it.
+type Role string
+
+// Roles, weakest first.
+const (
+	ReadOnly Role = "readonly"
+	Analyst  Role = "analyst"
+	Admin    Role = "admin"
+)
+
+// Includes reports whether r may do what needs the role other. An unknown role includes nothing.
+func (r Role) Includes(other Role) bool { return rank(r) >= rank(other) && rank(other) > 0 }
+
+// Valid reports whether r is a known role.
+func (r Role) Valid() bool { return rank(r) > 0 }
+
+func rank(r Role) int {
+	switch r {
+	case ReadOnly:
+		return 1
+	case Analyst:
+		return 2
+	case Admin:
+		return 3
+	}
+	return 0
+}
+
+// Principal is an authenticated caller.
+type Principal struct {
+	Tenant ID
+	KeyID  uuid.UUID // the API key it came with
+	Name   string    // the key's name
+	Role   Role
+}
