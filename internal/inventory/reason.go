@@ -1,0 +1,88 @@
+package inventory
+
+// Reason says why a record was not imported. Reasons are counted per run and shown to customers; the list is open.
+type Reason string
+
+// Accepted is the absence of a reason.
+const Accepted Reason = ""
+
+// Reasons for skipping a machine, in the order in which the rules are asked.
+const (
+	IDMissing      Reason = "id_missing"
+	Duplicate      Reason = "duplicate"
+	Merged         Reason = "merged"
+	Excluded       Reason = "excluded"
+	NotOnboarded   Reason = "not_onboarded"
+	PlatformMobile Reason = "platform_mobile"
+	PlatformIoT    Reason = "platform_iot"
+	PlatformOdd    Reason = "platform_unknown"
+	WSLInstance    Reason = "wsl_instance"
+	Stale          Reason = "stale"
+	GroupFiltered  Reason = "device_group_filtered"
+	TagFiltered    Reason = "tag_filtered"
+
+	NameMissing      Reason = "name_missing"
+	NamePlaceholder  Reason = "name_placeholder"
+	NameIsIP         Reason = "name_is_ip"
+	NameIDNA         Reason = "name_idna"
+	NameTooLong      Reason = "name_too_long"
+	NameLabelTooLong Reason = "name_label_too_long"
+	NameSyntax       Reason = "name_syntax"
+	NameNumeric      Reason = "name_numeric"
+	NameNotFQDN      Reason = "name_not_fqdn"
+
+	IPNone          Reason = "ip_none"
+	IPSyntax        Reason = "ip_syntax"
+	IPUnspecified   Reason = "ip_unspecified"
+	IPLoopback      Reason = "ip_loopback"
+	IPLinkLocal     Reason = "ip_link_local"
+	IPMulticast     Reason = "ip_multicast"
+	IPReserved      Reason = "ip_reserved"
+	IPDocumentation Reason = "ip_documentation"
+	IPTransition    Reason = "ip_transition"
+	IPContainer     Reason = "ip_container"
+	IPDenied        Reason = "ip_denied"
+
+	QuotaExceeded Reason = "quota_exceeded"
+)
+
+// Reasons for skipping a row of the vulnerability report, in the order in which the rules are asked.
+const (
+	CVEMissing          Reason = "cve_missing"
+	AssetNotImported    Reason = "asset_not_imported"
+	VectorIsLocal       Reason = "vector_local"
+	VectorIsPhysical    Reason = "vector_physical"
+	VectorIsUnknown     Reason = "vector_unknown"
+	VectorNotSelected   Reason = "vector_not_selected" // network or adjacent, switched off by the settings
+	SeverityBelowMin    Reason = "severity_below_minimum"
+	UserInteractionOnly Reason = "user_interaction_required"
+)
+
+// Reasons for taking an open finding or a known asset out of scope that are no skip reasons.
+const (
+	Removed                  Reason = "removed"
+	ImportVulnerabilitiesOff Reason = "import_vulnerabilities"
+	ImportAssetsOff          Reason = "import_assets"
+)
+
+// rowReasons numbers the reasons of rows, for compact storage. The order is part of the stored format: only append.
+var rowReasons = []Reason{
+	Accepted, CVEMissing, AssetNotImported, VectorIsLocal, VectorIsPhysical, VectorIsUnknown, VectorNotSelected,
+	SeverityBelowMin, UserInteractionOnly,
+}
+
+// RowReasonCode numbers a reason of the row rules; 0 is [Accepted].
+func RowReasonCode(r Reason) uint8 {
+	for i, known := range rowReasons {
+		if known == r {
+			return uint8(i)
+		}
+	}
+	panic("inventory: not a row reason: " + string(r))
+}
+
+// RowReasonOf is the inverse of [RowReasonCode].
+func RowReasonOf(code uint8) Reason { return rowReasons[code] }
+
+// RowReasonCount is how many numbers of [RowReasonCode] are in use, 0 included.
+func RowReasonCount() int { return len(rowReasons) }
