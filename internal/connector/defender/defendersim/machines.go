@@ -1,0 +1,65 @@
+package defendersim
+
+import (
+	"net/http"
+
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
+)
+
+const machinesPage = 10000
+
+func (s *Simulator) serveMachines(w http.ResponseWriter, c *apiCall) *apiError {
+	size, linked, refusal := c.params.page(machinesPage, s.switches.ClampTop)
+	if refusal != nil {
+		return refusal
+	}
+	match, refusal := parseFilter(c.params.filter, func(name string) bool { _, ok := (&world.Machine{}).Field(name); return ok })
+	if refusal != nil {
+		return refusal
+	}
+	if c.state.Len() == 0 && c.settings.EmptyAs404 {
+		return notFound("No machines were found.")
+	}
+	first, skip := c.params.skip, 0
+	if match != nil {
+		first, skip = 0, c.params.skip
+	}
+	out := s.begin(w, c, "Machines", -1)
+	next := ""
+	for m := range c.state.Machines(first) {
+		if match != nil && !match(m.Field) {
+			continue
+		}
+		if skip > 0 {
+			skip--
+			continue
+		}
+		if out.rows == size {
+			if linked {
+				next = c.skipLink(c.params.skip + size)
+			}
+			break
+		}
+		if !out.row(func(b []byte) []byte { return s.closeObject(m.AppendJSON(b)) }) {
+			return nil
+		}
+	}
+	out.end(next)
+	return nil
+}
+
+func (s *Simulator) serveMachine(w http.ResponseWriter, c *apiCall) *apiError {
+	m, ok := c.state.Find(c.route.key)
+	if !ok {
+		return notFound("Machine %s was not found", c.route.key)
+	}
+	return s.entity(w, c, "Machines/$entity", m.AppendJSON(nil))
+}
+
+// entity writes one record with its context in front.
+func (s *Simulator) entity(w http.ResponseWriter, c *apiCall, context string, record []byte) *apiError {
+	apiHeaders(w.Header())
+	b := append([]byte(`{"@odata.context":"`), c.base+"/api/$metadata#"+context+`",`...)
+	_, _ = w.Write(s.closeObject(append(b, record[1:]...))) // a failed write means the client has gone
+	return nil
+}

@@ -1,0 +1,140 @@
+package defendersim
+
+import (
+	"net/http"
+	"strings"
+)
+
+// route is what a request asks for.
+type route struct {
+	name     string // as faults and the journal call it
+	template string // what quotas count by
+	tenant   string // of Entra's routes
+	key      string // machine or vulnerability id in the path, as sent
+}
+
+// routed finds the route by path, which Microsoft compares without case.
+func routed(path string) route {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	low := strings.Split(strings.ToLower(strings.Trim(path, "/")), "/")
+	if low[0] == "api" {
+		parts, low = parts[1:], low[1:]
+		if len(low) > 0 && low[0] == "v1.0" {
+			parts, low = parts[1:], low[1:]
+		}
+		return apiRoute(parts, low)
+	}
+	switch rest := strings.Join(low[1:], "/"); rest {
+	case "oauth2/v2.0/token":
+		return route{name: "token", tenant: parts[0]}
+	case "oauth2/token":
+		return route{name: "token_v1", tenant: parts[0]}
+	case "v2.0/.well-known/openid-configuration":
+		return route{name: "openid", tenant: parts[0]}
+	case "discovery/instance":
+		return route{name: "discovery", tenant: parts[0]}
+	}
+	return route{name: "unknown"}
+}
+
+func apiRoute(parts, low []string) route {
+	switch {
+	case len(low) == 0:
+		return route{name: "unknown"}
+	case low[0] == "machines":
+		return machineRoute(parts, low)
+	case low[0] == "vulnerabilities":
+		return vulnerabilityRoute(parts, low)
+	}
+	return route{name: forbiddenRoute(low), key: low[0]}
+}
+
+func machineRoute(parts, low []string) route {
+	switch {
+	case len(low) == 1:
+		return route{name: "machines", template: "machines"}
+	case len(low) == 2 && low[1] == "softwarevulnerabilitiesbymachine":
+		return route{name: "software_vulnerabilities", template: "software_vulnerabilities"}
+	case len(low) == 2:
+		return route{name: "machine", template: "machines", key: parts[1]}
+	case len(low) == 3 && low[2] == "vulnerabilities":
+		return route{name: "machine_vulnerabilities", template: "machine_vulnerabilities", key: parts[1]}
+	case len(low) == 3 && (low[2] == "recommendations" || low[2] == "getmissingkbs"):
+		return route{name: "forbidden", key: low[2]}
+	}
+	return route{name: "unknown"}
+}
+
+func vulnerabilityRoute(parts, low []string) route {
+	switch {
+	case len(low) == 1:
+		return route{name: "vulnerabilities", template: "vulnerabilities"}
+	case len(low) == 2 && low[1] == "machinesvulnerabilities":
+		return route{name: "machines_vulnerabilities", template: "machines_vulnerabilities"}
+	case len(low) == 2:
+		return route{name: "vulnerability", template: "vulnerability", key: parts[1]}
+	case len(low) == 3 && low[2] == "machinereferences":
+		return route{name: "machine_references", template: "machine_references", key: parts[1]}
+	}
+	return route{name: "unknown"}
+}
+
+// forbiddenRoles are the roles of routes that an application with the two roles of this simulator cannot reach.
+var forbiddenRoles = map[string]string{
+	"recommendations":  "SecurityRecommendation.Read.All",
+	"software":         "Software.Read.All",
+	"getmissingkbs":    "Software.Read.All",
+	"remediationtasks": "RemediationTasks.Read.All",
+	"exposurescore":    "Score.Read.All",
+}
+
+func forbiddenRoute(low []string) string {
+	if forbiddenRoles[low[0]] == "" || (len(low) == 3 && low[2] == "vulnerabilities") {
+		return "unknown"
+	}
+	return "forbidden"
+}
+
+// baseURL is the address the client used, which links in answers repeat.
+func baseURL(r *http.Request) string {
+	if r.TLS != nil {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
+// serve records the request, lets a fault strike, and answers.
+func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
+	rt := routed(r.URL.Path)
+	var c claims
+	var tokenErr error
+	entraSide := rt.name == "token" || rt.name == "token_v1" || rt.name == "openid" || rt.name == "discovery"
+	directoryID := ""
+	if entraSide {
+		if d, ok := s.directory(rt.tenant); ok {
+			directoryID = d.settings().ID
+		}
+	} else if c, tokenErr = s.verify(bearer(r)); tokenErr == nil {
+		directoryID = c.TenantID
+	}
+	rec := &recorder{ResponseWriter: w}
+	entry := s.journal.begin(r, rt, directoryID, s.now())
+	defer func() { s.journal.end(entry, rec) }()
+	out, done := s.faults.strike(rec, r, rt, directoryID, s.now)
+	if done {
+		return
+	}
+	if entraSide {
+		s.serveEntra(out, r, rt)
+		return
+	}
+	s.serveAPI(out, r, &apiCall{route: rt, claims: c, tokenErr: tokenErr})
+}
+
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return token
+}

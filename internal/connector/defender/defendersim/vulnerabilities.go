@@ -1,0 +1,163 @@
+package defendersim
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
+)
+
+const (
+	vulnerabilitiesPage = 8000
+	mappingPage         = 10000
+	vulnerabilityType   = "Vulnerabilities/microsoft.windowsDefenderATP.api.PublicVulnerabilityDto"
+)
+
+func (s *Simulator) serveVulnerabilities(w http.ResponseWriter, c *apiCall) *apiError {
+	size, linked, refusal := c.params.page(vulnerabilitiesPage, s.switches.ClampTop)
+	if refusal != nil {
+		return refusal
+	}
+	match, refusal := parseFilter(c.params.filter, func(name string) bool {
+		if name == "exposedmachines" && s.switches.RefuseExposedFilter {
+			return false
+		}
+		_, ok := (&world.Vulnerability{}).Field(name, world.Exposure{})
+		return ok
+	})
+	if refusal != nil {
+		return refusal
+	}
+	out := s.begin(w, c, "Vulnerabilities", -1)
+	next, skip := "", c.params.skip
+	for i := range s.catalogue.Len() {
+		v := s.catalogue.At(i)
+		if !v.Listed {
+			continue
+		}
+		exposure := c.state.Exposure(i)
+		if match != nil && !match(func(name string) (any, bool) { return v.Field(name, exposure) }) {
+			continue
+		}
+		if skip > 0 {
+			skip--
+			continue
+		}
+		if out.rows == size {
+			if linked {
+				next = c.skipLink(c.params.skip + size)
+			}
+			break
+		}
+		if !out.row(func(b []byte) []byte { return s.closeObject(v.AppendJSON(b, exposure, false)) }) {
+			return nil
+		}
+	}
+	out.end(next)
+	return nil
+}
+
+func (s *Simulator) serveVulnerability(w http.ResponseWriter, c *apiCall) *apiError {
+	i, ok := s.catalogue.Find(c.route.key)
+	if !ok || !s.catalogue.At(i).Listed {
+		return notFound("Vulnerability %s was not found", c.route.key)
+	}
+	v := s.catalogue.At(i)
+	return s.entity(w, c, "Vulnerabilities/$entity", v.AppendJSON(nil, c.state.Exposure(i), false))
+}
+
+// onlyMachine recognises the one filter worth a shortcut: all rows of a machine.
+var onlyMachine = regexp.MustCompile(`^\s*machineId\s+eq\s+'([^']*)'\s*$`)
+
+func (s *Simulator) serveMapping(w http.ResponseWriter, c *apiCall) *apiError {
+	size, linked, refusal := c.params.page(mappingPage, s.switches.ClampTop)
+	if refusal != nil {
+		return refusal
+	}
+	match, refusal := parseFilter(c.params.filter, mappingProperty)
+	if refusal != nil {
+		return refusal
+	}
+	first, skip, machine := c.params.skip, 0, ""
+	if match != nil {
+		first, skip = 0, c.params.skip
+		if m := onlyMachine.FindStringSubmatch(c.params.filter); m != nil {
+			machine = strings.ToLower(m[1])
+		}
+	}
+	rows := make([][]byte, 0, min(size, 1024)) // counted before they are written: @odata.count comes first
+	more := false
+	for r := range c.state.MappingRows(first, machine) {
+		if match != nil && !match(r.Field) {
+			continue
+		}
+		if skip > 0 {
+			skip--
+			continue
+		}
+		if len(rows) == size {
+			more = true
+			break
+		}
+		rows = append(rows, r.AppendJSON(nil))
+	}
+	next := ""
+	if more && linked {
+		next = c.skipLink(c.params.skip + size)
+	}
+	out := s.begin(w, c, "Collection(microsoft.windowsDefenderATP.api.PublicAssetVulnerabilityDto)", len(rows))
+	for _, r := range rows {
+		if !out.row(func(b []byte) []byte { return s.closeObject(append(b, r[:len(r)-1]...)) }) {
+			return nil
+		}
+	}
+	out.end(next)
+	return nil
+}
+
+func mappingProperty(name string) bool {
+	switch name {
+	case "id", "cveid", "machineid", "fixingkbid", "productname", "productversion", "severity", "productvendor":
+		return true
+	}
+	return false
+}
+
+func (s *Simulator) serveReferences(w http.ResponseWriter, c *apiCall) *apiError {
+	i, ok := s.catalogue.Find(c.route.key)
+	if !ok {
+		return notFound("Vulnerability %s was not found", c.route.key)
+	}
+	out := s.begin(w, c, "MachineReferences", -1)
+	for m := range c.state.Exposed(i) {
+		if !out.row(m.AppendReference) {
+			return nil
+		}
+	}
+	out.end("")
+	return nil
+}
+
+// serveMachineVulnerabilities lists the vulnerabilities of one machine in no particular order.
+func (s *Simulator) serveMachineVulnerabilities(w http.ResponseWriter, c *apiCall) *apiError {
+	found, ok := c.state.VulnerabilitiesOf(c.route.key)
+	if !ok {
+		return notFound("Machine %s was not found", c.route.key)
+	}
+	listed := found[:0]
+	for _, i := range found {
+		if s.catalogue.At(i).Listed {
+			listed = append(listed, i)
+		}
+	}
+	out := s.begin(w, c, vulnerabilityType, len(listed))
+	for _, i := range listed {
+		v := s.catalogue.At(i)
+		if !out.row(func(b []byte) []byte { return s.closeObject(v.AppendJSON(b, c.state.Exposure(i), true)) }) {
+			return nil
+		}
+	}
+	out.end("")
+	return nil
+}
