@@ -1,0 +1,132 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// check runs the live checks for what the settings import.
+func check(ctx context.Context, source Source, s inventory.Settings) ([]Check, error) {
+	ctx, cancel := context.WithTimeout(ctx, CheckBudget)
+	defer cancel()
+	checks := source.Check(ctx, Probe{Assets: s.ImportAssets, Vulnerabilities: s.ImportVulnerabilities})
+	return checks, Refusal(checks)
+}
+
+// Refusal is the fault of the first failed check, with all checks as its Data, or nil if none failed.
+func Refusal(checks []Check) error {
+	for _, c := range checks {
+		if c.OK || c.Skipped {
+			continue
+		}
+		f := fault.New(c.Code, c.Detail)
+		f.Cause, f.Remedy, f.Data = c.Cause, c.Remedy, checks
+		if f.Kind() == fault.Unavailable {
+			f.RetryAfter = time.Minute
+		}
+		return f
+	}
+	return nil
+}
+
+// shape refuses credentials that cannot work whatever Microsoft says, and gives the rest in canonical form.
+func shape(c Connector, creds Credentials) (Credentials, error) {
+	canonical, fields := c.Shape(creds)
+	if len(fields) == 0 {
+		return canonical, nil
+	}
+	code := fault.CodeInvalidRequest
+	for _, f := range fields {
+		if f.Code == FieldLooksLikeSecretID {
+			code = fault.CodeSecretIDPasted
+		}
+	}
+	f := fault.New(code, fields[0].Detail)
+	f.Fields = fields
+	if code == fault.CodeSecretIDPasted {
+		f.Data = []Check{{
+			Name: "shape", Code: code, Title: f.Title(), Detail: f.Detail, Cause: f.CauseText(), Remedy: f.RemedyText(),
+		}}
+	}
+	return Credentials{}, f
+}
+
+// FieldLooksLikeSecretID marks a secret field that holds a GUID: the portal shows it beside the value, and customers copy
+// the wrong column.
+const FieldLooksLikeSecretID = "looks_like_secret_id"
+
+// validateChoice checks what the customer selected. intervalHours 0 means unchanged or default.
+func validateChoice(s inventory.Settings, intervalHours int) error {
+	if !s.ImportAssets && !s.ImportVulnerabilities {
+		return fault.New(fault.CodeNoImportSelected, "")
+	}
+	fields := s.Validate()
+	for i := range fields {
+		fields[i].Pointer = "/settings" + fields[i].Pointer
+	}
+	if intervalHours < 0 || intervalHours > 168 {
+		fields = append(fields, fault.Field{Pointer: "/schedule/interval_hours", Code: "range", Detail: "must be between 1 and 168"})
+	}
+	if len(fields) == 0 {
+		return nil
+	}
+	f := fault.New(fault.CodeInvalidRequest, "some settings are not valid")
+	f.Fields = fields
+	return f
+}
+
+// Effective says what a run would import now, and why not more. Every record of Defender is internal, so without the
+// entitlement neither assets nor findings are imported.
+func Effective(i Integration, e tenant.Entitlement, now time.Time) (assets, vulnerabilities bool, blockedBy []string) {
+	if !e.Effective(now) {
+		return false, false, []string{fault.CodeEntitlementMissing}
+	}
+	return i.Settings.ImportAssets, i.Settings.ImportVulnerabilities, nil
+}
+
+// binding ties a sealed secret to its place, so that a box moved to another integration or tenant does not open.
+func (i *Integration) binding() string {
+	return fmt.Sprintf("tenant/%d/integration/%s/client_secret", i.Tenant, i.PublicID)
+}
+
+// hint is what is shown of a secret to tell it from others: its last three characters, as Microsoft's portal shows its
+// first three.
+func hint(c Credentials) string {
+	clear := c.Secret.Reveal()
+	return "…" + clear[max(0, len(clear)-3):]
+}
+
+// gone tells whether the secret was destroyed.
+func (i *Integration) gone() bool {
+	return i.State == StateDisconnected || i.State == StateDisconnecting
+}
+
+// recover makes a working integration active again and plans a run soon. A paused one stays paused.
+func (i *Integration) recover(now time.Time) {
+	if i.State == StateActionRequired || i.State == StateDegraded {
+		i.State, i.StateReason = StateActive, ""
+		i.NextRunAt = now
+	}
+}
+
+// runSoon plans a run now, if runs are planned at all.
+func (i *Integration) runSoon(now time.Time) {
+	if i.State == StateActive || i.State == StateDegraded {
+		i.NextRunAt = now
+	}
+}
+
+// planNext brings the next run under a new interval.
+func (i *Integration) planNext(now time.Time) {
+	if i.NextRunAt.IsZero() {
+		return
+	}
+	if latest := now.Add(time.Duration(i.IntervalHours) * time.Hour); i.NextRunAt.After(latest) {
+		i.NextRunAt = latest
+	}
+}

@@ -1,0 +1,140 @@
+// Package connector holds a tenant's link to a source of inventory, and says what any source must offer.
+package connector
+
+import (
+	"context"
+	"time"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/seal"
+)
+
+// Kind names a connector; it is the integration's type on the wire.
+type Kind string
+
+// Credentials are what the customer enters. Ids are canonical lower-case GUIDs once they passed [Connector.Shape].
+type Credentials struct {
+	DirectoryID string
+	ClientID    string
+	Secret      seal.Secret
+}
+
+// Probe says which imports a live check has to cover.
+type Probe struct {
+	Assets          bool
+	Vulnerabilities bool
+}
+
+// Check is the outcome of one step of a live validation. Code, Title, Detail, Cause and Remedy are set when it failed.
+type Check struct {
+	Name     string // shape, token, permissions, machines, vulnerabilities
+	OK       bool
+	Skipped  bool   // not tried, because an earlier step failed
+	Code     string // a code of package fault
+	Title    string
+	Detail   string
+	Cause    string
+	Remedy   string
+	Duration time.Duration
+}
+
+// Usage is what a source has spent upstream since it was opened.
+type Usage struct {
+	Calls     int64
+	Pages     int64
+	Retries   int64
+	Throttled time.Duration // time spent waiting because the source asked for it or its budget was used up
+	Bytes     int64         // of response bodies, decompressed
+}
+
+// Source is an opened link: real credentials, one directory.
+//
+// The streaming methods hand over batches that are valid only during the call of yield, stop at the first error of
+// yield and return it, and return nil only if everything there is was handed over. Their own errors are faults with a
+// code from package fault, or the context's error.
+type Source interface {
+	// Check tries the credentials and the permissions that probe needs, against the live service. It always returns at
+	// least one check and never takes longer than the context allows.
+	Check(ctx context.Context, probe Probe) []Check
+	// Machines streams every device record.
+	Machines(ctx context.Context, yield func([]inventory.Machine) error) error
+	// Catalogue streams the vulnerabilities that changed at or after since; all of them when since is zero.
+	Catalogue(ctx context.Context, since time.Time, yield func([]inventory.Vulnerability) error) error
+	// Rows streams the whole current vulnerability report of the directory, in no particular order.
+	Rows(ctx context.Context, yield func([]inventory.Row) error) error
+	// Usage may be called at any time, also while a stream runs.
+	Usage() Usage
+}
+
+// Connector is a kind of source.
+type Connector interface {
+	// Describe gives the catalogue entry and the connect form.
+	Describe() Description
+	// Shape checks the form's values without any network. It returns the canonical form of the credentials.
+	Shape(Credentials) (Credentials, []fault.Field)
+	// Open prepares a source. It makes no network call.
+	Open(Credentials) Source
+}
+
+// Registry maps kinds to their connectors; it is filled in one place, by the program.
+type Registry map[Kind]Connector
+
+// Description is what the catalogue shows about a connector.
+type Description struct {
+	Kind        Kind
+	Name        string
+	Category    string
+	Description string
+	LogoURL     string // empty while PGP has no picture for it
+	DocsURL     string
+	Surface     string // attack surface its records belong to
+	Multiple    bool   // more than one integration per tenant
+	Permissions []Permission
+	SetupSteps  []string
+	Fields      []FormField
+	Capability  Capability
+}
+
+// Permission is one that the customer's administrator has to grant.
+type Permission struct {
+	Name        string // e.g. Machine.Read.All
+	Resource    string // e.g. WindowsDefenderATP
+	Kind        string // application or delegated
+	Description string
+	NeededFor   string // the setting that needs it
+}
+
+// FormField is one field of the connect form, in display order.
+type FormField struct {
+	Name        string // path in the request body, e.g. credentials.client_id
+	Label       string
+	Input       string // text, password, checkbox, select
+	Required    bool
+	Secret      bool
+	Default     any
+	Placeholder string
+	Pattern     string // ECMA-262 regular expression; empty when anything goes
+	Help        string
+	Recommended bool
+	Requires    string // entitlement the field depends on
+}
+
+// Capability describes the connector in PGP's parameter shape.
+type Capability struct {
+	Name        string
+	Title       string
+	Surface     string
+	Integration bool
+	Parameters  []Parameter
+}
+
+// Parameter is one parameter of a capability.
+type Parameter struct {
+	Name        string
+	Description string
+	Type        string // string, int, float, bool
+	Required    bool
+	Default     string
+	Options     []string
+}

@@ -1,0 +1,58 @@
+package connector
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/seal"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// State is where an integration stands.
+type State string
+
+// Integration states. Degraded means the last runs failed for passing reasons; action_required means somebody has to
+// change something before a run can succeed.
+const (
+	StateActive         State = "active"
+	StatePaused         State = "paused"
+	StateDegraded       State = "degraded"
+	StateActionRequired State = "action_required"
+	StateDisconnecting  State = "disconnecting"
+	StateDisconnected   State = "disconnected"
+)
+
+// Integration is a tenant's configured link to one directory. It never carries the clear secret.
+type Integration struct {
+	ID              int64
+	PublicID        uuid.UUID
+	Tenant          tenant.ID
+	Kind            Kind
+	Name            string
+	DirectoryID     string
+	ClientID        string
+	SecretBox       seal.Box // sealed; bound to tenant and integration
+	SecretHint      string   // last characters
+	SecretUpdatedAt time.Time
+	SecretExpiresAt time.Time // zero when not known
+	Settings        inventory.Settings
+	IntervalHours   int // between scheduled runs
+	State           State
+	StateReason     string    // a code of package fault, when degraded or action_required
+	NextRunAt       time.Time // zero when none is planned
+	LastRunID       uuid.UUID // of the newest run, whatever its state; uuid.Nil when none
+	LastRunState    string
+	LastRunAt       time.Time
+	LastSuccessAt   time.Time // zero when never
+	OpenAssets      int       // assets in scope
+	OpenFindings    int
+	Version         int64 // moves with every change somebody made; what If-Match compares
+	RunVersion      int64 // moves with every start and end of a run; with Version it makes the ETag
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
+}
+
+// DefaultIntervalHours is the schedule of a new integration: Defender devices report fully about once a day.
+const DefaultIntervalHours = 24
