@@ -1,0 +1,122 @@
+package defender
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"pgp.internal/defender/internal/fault"
+)
+
+// consumer reads the body of a 200. Its error is either a *failure, or one of its own caller's that ends the walk.
+type consumer func(*body) error
+
+// get reads one address of the API. A 401 makes it renew the token and try once more: a token may be revoked, or be one
+// that was issued before the service knew of it.
+func (s *source) get(ctx context.Context, e Endpoint, address string, size int64, consume consumer) error {
+	t, err := s.token(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.exchange(ctx, e, address, t, size, consume)
+	var f *failure
+	if !errors.As(err, &f) || f.status != http.StatusUnauthorized {
+		return err
+	}
+	s.dropToken(t)
+	if t, err = s.token(ctx); err != nil {
+		return err
+	}
+	return s.exchange(ctx, e, address, t, size, consume)
+}
+
+// exchange makes one HTTP call and hands a 200 to consume.
+func (s *source) exchange(ctx context.Context, e Endpoint, address string, t token, size int64, consume consumer) error {
+	if err := s.take(ctx, e); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return malformed(errBadAddress, "An address of the Microsoft Defender API could not be formed.", false)
+	}
+	req.Header.Set("Authorization", "Bearer "+t.text)
+	req.Header.Set("Accept", "application/json")
+	s.usage.calls.Add(1)
+	started := time.Now()
+	res, err := s.conn.client.Do(req)
+	if err != nil {
+		f := networkFailure(err)
+		s.observe(e, f.outcome, started)
+		return f
+	}
+	defer res.Body.Close() //nolint:errcheck // read-only
+	b := newBody(ctx, stop, res.Body, s.limits(size, res.StatusCode))
+	if res.StatusCode != http.StatusOK {
+		f := s.refusal(e, res, b, t)
+		s.observe(e, f.outcome, started)
+		return f
+	}
+	err = s.consume(b, consume)
+	s.observe(e, outcomeOfError(err), started)
+	return err
+}
+
+var errBadAddress = errors.New("address cannot be parsed")
+
+func (s *source) limits(size int64, status int) bodyLimits {
+	if status != http.StatusOK {
+		size = maxErrorBody
+	}
+	t := s.conn.cfg.Timeouts
+	return bodyLimits{idle: t.Idle, call: t.Call, size: size, value: int64(s.conn.cfg.Pages.MaxValueBytes)}
+}
+
+// refusal reads what there is of an error's body; a body that is cut off or too long counts as none.
+func (s *source) refusal(e Endpoint, res *http.Response, b *body, t token) *failure {
+	text, err := io.ReadAll(b)
+	if ended := b.end(); err != nil || ended != nil {
+		text = []byte("unreadable") // not empty: an empty body is a readable answer
+	}
+	f := diagnose(apiAnswer(e, res.StatusCode, res.Header, text, s.conn.cfg.Clock()), s.subject(t))
+	if f.fault.Code == fault.CodeUpstreamThrottled {
+		s.conn.cfg.Budget.Hold(s.key(e), min(f.fault.RetryAfter, s.conn.cfg.Retry.MaxRetryAfter))
+	}
+	return f
+}
+
+// consume runs the consumer and counts what it read. When both the consumer and the transport failed, the transport is
+// the reason.
+func (s *source) consume(b *body, consume consumer) error {
+	err := consume(b)
+	handed := b.handed
+	ended := b.end()
+	s.usage.bytes.Add(handed)
+	var own *failure
+	if err == nil || !errors.As(err, &own) || own.outcome != OutcomeMalformed {
+		return err
+	}
+	switch {
+	case errors.Is(own.origin, errTooLarge) || errors.Is(ended, errTooLarge):
+		return malformed(errTooLarge, "Microsoft's answer is larger than this service accepts.", false)
+	case ended != nil && !errors.Is(ended, context.Canceled):
+		return networkFailure(ended)
+	case errors.Is(own.origin, io.ErrUnexpectedEOF):
+		return networkFailure(io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+func outcomeOfError(err error) Outcome {
+	var f *failure
+	switch {
+	case err == nil:
+		return OutcomeOK
+	case errors.As(err, &f):
+		return f.outcome
+	}
+	return OutcomeCancelled
+}

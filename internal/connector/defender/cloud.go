@@ -1,0 +1,49 @@
+package defender
+
+// Cloud names one of Microsoft's national clouds. An application, its directory and the login host all belong to the
+// same one.
+type Cloud string
+
+// The clouds in which the Defender for Endpoint API exists.
+const (
+	Commercial Cloud = "commercial"
+	GCC        Cloud = "gcc"
+	GCCHigh    Cloud = "gcc_high"
+	DoD        Cloud = "dod"
+)
+
+// endpoints of one cloud. The scope is data of its own and never derived from the API host: the permissions belong to the
+// resource behind api.securitycenter.microsoft.com (WindowsDefenderATP), while a token for api.security.microsoft.com
+// is one for Defender XDR and carries none of them.
+type endpoints struct {
+	login string
+	api   string
+	scope string
+	hosts []string // further API hosts that may stand in a next link of this cloud
+}
+
+// commercialHosts are the regional and older names of the commercial API: Microsoft's pages "Supported Microsoft
+// Defender for Endpoint APIs" and "Improve request performance".
+var commercialHosts = [...]string{
+	"api.security.microsoft.com", "us.api.security.microsoft.com", "eu.api.security.microsoft.com",
+	"uk.api.security.microsoft.com", "au.api.security.microsoft.com", "swa.api.security.microsoft.com",
+	"ina.api.security.microsoft.com", "aea.api.security.microsoft.com",
+	"api.securitycenter.microsoft.com", "api-us.securitycenter.microsoft.com", "api-eu.securitycenter.microsoft.com",
+	"api-uk.securitycenter.microsoft.com", "api-au.securitycenter.microsoft.com",
+}
+
+// endpoints gives the hosts and the scope of a cloud: Microsoft's pages "Microsoft Defender for Endpoint for US
+// Government customers" and "National clouds". It reports false for an unknown name.
+func (c Cloud) endpoints() (endpoints, bool) {
+	const login, loginUS = "https://login.microsoftonline.com", "https://login.microsoftonline.us"
+	const gcc, gov = "https://api-gcc.securitycenter.microsoft.us", "https://api-gov.securitycenter.microsoft.us"
+	switch c {
+	case Commercial, "":
+		return endpoints{login, "https://api.security.microsoft.com", "https://api.securitycenter.microsoft.com/.default", commercialHosts[:]}, true
+	case GCC:
+		return endpoints{login, gcc, gcc + "/.default", nil}, true
+	case GCCHigh, DoD:
+		return endpoints{loginUS, gov, gov + "/.default", nil}, true
+	}
+	return endpoints{}, false
+}

@@ -1,0 +1,120 @@
+package defender
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/fault"
+)
+
+// Connector is the kind "microsoft-defender". It is safe for concurrent use; one per process is enough, and only sources
+// of the same Connector share connections and budgets.
+type Connector struct {
+	cfg    Config
+	client *http.Client
+	tokens *http.Client // the same connections, for token requests
+	login  string       // origin, without a slash at its end
+	api    string
+	hosts  map[string]bool // host or host:port that a next link may name
+}
+
+var _ connector.Connector = (*Connector)(nil)
+
+// New checks the configuration and makes a connector. It makes no network call.
+func New(cfg Config) (*Connector, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &Connector{cfg: cfg, client: newClient(cfg), login: strings.TrimSuffix(cfg.LoginURL, "/"), api: strings.TrimSuffix(cfg.APIURL, "/")}
+	c.tokens = &http.Client{Transport: wholeBody{c.client.Transport}, CheckRedirect: c.client.CheckRedirect}
+	c.hosts = c.linkHosts()
+	return c, nil
+}
+
+// linkHosts are the configured API host, and the other names of its cloud's API if it is one of them.
+func (c *Connector) linkHosts() map[string]bool {
+	own, _ := url.Parse(c.api) // checked by withDefaults
+	hosts := map[string]bool{canonicalHost(own): true}
+	cloud, _ := c.cfg.Cloud.endpoints()
+	for _, h := range cloud.hosts {
+		if h == canonicalHost(own) {
+			for _, h := range cloud.hosts {
+				hosts[h] = true
+			}
+		}
+	}
+	return hosts
+}
+
+// Open prepares a source for credentials that passed [Connector.Shape].
+func (c *Connector) Open(credentials connector.Credentials) connector.Source {
+	return &source{conn: c, credentials: credentials}
+}
+
+// source is one directory opened with one application's credentials.
+type source struct {
+	conn        *Connector
+	credentials connector.Credentials
+	tokens      tokens
+	usage       struct{ calls, pages, retries, throttled, bytes atomic.Int64 }
+}
+
+var _ connector.Source = (*source)(nil)
+
+// Usage implements connector.Source.
+func (s *source) Usage() connector.Usage {
+	return connector.Usage{
+		Calls: s.usage.calls.Load(), Pages: s.usage.pages.Load(), Retries: s.usage.retries.Load(),
+		Throttled: time.Duration(s.usage.throttled.Load()), Bytes: s.usage.bytes.Load(),
+	}
+}
+
+func (s *source) key(e Endpoint) BudgetKey {
+	family := FamilyVulnerabilities
+	switch e {
+	case EndpointToken:
+		family = FamilyToken
+	case EndpointMachines:
+		family = FamilyMachines
+	case EndpointRows:
+		family = FamilyExport
+	}
+	return BudgetKey{DirectoryID: s.credentials.DirectoryID, ClientID: s.credentials.ClientID, Family: family}
+}
+
+// take spends one call of the budget.
+func (s *source) take(ctx context.Context, e Endpoint) error {
+	waited, err := s.conn.cfg.Budget.Take(ctx, s.key(e))
+	s.throttled(e, waited)
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return &failure{fault: f, outcome: OutcomeThrottled, origin: err}
+	}
+	return err
+}
+
+func (s *source) throttled(e Endpoint, d time.Duration) {
+	if d > 0 {
+		s.usage.throttled.Add(int64(d))
+		s.conn.cfg.Observer.Throttled(e, d)
+	}
+}
+
+func (s *source) observe(e Endpoint, o Outcome, started time.Time) {
+	s.conn.cfg.Observer.Call(e, o, time.Since(started))
+}
+
+// subject describes the source for diagnoses, with what the token in use claims.
+func (s *source) subject(t token) subject {
+	return subject{
+		clientID: s.credentials.ClientID, directoryID: s.credentials.DirectoryID,
+		secretIsGUID: isGUID(s.credentials.Secret.Reveal()), rolesKnown: t.known, roles: t.claims.Roles,
+	}
+}

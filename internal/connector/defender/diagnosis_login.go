@@ -1,0 +1,88 @@
+package defender
+
+import "pgp.internal/defender/internal/fault"
+
+// loginRules are the answers of the token endpoint: Microsoft's page "Authentication and authorization error codes".
+// What is passing is asked first, so that an outage never blames the customer; then the numbers, which give the precise
+// cause; then the OAuth words, which decide when a number is new. The last rule takes everything.
+func loginRules() []rule {
+	return []rule{
+		// Passing.
+		{status: 429, to: fault.CodeUpstreamThrottled, retry: true,
+			detail: "Microsoft Entra ID is limiting the token requests of application {client_id}."},
+		{numbers: []int{50196, 90055}, to: fault.CodeUpstreamThrottled, retry: true,
+			detail: "Microsoft Entra ID is limiting the token requests of application {client_id}."},
+		{status: 5, to: fault.CodeUpstreamUnavailable, retry: true, detail: "Microsoft Entra ID failed to answer the token request."},
+		{numbers: []int{90033, 90006, 90024, 90012, 50033, 90090}, to: fault.CodeUpstreamUnavailable, retry: true,
+			detail: "Microsoft Entra ID reports a passing fault."},
+		{oauth: []string{"temporarily_unavailable", "server_error"}, to: fault.CodeUpstreamUnavailable, retry: true,
+			detail: "Microsoft Entra ID reports a passing fault."},
+		{status: 408, to: fault.CodeUpstreamTimeout, retry: true, detail: "Microsoft Entra ID gave up waiting for the token request."},
+		{status: 3, to: fault.CodeUpstreamUnexpected,
+			detail: "The login host answered with a redirect, which is never followed.",
+			cause:  "Something other than Microsoft Entra ID answers at the configured login host.",
+			remedy: "The operator checks the configured login host and the outbound proxy."},
+
+		// The secret.
+		{numbers: []int{7000222}, to: fault.CodeSecretExpired, detail: "The client secret of application {client_id} has expired."},
+		{numbers: []int{7000215}, when: secretIsGUID, to: fault.CodeSecretIDPasted,
+			detail: "The value entered for application {client_id} is a Secret ID, not a secret."},
+		{numbers: []int{7000215}, to: fault.CodeCredentialsInvalid, detail: "The client secret is not one of application {client_id}.",
+			cause: "The secret was mistyped or cut off, deleted, belongs to another application, or its Secret ID was copied instead of its Value."},
+		{numbers: []int{7000216, 7000218, 900144}, oauth: []string{"invalid_client"}, to: fault.CodeCredentialsInvalid,
+			detail: "Microsoft Entra ID saw no client secret for application {client_id}.", cause: "The stored client secret is empty."},
+		{numbers: []int{700025}, to: fault.CodeCredentialsInvalid, detail: "Application {client_id} does not accept a client secret.",
+			cause:  "The application is registered as a public client.",
+			remedy: "Register a confidential (web) application, or under Authentication set \"Allow public client flows\" to No and create a client secret."},
+
+		// The application.
+		{numbers: []int{7000112}, to: fault.CodeApplicationDisabled, detail: "Application {client_id} is disabled in directory {directory_id}."},
+		{numbers: []int{7000229}, to: fault.CodeConsentMissing, detail: "Application {client_id} is not installed in directory {directory_id}.",
+			cause:  "The directory holds no enterprise application (service principal) for it: no administrator has consented yet, or the enterprise application was deleted.",
+			remedy: "An administrator of the directory grants consent to the application, which creates the enterprise application; then validate again."},
+		{numbers: []int{700016, 700011, 70001}, to: fault.CodeApplicationNotFound,
+			detail: "Directory {directory_id} holds no application {client_id}."},
+		{numbers: []int{65001, 650052, 650056, 650057, 90094}, to: fault.CodeConsentMissing,
+			detail: "Application {client_id} has no consent in directory {directory_id}."},
+
+		// The directory.
+		{numbers: []int{90002, 900023, 900021, 90019, 50059, 50194, 9001023}, to: fault.CodeDirectoryNotFound,
+			detail: "Microsoft Entra ID knows no directory {directory_id}."},
+		{numbers: []int{90038, 900382, 900432}, to: fault.CodeDirectoryNotFound,
+			detail: "Directory {directory_id} belongs to another Microsoft cloud.",
+			cause:  "The directory exists, but not in the Microsoft cloud this service is configured for.",
+			remedy: "Connect through the service of the right cloud (commercial, GCC, GCC High or DoD)."},
+
+		// Policies and the service.
+		{numbers: []int{53003, 530032, 530035, 530034, 50131, 53000, 53001, 53002}, to: fault.CodeAccessBlocked,
+			detail: "A Conditional Access policy of directory {directory_id} blocks application {client_id}."},
+		{numbers: []int{500021, 500022, 500212, 500213}, to: fault.CodeAccessBlocked,
+			detail: "A tenant restriction or cross-tenant policy blocks application {client_id}."},
+		{numbers: []int{500011, 50001}, to: fault.CodeServiceNotEnabled,
+			detail: "Directory {directory_id} does not contain the application WindowsDefenderATP.",
+			remedy: "Open the Microsoft Defender portal once as an administrator to set the service up, check that the directory belongs to the configured Microsoft cloud, then validate again."},
+		{numbers: []int{500014}, to: fault.CodeServiceNotEnabled,
+			detail: "The application WindowsDefenderATP is disabled in directory {directory_id}.",
+			cause:  "The Defender for Endpoint subscription has lapsed, or an administrator disabled the application WindowsDefenderATP.",
+			remedy: "Renew the subscription, or enable the enterprise application WindowsDefenderATP, then validate again."},
+		{numbers: []int{1002012, 70011, 700022}, to: fault.CodeUpstreamUnexpected,
+			detail: "Microsoft Entra ID refuses the configured scope.", cause: "The scope configured in this service does not fit the Microsoft cloud.",
+			remedy: "The operator checks the configured cloud and scope."},
+
+		// New numbers: the OAuth words, RFC 6749 section 5.2.
+		{oauth: []string{"invalid_client"}, when: secretIsGUID, to: fault.CodeSecretIDPasted,
+			detail: "The value entered for application {client_id} is a Secret ID, not a secret."},
+		{oauth: []string{"invalid_client"}, to: fault.CodeCredentialsInvalid,
+			detail: "Microsoft Entra ID does not accept the client id and secret of application {client_id}."},
+		{oauth: []string{"unauthorized_client"}, to: fault.CodeApplicationNotFound,
+			detail: "Microsoft Entra ID does not let application {client_id} request tokens in directory {directory_id}."},
+		{oauth: []string{"invalid_tenant"}, to: fault.CodeDirectoryNotFound, detail: "Microsoft Entra ID knows no directory {directory_id}."},
+		{oauth: []string{"invalid_resource"}, to: fault.CodeServiceNotEnabled,
+			detail: "Directory {directory_id} offers no Microsoft Defender for Endpoint."},
+		{oauth: []string{"invalid_grant", "interaction_required", "access_denied"}, to: fault.CodeAccessBlocked,
+			detail: "A policy of directory {directory_id} blocks application {client_id}."},
+		{to: fault.CodeUpstreamUnexpected, detail: "Microsoft Entra ID answered the token request in an unknown way."},
+	}
+}
+
+func secretIsGUID(_ answer, who subject) bool { return who.secretIsGUID }

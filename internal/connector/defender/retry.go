@@ -1,0 +1,118 @@
+package defender
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"pgp.internal/defender/internal/fault"
+)
+
+// RetryPolicy says how often and after which waits a failed call is repeated. A zero field takes its default.
+type RetryPolicy struct {
+	Tries         int           // in all, the first included: 4
+	Base          time.Duration // upper bound of the first wait, doubled each time: 1 s
+	Cap           time.Duration // upper bound of a computed wait: 30 s
+	ThrottleBase  time.Duration // as Base, after a 429 without Retry-After: 5 s
+	MaxRetryAfter time.Duration // longest Retry-After that is honoured: 5 min
+}
+
+func (p RetryPolicy) withDefaults() RetryPolicy {
+	p.Tries = positive(p.Tries, 4)
+	p.Base = positive(p.Base, time.Second)
+	p.Cap = positive(p.Cap, 30*time.Second)
+	p.ThrottleBase = positive(p.ThrottleBase, 5*time.Second)
+	p.MaxRetryAfter = positive(p.MaxRetryAfter, 5*time.Minute)
+	return p
+}
+
+// retryAfter reads the header as seconds or as an HTTP date (RFC 9110, section 10.2.3); 0 means it says nothing usable.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	text := strings.TrimSpace(h.Get("Retry-After"))
+	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
+		if seconds <= 0 {
+			return 0
+		}
+		return time.Duration(min(seconds, int64((24*time.Hour)/time.Second))) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil && at.After(now) {
+		return at.Sub(now)
+	}
+	return 0
+}
+
+// wait is how long to pause before the try after number attempt (1 is the first). What Microsoft asked for is kept to
+// exactly, plus a little jitter so that waiting workers do not come back in step; otherwise back-off has full jitter.
+func (p RetryPolicy) wait(attempt int, f *failure, random func(time.Duration) time.Duration) time.Duration {
+	if f.fault.RetryAfter > 0 {
+		asked := min(f.fault.RetryAfter, p.MaxRetryAfter)
+		return asked + random(asked/10+1)
+	}
+	base := p.Base
+	if f.fault.Code == fault.CodeUpstreamThrottled {
+		base = p.ThrottleBase
+	}
+	return random(min(base<<(attempt-1), p.Cap) + 1)
+}
+
+// repeat runs op until it succeeds, fails for good, or the policy, the retry budget or the context's deadline ends it.
+// Only a *failure is repeated; any other error of op is returned as it is, and so is the context's.
+func (s *source) repeat(ctx context.Context, e Endpoint, tries int, op func(context.Context) error) error {
+	for attempt := 1; ; attempt++ {
+		err := op(ctx)
+		var f *failure
+		if !errors.As(err, &f) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !f.retry || attempt >= tries {
+			return err
+		}
+		wait := s.conn.cfg.Retry.wait(attempt, f, s.conn.cfg.Rand)
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+			return err
+		}
+		if !s.conn.cfg.Budget.Retry(s.key(e)) {
+			return err
+		}
+		s.conn.cfg.Logger.DebugContext(ctx, "upstream call is repeated", "endpoint", e, "attempt", attempt, "wait", wait, "failure", f)
+		s.usage.retries.Add(1)
+		if err := s.pause(ctx, e, f, wait); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *source) pause(ctx context.Context, e Endpoint, f *failure, wait time.Duration) error {
+	if f.fault.Code == fault.CodeUpstreamThrottled {
+		s.throttled(e, wait)
+	}
+	return s.conn.cfg.Sleep(ctx, wait)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func uniform(limit time.Duration) time.Duration {
+	if limit <= 0 {
+		return 0
+	}
+	return rand.N(limit)
+}

@@ -1,0 +1,167 @@
+package defender
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"strconv"
+	"time"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+)
+
+// Rows implements connector.Source. Rows are handed over while their page is still being read; the batch and the slices
+// in it are used again for the next one. A page that breaks off is read again and the rows handed over already are left
+// out, so no row comes twice because of a fault on the way. That rests on the chain of pages belonging to one snapshot of
+// the report: if the page turns out to differ, or Microsoft ends the chain, Rows fails with upstream_unavailable and the
+// report has to be read again from the start.
+func (s *source) Rows(ctx context.Context, yield func([]inventory.Row) error) error {
+	p := newRowPages(s.conn.cfg.Pages.Batch, yield)
+	p.report = func(n int) { s.conn.cfg.Observer.Malformed(EndpointRows, n) }
+	first := s.conn.api + pathRows + "?pageSize=" + strconv.Itoa(s.conn.cfg.Pages.Rows)
+	return toldFault(s.walk(ctx, EndpointRows, first, s.conn.cfg.Pages.MaxRowsBytes, p))
+}
+
+type rowPages struct {
+	scan      *scanner
+	record    record[inventory.Row]
+	yield     func([]inventory.Row) error
+	batch     []inventory.Row // its whole length is used again and again
+	filled    int
+	malformed int
+	report    func(malformed int)
+
+	seed      maphash.Seed
+	delivered int    // rows of the present page that were handed over
+	digest    uint64 // of the identity of those rows
+}
+
+func newRowPages(batch int, yield func([]inventory.Row) error) *rowPages {
+	return &rowPages{
+		scan: newScanner(), record: record[inventory.Row]{fields: rowFields()},
+		yield: yield, batch: make([]inventory.Row, batch), report: func(int) {}, seed: maphash.MakeSeed(),
+	}
+}
+
+var errPageChanged = errors.New("the page differs from what was read of it before")
+
+func (p *rowPages) read(b *body) (string, int, error) {
+	var running maphash.Hash
+	running.SetSeed(p.seed)
+	already, seen := p.delivered, 0
+	p.filled, p.malformed = 0, 0
+	next, err := p.scan.list(b, func() error {
+		row := p.slot()
+		if !p.record.read(p.scan, row) {
+			p.malformed++
+			return nil
+		}
+		identify(&running, row)
+		if seen++; seen <= already {
+			if seen == already && running.Sum64() != p.digest {
+				return pageChanged()
+			}
+			return nil
+		}
+		if p.filled++; p.filled == len(p.batch) {
+			return p.hand(&running)
+		}
+		return nil
+	})
+	if err == nil && seen < already {
+		err = pageChanged()
+	}
+	if err == nil {
+		err = p.hand(&running)
+	}
+	return next, seen + p.malformed, err
+}
+
+// hand gives the filled part of the batch away. What was given away is counted before the consumer's answer: its error
+// ends the walk in any case.
+func (p *rowPages) hand(running *maphash.Hash) error {
+	n := p.filled
+	p.filled = 0
+	p.delivered += n
+	p.digest = running.Sum64()
+	if n == 0 {
+		return nil
+	}
+	return p.yield(p.batch[:n])
+}
+
+func (p *rowPages) commit() error {
+	p.delivered = 0
+	if p.malformed > 0 {
+		p.report(p.malformed)
+	}
+	return nil
+}
+
+// slot is the next free row of the batch, emptied but for the memory of its slices.
+func (p *rowPages) slot() *inventory.Row {
+	row := &p.batch[p.filled]
+	*row = inventory.Row{Score: -1, DiskPaths: row.DiskPaths[:0], RegistryPaths: row.RegistryPaths[:0]}
+	return row
+}
+
+func pageChanged() error {
+	f := fault.Wrap(errPageChanged, fault.CodeUpstreamUnavailable, "Microsoft's vulnerability report changed while a page of it was read again; it has to be read again from the start.")
+	return &failure{fault: f, outcome: OutcomeMalformed, origin: errPageChanged}
+}
+
+func identify(h *maphash.Hash, row *inventory.Row) {
+	for _, text := range [...]string{row.MachineID, row.CVE, row.Vendor, row.Product, row.Version} {
+		_, _ = h.WriteString(text)
+		_ = h.WriteByte(0)
+	}
+}
+
+func rowFields() fields[inventory.Row] {
+	type row = inventory.Row
+	text := func(limit int, field func(*row) *string) func(*scanner, *row) {
+		last := new(memo)
+		return func(s *scanner, r *row) { *field(r) = s.remembered(last, limit) }
+	}
+	id := func(field func(*row) *string) func(*scanner, *row) {
+		read := text(maxID+1, field)
+		return func(s *scanner, r *row) {
+			if read(s, r); len(*field(r)) > maxID {
+				*field(r) = ""
+			}
+		}
+	}
+	at := func(field func(*row) *time.Time) func(*scanner, *row) {
+		last := new(memo)
+		return func(s *scanner, r *row) { *field(r) = s.rememberedTime(last) }
+	}
+	disk, registry, yes, no := new([]memo), new([]memo), true, false
+	return fields[row]{
+		"deviceid":                     id(func(r *row) *string { return &r.MachineID }),
+		"cveid":                        id(func(r *row) *string { return &r.CVE }),
+		"softwarevendor":               text(maxText, func(r *row) *string { return &r.Vendor }),
+		"softwarename":                 text(maxText, func(r *row) *string { return &r.Product }),
+		"softwareversion":              text(maxText, func(r *row) *string { return &r.Version }),
+		"vulnerabilityseveritylevel":   text(maxText, func(r *row) *string { return &r.SeverityWord }),
+		"cvssscore":                    func(s *scanner, r *row) { r.Score = s.between(0, 10) },
+		"exploitabilitylevel":          text(maxText, func(r *row) *string { return &r.Exploitability }),
+		"recommendedsecurityupdate":    text(maxText, func(r *row) *string { return &r.UpdateText }),
+		"recommendedsecurityupdateid":  text(maxText, func(r *row) *string { return &r.UpdateID }),
+		"recommendedsecurityupdateurl": text(maxURL, func(r *row) *string { return &r.UpdateURL }),
+		"securityupdateavailable": func(s *scanner, r *row) {
+			switch ready, known := s.boolean(); {
+			case !known:
+				r.UpdateReady = nil
+			case ready:
+				r.UpdateReady = &yes
+			default:
+				r.UpdateReady = &no
+			}
+		},
+		"diskpaths":          func(s *scanner, r *row) { r.DiskPaths = s.texts(r.DiskPaths[:0], maxPath, disk) },
+		"registrypaths":      func(s *scanner, r *row) { r.RegistryPaths = s.texts(r.RegistryPaths[:0], maxPath, registry) },
+		"firstseentimestamp": at(func(r *row) *time.Time { return &r.FirstSeen }),
+		"lastseentimestamp":  at(func(r *row) *time.Time { return &r.LastSeen }),
+	}
+}

@@ -1,0 +1,163 @@
+package defender
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+	"golang.org/x/sync/singleflight"
+
+	"pgp.internal/defender/internal/fault"
+)
+
+// renewBefore is how long before its expiry a token is replaced, so that none expires on its way.
+const renewBefore = 5 * time.Minute
+
+// token is an access token in memory; it is stored nowhere and printed nowhere.
+type token struct {
+	text   string
+	renew  time.Time
+	claims claims
+	known  bool // the claims could be read
+}
+
+// tokens is a source's cache: any number of callers share one token and one request for it.
+type tokens struct {
+	flight singleflight.Group
+	mu     sync.Mutex
+	held   token
+}
+
+// token gives a token that is good for some minutes. A request for one outlives the caller that started it, within its
+// own time limit, because others may be waiting for it.
+func (s *source) token(ctx context.Context) (token, error) {
+	if t, ok := s.heldToken(); ok {
+		return t, nil
+	}
+	result := s.tokens.flight.DoChan("", func() (any, error) {
+		if t, ok := s.heldToken(); ok {
+			return t, nil
+		}
+		cfg := s.conn.cfg
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(cfg.Retry.Tries)*cfg.Timeouts.Token+cfg.Retry.MaxRetryAfter)
+		defer cancel()
+		return s.freshToken(ctx, cfg.Retry.Tries)
+	})
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return token{}, r.Err
+		}
+		return r.Val.(token), nil
+	case <-ctx.Done():
+		return token{}, ctx.Err()
+	}
+}
+
+func (s *source) heldToken() (token, bool) {
+	s.tokens.mu.Lock()
+	defer s.tokens.mu.Unlock()
+	return s.tokens.held, s.tokens.held.text != "" && s.conn.cfg.Clock().Before(s.tokens.held.renew)
+}
+
+// freshToken requests a token whatever is held, and holds it. Consent given a moment ago is only in new tokens.
+func (s *source) freshToken(ctx context.Context, tries int) (token, error) {
+	var t token
+	err := s.repeat(ctx, EndpointToken, tries, func(ctx context.Context) error {
+		var err error
+		t, err = s.requestToken(ctx)
+		return err
+	})
+	if err != nil {
+		var f *failure
+		if errors.As(err, &f) {
+			s.conn.cfg.Observer.TokenFailure(f.fault.Code)
+		}
+		return token{}, err
+	}
+	s.tokens.mu.Lock()
+	defer s.tokens.mu.Unlock()
+	s.tokens.held = t
+	return t, nil
+}
+
+// dropToken forgets a token that was refused, unless another caller has replaced it already.
+func (s *source) dropToken(refused token) {
+	s.tokens.mu.Lock()
+	defer s.tokens.mu.Unlock()
+	if s.tokens.held.text == refused.text {
+		s.tokens.held = token{}
+	}
+}
+
+// requestToken makes one token request by the client-credentials grant, version 2.0 of the endpoint.
+func (s *source) requestToken(ctx context.Context) (token, error) {
+	if !isGUID(s.credentials.DirectoryID) || !isGUID(s.credentials.ClientID) {
+		// Nothing but a GUID is ever put into the path of a request.
+		return token{}, &failure{fault: fault.New(fault.CodeDirectoryNotFound, "The stored Tenant ID or Client ID is no GUID."), origin: errNoToken}
+	}
+	if err := s.take(ctx, EndpointToken); err != nil {
+		return token{}, err
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, s.conn.cfg.Timeouts.Token, errSlowBody)
+	defer cancel()
+	grant := clientcredentials.Config{
+		ClientID: s.credentials.ClientID, ClientSecret: s.credentials.Secret.Reveal(),
+		TokenURL: s.conn.login + "/" + url.PathEscape(s.credentials.DirectoryID) + "/oauth2/v2.0/token",
+		Scopes:   []string{s.conn.cfg.Scope},
+		// Without a fixed style the library tries a second one after a refusal, and a wrong secret counts twice.
+		AuthStyle: oauth2.AuthStyleInParams,
+	}
+	s.usage.calls.Add(1)
+	started := time.Now()
+	got, err := grant.Token(context.WithValue(limited, oauth2.HTTPClient, s.conn.tokens))
+	if err != nil {
+		f := s.tokenFailure(limited, err)
+		s.observe(EndpointToken, f.outcome, started)
+		return token{}, f
+	}
+	s.observe(EndpointToken, OutcomeOK, started)
+	s.usage.bytes.Add(int64(len(got.AccessToken)))
+	return s.newToken(got), nil
+}
+
+// unknownLife is assumed for a token that does not say how long it lives.
+const unknownLife = 2 * renewBefore
+
+// newToken plans the renewal five minutes before the expiry, but not before half of a shorter life. The library reads
+// expires_in as a number and as a numeric string, and gives the expiry by the system's clock.
+func (s *source) newToken(got *oauth2.Token) token {
+	life := unknownLife
+	if !got.Expiry.IsZero() {
+		life = time.Until(got.Expiry)
+	}
+	t := token{text: got.AccessToken, renew: s.conn.cfg.Clock().Add(max(life-renewBefore, life/2))}
+	t.claims, t.known = readClaims(got.AccessToken)
+	return t
+}
+
+// tokenFailure never keeps the library's error: its text holds the body of the answer.
+func (s *source) tokenFailure(ctx context.Context, err error) *failure {
+	var answered *oauth2.RetrieveError
+	var addressed *url.Error
+	switch {
+	case errors.As(err, &answered) && answered.Response != nil:
+		status := answered.Response.StatusCode
+		if status == http.StatusOK { // an error word in a success is a refusal all the same
+			status = http.StatusBadRequest
+		}
+		return diagnose(loginAnswer(status, answered.Response.Header, answered.Body, s.conn.cfg.Clock()), s.subject(token{}))
+	case ctx.Err() != nil:
+		return networkFailure(context.Cause(ctx))
+	case errors.As(err, &addressed):
+		return networkFailure(err)
+	}
+	return malformed(errNoToken, "Microsoft Entra ID's answer to the token request could not be read.", true)
+}
+
+var errNoToken = errors.New("no token in the answer")
