@@ -1,0 +1,84 @@
+// Package job runs claimed work once and knows what its ending means.
+//
+// The database is the queue; this package holds the loop around it. A job is claimed with a lease that the engine extends
+// while the handler works. A worker that died loses its lease and the job starts elsewhere; its fence number, which grows
+// with every claim, keeps the old holder from writing afterwards.
+package job
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"pgp.internal/defender/internal/tenant"
+)
+
+// Kind names a sort of work.
+type Kind string
+
+// Kinds of work.
+const (
+	Sync  Kind = "sync"
+	Purge Kind = "purge"
+)
+
+// Job is one piece of claimed work.
+type Job struct {
+	ID      int64
+	Tenant  tenant.ID
+	Kind    Kind
+	Subject uuid.UUID // public id of the run
+	RunID   int64
+	Attempt int   // 1 at the first claim; being handed back at a shutdown does not count
+	Fence   int64 // proves the claim in every write
+}
+
+// Ending is what a handler says about its job.
+type Ending int
+
+// Endings. Failures that a user should see are recorded on the run and end as Done: the queue retries only what no
+// record can explain, such as a lost database.
+const (
+	Done     Ending = iota // finished, whatever the result; forget the job
+	Retry                  // try again after a back-off; costs an attempt
+	HandBack               // the process is stopping: available at once, costs no attempt
+	Snooze                 // wait for something that is on its way; costs no attempt
+)
+
+// Outcome is an ending with its time.
+type Outcome struct {
+	Ending Ending
+	After  time.Duration // for Retry and Snooze
+	Code   string        // a fault code, for Retry
+}
+
+// Handler does the work of one kind.
+type Handler interface {
+	// Handle works until done or until ctx ends; context.Cause tells ErrCancelled, ErrLeaseLost and ErrStopping apart.
+	Handle(ctx context.Context, j Job) Outcome
+	// Abandon records the end of a job that was claimed more often than allowed without ending: its process died each
+	// time, or it panicked.
+	Abandon(ctx context.Context, j Job) error
+}
+
+// Why a handler's context ended.
+var (
+	ErrCancelled = errors.New("cancelled on request")
+	ErrLeaseLost = errors.New("the lease was lost to another worker")
+	ErrStopping  = errors.New("the process is stopping")
+)
+
+// Queue is the store behind the engine.
+type Queue interface {
+	// Claim takes up to n due jobs, expired leases included, at most perTenant running for one tenant.
+	Claim(ctx context.Context, holder string, n, perTenant int, lease time.Duration) ([]Job, error)
+	// Extend prolongs the lease; cancel tells that somebody wants the job to end. It returns ErrLeaseLost if the claim
+	// is no longer this one.
+	Extend(ctx context.Context, j Job, lease time.Duration) (cancel bool, err error)
+	// Finish applies the outcome if the claim is still this one, and returns ErrLeaseLost if not.
+	Finish(ctx context.Context, j Job, o Outcome) error
+	// Bury sets a job aside for good: visible and countable, never claimed again.
+	Bury(ctx context.Context, j Job) error
+}
