@@ -1,0 +1,170 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+)
+
+// census remembers of every machine record of a run just what its rows need: about 150 bytes per machine.
+type census struct {
+	judge   *inventory.Judge
+	byID    map[string]int32
+	entries []entry
+	assets  []int32 // by index: position of the asset in known, or -1; set by settle
+	known   []KnownAsset
+}
+
+type entry struct {
+	sourceID string
+	survivor string // of a merged record
+	reason   inventory.Reason
+	lastSeen int64
+}
+
+func newCensus(judge *inventory.Judge) *census {
+	return &census{judge: judge, byID: map[string]int32{}}
+}
+
+// assets reads all machines and, while their import is on, applies them at once. With asset import off they wait for the
+// rows, because only machines with findings are taken then.
+func (e *execution) assets(ctx context.Context, r *StageReport, c *census) error {
+	var staged []StagedMachine
+	err := e.source.Machines(ctx, func(page []inventory.Machine) error {
+		staged = staged[:0]
+		for i := range page {
+			if m, ok := c.take(&page[i], r); ok {
+				staged = append(staged, m)
+			}
+		}
+		r.publish()
+		return e.stage.AddMachines(ctx, staged)
+	})
+	if err != nil {
+		return err
+	}
+	if !e.settings.ImportAssets {
+		return nil
+	}
+	return e.applyMachines(ctx, r, c, ApplyMachines{MaxAssets: e.maxAssets})
+}
+
+// applyMachines makes the assets current and learns their numbers.
+func (e *execution) applyMachines(ctx context.Context, r *StageReport, c *census, o ApplyMachines) error {
+	changes, err := e.stage.ApplyMachines(ctx, o)
+	if err != nil {
+		return err
+	}
+	r.Counts.Created, r.Counts.Updated, r.Counts.Unchanged = changes.Created, changes.Updated, changes.Unchanged
+	r.Counts.OutOfScope, r.Counts.Removed = changes.OutOfScope, changes.Removed
+	c.settle(changes.Assets)
+	e.held(changes.Held, "assets")
+	for range changes.OverQuota {
+		r.Counts.Accepted--
+		r.skip(inventory.QuotaExceeded, func() Sample {
+			return Sample{Detail: fmt.Sprintf("the subscription allows %d assets", o.MaxAssets)}
+		})
+	}
+	if changes.OverQuota > 0 {
+		e.warn(fault.Newf(fault.CodeQuotaExceeded, "%d new machines were left out; the subscription allows %d assets", changes.OverQuota, o.MaxAssets))
+	}
+	for range changes.CarrierFree {
+		r.Counts.Accepted--
+		r.skip(inventory.ImportAssetsOff, carrierFree)
+	}
+	return nil
+}
+
+// take judges one record. It returns false when nothing has to be staged: the record has no id, or it repeats a machine
+// with an older or equal time.
+func (c *census) take(m *inventory.Machine, r *StageReport) (StagedMachine, bool) {
+	r.Counts.Fetched++
+	id := inventory.CanonicalID(m.SourceID)
+	asset, reason, detail := c.judge.Machine(m)
+	sample := func() Sample { return Sample{SourceID: id, Name: clip(m.DNSName), Detail: detail} }
+	if reason == inventory.IDMissing {
+		r.skip(reason, sample)
+		return StagedMachine{}, false
+	}
+	index, repeated := c.byID[id]
+	if repeated {
+		r.skip(inventory.Duplicate, func() Sample {
+			return Sample{SourceID: id, Name: clip(m.DNSName), Detail: "reported more than once; the newest record counts"}
+		})
+		earlier := &c.entries[index]
+		if m.LastSeen.Unix() <= earlier.lastSeen {
+			return StagedMachine{}, false
+		}
+		// The newer record counts in place of the earlier one.
+		if earlier.reason == inventory.Accepted {
+			r.Counts.Accepted--
+		} else {
+			r.unskip(earlier.reason)
+		}
+	} else {
+		index = int32(len(c.entries))
+		c.byID[id] = index
+		c.entries = append(c.entries, entry{sourceID: id})
+	}
+	c.entries[index] = entry{sourceID: id, reason: reason, lastSeen: m.LastSeen.Unix()}
+	staged := StagedMachine{Index: index, SourceID: id, Reason: reason}
+	if reason != inventory.Accepted {
+		r.skip(reason, sample)
+		if reason == inventory.Merged {
+			staged.Survivor = inventory.CanonicalID(m.MergedInto)
+			c.entries[index].survivor = staged.Survivor
+		}
+		return staged, true
+	}
+	r.Counts.Accepted++
+	asset.SourceID = id
+	staged.Asset = &asset
+	return staged, true
+}
+
+// settle notes which machines are assets now.
+func (c *census) settle(known []KnownAsset) {
+	c.known = known
+	c.assets = make([]int32, len(c.entries))
+	for i := range c.assets {
+		c.assets[i] = -1
+	}
+	for position := range known {
+		c.assets[known[position].Index] = int32(position)
+	}
+}
+
+// find leads from a machine id of a row to the machine that counts, following merges to their end. It returns -1 when
+// there is none: unknown, skipped, or merged in a circle.
+func (c *census) find(machineID string) int32 {
+	index, ok := c.byID[machineID]
+	if !ok {
+		if index, ok = c.byID[inventory.CanonicalID(machineID)]; !ok {
+			return -1
+		}
+	}
+	for range len(c.entries) {
+		switch at := &c.entries[index]; at.reason {
+		case inventory.Accepted:
+			return index
+		case inventory.Merged:
+			if index, ok = c.byID[at.survivor]; !ok {
+				return -1
+			}
+		default:
+			return -1
+		}
+	}
+	return -1
+}
+
+// clip bounds a text from the source for a sample.
+func clip(s string) string {
+	const most = 100
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return s
+}

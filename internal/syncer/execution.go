@@ -1,0 +1,221 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/job"
+)
+
+// execution is one run in progress.
+type execution struct {
+	*Syncer
+	job         job.Job
+	log         *slog.Logger
+	integration connector.Integration
+	settings    inventory.Settings
+	maxAssets   int
+	blocked     bool // the subscription imports nothing: the run has nothing to do
+	source      connector.Source
+	estimates   map[Stage]int64
+	stage       DataStage
+
+	mu  sync.Mutex // guards run.Report and run.Stage while the progress writer is active
+	run Run
+}
+
+// execute carries the run out. It returns nil only if everything was read and applied.
+func (e *execution) execute(ctx context.Context) error {
+	if e.run.Kind == KindPurge {
+		return e.purge(ctx)
+	}
+	if err := e.prepare(ctx); err != nil || e.blocked {
+		return err
+	}
+	var err error
+	if e.stage, err = e.store.NewStage(ctx, e.job, e.integration); err != nil {
+		return err
+	}
+	defer func() {
+		if err := e.stage.Close(); err != nil {
+			e.log.Warn("cannot close the working area", "error", err)
+		}
+	}()
+	stop := e.reportProgress(ctx)
+	defer stop()
+	return e.sync(ctx)
+}
+
+// prepare reads what the run depends on and opens the source. Without the entitlement there is nothing to open.
+func (e *execution) prepare(ctx context.Context) (err error) {
+	if e.integration, err = e.store.IntegrationByID(ctx, e.run.Tenant, e.run.IntegrationID); err != nil {
+		return err
+	}
+	entitlement, err := e.store.Entitlement(ctx, e.run.Tenant)
+	if err != nil {
+		return err
+	}
+	if !entitlement.Effective(e.now()) {
+		e.blocked = true
+		e.warn(fault.New(fault.CodeEntitlementMissing, "the subscription does not include internal assessments today; nothing was imported"))
+		return nil
+	}
+	e.settings, e.maxAssets = e.integration.Settings, entitlement.MaxAssets
+	if e.estimates, err = e.store.Estimates(ctx, e.run.Tenant, e.run.IntegrationID); err != nil {
+		return err
+	}
+	e.source, err = e.opener.Open(e.integration)
+	return err
+}
+
+// sync is the way of a sync, straight down.
+func (e *execution) sync(ctx context.Context) error {
+	if err := e.in(ctx, StageAuthenticate, e.authenticate); err != nil {
+		return err
+	}
+	census := newCensus(inventory.NewJudge(e.settings, e.now()))
+	err := e.in(ctx, StageAssets, func(ctx context.Context, r *StageReport) error { return e.assets(ctx, r, census) })
+	if err != nil {
+		return err
+	}
+	if !e.settings.ImportVulnerabilities {
+		return e.in(ctx, StageVulnerabilities, e.withdrawFindings)
+	}
+	if err := e.in(ctx, StageCatalogue, e.catalogue); err != nil {
+		return err
+	}
+	return e.in(ctx, StageVulnerabilities, func(ctx context.Context, r *StageReport) error { return e.vulnerabilities(ctx, r, census) })
+}
+
+// in runs one stage and keeps its report, with what the source spent on it.
+func (e *execution) in(ctx context.Context, name Stage, f func(context.Context, *StageReport) error) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	began, before := e.now(), e.source.Usage()
+	e.mu.Lock()
+	e.run.Stage = name
+	local := StageReport{Name: name, State: Running, StartedAt: began, TotalEstimate: e.estimates[name]}
+	e.run.Report.Stages = append(e.run.Report.Stages, local)
+	index := len(e.run.Report.Stages) - 1
+	e.mu.Unlock()
+
+	publish := func() {
+		local.spent(before, e.source.Usage())
+		local.Duration = e.now().Sub(began)
+		e.mu.Lock()
+		e.run.Report.Stages[index] = local.clone()
+		e.mu.Unlock()
+	}
+	local.publish = publish
+	err := f(ctx, &local)
+	switch {
+	case err == nil:
+		local.State = Succeeded
+	case ctx.Err() != nil:
+		local.State = Cancelled
+		err = errors.Join(context.Cause(ctx), err)
+	default:
+		local.State = Failed
+	}
+	publish()
+	e.measure(&local)
+	return err
+}
+
+func (e *execution) measure(r *StageReport) {
+	e.meter.StageEnded(r.Name, r.State, r.Duration)
+	e.meter.Records(r.Name, "fetched", r.Counts.Fetched)
+	e.meter.Records(r.Name, "accepted", r.Counts.Accepted)
+	for reason, n := range r.SkippedBy {
+		e.meter.Records(r.Name, string(reason), n)
+	}
+}
+
+// spent books the source's usage since the stage began.
+func (r *StageReport) spent(before, now connector.Usage) {
+	r.Calls, r.Pages, r.Retries = now.Calls-before.Calls, now.Pages-before.Pages, now.Retries-before.Retries
+	r.Throttled, r.Bytes = now.Throttled-before.Throttled, now.Bytes-before.Bytes
+}
+
+func (r *StageReport) clone() StageReport {
+	c := *r
+	c.SkippedBy = maps.Clone(r.SkippedBy)
+	c.Samples = make(map[inventory.Reason][]Sample, len(r.Samples))
+	for reason, samples := range r.Samples {
+		c.Samples[reason] = slices.Clone(samples)
+	}
+	c.publish = nil
+	return c
+}
+
+// reportProgress stores the report every now and then until stop is called.
+func (e *execution) reportProgress(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(e.options.ProgressEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			e.mu.Lock()
+			stage, report := e.run.Stage, e.run.Report
+			report.Stages = slices.Clone(report.Stages)
+			report.Warnings = slices.Clone(report.Warnings)
+			e.mu.Unlock()
+			if err := e.store.SaveProgress(ctx, e.job, stage, report); err != nil && ctx.Err() == nil {
+				e.log.Warn("cannot store a run's progress", "error", err)
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+func (e *execution) warn(f *fault.Error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.run.Report.Warnings = append(e.run.Report.Warnings, NoticeOf(f))
+}
+
+// authenticate gets a token, so that a refused credential is told as such and not as a failed read.
+func (e *execution) authenticate(ctx context.Context, _ *StageReport) error {
+	return connector.Refusal(e.source.Check(ctx, connector.Probe{}))
+}
+
+// purge deletes everything the integration imported, batch by batch.
+func (e *execution) purge(ctx context.Context) error {
+	report := StageReport{Name: StageFinish, State: Running, StartedAt: e.now()}
+	e.run.Stage = StageFinish
+	for more := true; more; {
+		deleted, left, err := e.store.Purge(ctx, e.job, e.run.IntegrationID)
+		if err != nil {
+			return err
+		}
+		report.Counts.Removed += deleted
+		more = left
+	}
+	report.State, report.Duration = Succeeded, e.now().Sub(report.StartedAt)
+	e.run.Report.Stages = append(e.run.Report.Stages, report)
+	return nil
+}
+
+// held warns that the removal guard stopped something.
+func (e *execution) held(n int64, what string) {
+	if n > 0 {
+		e.warn(fault.New(fault.CodeRemovalHeld, fmt.Sprintf("%d %s would have left the inventory and were kept", n, what)))
+	}
+}

@@ -1,0 +1,223 @@
+// Package syncer turns one due integration into one finished, truthful run.
+package syncer
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// RunState is where a run stands.
+type RunState string
+
+// Run states. The last four are final.
+const (
+	Queued             RunState = "queued"
+	Running            RunState = "running"
+	Cancelling         RunState = "cancelling"
+	Succeeded          RunState = "succeeded"
+	PartiallySucceeded RunState = "partially_succeeded" // some stage read everything, another could not
+	Failed             RunState = "failed"
+	Cancelled          RunState = "cancelled"
+)
+
+// Final reports whether nothing more will happen.
+func (s RunState) Final() bool {
+	return s == Succeeded || s == PartiallySucceeded || s == Failed || s == Cancelled
+}
+
+// PGPStatus is the state in PGP's job codes: queued, running, passed, failed.
+func (s RunState) PGPStatus() string {
+	switch s {
+	case Queued:
+		return "JQ"
+	case Running, Cancelling:
+		return "JR"
+	case Succeeded, PartiallySucceeded:
+		return "JP"
+	}
+	return "JF"
+}
+
+// Trigger says who started a run.
+type Trigger string
+
+// Triggers.
+const (
+	BySchedule Trigger = "schedule"
+	ByHand     Trigger = "manual"
+	ByConnect  Trigger = "connect"
+)
+
+// Mode says how much a run compares: incremental trusts the content hash of an asset's findings, full compares every row.
+type Mode string
+
+// Modes.
+const (
+	Incremental Mode = "incremental"
+	Full        Mode = "full"
+)
+
+// Kind is what a run does.
+type Kind string
+
+// Run kinds.
+const (
+	KindSync  Kind = "sync"
+	KindPurge Kind = "purge"
+)
+
+// Stage is a step of a run.
+type Stage string
+
+// Stages, in order.
+const (
+	StageQueued          Stage = "queued"
+	StageAuthenticate    Stage = "authenticate"
+	StageAssets          Stage = "assets"
+	StageCatalogue       Stage = "catalogue"
+	StageVulnerabilities Stage = "vulnerabilities"
+	StageFinish          Stage = "finish"
+)
+
+// Run is one execution for one integration.
+type Run struct {
+	ID                int64
+	PublicID          uuid.UUID
+	Tenant            tenant.ID
+	IntegrationID     int64
+	IntegrationPublic uuid.UUID
+	Kind              Kind
+	Trigger           Trigger
+	Mode              Mode
+	State             RunState
+	Stage             Stage
+	Report            Report
+	CreatedAt         time.Time
+	UpdatedAt         time.Time
+	StartedAt         time.Time
+	FinishedAt        time.Time
+}
+
+// RunFilter selects runs; the zero value selects all of the tenant.
+type RunFilter struct {
+	Integrations  []uuid.UUID
+	States        []RunState
+	Triggers      []Trigger // of imports
+	Purges        bool      // also purges; without Triggers only these
+	CreatedFrom   time.Time // inclusive
+	CreatedBefore time.Time // exclusive
+}
+
+// Report is everything a run tells about itself. It grows while the run goes on.
+type Report struct {
+	Stages    []StageReport
+	Warnings  []Notice
+	Error     *Notice
+	NoChanges bool   // complete, and nothing differed from the last run
+	Summary   string // one sentence for people, set at the end
+}
+
+// Counts are the figures of a stage. In the stage assets the unit of all of them is the machine record; in the stage
+// vulnerabilities Fetched, Accepted and Skipped count software rows while the others count findings (asset ×
+// vulnerability); in the stage catalogue all count catalogue entries.
+type Counts struct {
+	Fetched    int64
+	Accepted   int64
+	Skipped    int64
+	Created    int64
+	Updated    int64
+	Unchanged  int64
+	Fixed      int64
+	Reopened   int64
+	OutOfScope int64 // known before, no longer taken
+	Removed    int64 // known before, missing from a complete read
+}
+
+// StageReport is what one stage did and spent.
+type StageReport struct {
+	Name          Stage
+	State         RunState // running, succeeded, failed or cancelled
+	StartedAt     time.Time
+	Duration      time.Duration
+	Counts        Counts
+	TotalEstimate int64 // of Fetched, from the last complete run; 0 when unknown
+	SkippedBy     map[inventory.Reason]int64
+	Samples       map[inventory.Reason][]Sample // at most SamplesPerReason each
+	Calls         int64
+	Pages         int64
+	Retries       int64
+	Throttled     time.Duration
+	Bytes         int64
+
+	publish func() // makes the figures so far visible to the progress writer
+}
+
+// SamplesPerReason bounds the examples kept for each skip reason.
+const SamplesPerReason = 5
+
+// Sample is one skipped record.
+type Sample struct {
+	SourceID string
+	Name     string
+	Detail   string
+}
+
+// Notice is a failure or warning as it is kept with the run.
+type Notice struct {
+	Code      string
+	Title     string
+	Detail    string
+	Cause     string
+	Remedy    string
+	Permanent bool
+}
+
+// NoticeOf keeps what may be told of a fault.
+func NoticeOf(e *fault.Error) Notice {
+	d := e.Definition()
+	return Notice{Code: e.Code, Title: d.Title, Detail: e.Detail, Cause: e.CauseText(), Remedy: e.RemedyText(), Permanent: d.Permanent}
+}
+
+// StageNamed finds a stage's report, or nil if the run never entered it.
+func (r *Report) StageNamed(name Stage) *StageReport {
+	for i := range r.Stages {
+		if r.Stages[i].Name == name {
+			return &r.Stages[i]
+		}
+	}
+	return nil
+}
+
+// applied tells whether the run made assets current. With asset import off that happens together with the findings.
+func (r *Report) applied() bool {
+	s := r.StageNamed(StageAssets)
+	return s != nil && s.State == Succeeded && s.Counts.Created+s.Counts.Updated+s.Counts.Unchanged+s.Counts.OutOfScope+s.Counts.Removed > 0
+}
+
+// Totals sums assets and findings stages; the catalogue is shared by all tenants and does not count.
+func (r *Report) Totals() Counts {
+	var sum Counts
+	for _, s := range r.Stages {
+		if s.Name == StageAssets || s.Name == StageVulnerabilities {
+			sum = sum.plus(s.Counts)
+		}
+	}
+	return sum
+}
+
+func (c Counts) plus(o Counts) Counts {
+	return Counts{
+		c.Fetched + o.Fetched, c.Accepted + o.Accepted, c.Skipped + o.Skipped, c.Created + o.Created, c.Updated + o.Updated,
+		c.Unchanged + o.Unchanged, c.Fixed + o.Fixed, c.Reopened + o.Reopened, c.OutOfScope + o.OutOfScope, c.Removed + o.Removed,
+	}
+}
+
+// Changes is how many stored records a stage altered.
+func (c Counts) Changes() int64 {
+	return c.Created + c.Updated + c.Fixed + c.Reopened + c.OutOfScope + c.Removed
+}

@@ -1,0 +1,182 @@
+package syncer
+
+import (
+	"context"
+	"time"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// Consequence is what the end of a run means for its integration.
+type Consequence struct {
+	State     connector.State // empty leaves it as it is
+	Reason    string          // a fault code
+	Succeeded bool            // everything was read: moves last_success_at and clears the failure count
+	Failed    bool            // counts as one more failure in a row
+	RetryAt   time.Time       // brings the next scheduled run forward; zero leaves the schedule
+}
+
+// Store is what a run needs of the database. Every writing method fails with [job.ErrLeaseLost], and writes nothing, when
+// the job's claim is no longer the caller's.
+type Store interface {
+	BeginRun(ctx context.Context, j job.Job) (Run, error)
+	SaveProgress(ctx context.Context, j job.Job, stage Stage, report Report) error
+	RequeueRun(ctx context.Context, j job.Job) error
+	FinishRun(ctx context.Context, j job.Job, run Run, c Consequence) error
+	// Estimates gives what the last complete run of an integration fetched in each stage; empty without one.
+	Estimates(ctx context.Context, t tenant.ID, integration int64) (map[Stage]int64, error)
+	FailuresInARow(ctx context.Context, j job.Job, integration int64) (int, error)
+
+	IntegrationByID(ctx context.Context, t tenant.ID, id int64) (connector.Integration, error)
+	Entitlement(ctx context.Context, t tenant.ID) (tenant.Entitlement, error)
+
+	// BeginCatalogue asks whether the shared catalogue has to be read, and reserves the reading for the caller.
+	BeginCatalogue(ctx context.Context, j job.Job, source connector.Kind, policy CataloguePolicy) (CatalogueTurn, error)
+	// PutVulnerabilities stores entries; unchanged ones cause no write.
+	PutVulnerabilities(ctx context.Context, entries []inventory.Vulnerability) (created, updated int64, err error)
+	// EndCatalogue gives the reservation back; complete says that everything since Turn.Since was read.
+	EndCatalogue(ctx context.Context, j job.Job, source connector.Kind, turn CatalogueTurn, complete bool) error
+
+	// SoftwareIDs numbers software, adding what is new. The result is in the order of the argument.
+	SoftwareIDs(ctx context.Context, software []Software) ([]int32, error)
+	// KnownVulnerabilities numbers vulnerabilities by name, adding unknown ones as partial, in the order of the argument.
+	KnownVulnerabilities(ctx context.Context, names []string) ([]inventory.Vulnerability, error)
+
+	// NewStage opens a private working area of one database session. It vanishes with Close, and with the process.
+	NewStage(ctx context.Context, j job.Job, i connector.Integration) (DataStage, error)
+
+	// Purge deletes a batch of an integration's data and reports whether any is left; after the last one the integration
+	// is disconnected.
+	Purge(ctx context.Context, j job.Job, integration int64) (deleted int64, more bool, err error)
+}
+
+// DataStage takes in what a run reads and turns it, all at once, into the tenant's inventory.
+type DataStage interface {
+	// AddMachines takes judged machine records; of several with one index the last one counts.
+	AddMachines(ctx context.Context, machines []StagedMachine) error
+	// ApplyMachines compares what was added with what is stored and applies the difference in one transaction.
+	ApplyMachines(ctx context.Context, o ApplyMachines) (MachineChanges, error)
+
+	// AddChangedAssets names the assets whose rows follow; only they are compared.
+	AddChangedAssets(ctx context.Context, assets []ChangedAsset) error
+	AddRows(ctx context.Context, rows []StagedRow) error
+	AddInstallations(ctx context.Context, installations []StagedInstallation) error
+	AddRemediations(ctx context.Context, remediations []StagedRemediation) error
+	// ApplyFindings applies the difference for the changed assets in one transaction.
+	ApplyFindings(ctx context.Context, o ApplyFindings) (FindingChanges, error)
+
+	Close() error
+}
+
+// CataloguePolicy says how fresh the shared catalogue has to be.
+type CataloguePolicy struct {
+	MaxAge     time.Duration // read what changed when the last read is older
+	FullEvery  time.Duration // read everything when the last full read is older
+	Overlap    time.Duration // re-read this much before the last read, against late entries
+	LeaseFor   time.Duration // how long a reservation lives without an end
+	WaitForAny bool          // without any complete read yet, wait for whoever is reading
+}
+
+// CatalogueTurn is the answer to BeginCatalogue.
+type CatalogueTurn struct {
+	Read      bool      // the caller has to read, and holds the reservation
+	Wait      bool      // somebody else is making the first read
+	Since     time.Time // zero for everything
+	StartedAt time.Time
+}
+
+// Software names a product version.
+type Software struct{ Vendor, Product, Version string }
+
+// StagedMachine is a machine record with the verdict of the rules.
+type StagedMachine struct {
+	Index    int32 // the run's own number of the machine, the same for every record with one source id
+	SourceID string
+	Reason   inventory.Reason
+	Survivor string           // source id of the record it was merged into, for merged ones
+	Asset    *inventory.Asset // nil when skipped
+}
+
+// ApplyMachines is how the machines of a complete read are to be applied.
+type ApplyMachines struct {
+	// CarriersOnly imports just the machines listed in Carriers, and those that still have open findings, as carriers of
+	// findings: asset import is off.
+	CarriersOnly bool
+	Carriers     []int32 // indexes with at least one accepted row
+	MaxAssets    int     // 0 for no limit
+}
+
+// MachineChanges is what applying machines did.
+type MachineChanges struct {
+	Created, Updated, Unchanged int64
+	OutOfScope, Removed         int64
+	OverQuota                   int64 // new machines left out because of MaxAssets
+	CarrierFree                 int64 // machines left out because asset import is off and they carry no finding
+	Held                        int64 // assets that would have left, held back by the removal guard
+	// Assets are those in scope now, in no particular order.
+	Assets []KnownAsset
+}
+
+// KnownAsset links a machine of this run with its stored asset.
+type KnownAsset struct {
+	Index       int32
+	ID          int64
+	FindingHash [16]byte // of the rows stored for it; zero when never compared
+	Findings    int64    // open ones
+	Dormant     bool     // has findings, all of them closed when it left the scope, and was not compared since
+}
+
+// ChangedAsset is an asset whose rows differ from the stored ones.
+type ChangedAsset struct {
+	AssetID int64
+	Hash    [16]byte
+}
+
+// StagedRow is a software row of a changed asset, resolved and judged.
+type StagedRow struct {
+	AssetID       int64
+	Vulnerability int32
+	Software      int32
+	Severity      inventory.Severity
+	Source        inventory.SeveritySource
+	Vector        inventory.AttackVector
+	Reason        uint8 // inventory.RowReasonCode; 0 for accepted
+	FirstSeen     int64 // Unix seconds; 0 when not told
+}
+
+// StagedInstallation is where a software sits on an asset.
+type StagedInstallation struct {
+	AssetID       int64
+	Software      int32
+	DiskPaths     []string
+	RegistryPaths []string
+}
+
+// StagedRemediation is what Defender recommends for a software × vulnerability.
+type StagedRemediation struct {
+	Software, Vulnerability int32
+	Text, ID, URL           string
+	Ready                   *bool
+	Exploitability          string
+}
+
+// ApplyFindings is how the rows of a complete read are to be applied.
+type ApplyFindings struct {
+	Now       time.Time
+	LastSeen  map[int64]time.Time // newest row per asset
+	Unchanged int64               // open findings of the assets that need no comparison
+	// CarriersOnly releases carriers that have no open finding any more.
+	CarriersOnly bool
+	CloseReason  inventory.Reason // when set, no rows were read: every open finding of the integration is taken out of scope for this reason
+}
+
+// FindingChanges is what applying findings did, in findings.
+type FindingChanges struct {
+	Created, Updated, Unchanged int64
+	Fixed, Reopened, OutOfScope int64
+	Held                        int64 // findings that would have closed, held back by the removal guard
+	Released                    int64 // assets that left, because they were carriers and have no finding any more
+}

@@ -1,0 +1,214 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/job"
+)
+
+// Opener makes a source from a stored integration; [connector.Service] is one.
+type Opener interface {
+	Open(i connector.Integration) (connector.Source, error)
+}
+
+// Meter hears how runs end; labels are enums, never names of tenants, machines or vulnerabilities.
+type Meter interface {
+	RunEnded(kind Kind, state RunState, code string, took time.Duration)
+	StageEnded(stage Stage, state RunState, took time.Duration)
+	Records(stage Stage, outcome string, n int64)
+}
+
+// Options tune runs. Zero values take the defaults.
+type Options struct {
+	ProgressEvery time.Duration // how often a running run's report is stored; default 1 s
+	SpoolDir      string        // for the rows of a run in progress; default the system's temporary directory
+	Catalogue     CataloguePolicy
+}
+
+func (o Options) withDefaults() Options {
+	if o.ProgressEvery == 0 {
+		o.ProgressEvery = time.Second
+	}
+	if o.Catalogue == (CataloguePolicy{}) {
+		o.Catalogue = DefaultCataloguePolicy()
+	}
+	return o
+}
+
+// DefaultCataloguePolicy keeps the shared catalogue at most an hour behind: Microsoft regenerates machines' rows every six
+// hours, and a row may name a vulnerability that is minutes old.
+func DefaultCataloguePolicy() CataloguePolicy {
+	return CataloguePolicy{
+		MaxAge: time.Hour, FullEvery: 7 * 24 * time.Hour, Overlap: 48 * time.Hour, LeaseFor: 15 * time.Minute, WaitForAny: true,
+	}
+}
+
+// Syncer carries out sync and purge jobs.
+type Syncer struct {
+	store   Store
+	opener  Opener
+	options Options
+	log     *slog.Logger
+	meter   Meter
+	now     func() time.Time
+}
+
+// New wires a syncer.
+func New(store Store, opener Opener, o Options, log *slog.Logger, m Meter, now func() time.Time) *Syncer {
+	return &Syncer{store: store, opener: opener, options: o.withDefaults(), log: log, meter: m, now: now}
+}
+
+// Handle carries out one run and always records its end, unless the claim is lost or the process is stopping.
+func (s *Syncer) Handle(ctx context.Context, j job.Job) job.Outcome {
+	run, err := s.store.BeginRun(ctx, j)
+	if err != nil {
+		return s.postpone(ctx, j, err)
+	}
+	if run.State.Final() {
+		return job.Outcome{Ending: job.Done}
+	}
+	e := &execution{Syncer: s, job: j, run: run, log: s.log.With("run", run.PublicID, "tenant", run.Tenant)}
+	if run.State == Cancelling {
+		return e.conclude(ctx, job.ErrCancelled)
+	}
+	e.run.Report = Report{}
+	return e.conclude(ctx, e.execute(ctx))
+}
+
+// Abandon records that a run's worker died more often than allowed.
+func (s *Syncer) Abandon(ctx context.Context, j job.Job) error {
+	run, err := s.store.BeginRun(ctx, j)
+	if err != nil || run.State.Final() {
+		return err
+	}
+	notice := NoticeOf(fault.New(fault.CodeWorkerLost, ""))
+	run.State, run.Report.Error = Failed, &notice
+	run.Report.Summary = summarize(&run)
+	s.meter.RunEnded(run.Kind, run.State, notice.Code, s.now().Sub(run.StartedAt))
+	return s.store.FinishRun(ctx, j, run, Consequence{State: connector.StateDegraded, Reason: notice.Code, Failed: true})
+}
+
+// postpone decides what a failure before or beside the run's own record means for the job.
+func (s *Syncer) postpone(ctx context.Context, j job.Job, err error) job.Outcome {
+	switch {
+	case errors.Is(err, job.ErrLeaseLost):
+		return job.Outcome{Ending: job.HandBack} // the queue refuses it too; nothing more to do
+	case errors.Is(context.Cause(ctx), job.ErrStopping):
+		return job.Outcome{Ending: job.HandBack}
+	case fault.Is(err, fault.CodeUnavailable):
+		return job.Outcome{Ending: job.Snooze, After: 10 * time.Second}
+	}
+	s.log.Error("a run could not be recorded", "run", j.Subject, "error", err)
+	return job.Outcome{Ending: job.Retry, After: job.Backoff(j.Attempt), Code: fault.As(err).Code}
+}
+
+// conclude turns the result of a run into its final record and the job's outcome.
+func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
+	// The record is written even though the work's context may have ended.
+	done, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	cause := context.Cause(ctx)
+	switch {
+	case err == nil && !errors.Is(cause, job.ErrLeaseLost): // everything was applied, whatever happened since
+	case errors.Is(err, job.ErrLeaseLost) || errors.Is(cause, job.ErrLeaseLost):
+		e.log.Warn("the run's claim was lost; whoever holds it now goes on")
+		return job.Outcome{Ending: job.HandBack}
+	case errors.Is(cause, job.ErrStopping):
+		return e.requeue(done, job.Outcome{Ending: job.HandBack})
+	case errors.Is(cause, job.ErrCancelled) || errors.Is(err, job.ErrCancelled):
+		err = job.ErrCancelled
+	case fault.Is(err, fault.CodeUnavailable): // our own database: the run starts afresh when it is back
+		e.log.Warn("the database failed during a run; it will start again", "error", err)
+		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: 10 * time.Second})
+	}
+	consequence := e.settle(done, err)
+	took := e.now().Sub(e.run.StartedAt)
+	if err := e.store.FinishRun(done, e.job, e.run, consequence); err != nil {
+		return e.postpone(done, e.job, err)
+	}
+	code := ""
+	if e.run.Report.Error != nil {
+		code = e.run.Report.Error.Code
+	}
+	e.meter.RunEnded(e.run.Kind, e.run.State, code, took)
+	e.log.Info("run ended", "state", e.run.State, "code", code, "took", took, "summary", e.run.Report.Summary)
+	return job.Outcome{Ending: job.Done}
+}
+
+func (e *execution) requeue(ctx context.Context, o job.Outcome) job.Outcome {
+	if err := e.store.RequeueRun(ctx, e.job); err != nil && !errors.Is(err, job.ErrLeaseLost) {
+		e.log.Warn("cannot put a run back into the queue; its lease will run out", "error", err)
+	}
+	return o
+}
+
+// Waiting times before a failed run is repeated outside its schedule.
+const (
+	retryBase = 5 * time.Minute
+	retryCap  = 6 * time.Hour
+)
+
+// settle fills in the run's final state and says what it means for the integration.
+func (e *execution) settle(ctx context.Context, err error) Consequence {
+	run := &e.run
+	defer func() { run.Report.Summary = summarize(run) }()
+	if err == nil {
+		run.State, run.Stage = Succeeded, StageFinish
+		run.Report.NoChanges = run.Kind == KindSync && run.Report.Totals().Changes() == 0 && len(run.Report.Warnings) == 0
+		if e.blocked {
+			return Consequence{} // nobody asked Microsoft: what was known of the link still stands
+		}
+		return Consequence{State: connector.StateActive, Succeeded: run.Kind == KindSync}
+	}
+	if errors.Is(err, job.ErrCancelled) {
+		notice := NoticeOf(fault.New(fault.CodeRunCancelled, ""))
+		run.State, run.Report.Error = Cancelled, &notice
+		return Consequence{}
+	}
+	f := fault.As(err)
+	if f.Code == fault.CodeInternal {
+		e.log.Error("a run failed by a defect", "error", err)
+	}
+	notice := NoticeOf(f)
+	run.State, run.Report.Error = Failed, &notice
+	if assets := run.Report.StageNamed(StageAssets); assets != nil && assets.State == Succeeded && e.settings.ImportAssets {
+		run.State = PartiallySucceeded // with asset import off, machines alone are nothing
+	}
+	if f.Definition().Permanent {
+		return Consequence{State: connector.StateActionRequired, Reason: f.Code, Failed: true}
+	}
+	failures, countErr := e.store.FailuresInARow(ctx, e.job, run.IntegrationID)
+	if countErr != nil {
+		e.log.Warn("cannot count earlier failures", "error", countErr)
+	}
+	wait := min(retryCap, retryBase<<min(failures, 10))
+	return Consequence{State: connector.StateDegraded, Reason: f.Code, Failed: true, RetryAt: e.now().Add(max(wait, f.RetryAfter))}
+}
+
+// skip counts a skipped record and keeps the first few of each reason as examples.
+func (r *StageReport) skip(reason inventory.Reason, sample func() Sample) {
+	if r.SkippedBy == nil {
+		r.SkippedBy = map[inventory.Reason]int64{}
+		r.Samples = map[inventory.Reason][]Sample{}
+	}
+	r.Counts.Skipped++
+	r.SkippedBy[reason]++
+	if kept := r.Samples[reason]; len(kept) < SamplesPerReason {
+		r.Samples[reason] = append(kept, sample())
+	}
+}
+
+// unskip takes back a skip that turned out to be another one; its example stays.
+func (r *StageReport) unskip(reason inventory.Reason) {
+	r.Counts.Skipped--
+	if r.SkippedBy[reason]--; r.SkippedBy[reason] == 0 {
+		delete(r.SkippedBy, reason)
+		delete(r.Samples, reason)
+	}
+}

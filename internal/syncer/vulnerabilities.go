@@ -1,0 +1,157 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"pgp.internal/defender/internal/inventory"
+)
+
+// vulnerabilities reads the whole report of rows, judges each, and applies what changed.
+func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *census) (err error) {
+	p, err := newPass(e, r, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	if err := e.source.Rows(ctx, func(rows []inventory.Row) error { return p.take(ctx, rows) }); err != nil {
+		return err
+	}
+	if !e.settings.ImportAssets {
+		if err := e.applyCarriers(ctx, c, p.carriers()); err != nil {
+			return err
+		}
+	}
+	apply, err := p.stageChanges(ctx)
+	if err != nil {
+		return err
+	}
+	changes, err := e.stage.ApplyFindings(ctx, apply)
+	if err != nil {
+		return err
+	}
+	r.Counts.Created, r.Counts.Updated, r.Counts.Unchanged = changes.Created, changes.Updated, changes.Unchanged
+	r.Counts.Fixed, r.Counts.Reopened, r.Counts.OutOfScope = changes.Fixed, changes.Reopened, changes.OutOfScope
+	e.held(changes.Held, "findings")
+	e.bookReleased(changes.Released)
+	return nil
+}
+
+// bookReleased moves carriers that have no finding left from the accepted machines to the skipped ones.
+func (e *execution) bookReleased(n int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	report := e.run.Report.StageNamed(StageAssets).clone()
+	report.Counts.OutOfScope += n
+	report.Counts.Accepted -= n
+	known := min(n, report.Counts.Unchanged)
+	report.Counts.Unchanged -= known
+	report.Counts.Updated -= n - known
+	for range n {
+		report.skip(inventory.ImportAssetsOff, carrierFree)
+	}
+	*e.run.Report.StageNamed(StageAssets) = report
+}
+
+func carrierFree() Sample { return Sample{Detail: "asset import is off and it carries no finding"} }
+
+// applyCarriers books the machines that carry findings; the figures belong to the stage that read them.
+func (e *execution) applyCarriers(ctx context.Context, c *census, carriers []int32) error {
+	e.mu.Lock()
+	report := e.run.Report.StageNamed(StageAssets).clone()
+	e.mu.Unlock()
+	err := e.applyMachines(ctx, &report, c, ApplyMachines{CarriersOnly: true, Carriers: carriers, MaxAssets: e.maxAssets})
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	*e.run.Report.StageNamed(StageAssets) = report
+	e.mu.Unlock()
+	return nil
+}
+
+// withdrawFindings takes all findings out of scope, because their import was switched off.
+func (e *execution) withdrawFindings(ctx context.Context, r *StageReport) error {
+	changes, err := e.stage.ApplyFindings(ctx, ApplyFindings{Now: e.now(), CloseReason: inventory.ImportVulnerabilitiesOff})
+	r.Counts.OutOfScope = changes.OutOfScope
+	return err
+}
+
+// stageChanges reads the spooled rows back and stages those of assets whose hash differs from the stored one. In full
+// mode every asset is compared.
+func (p *pass) stageChanges(ctx context.Context) (ApplyFindings, error) {
+	apply := ApplyFindings{Now: p.now(), LastSeen: map[int64]time.Time{}, CarriersOnly: !p.settings.ImportAssets}
+	changed := make([]bool, len(p.census.known))
+	var list []ChangedAsset
+	for position, asset := range p.census.known {
+		sum := p.sums[asset.Index]
+		if at := p.lastSeen[asset.Index]; at != 0 {
+			apply.LastSeen[asset.ID] = time.Unix(at, 0).UTC()
+		}
+		if hash := sum.bytes(); hash != asset.FindingHash || asset.Dormant || p.run.Mode == Full {
+			changed[position] = true
+			list = append(list, ChangedAsset{AssetID: asset.ID, Hash: hash})
+		} else {
+			apply.Unchanged += asset.Findings
+		}
+	}
+	if err := p.flushRemediations(ctx); err != nil {
+		return apply, err
+	}
+	if err := p.stage.AddChangedAssets(ctx, list); err != nil {
+		return apply, err
+	}
+	if err := p.stageRows(ctx, changed); err != nil {
+		return apply, err
+	}
+	return apply, p.stageInstallations(ctx, changed)
+}
+
+// stageBatch is how many rows go into one COPY.
+const stageBatch = 20_000
+
+func (p *pass) stageRows(ctx context.Context, changed []bool) error {
+	batch := make([]StagedRow, 0, stageBatch)
+	err := p.rows.each(func(row spooledRow) error {
+		position := p.census.assets[row.machine]
+		if position < 0 || !changed[position] {
+			return nil
+		}
+		batch = append(batch, StagedRow{
+			AssetID: p.census.known[position].ID, Vulnerability: row.vulnerability, Software: row.software, Severity: row.severity,
+			Source: row.source, Vector: row.vector, Reason: row.reason, FirstSeen: int64(row.firstSeen),
+		})
+		if len(batch) < stageBatch {
+			return nil
+		}
+		err := p.stage.AddRows(ctx, batch)
+		batch = batch[:0]
+		return err
+	})
+	if err != nil || len(batch) == 0 {
+		return err
+	}
+	return p.stage.AddRows(ctx, batch)
+}
+
+func (p *pass) stageInstallations(ctx context.Context, changed []bool) error {
+	batch := make([]StagedInstallation, 0, stageBatch)
+	err := p.paths.each(func(machine, software int32, disk, registry []string) error {
+		position := p.census.assets[machine]
+		if position < 0 || !changed[position] {
+			return nil
+		}
+		batch = append(batch, StagedInstallation{AssetID: p.census.known[position].ID, Software: software, DiskPaths: disk, RegistryPaths: registry})
+		if len(batch) < stageBatch {
+			return nil
+		}
+		err := p.stage.AddInstallations(ctx, batch)
+		batch = batch[:0]
+		return err
+	})
+	if err != nil || len(batch) == 0 {
+		return err
+	}
+	return p.stage.AddInstallations(ctx, batch)
+}
