@@ -1,0 +1,111 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/tenant"
+)
+
+type apiKeyRow struct {
+	PublicID   uuid.UUID    `db:"public_id"`
+	Name       string       `db:"name"`
+	Role       string       `db:"role"`
+	Hint       string       `db:"hint"`
+	ExpiresAt  time.Time    `db:"expires_at"`
+	LastUsedAt sql.NullTime `db:"last_used_at"`
+	CreatedAt  time.Time    `db:"created_at"`
+}
+
+const apiKeyColumns = `public_id, name, role, hint, expires_at, last_used_at, created_at`
+
+func (r apiKeyRow) key() tenant.APIKey {
+	return tenant.APIKey{
+		PublicID: r.PublicID, Name: r.Name, Role: tenant.Role(r.Role), Hint: r.Hint, ExpiresAt: r.ExpiresAt.UTC(),
+		LastUsedAt: utc(r.LastUsedAt), CreatedAt: r.CreatedAt.UTC(),
+	}
+}
+
+// CreateAPIKey stores a new key by its hash. Name, role, hint and expiry are taken from k.
+func (s *Store) CreateAPIKey(ctx context.Context, id tenant.ID, k tenant.APIKey, hash [sha256.Size]byte) (tenant.APIKey, error) {
+	var row apiKeyRow
+	err := s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &row, `
+			insert into api_key (tenant_id, public_id, name, role, hash, hint, expires_at)
+			values ($1, $2, $3, $4, $5, $6, $7) returning `+apiKeyColumns,
+			id, newID(), k.Name, k.Role, hash[:], k.Hint, k.ExpiresAt)
+	})
+	return row.key(), err
+}
+
+// ListAPIKeys pages through the keys that are not revoked, oldest first.
+func (s *Store) ListAPIKeys(ctx context.Context, id tenant.ID, page inventory.PageRequest) ([]tenant.APIKey, inventory.Position, error) {
+	after, err := afterID(page.After)
+	if err != nil {
+		return nil, nil, err
+	}
+	var rows []apiKeyRow
+	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
+		return tx.SelectContext(ctx, &rows, `
+			select `+apiKeyColumns+` from api_key
+			where tenant_id = $1 and revoked_at is null and public_id > $2
+			order by public_id limit $3`, id, after, page.Limit+1)
+	})
+	keys := make([]tenant.APIKey, 0, len(rows))
+	for _, r := range rows {
+		keys = append(keys, r.key())
+	}
+	keys, next := cut(keys, page.Limit, func(k tenant.APIKey) inventory.Position { return inventory.Position{k.PublicID.String()} })
+	return keys, next, err
+}
+
+// RevokeAPIKey ends a key at once.
+func (s *Store) RevokeAPIKey(ctx context.Context, id tenant.ID, key uuid.UUID) error {
+	return s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
+		var revoked uuid.UUID
+		err := tx.GetContext(ctx, &revoked, `
+			update api_key set revoked_at = now() where tenant_id = $1 and public_id = $2 and revoked_at is null
+			returning public_id`, id, key)
+		return notFound(err, "API key")
+	})
+}
+
+// lastUsedGrain is how exact last_used_at is; a finer one would write on every request.
+const lastUsedGrain = time.Minute
+
+// PrincipalByKey finds who presents a key. Unknown, expired and revoked keys, and keys of suspended tenants, all answer
+// with the same fault.
+func (s *Store) PrincipalByKey(ctx context.Context, hash [sha256.Size]byte) (tenant.Principal, error) {
+	var row struct {
+		TenantID int32     `db:"tenant_id"`
+		PublicID uuid.UUID `db:"public_id"`
+		Name     string    `db:"name"`
+		Role     string    `db:"role"`
+		Touch    bool      `db:"touch"`
+	}
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		err := tx.GetContext(ctx, &row, `
+			select k.tenant_id, k.public_id, k.name, k.role,
+			       k.last_used_at is null or k.last_used_at < now() - make_interval(secs => $2) as touch
+			from api_key k join tenant t on t.id = k.tenant_id
+			where k.hash = $1 and k.revoked_at is null and k.expires_at > now() and t.state = 'active'`,
+			hash[:], lastUsedGrain.Seconds())
+		if err != nil || !row.Touch {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `update api_key set last_used_at = now() where tenant_id = $1 and public_id = $2`, row.TenantID, row.PublicID)
+		return err
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return tenant.Principal{}, fault.New(fault.CodeUnauthenticated, "")
+	}
+	return tenant.Principal{Tenant: tenant.ID(row.TenantID), KeyID: row.PublicID, Name: row.Name, Role: tenant.Role(row.Role)}, err
+}

@@ -1,0 +1,252 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// rowReasonNames gives the reasons by their number, for SQL.
+func rowReasonNames() any {
+	var names []string
+	for code := range inventory.RowReasonCount() {
+		names = append(names, string(inventory.RowReasonOf(uint8(code))))
+	}
+	return pq.Array(names)
+}
+
+// BeginCatalogue decides whether the shared catalogue has to be read now, and by whom.
+func (s *Store) BeginCatalogue(ctx context.Context, j job.Job, source connector.Kind, p syncer.CataloguePolicy) (turn syncer.CatalogueTurn, err error) {
+	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `insert into catalogue_read (source) values ($1) on conflict do nothing`, source)
+		if err != nil {
+			return err
+		}
+		var row struct {
+			Now        time.Time    `db:"now"`
+			ReadAt     sql.NullTime `db:"read_at"`
+			FullReadAt sql.NullTime `db:"full_read_at"`
+			Leased     bool         `db:"leased"`
+		}
+		err = tx.GetContext(ctx, &row, `
+			select clock_timestamp() as now, read_at, full_read_at, coalesce(lease_until > clock_timestamp(), false) and holder <> $2 as leased
+			from catalogue_read where source = $1 for update`, source, j.Subject.String())
+		if err != nil {
+			return err
+		}
+		full := !row.FullReadAt.Valid || row.Now.Sub(row.FullReadAt.Time) > p.FullEvery
+		turn = syncer.CatalogueTurn{StartedAt: row.Now}
+		switch {
+		case row.Leased:
+			turn.Wait = !row.ReadAt.Valid && p.WaitForAny
+			return nil
+		case !full && row.Now.Sub(row.ReadAt.Time) < p.MaxAge:
+			return nil
+		case !full:
+			turn.Since = row.ReadAt.Time.Add(-p.Overlap).UTC()
+		}
+		turn.Read = true
+		_, err = tx.ExecContext(ctx, `update catalogue_read set holder = $2, lease_until = clock_timestamp() + make_interval(secs => $3) where source = $1`,
+			source, j.Subject.String(), p.LeaseFor.Seconds())
+		return err
+	})
+	return turn, err
+}
+
+// EndCatalogue gives the reading back. Only a complete read moves the time from which the next one starts.
+func (s *Store) EndCatalogue(ctx context.Context, j job.Job, source connector.Kind, turn syncer.CatalogueTurn, complete bool) error {
+	return s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+			update catalogue_read set lease_until = null, holder = '',
+			  read_at = case when $3 then $4 else read_at end,
+			  full_read_at = case when $3 and $5 then $4 else full_read_at end
+			where source = $1 and holder = $2`,
+			source, j.Subject.String(), complete, turn.StartedAt, turn.Since.IsZero())
+		return err
+	})
+}
+
+// vulnerabilityDocument carries an entry to the database as one element of a JSON array, which costs one statement for a
+// whole batch.
+type vulnerabilityDocument struct {
+	Name            string     `json:"name"`
+	Title           string     `json:"title"`
+	Description     string     `json:"description"`
+	SeverityWord    string     `json:"severity_word"`
+	Severity        int        `json:"severity"`
+	Score           *float64   `json:"score"`
+	Vector          string     `json:"vector"`
+	AttackVector    int        `json:"attack_vector"`
+	EPSS            *float64   `json:"epss"`
+	PublicExploit   bool       `json:"public_exploit"`
+	ExploitVerified bool       `json:"exploit_verified"`
+	ExploitInKit    bool       `json:"exploit_in_kit"`
+	ExploitTypes    []string   `json:"exploit_types"`
+	ExploitURIs     []string   `json:"exploit_uris"`
+	Tags            []string   `json:"tags"`
+	Supportability  string     `json:"supportability"`
+	PublishedAt     *time.Time `json:"published_at"`
+	SourceUpdatedAt *time.Time `json:"source_updated_at"`
+}
+
+// PutVulnerabilities stores catalogue entries; unchanged ones cause no write.
+func (s *Store) PutVulnerabilities(ctx context.Context, entries []inventory.Vulnerability) (created, updated int64, err error) {
+	documents := make([]vulnerabilityDocument, 0, len(entries))
+	seen := make(map[string]bool, len(entries))
+	for i := range entries {
+		if !seen[entries[i].Name] { // a statement cannot touch one row twice
+			seen[entries[i].Name] = true
+			documents = append(documents, documentOf(&entries[i]))
+		}
+	}
+	body, err := json.Marshal(documents)
+	if err != nil {
+		return 0, 0, err
+	}
+	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		return tx.QueryRowxContext(ctx, `
+			with incoming as (
+			  select * from json_to_recordset($1::json) as t(`+vulnerabilityRecord+`)
+			), changed as (
+			  select i.* from incoming i left join vulnerability v using (name)
+			  where v.id is null or v.partial or (`+prefixed("i")+`) is distinct from (`+prefixed("v")+`)
+			), done as (
+			  insert into vulnerability as v (name, `+vulnerabilityData+`, partial)
+			  select name, `+vulnerabilityData+`, false from changed order by name
+			  on conflict (name) do update set (`+vulnerabilityData+`) = row(`+prefixed("excluded")+`), partial = false, updated_at = now()
+			  returning xmax = 0 as fresh
+			)
+			select count(*) filter (where fresh), count(*) filter (where not fresh) from done`, body).Scan(&created, &updated)
+	})
+	return created, updated, err
+}
+
+const vulnerabilityData = `title, description, severity_word, severity, score, vector, attack_vector, epss, public_exploit, exploit_verified,
+	exploit_in_kit, exploit_types, exploit_uris, tags, supportability, published_at, source_updated_at`
+
+const vulnerabilityRecord = `name text, title text, description text, severity_word text, severity smallint, score real, vector text,
+	attack_vector smallint, epss real, public_exploit boolean, exploit_verified boolean, exploit_in_kit boolean, exploit_types text[],
+	exploit_uris text[], tags text[], supportability text, published_at timestamptz, source_updated_at timestamptz`
+
+func prefixed(alias string) string {
+	out := ""
+	for i, column := range splitColumns(vulnerabilityData) {
+		if i > 0 {
+			out += ", "
+		}
+		out += alias + "." + column
+	}
+	return out
+}
+
+func documentOf(v *inventory.Vulnerability) vulnerabilityDocument {
+	traits := inventory.TraitsOf(v)
+	return vulnerabilityDocument{
+		Name: v.Name, Title: v.Title, Description: v.Description, SeverityWord: v.SeverityWord, Severity: int(traits.Severity()),
+		Score: known(v.Score), Vector: v.Vector, AttackVector: int(traits.Vector), EPSS: known(v.EPSS), PublicExploit: v.PublicExploit,
+		ExploitVerified: v.ExploitVerified, ExploitInKit: v.ExploitInKit, ExploitTypes: list(v.ExploitTypes), ExploitURIs: list(v.ExploitURIs),
+		Tags: list(v.Tags), Supportability: v.Supportability, PublishedAt: optionalTime(v.PublishedAt), SourceUpdatedAt: optionalTime(v.UpdatedAt),
+	}
+}
+
+// known stores a negative number, which stands for "not told", as NULL.
+func known(v float64) *float64 {
+	if v < 0 {
+		return nil
+	}
+	return &v
+}
+
+func list(v []string) []string {
+	if v == nil {
+		return []string{}
+	}
+	return v
+}
+
+func optionalTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// SoftwareIDs numbers software, adding what is new, in the order of the argument.
+func (s *Store) SoftwareIDs(ctx context.Context, software []syncer.Software) ([]int32, error) {
+	vendors, products, versions := make([]string, len(software)), make([]string, len(software)), make([]string, len(software))
+	for i, w := range software {
+		vendors[i], products[i], versions[i] = w.Vendor, w.Product, w.Version
+	}
+	return s.numbered(ctx, `
+		insert into software (vendor, product, version)
+		select distinct w.vendor, w.product, w.version from unnest($1::text[], $2::text[], $3::text[]) as w(vendor, product, version)
+		where not exists (select from software k where (k.vendor, k.product, k.version) = (w.vendor, w.product, w.version))
+		order by 1, 2, 3
+		on conflict do nothing`, `
+		select k.id from unnest($1::text[], $2::text[], $3::text[]) with ordinality as w(vendor, product, version, n)
+		join software k using (vendor, product, version) order by w.n`, pq.Array(vendors), pq.Array(products), pq.Array(versions))
+}
+
+func (s *Store) numbered(ctx context.Context, insert, read string, args ...any) (ids []int32, err error) {
+	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, insert, args...); err != nil {
+			return err
+		}
+		return tx.SelectContext(ctx, &ids, read, args...)
+	})
+	return ids, err
+}
+
+// KnownVulnerabilities finds vulnerabilities by name, adding unknown ones as partial, in the order of the argument. Only
+// the fields that rules ask for are filled.
+func (s *Store) KnownVulnerabilities(ctx context.Context, names []string) ([]inventory.Vulnerability, error) {
+	var rows []struct {
+		ID              int32           `db:"id"`
+		Name            string          `db:"name"`
+		SeverityWord    string          `db:"severity_word"`
+		Score           sql.NullFloat64 `db:"score"`
+		Vector          string          `db:"vector"`
+		PublicExploit   bool            `db:"public_exploit"`
+		ExploitVerified bool            `db:"exploit_verified"`
+		ExploitInKit    bool            `db:"exploit_in_kit"`
+		ExploitTypes    pq.StringArray  `db:"exploit_types"`
+		Partial         bool            `db:"partial"`
+	}
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+			insert into vulnerability (name, partial)
+			select distinct n, true from unnest($1::text[]) as n
+			where not exists (select from vulnerability k where k.name = n) order by 1
+			on conflict do nothing`, pq.Array(names))
+		if err != nil {
+			return err
+		}
+		return tx.SelectContext(ctx, &rows, `
+			select k.id, k.name, k.severity_word, k.score, k.vector, k.public_exploit, k.exploit_verified, k.exploit_in_kit, k.exploit_types, k.partial
+			from unnest($1::text[]) with ordinality as w(name, n) join vulnerability k using (name) order by w.n`, pq.Array(names))
+	})
+	if err == nil && len(rows) != len(names) {
+		err = errors.New("vulnerabilities were asked for by name but not all came back")
+	}
+	out := make([]inventory.Vulnerability, len(rows))
+	for i, r := range rows {
+		out[i] = inventory.Vulnerability{
+			ID: r.ID, Name: r.Name, SeverityWord: r.SeverityWord, Score: -1, EPSS: -1, Vector: r.Vector, PublicExploit: r.PublicExploit,
+			ExploitVerified: r.ExploitVerified, ExploitInKit: r.ExploitInKit, ExploitTypes: r.ExploitTypes, Partial: r.Partial,
+		}
+		if r.Score.Valid {
+			out[i].Score = r.Score.Float64
+		}
+	}
+	return out, err
+}

@@ -1,0 +1,91 @@
+package postgres
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/lib/pq"
+)
+
+// ioGrace is how much longer than the statement limit a single read or write on a database connection may take. lib/pq
+// sends a cancel request on a second connection when a context ends but keeps waiting on the first one, so without a
+// deadline of its own a black-holed database would hold callers for ever.
+const ioGrace = 2 * time.Second
+
+// dialTimeout bounds reaching the database at all.
+const dialTimeout = 5 * time.Second
+
+func newConnector(dsn string, o Options) (driver.Connector, error) {
+	cfg, err := pq.NewConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("the database URL cannot be read: %w", err)
+	}
+	if cfg.Runtime == nil {
+		cfg.Runtime = map[string]string{}
+	}
+	for name, value := range sessionSettings(o) {
+		cfg.Runtime[name] = value
+	}
+	c, err := pq.NewConnectorConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("the database URL cannot be used: %w", err)
+	}
+	c.Dialer(deadlineDialer{limit: o.StatementTimeout + ioGrace})
+	return c, nil
+}
+
+// sessionSettings are sent with the start-up packet of each connection, so they cost no round trip and no pooled
+// connection can miss them.
+func sessionSettings(o Options) map[string]string {
+	return map[string]string{
+		"role":                                appRole,
+		"timezone":                            "UTC",
+		"application_name":                    o.ApplicationName,
+		"statement_timeout":                   fmt.Sprint(o.StatementTimeout.Milliseconds()),
+		"lock_timeout":                        fmt.Sprint(o.LockTimeout.Milliseconds()),
+		"idle_in_transaction_session_timeout": fmt.Sprint(o.StatementTimeout.Milliseconds()),
+	}
+}
+
+// deadlineDialer makes connections whose every read and write has a deadline.
+type deadlineDialer struct{ limit time.Duration }
+
+func (d deadlineDialer) Dial(network, address string) (net.Conn, error) {
+	return d.DialContext(context.Background(), network, address)
+}
+
+func (d deadlineDialer) DialTimeout(network, address string, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return d.DialContext(ctx, network, address)
+}
+
+func (d deadlineDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &deadlineConn{Conn: c, limit: d.limit}, nil
+}
+
+type deadlineConn struct {
+	net.Conn
+	limit time.Duration
+}
+
+func (c *deadlineConn) Read(p []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(c.limit)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *deadlineConn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(c.limit)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}

@@ -1,0 +1,2 @@
+// Package postgres is the only place with SQL.
+package postgres

@@ -1,0 +1,137 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// findingRow is what describedFinding selects.
+type findingRow struct {
+	AssetID             int64                    `db:"asset_id"`
+	VulnID              int32                    `db:"vulnerability_id"`
+	SoftwareIDs         pq.Int64Array            `db:"software_ids"`
+	Severity            inventory.Severity       `db:"severity"`
+	SeveritySource      inventory.SeveritySource `db:"severity_source"`
+	AttackVector        inventory.AttackVector   `db:"attack_vector"`
+	State               inventory.FindingState   `db:"state"`
+	ReopenCount         int                      `db:"reopen_count"`
+	StateReason         string                   `db:"state_reason"`
+	FirstSeenAt         time.Time                `db:"first_seen_at"`
+	LastSeenAt          sql.NullTime             `db:"last_seen_at"`
+	FixedAt             sql.NullTime             `db:"fixed_at"`
+	ReopenedAt          sql.NullTime             `db:"reopened_at"`
+	CreatedAt           time.Time                `db:"created_at"`
+	UpdatedAt           time.Time                `db:"updated_at"`
+	SortKey             string                   `db:"sort_key"`
+	AssetPublicID       uuid.NullUUID            `db:"asset_public_id"` // null while its asset is being purged
+	IntegrationPublicID uuid.NullUUID            `db:"integration_public_id"`
+	Hostname            string                   `db:"hostname"`
+	PrimaryIP           string                   `db:"primary_ip"`
+	Name                sql.NullString           `db:"name"`
+	Title               string                   `db:"title"`
+	Partial             bool                     `db:"partial"`
+}
+
+// described tells whether the asset and the vulnerability of the finding are there.
+func (r findingRow) described() bool { return r.AssetPublicID.Valid && r.Name.Valid }
+
+func (r findingRow) finding() (inventory.Finding, error) {
+	primary, err := readAddr(r.PrimaryIP)
+	if err != nil {
+		return inventory.Finding{}, fmt.Errorf("read asset %s: %w", r.AssetPublicID.UUID, err)
+	}
+	return inventory.Finding{
+		AssetID: r.AssetPublicID.UUID, IntegrationPublic: r.IntegrationPublicID.UUID, Hostname: r.Hostname, PrimaryIP: primary,
+		VulnID: r.VulnID, Vulnerability: r.Name.String, Title: r.Title,
+		Severity: r.Severity, Source: r.SeveritySource, AttackVector: r.AttackVector,
+		State: r.State, StateReason: r.StateReason, Partial: r.Partial,
+		FirstSeenAt: r.FirstSeenAt.UTC(), LastSeenAt: utc(r.LastSeenAt), FixedAt: utc(r.FixedAt),
+		ReopenedAt: utc(r.ReopenedAt), ReopenCount: r.ReopenCount,
+		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+	}, nil
+}
+
+// assemble makes findings of a page's rows, each with its instances.
+func assemble(ctx context.Context, tx *sqlx.Tx, id tenant.ID, rows []findingRow) ([]inventory.Finding, error) {
+	findings := make([]inventory.Finding, 0, len(rows))
+	var wanted instanceKeys
+	for _, r := range rows {
+		if !r.described() {
+			continue
+		}
+		f, err := r.finding()
+		if err != nil {
+			return nil, err
+		}
+		wanted.add(len(findings), r)
+		findings = append(findings, f)
+	}
+	if len(wanted.finding) == 0 {
+		return findings, nil
+	}
+	var instances []instanceRow
+	err := tx.SelectContext(ctx, &instances, instancesOfPage, int32(id), wanted.finding, wanted.asset, wanted.vulnerability, wanted.software)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range instances {
+		f := &findings[i.Finding]
+		f.Instances = append(f.Instances, i.instance())
+	}
+	return findings, nil
+}
+
+// instanceKeys are the instances of a page as parallel arrays, one element each.
+type instanceKeys struct {
+	finding, asset, vulnerability, software pq.Int64Array // finding is the place in the page
+}
+
+func (k *instanceKeys) add(place int, r findingRow) {
+	for _, s := range r.SoftwareIDs {
+		k.finding = append(k.finding, int64(place))
+		k.asset = append(k.asset, r.AssetID)
+		k.vulnerability = append(k.vulnerability, int64(r.VulnID))
+		k.software = append(k.software, s)
+	}
+}
+
+const instancesOfPage = `
+	select k.finding, s.id, s.vendor, s.product, s.version, i.disk_paths, i.registry_paths,
+	       coalesce(r.update_text, '') as update_text, coalesce(r.update_id, '') as update_id,
+	       coalesce(r.update_url, '') as update_url, r.update_ready
+	from unnest($2::int[], $3::bigint[], $4::int[], $5::int[]) as k (finding, asset_id, vulnerability_id, software_id)
+	join software s on s.id = k.software_id
+	left join installation i on i.tenant_id = $1 and i.asset_id = k.asset_id and i.software_id = k.software_id
+	left join remediation r on r.tenant_id = $1 and r.software_id = k.software_id and r.vulnerability_id = k.vulnerability_id
+	order by k.finding, s.vendor, s.product, s.version, s.id`
+
+type instanceRow struct {
+	Finding       int            `db:"finding"`
+	SoftwareID    int32          `db:"id"`
+	Vendor        string         `db:"vendor"`
+	Product       string         `db:"product"`
+	Version       string         `db:"version"`
+	DiskPaths     pq.StringArray `db:"disk_paths"`
+	RegistryPaths pq.StringArray `db:"registry_paths"`
+	UpdateText    string         `db:"update_text"`
+	UpdateID      string         `db:"update_id"`
+	UpdateURL     string         `db:"update_url"`
+	UpdateReady   *bool          `db:"update_ready"`
+}
+
+func (r instanceRow) instance() inventory.Instance {
+	return inventory.Instance{
+		SoftwareID: r.SoftwareID, Vendor: r.Vendor, Product: r.Product, Version: r.Version,
+		DiskPaths: r.DiskPaths, RegistryPaths: r.RegistryPaths,
+		UpdateText: r.UpdateText, UpdateID: r.UpdateID, UpdateURL: r.UpdateURL, UpdateReady: r.UpdateReady,
+	}
+}

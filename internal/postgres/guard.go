@@ -1,0 +1,107 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// What the removal guard measures, each by itself.
+const (
+	guardAssets   = "assets"
+	guardFindings = "findings"
+)
+
+// guardDocument is what an integration remembers for the removal guard, by measure.
+type guardDocument struct {
+	Held     map[string]guardEntry `json:"held,omitempty"`     // drops that wait for a second complete read
+	Settings map[string]string     `json:"settings,omitempty"` // digest of the settings under which it was measured last
+}
+
+type guardEntry struct {
+	Run    string `json:"run"`
+	Before int64  `json:"before"`
+	After  int64  `json:"after"`
+}
+
+// reading is what a complete read did to a measure.
+type reading struct {
+	before  int64 // in scope until now
+	after   int64 // in scope from now on
+	refused int64 // in scope until now, read again, and refused by a rule
+}
+
+// drops tells whether a fall is large enough to be doubted: to nothing, or by more than half.
+func drops(before, after int64) bool { return before > 0 && (after == 0 || after*2 < before) }
+
+// guard decides whether what left has to wait for a second complete read. It agrees if it does not show a further large
+// drop; a read without a drop makes the guard forget. After the customer changed the settings, records that did arrive and
+// are refused now are no loss.
+//
+// What it remembers is written at the end of the transaction, so that nobody who changes the integration waits for it.
+func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r reading) (hold bool, err error) {
+	var body []byte
+	err = tx.GetContext(ctx, &body, `select guard from integration where tenant_id = $1 and id = $2`, st.job.Tenant, st.integration.ID)
+	if err != nil {
+		return false, err
+	}
+	var known guardDocument
+	if err := json.Unmarshal(body, &known); err != nil {
+		return false, err
+	}
+	digest, err := settingsDigest(settingsColumn(st.integration.Settings))
+	if err != nil {
+		return false, err
+	}
+	after := r.after
+	if measured := known.Settings[measure]; measured != "" && measured != digest {
+		after += r.refused
+	}
+	run := st.job.Subject.String()
+	earlier, doubted := known.Held[measure]
+	agreed := doubted && earlier.Run != run && !drops(earlier.After, after)
+	hold = drops(r.before, after) && !agreed
+	next := guardDocument{Held: orEmpty(maps.Clone(known.Held)), Settings: orEmpty(maps.Clone(known.Settings))}
+	delete(next.Held, measure)
+	if hold {
+		next.Held[measure] = guardEntry{Run: run, Before: r.before, After: after}
+	}
+	next.Settings[measure] = digest
+	if !maps.Equal(next.Held, known.Held) || !maps.Equal(next.Settings, known.Settings) {
+		st.remember = &next
+	}
+	return hold, nil
+}
+
+// writeGuard stores what guard wants to be remembered, if anything.
+func (st *stage) writeGuard(ctx context.Context, tx *sqlx.Tx) error {
+	if st.remember == nil {
+		return nil
+	}
+	body, err := json.Marshal(st.remember)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `update integration set guard = $3 where tenant_id = $1 and id = $2`, st.job.Tenant, st.integration.ID, body)
+	return err
+}
+
+func settingsDigest(c settingsColumn) (string, error) {
+	value, err := c.Value()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(value.([]byte)) // Value gives JSON
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+func orEmpty[K comparable, V any](m map[K]V) map[K]V {
+	if m == nil {
+		return map[K]V{}
+	}
+	return m
+}

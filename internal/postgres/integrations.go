@@ -1,0 +1,267 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"reflect"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
+)
+
+type integrationRow struct {
+	ID              int64          `db:"id"`
+	PublicID        uuid.UUID      `db:"public_id"`
+	TenantID        int32          `db:"tenant_id"`
+	Type            string         `db:"type"`
+	Name            string         `db:"name"`
+	DirectoryID     string         `db:"directory_id"`
+	ClientID        string         `db:"client_id"`
+	SecretBox       []byte         `db:"secret_box"`
+	SecretHint      string         `db:"secret_hint"`
+	SecretUpdatedAt time.Time      `db:"secret_updated_at"`
+	SecretExpiresAt sql.NullTime   `db:"secret_expires_at"`
+	Settings        settingsColumn `db:"settings"`
+	IntervalHours   int            `db:"interval_hours"`
+	State           string         `db:"state"`
+	StateReason     string         `db:"state_reason"`
+	NextRunAt       sql.NullTime   `db:"next_run_at"`
+	LastSuccessAt   sql.NullTime   `db:"last_success_at"`
+	LastRunID       uuid.NullUUID  `db:"last_run_id"`
+	LastRunState    sql.NullString `db:"last_run_state"`
+	LastRunAt       sql.NullTime   `db:"last_run_at"`
+	OpenAssets      int            `db:"open_assets"`
+	OpenFindings    int            `db:"open_findings"`
+	Version         int64          `db:"version"`
+	RunVersion      int64          `db:"run_version"`
+	CreatedAt       time.Time      `db:"created_at"`
+	UpdatedAt       time.Time      `db:"updated_at"`
+}
+
+const integrationQuery = `
+	select i.id, i.public_id, i.tenant_id, i.type, i.name, i.directory_id, i.client_id, i.secret_box, i.secret_hint,
+	       i.secret_updated_at, i.secret_expires_at, i.settings, i.interval_hours, i.state, i.state_reason, i.next_run_at,
+	       i.last_success_at, r.public_id as last_run_id, r.state as last_run_state, coalesce(r.finished_at, r.started_at, r.created_at) as last_run_at,
+	       n.open_assets, n.open_findings, i.version, i.run_version, i.created_at, i.updated_at
+	from integration i
+	left join lateral (
+	  select public_id, state, created_at, started_at, finished_at from run
+	  where tenant_id = i.tenant_id and integration_id = i.id and kind = 'sync' order by id desc limit 1
+	) r on true
+	cross join lateral (
+	  select count(*) filter (where state in ('active', 'inactive')) as open_assets,
+	         coalesce(sum(open_critical + open_high + open_medium + open_low + open_unknown), 0) as open_findings
+	  from asset where tenant_id = i.tenant_id and integration_id = i.id
+	) n`
+
+func (r integrationRow) integration() connector.Integration {
+	return connector.Integration{
+		ID: r.ID, PublicID: r.PublicID, Tenant: tenant.ID(r.TenantID), Kind: connector.Kind(r.Type), Name: r.Name,
+		DirectoryID: r.DirectoryID, ClientID: r.ClientID, SecretBox: r.SecretBox, SecretHint: r.SecretHint,
+		SecretUpdatedAt: r.SecretUpdatedAt.UTC(), SecretExpiresAt: utc(r.SecretExpiresAt), Settings: inventory.Settings(r.Settings),
+		IntervalHours: r.IntervalHours, State: connector.State(r.State), StateReason: r.StateReason, NextRunAt: utc(r.NextRunAt),
+		LastRunID: r.LastRunID.UUID, LastRunState: r.LastRunState.String, LastRunAt: utc(r.LastRunAt), LastSuccessAt: utc(r.LastSuccessAt),
+		OpenAssets: r.OpenAssets, OpenFindings: r.OpenFindings, Version: r.Version, RunVersion: r.RunVersion, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+	}
+}
+
+// CreateIntegration stores a checked integration and queues its first run: both or neither.
+func (s *Store) CreateIntegration(ctx context.Context, i connector.Integration) (connector.Integration, error) {
+	var created connector.Integration
+	err := s.inTenant(ctx, i.Tenant, func(tx *sqlx.Tx) error {
+		var id int64
+		err := tx.GetContext(ctx, &id, `
+			insert into integration (tenant_id, public_id, type, name, directory_id, client_id, secret_box, secret_hint,
+			  secret_updated_at, secret_expires_at, settings, interval_hours, state, next_run_at)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+			returning id`,
+			i.Tenant, i.PublicID, i.Kind, i.Name, i.DirectoryID, i.ClientID, []byte(i.SecretBox), i.SecretHint,
+			i.SecretUpdatedAt, nullTime(i.SecretExpiresAt), settingsColumn(i.Settings), i.IntervalHours, i.State,
+			nextRun(time.Now(), i.IntervalHours))
+		if violates(err, "integration_directory") {
+			return fault.New(fault.CodeAlreadyConnected, "")
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := insertRun(ctx, tx, i.Tenant, id, syncer.KindSync, syncer.ByConnect, syncer.Full); err != nil {
+			return err
+		}
+		created, err = readIntegration(ctx, tx, i.Tenant, i.PublicID)
+		return err
+	})
+	return created, err
+}
+
+// Integration reads one integration.
+func (s *Store) Integration(ctx context.Context, t tenant.ID, id uuid.UUID) (i connector.Integration, err error) {
+	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		i, err = readIntegration(ctx, tx, t, id)
+		return err
+	})
+	return i, err
+}
+
+func readIntegration(ctx context.Context, tx *sqlx.Tx, t tenant.ID, id uuid.UUID) (connector.Integration, error) {
+	var row integrationRow
+	err := tx.GetContext(ctx, &row, integrationQuery+` where i.tenant_id = $1 and i.public_id = $2`, t, id)
+	return row.integration(), notFound(err, "integration")
+}
+
+// IntegrationByID reads the integration of a run.
+func (s *Store) IntegrationByID(ctx context.Context, t tenant.ID, id int64) (connector.Integration, error) {
+	var row integrationRow
+	err := s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &row, integrationQuery+` where i.tenant_id = $1 and i.id = $2`, t, id)
+	})
+	return row.integration(), notFound(err, "integration")
+}
+
+// ListIntegrations pages through the tenant's integrations, oldest first; disconnected ones included, since their data
+// and runs are still there.
+func (s *Store) ListIntegrations(ctx context.Context, t tenant.ID, page inventory.PageRequest) ([]connector.Integration, inventory.Position, error) {
+	after, err := afterID(page.After)
+	if err != nil {
+		return nil, nil, err
+	}
+	var rows []integrationRow
+	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		return tx.SelectContext(ctx, &rows, integrationQuery+`
+			where i.tenant_id = $1 and i.public_id > $2 order by i.public_id limit $3`, t, after, page.Limit+1)
+	})
+	items := make([]connector.Integration, 0, len(rows))
+	for _, r := range rows {
+		items = append(items, r.integration())
+	}
+	items, next := cut(items, page.Limit, func(i connector.Integration) inventory.Position { return inventory.Position{i.PublicID.String()} })
+	return items, next, err
+}
+
+// UpdateIntegration applies change to the current row under its lock. A version other than 0 must be the current one.
+func (s *Store) UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, change func(*connector.Integration) error) (updated connector.Integration, err error) {
+	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		i, err := lockIntegration(ctx, tx, t, id, version)
+		if err != nil {
+			return err
+		}
+		before := i
+		if err := change(&i); err != nil {
+			return err
+		}
+		if reflect.DeepEqual(i, before) { // nothing that If-Match would have to know of
+			updated = i
+			return nil
+		}
+		_, err = tx.ExecContext(ctx, `
+			update integration set name = $3, client_id = $4, secret_box = $5, secret_hint = $6, secret_updated_at = $7,
+			  secret_expires_at = $8, settings = $9, interval_hours = $10, state = $11, state_reason = $12, next_run_at = $13,
+			  failures = case when $11 = 'active' then 0 else failures end, version = version + 1, updated_at = now()
+			where tenant_id = $1 and id = $2`,
+			t, i.ID, i.Name, i.ClientID, []byte(i.SecretBox), i.SecretHint, i.SecretUpdatedAt, nullTime(i.SecretExpiresAt),
+			settingsColumn(i.Settings), i.IntervalHours, i.State, i.StateReason, nullTime(i.NextRunAt))
+		if err != nil {
+			return err
+		}
+		updated, err = readIntegration(ctx, tx, t, id)
+		return err
+	})
+	return updated, err
+}
+
+// lockIntegration reads the current row and keeps others from changing it until the transaction ends. It does not wait for
+// the transactions of a run that add assets to the integration.
+func lockIntegration(ctx context.Context, tx *sqlx.Tx, t tenant.ID, id uuid.UUID, version int64) (connector.Integration, error) {
+	var locked int64
+	err := tx.GetContext(ctx, &locked, `
+		select id from integration where tenant_id = $1 and public_id = $2 for no key update`, t, id)
+	if err != nil {
+		return connector.Integration{}, notFound(err, "integration")
+	}
+	i, err := readIntegration(ctx, tx, t, id)
+	if err == nil && version != 0 && i.Version != version {
+		err = fault.New(fault.CodePreconditionFailed, "")
+	}
+	return i, err
+}
+
+// DirectoryConnected tells whether the tenant has an integration with the directory.
+func (s *Store) DirectoryConnected(ctx context.Context, t tenant.ID, kind connector.Kind, directory string) (found bool, err error) {
+	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &found, `
+			select exists (select from integration
+			  where tenant_id = $1 and type = $2 and directory_id = $3 and state <> 'disconnected')`, t, kind, directory)
+	})
+	return found, err
+}
+
+// Disconnect destroys the secret, ends the active run so that it writes nothing any more, and with purge queues the
+// deletion of everything imported. It returns the purge run's public id, or uuid.Nil.
+func (s *Store) Disconnect(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, purge bool) (purgeRun uuid.UUID, err error) {
+	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		i, err := lockIntegration(ctx, tx, t, id, version)
+		if err != nil {
+			return err
+		}
+		if i.State == connector.StateDisconnected && !purge {
+			return fault.New(fault.CodeNotFound, "the integration is disconnected already")
+		}
+		if i.State == connector.StateDisconnecting {
+			// A purge that was cancelled or failed may be asked for again.
+			if active, err := purging(ctx, tx, t, i.ID); err != nil || active || !purge {
+				return cmp.Or(err, error(fault.New(fault.CodeNotFound, "the integration is being disconnected already")))
+			}
+		}
+		if err := endActiveRun(ctx, tx, t, i.ID); err != nil {
+			return err
+		}
+		state := connector.StateDisconnected
+		if purge {
+			state = connector.StateDisconnecting
+			run, err := insertRun(ctx, tx, t, i.ID, syncer.KindPurge, syncer.ByHand, syncer.Full)
+			if err != nil {
+				return err
+			}
+			purgeRun = run.PublicID
+		}
+		_, err = tx.ExecContext(ctx, `
+			update integration set state = $3, state_reason = '', secret_box = null, secret_hint = '', next_run_at = null,
+			  version = version + 1, updated_at = now()
+			where tenant_id = $1 and id = $2`, t, i.ID, state)
+		return err
+	})
+	return purgeRun, err
+}
+
+// purging tells whether a run of an integration that is being disconnected is still to end.
+func purging(ctx context.Context, tx *sqlx.Tx, t tenant.ID, integration int64) (active bool, err error) {
+	err = tx.GetContext(ctx, &active, `
+		select exists (select from run where tenant_id = $1 and integration_id = $2 and state in ('queued', 'running', 'cancelling'))`, t, integration)
+	return active, err
+}
+
+// endActiveRun ends a run at once, whatever its worker does: without its job row the worker can no longer write.
+func endActiveRun(ctx context.Context, tx *sqlx.Tx, t tenant.ID, integration int64) error {
+	var runID int64
+	err := tx.GetContext(ctx, &runID, `
+		select id from run where tenant_id = $1 and integration_id = $2 and state in ('queued', 'running', 'cancelling')`, t, integration)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `delete from job where tenant_id = $1 and run_id = $2 and kind = $3`, t, runID, job.Sync); err != nil {
+		return err
+	}
+	return endRunCancelled(ctx, tx, t, runID)
+}

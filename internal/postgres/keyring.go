@@ -1,0 +1,54 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/seal"
+)
+
+// KeyringChecks reads the check values that earlier starts stored, by key id.
+func (s *Store) KeyringChecks(ctx context.Context) (map[string]seal.Box, error) {
+	var rows []struct {
+		KeyID string `db:"key_id"`
+		Box   []byte `db:"box"`
+	}
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		return tx.SelectContext(ctx, &rows, `select key_id, box from keyring_check`)
+	})
+	checks := make(map[string]seal.Box, len(rows))
+	for _, r := range rows {
+		checks[r.KeyID] = r.Box
+	}
+	return checks, err
+}
+
+// PutKeyringCheck stores a check value. One that is there for the key already stays: it is what proves a later keyring.
+func (s *Store) PutKeyringCheck(ctx context.Context, box seal.Box) error {
+	return s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+			insert into keyring_check (key_id, box) values ($1, $2) on conflict (key_id) do nothing`, box.KeyID(), []byte(box))
+		return err
+	})
+}
+
+// SealingKeys counts the stored secrets by the id of the key that sealed them; a malformed box counts under "".
+func (s *Store) SealingKeys(ctx context.Context) (map[string]int, error) {
+	var rows []struct {
+		Header []byte `db:"header"`
+		N      int    `db:"n"`
+	}
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		// The header of a box is two bytes and the key id, whose length is the second byte.
+		return tx.SelectContext(ctx, &rows, `
+			select case when length(secret_box) < 2 then secret_box
+			            else substring(secret_box for 2 + get_byte(secret_box, 1)) end as header, count(*) as n
+			from integration where secret_box is not null group by 1`)
+	})
+	counts := make(map[string]int, len(rows))
+	for _, r := range rows {
+		counts[seal.Box(r.Header).KeyID()] += r.N
+	}
+	return counts, err
+}

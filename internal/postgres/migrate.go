@@ -1,0 +1,100 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/golang-migrate/migrate/v4"
+	migratepg "github.com/golang-migrate/migrate/v4/database/postgres"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
+
+	"pgp.internal/defender/migrations"
+)
+
+// MigrationStatus is where the schema of a database stands.
+type MigrationStatus struct {
+	Version uint // 0 before the first
+	Latest  uint // the newest this program knows
+	Dirty   bool // a migration failed half-way; see the operator's manual before forcing anything
+}
+
+// Migrate brings the schema of the database at dsn up to this program's version. It connects as dsn's own user, who must
+// own the schema. Replicas may call it at once: an advisory lock makes one of them do the work.
+func Migrate(ctx context.Context, dsn string) (MigrationStatus, error) {
+	return withMigrator(ctx, dsn, func(m *migrate.Migrate) error {
+		err := m.Up()
+		if errors.Is(err, migrate.ErrNoChange) {
+			return nil
+		}
+		return err
+	})
+}
+
+// MigrateDown rolls the schema back by steps versions, losing what the newer schema held.
+func MigrateDown(ctx context.Context, dsn string, steps int) (MigrationStatus, error) {
+	return withMigrator(ctx, dsn, func(m *migrate.Migrate) error { return m.Steps(-steps) })
+}
+
+// SchemaStatus reads where the schema stands without changing it.
+func SchemaStatus(ctx context.Context, dsn string) (MigrationStatus, error) {
+	return withMigrator(ctx, dsn, func(*migrate.Migrate) error { return nil })
+}
+
+func withMigrator(ctx context.Context, dsn string, f func(*migrate.Migrate) error) (status MigrationStatus, err error) {
+	db, err := sql.Open("postgres", dsn)
+	if err != nil {
+		return status, fmt.Errorf("the database URL cannot be read: %w", err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.PingContext(ctx); err != nil {
+		return status, fmt.Errorf("connect to PostgreSQL: %w", err)
+	}
+	source, err := iofs.New(migrations.Files, ".")
+	if err != nil {
+		return status, err
+	}
+	target, err := migratepg.WithInstance(db, &migratepg.Config{})
+	if err != nil {
+		return status, fmt.Errorf("prepare the migration table: %w", err)
+	}
+	m, err := migrate.NewWithInstance("embedded", source, "postgres", target)
+	if err != nil {
+		return status, err
+	}
+	defer func() { _, closeErr := m.Close(); err = errors.Join(err, ignoreClosed(closeErr)) }()
+	if err := f(m); err != nil {
+		return status, fmt.Errorf("migrate: %w", err)
+	}
+	status.Version, status.Dirty, err = m.Version()
+	if errors.Is(err, migrate.ErrNilVersion) {
+		err = nil
+	}
+	status.Latest = latestVersion()
+	return status, err
+}
+
+func ignoreClosed(err error) error {
+	if err != nil && strings.Contains(err.Error(), "already closed") {
+		return nil
+	}
+	return err
+}
+
+// latestVersion is the highest number among the embedded files.
+func latestVersion() uint {
+	entries, err := migrations.Files.ReadDir(".")
+	if err != nil {
+		return 0
+	}
+	var latest uint
+	for _, e := range entries {
+		var n uint
+		if _, err := fmt.Sscanf(e.Name(), "%06d_", &n); err == nil {
+			latest = max(latest, n)
+		}
+	}
+	return latest
+}

@@ -1,0 +1,69 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/job"
+)
+
+// purgeBatch is how many assets are deleted in one transaction, with everything that hangs on them.
+const purgeBatch = 500
+
+// Purge deletes a batch of an integration's assets with their findings and installations. When none is left it marks the
+// integration disconnected.
+func (s *Store) Purge(ctx context.Context, j job.Job, integration int64) (deleted int64, more bool, err error) {
+	err = s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+			create temp table doomed on commit drop as
+			select id from asset where tenant_id = $1 and integration_id = $2 limit $3`, j.Tenant, integration, purgeBatch)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `
+			with gone as (
+			  delete from finding f using doomed d where f.tenant_id = $1 and f.asset_id = d.id returning f.vulnerability_id, f.state
+			), n as (select vulnerability_id, count(*)::int as n from gone where state = 1 group by vulnerability_id)
+			update exposure e set open_assets = e.open_assets - n.n, updated_at = now()
+			from n where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id`, j.Tenant)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `delete from installation n using doomed d where n.tenant_id = $1 and n.asset_id = d.id`, j.Tenant); err != nil {
+			return err
+		}
+		deleted, err = affected(ctx, tx, `delete from asset a using doomed d where a.tenant_id = $1 and a.id = d.id`, j.Tenant)
+		if err != nil {
+			return err
+		}
+		if more = deleted == purgeBatch; !more {
+			if err := s.endPurge(ctx, tx, j, integration); err != nil {
+				return err
+			}
+		}
+		return confirmClaim(ctx, tx, j)
+	})
+	return deleted, more, err
+}
+
+// endPurge removes what nothing refers to any more and closes the integration.
+func (s *Store) endPurge(ctx context.Context, tx *sqlx.Tx, j job.Job, integration int64) error {
+	// What is left without any finding belonged to the purged assets alone.
+	_, err := tx.ExecContext(ctx, `
+		delete from exposure e where e.tenant_id = $1
+		  and not exists (select from finding f where f.tenant_id = $1 and f.vulnerability_id = e.vulnerability_id)`, j.Tenant)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		delete from remediation m where m.tenant_id = $1
+		  and not exists (select from exposure e where e.tenant_id = $1 and e.vulnerability_id = m.vulnerability_id)`, j.Tenant)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		update integration set state = 'disconnected', run_version = run_version + 1, updated_at = now()
+		where tenant_id = $1 and id = $2 and state = 'disconnecting'`, j.Tenant, integration)
+	return err
+}

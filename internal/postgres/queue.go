@@ -1,0 +1,164 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// jobRow is a claimed row of the queue.
+type jobRow struct {
+	ID       int64     `db:"id"`
+	TenantID int32     `db:"tenant_id"`
+	Kind     string    `db:"kind"`
+	Subject  uuid.UUID `db:"subject"`
+	RunID    int64     `db:"run_id"`
+	Attempt  int       `db:"attempt"`
+	Fence    int64     `db:"fence"`
+}
+
+func (r jobRow) job() job.Job {
+	return job.Job{ID: r.ID, Tenant: tenant.ID(r.TenantID), Kind: job.Kind(r.Kind), Subject: r.Subject, RunID: r.RunID, Attempt: r.Attempt, Fence: r.Fence}
+}
+
+// Claim takes up to n due jobs for holder, oldest first, and at most perTenant of one tenant at a time.
+//
+// Candidates are ranked per tenant by what the tenant already has running, so that a tenant with a long queue cannot
+// take every worker. A row that its holder is just writing under is skipped, not waited for.
+func (s *Store) Claim(ctx context.Context, holder string, n, perTenant int, lease time.Duration) ([]job.Job, error) {
+	var rows []jobRow
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		// One claimer at a time keeps the cap per tenant exact; the transaction lasts a few milliseconds.
+		if _, err := tx.ExecContext(ctx, `select pg_advisory_xact_lock(hashtext('defender job claim'))`); err != nil {
+			return err
+		}
+		return tx.SelectContext(ctx, &rows, `
+			with live as (
+			  select tenant_id, count(*) as n from job where state = 'running' and lease_until > now() group by tenant_id
+			), due as (
+			  select id, tenant_id, run_at from job
+			  where ((state = 'queued' and run_at <= now()) or (state = 'running' and lease_until <= now()))
+			    and tenant_id not in (select tenant_id from live where n >= $1)
+			  order by run_at, id
+			  limit 1000
+			  for update skip locked
+			), ranked as (
+			  select d.id, d.run_at,
+			         coalesce(l.n, 0) + row_number() over (partition by d.tenant_id order by d.run_at, d.id) as place
+			  from due d left join live l using (tenant_id)
+			), chosen as (
+			  select id from ranked where place <= $1 order by run_at, id limit $2
+			)
+			update job j set state = 'running', holder = $3, fence = fence + 1, attempt = attempt + 1,
+			       lease_until = now() + make_interval(secs => $4)
+			from chosen c where j.id = c.id
+			returning j.id, j.tenant_id, j.kind, j.subject, j.run_id, j.attempt, j.fence`,
+			perTenant, n, holder, lease.Seconds())
+	})
+	jobs := make([]job.Job, len(rows))
+	for i, r := range rows {
+		jobs[i] = r.job()
+	}
+	return jobs, err
+}
+
+// Extend prolongs the lease of a claim that is still this one.
+func (s *Store) Extend(ctx context.Context, j job.Job, lease time.Duration) (cancel bool, err error) {
+	err = s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &cancel, `
+			update job set lease_until = now() + make_interval(secs => $4)
+			where tenant_id = $1 and id = $2 and fence = $3 and state = 'running'
+			returning cancel_requested`, j.Tenant, j.ID, j.Fence, lease.Seconds())
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, job.ErrLeaseLost
+	}
+	return cancel, err
+}
+
+// Finish applies the outcome to a claim that is still this one.
+func (s *Store) Finish(ctx context.Context, j job.Job, o job.Outcome) error {
+	return s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
+		query, args := `delete from job where tenant_id = $1 and id = $2 and fence = $3`, []any{j.Tenant, j.ID, j.Fence}
+		if o.Ending != job.Done {
+			kept := 1 // an attempt that was not the job's fault does not count
+			if o.Ending == job.Retry {
+				kept = 0
+			}
+			query = `update job set state = 'queued', holder = '', lease_until = null, attempt = attempt - $4, last_error = $5,
+			                run_at = now() + make_interval(secs => $6)
+			         where tenant_id = $1 and id = $2 and fence = $3 and state = 'running'`
+			args = append(args, kept, o.Code, o.After.Seconds())
+		}
+		return mustAffect(tx.ExecContext(ctx, query, args...))
+	})
+}
+
+// Bury sets a job aside: it stays visible as dead and is never claimed again.
+func (s *Store) Bury(ctx context.Context, j job.Job) error {
+	return s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
+		return mustAffect(tx.ExecContext(ctx, `
+			update job set state = 'dead', holder = '', lease_until = null
+			where tenant_id = $1 and id = $2 and fence = $3`, j.Tenant, j.ID, j.Fence))
+	})
+}
+
+// QueueDepth is how many jobs wait, for how long the oldest has been due, and how many were set aside.
+type QueueDepth struct {
+	Waiting int           `db:"waiting"`
+	Running int           `db:"running"`
+	Dead    int           `db:"dead"`
+	Oldest  time.Duration `db:"-"`
+}
+
+// Depth reads the queue for metrics.
+func (s *Store) Depth(ctx context.Context) (QueueDepth, error) {
+	var row struct {
+		QueueDepth
+		OldestSeconds float64 `db:"oldest"`
+	}
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &row, `
+			select count(*) filter (where state = 'queued') as waiting,
+			       count(*) filter (where state = 'running') as running,
+			       count(*) filter (where state = 'dead') as dead,
+			       coalesce(extract(epoch from now() - min(run_at) filter (where state = 'queued' and run_at <= now())), 0) as oldest
+			from job`)
+	})
+	row.Oldest = time.Duration(row.OldestSeconds * float64(time.Second))
+	return row.QueueDepth, err
+}
+
+// confirmClaim is the last statement of every transaction that writes for a job: it fails with ErrLeaseLost unless the
+// claim is still this one, and locks the job's row so that nobody can take it over before the commit. A worker that was
+// stopped for minutes and woken therefore cannot write. The heartbeat is not held up by long transactions, because the
+// lock is taken only at their end.
+func confirmClaim(ctx context.Context, tx *sqlx.Tx, j job.Job) error {
+	var id int64
+	err := tx.GetContext(ctx, &id, `
+		select id from job where tenant_id = $1 and id = $2 and fence = $3 and state = 'running' for no key update`,
+		j.Tenant, j.ID, j.Fence)
+	if errors.Is(err, sql.ErrNoRows) {
+		return job.ErrLeaseLost
+	}
+	return err
+}
+
+// mustAffect reports a lost lease when a guarded statement met no row.
+func mustAffect(res sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if err == nil && n == 0 {
+		return job.ErrLeaseLost
+	}
+	return err
+}

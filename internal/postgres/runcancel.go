@@ -1,0 +1,84 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// CancelRun ends a queued run at once and asks a running one to end; a finished one is left as it is.
+func (s *Store) CancelRun(ctx context.Context, t tenant.ID, id uuid.UUID) (run syncer.Run, err error) {
+	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		if run, err = readRun(ctx, tx, t, id); err != nil {
+			return err
+		}
+		if err := cancelRun(ctx, tx, t, run.ID); err != nil {
+			return err
+		}
+		run, err = readRun(ctx, tx, t, id)
+		return err
+	})
+	return run, err
+}
+
+// CancelActiveRun is CancelRun for the run an integration has in progress, if any.
+func (s *Store) CancelActiveRun(ctx context.Context, t tenant.ID, integration uuid.UUID) error {
+	return s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		var id int64
+		err := tx.GetContext(ctx, &id, `
+			select r.id from run r join integration i on i.tenant_id = r.tenant_id and i.id = r.integration_id
+			where r.tenant_id = $1 and i.public_id = $2 and r.state in ('queued', 'running', 'cancelling')`, t, integration)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return cancelRun(ctx, tx, t, id)
+	})
+}
+
+func cancelRun(ctx context.Context, tx *sqlx.Tx, t tenant.ID, id int64) error {
+	if err := touchIntegrationOf(ctx, tx, t, id); err != nil {
+		return err
+	}
+	// The job's row decides the race with a worker that is just claiming it.
+	waiting, err := affected(ctx, tx, `delete from job where tenant_id = $1 and run_id = $2 and state = 'queued'`, t, id)
+	if err != nil {
+		return err
+	}
+	if waiting > 0 {
+		return endRunCancelled(ctx, tx, t, id)
+	}
+	if _, err := tx.ExecContext(ctx, `update job set cancel_requested = true where tenant_id = $1 and run_id = $2`, t, id); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		update run set state = 'cancelling', updated_at = now()
+		where tenant_id = $1 and id = $2 and state in ('queued', 'running')`, t, id)
+	return err
+}
+
+// endRunCancelled records the end of a run that no worker will record.
+func endRunCancelled(ctx context.Context, tx *sqlx.Tx, t tenant.ID, id int64) error {
+	notice := syncer.NoticeOf(fault.New(fault.CodeRunCancelled, ""))
+	ending, err := json.Marshal(struct {
+		Error   *syncer.Notice
+		Summary string
+	}{&notice, syncer.CancelledUntouched})
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		update run set state = 'cancelled', finished_at = now(), updated_at = now(), report = report || $3::jsonb
+		where tenant_id = $1 and id = $2 and state in ('queued', 'running', 'cancelling')`, t, id, ending)
+	return err
+}

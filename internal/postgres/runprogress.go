@@ -1,0 +1,151 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// nextRun plans a run one interval ahead, give or take five per cent.
+func nextRun(now time.Time, intervalHours int) time.Time {
+	interval := time.Duration(intervalHours) * time.Hour
+	return now.Add(interval - interval/20 + rand.N(interval/10))
+}
+
+// Transactions lock rows in the order integration, job, run: a worker that records something and a person who cancels or
+// disconnects at the same moment wait for each other and never in a circle. The large transactions of a stage lock the
+// integration and the job only at their end.
+
+// BeginRun marks the run of a claimed job as running and reads it. A run that has ended already is returned as it is.
+func (s *Store) BeginRun(ctx context.Context, j job.Job) (run syncer.Run, err error) {
+	err = s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
+		if err := touchIntegrationOf(ctx, tx, j.Tenant, j.RunID); err != nil {
+			return err
+		}
+		if err := confirmClaim(ctx, tx, j); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `
+			update run set state = 'running', started_at = coalesce(started_at, now()), updated_at = now()
+			where tenant_id = $1 and id = $2 and state in ('queued', 'running')`, j.Tenant, j.RunID)
+		if err != nil {
+			return err
+		}
+		run, err = readRun(ctx, tx, j.Tenant, j.Subject)
+		return err
+	})
+	return run, err
+}
+
+// touchIntegrationOf moves the run version of a run's integration on.
+func touchIntegrationOf(ctx context.Context, tx *sqlx.Tx, t tenant.ID, runID int64) error {
+	_, err := tx.ExecContext(ctx, `
+		update integration set run_version = run_version + 1
+		where tenant_id = $1 and id = (select integration_id from run where tenant_id = $1 and id = $2)`, t, runID)
+	return err
+}
+
+// SaveProgress stores what a running run tells about itself.
+func (s *Store) SaveProgress(ctx context.Context, j job.Job, stage syncer.Stage, report syncer.Report) error {
+	body, err := json.Marshal(report)
+	if err != nil {
+		return err
+	}
+	return s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
+		if err := confirmClaim(ctx, tx, j); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `
+			update run set stage = $3, report = $4, updated_at = now() where tenant_id = $1 and id = $2`, j.Tenant, j.RunID, stage, body)
+		return err
+	})
+}
+
+// RequeueRun puts a run whose process is stopping back into the queue's state, so that nothing looks busy that is not.
+func (s *Store) RequeueRun(ctx context.Context, j job.Job) error {
+	return s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
+		if err := confirmClaim(ctx, tx, j); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `
+			update run set state = 'queued', stage = 'queued', report = '{}', updated_at = now()
+			where tenant_id = $1 and id = $2 and state = 'running'`, j.Tenant, j.RunID)
+		return err
+	})
+}
+
+// FinishRun records the end of a run and what it means for its integration, in one transaction.
+func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c syncer.Consequence) error {
+	body, err := json.Marshal(run.Report)
+	if err != nil {
+		return err
+	}
+	return s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
+		// A pause or a disconnection that came meanwhile is stronger than what the run found.
+		_, err := tx.ExecContext(ctx, `
+			update integration set
+			  state = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state else $3 end,
+			  state_reason = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state_reason else $4 end,
+			  failures = case when $5 then failures + 1 when $6 then 0 else failures end,
+			  last_success_at = case when $6 then now() else last_success_at end,
+			  next_run_at = case when next_run_at is null or $7::timestamptz is null then next_run_at else least(next_run_at, $7) end,
+			  run_version = run_version + 1
+			where tenant_id = $1 and id = $2`,
+			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed, c.Succeeded, nullTime(c.RetryAt))
+		if err != nil {
+			return err
+		}
+		if err := confirmClaim(ctx, tx, j); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `
+			update run set state = $3, stage = $4, report = $5, finished_at = now(), updated_at = now()
+			where tenant_id = $1 and id = $2`, j.Tenant, run.ID, run.State, run.Stage, body)
+		return err
+	})
+}
+
+// FailuresInARow is how many runs of an integration failed since the last success.
+func (s *Store) FailuresInARow(ctx context.Context, j job.Job, integration int64) (n int, err error) {
+	err = s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &n, `select failures from integration where tenant_id = $1 and id = $2`, j.Tenant, integration)
+	})
+	return n, err
+}
+
+// Estimates gives what the last complete run of an integration fetched, by stage. The catalogue is left out: how much of it
+// is read depends on its age.
+func (s *Store) Estimates(ctx context.Context, t tenant.ID, integration int64) (map[syncer.Stage]int64, error) {
+	var body []byte
+	err := s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &body, `
+			select report from run where tenant_id = $1 and integration_id = $2 and kind = 'sync' and state = 'succeeded'
+			order by id desc limit 1`, t, integration)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var report syncer.Report
+	if err := json.Unmarshal(body, &report); err != nil {
+		return nil, err
+	}
+	estimates := map[syncer.Stage]int64{}
+	for _, stage := range report.Stages {
+		if stage.Name != syncer.StageCatalogue {
+			estimates[stage.Name] = stage.Counts.Fetched
+		}
+	}
+	return estimates, nil
+}

@@ -1,0 +1,241 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
+)
+
+type runRow struct {
+	ID                int64        `db:"id"`
+	PublicID          uuid.UUID    `db:"public_id"`
+	TenantID          int32        `db:"tenant_id"`
+	IntegrationID     int64        `db:"integration_id"`
+	IntegrationPublic uuid.UUID    `db:"integration_public"`
+	Kind              string       `db:"kind"`
+	Trigger           string       `db:"trigger"`
+	Mode              string       `db:"mode"`
+	State             string       `db:"state"`
+	Stage             string       `db:"stage"`
+	Report            []byte       `db:"report"`
+	CreatedAt         time.Time    `db:"created_at"`
+	UpdatedAt         time.Time    `db:"updated_at"`
+	StartedAt         sql.NullTime `db:"started_at"`
+	FinishedAt        sql.NullTime `db:"finished_at"`
+}
+
+const runQuery = `
+	select r.id, r.public_id, r.tenant_id, r.integration_id, i.public_id as integration_public, r.kind, r.trigger, r.mode,
+	       r.state, r.stage, r.report, r.created_at, r.updated_at, r.started_at, r.finished_at
+	from run r join integration i on i.tenant_id = r.tenant_id and i.id = r.integration_id`
+
+func (r runRow) run() (syncer.Run, error) {
+	run := syncer.Run{
+		ID: r.ID, PublicID: r.PublicID, Tenant: tenant.ID(r.TenantID), IntegrationID: r.IntegrationID,
+		IntegrationPublic: r.IntegrationPublic, Kind: syncer.Kind(r.Kind), Trigger: syncer.Trigger(r.Trigger), Mode: syncer.Mode(r.Mode),
+		State: syncer.RunState(r.State), Stage: syncer.Stage(r.Stage), CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), StartedAt: utc(r.StartedAt),
+		FinishedAt: utc(r.FinishedAt),
+	}
+	return run, json.Unmarshal(r.Report, &run.Report)
+}
+
+// StartRun queues a run for the integration. If one is active already it returns the fault run_in_progress, with that
+// run's public id as its Data.
+func (s *Store) StartRun(ctx context.Context, t tenant.ID, integration uuid.UUID, mode syncer.Mode) (run syncer.Run, err error) {
+	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		i, err := lockIntegration(ctx, tx, t, integration, 0)
+		if err != nil {
+			return err
+		}
+		if i.SecretBox == nil {
+			return fault.New(fault.CodeConflict, "the integration is disconnected")
+		}
+		if i.State == connector.StatePaused {
+			return fault.New(fault.CodeIntegrationPaused, "")
+		}
+		run, err = insertRun(ctx, tx, t, i.ID, syncer.KindSync, syncer.ByHand, mode)
+		return err
+	})
+	return run, err
+}
+
+// insertRun adds a queued run and its job. The caller holds the integration's lock, so that one run is active at a time.
+func insertRun(ctx context.Context, tx *sqlx.Tx, t tenant.ID, integration int64, kind syncer.Kind, trigger syncer.Trigger, mode syncer.Mode) (syncer.Run, error) {
+	var active uuid.UUID
+	err := tx.GetContext(ctx, &active, `
+		select public_id from run
+		where tenant_id = $1 and integration_id = $2 and state in ('queued', 'running', 'cancelling')`, t, integration)
+	if err == nil {
+		f := fault.New(fault.CodeRunInProgress, "")
+		f.Data = active
+		return syncer.Run{}, f
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return syncer.Run{}, err
+	}
+	id := newID()
+	var runID int64
+	err = tx.GetContext(ctx, &runID, `
+		insert into run (tenant_id, public_id, integration_id, kind, trigger, mode, state)
+		values ($1, $2, $3, $4, $5, $6, 'queued') returning id`, t, id, integration, kind, trigger, mode)
+	if err != nil {
+		return syncer.Run{}, err
+	}
+	_, err = tx.ExecContext(ctx, `insert into job (tenant_id, kind, subject, run_id) values ($1, $2, $3, $4)`, t, kind, id, runID)
+	if err != nil {
+		return syncer.Run{}, err
+	}
+	if err := touchIntegration(ctx, tx, t, integration); err != nil {
+		return syncer.Run{}, err
+	}
+	return readRun(ctx, tx, t, id)
+}
+
+// touchIntegration moves the run version on, because the newest run is part of what a user sees of an integration.
+func touchIntegration(ctx context.Context, tx *sqlx.Tx, t tenant.ID, integration int64) error {
+	_, err := tx.ExecContext(ctx, `
+		update integration set run_version = run_version + 1 where tenant_id = $1 and id = $2`, t, integration)
+	return err
+}
+
+// Run reads one run.
+func (s *Store) Run(ctx context.Context, t tenant.ID, id uuid.UUID) (run syncer.Run, err error) {
+	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		run, err = readRun(ctx, tx, t, id)
+		return err
+	})
+	return run, err
+}
+
+func readRun(ctx context.Context, tx *sqlx.Tx, t tenant.ID, id uuid.UUID) (syncer.Run, error) {
+	var row runRow
+	if err := tx.GetContext(ctx, &row, runQuery+` where r.tenant_id = $1 and r.public_id = $2`, t, id); err != nil {
+		return syncer.Run{}, notFound(err, "run")
+	}
+	return row.run()
+}
+
+// ListRuns pages through runs, newest first.
+func (s *Store) ListRuns(ctx context.Context, t tenant.ID, f syncer.RunFilter, page inventory.PageRequest) ([]syncer.Run, inventory.Position, error) {
+	before, err := beforeID(page.After)
+	if err != nil {
+		return nil, nil, err
+	}
+	var rows []runRow
+	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		return tx.SelectContext(ctx, &rows, runQuery+`
+			where r.tenant_id = $1 and r.id < $2 and (cardinality($3::uuid[]) = 0 or i.public_id = any($3))
+			  and (cardinality($4::text[]) = 0 or r.state = any($4)) and (cardinality($5::text[]) = 0 and not $9 or r.kind = 'purge' and $9 or r.kind <> 'purge' and r.trigger = any($5))
+			  and ($6::timestamptz is null or r.created_at >= $6) and ($7::timestamptz is null or r.created_at < $7)
+			order by r.id desc limit $8`,
+			t, before, pq.Array(listOf(f.Integrations)), texts(f.States), texts(f.Triggers), nullTime(f.CreatedFrom), nullTime(f.CreatedBefore), page.Limit+1, f.Purges)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, next := cut(rows, page.Limit, func(r runRow) inventory.Position { return inventory.Position{strconv.FormatInt(r.ID, 10)} })
+	runs, err := runsOf(rows)
+	return runs, next, err
+}
+
+// RunsByID reads several runs at once, in no particular order; ids that are not the tenant's are left out.
+func (s *Store) RunsByID(ctx context.Context, t tenant.ID, ids []uuid.UUID) ([]syncer.Run, error) {
+	var rows []runRow
+	err := s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		return tx.SelectContext(ctx, &rows, runQuery+` where r.tenant_id = $1 and r.public_id = any($2)`, t, pq.Array(ids))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return runsOf(rows)
+}
+
+func runsOf(rows []runRow) ([]syncer.Run, error) {
+	runs := make([]syncer.Run, 0, len(rows))
+	for _, r := range rows {
+		run, err := r.run()
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, run)
+	}
+	return runs, nil
+}
+
+// listOf is the list itself, never nil, which would be sent as NULL.
+func listOf[T any](values []T) []T {
+	if values == nil {
+		return []T{}
+	}
+	return values
+}
+
+// texts passes enumerations as a text[]; none at all becomes the empty array.
+func texts[T ~string](values []T) any {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = string(v)
+	}
+	return pq.Array(out)
+}
+
+func beforeID(p inventory.Position) (int64, error) {
+	if p == nil {
+		return 1<<63 - 1, nil
+	}
+	if len(p) == 1 {
+		if id, err := strconv.ParseInt(p[0], 10, 64); err == nil {
+			return id, nil
+		}
+	}
+	return 0, fault.New(fault.CodeInvalidCursor, "")
+}
+
+// ScheduleDue queues a run for every integration whose time has come and plans the next one, jittered by up to a tenth of
+// the interval so that integrations connected together drift apart. It returns how many runs were queued.
+func (s *Store) ScheduleDue(ctx context.Context, now time.Time) (queued int, err error) {
+	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		var due []struct {
+			TenantID int32 `db:"tenant_id"`
+			ID       int64 `db:"id"`
+			Interval int   `db:"interval_hours"`
+		}
+		err := tx.SelectContext(ctx, &due, `
+			select i.tenant_id, i.id, i.interval_hours from integration i join tenant t on t.id = i.tenant_id
+			where i.next_run_at <= $1 and i.secret_box is not null and t.state = 'active'
+			order by i.next_run_at limit 100
+			for update of i skip locked`, now)
+		if err != nil {
+			return err
+		}
+		for _, d := range due {
+			_, err := insertRun(ctx, tx, tenant.ID(d.TenantID), d.ID, syncer.KindSync, syncer.BySchedule, syncer.Incremental)
+			switch {
+			case fault.Is(err, fault.CodeRunInProgress): // it does today's work
+			case err != nil:
+				return err
+			default:
+				queued++
+			}
+			_, err = tx.ExecContext(ctx, `update integration set next_run_at = $3 where tenant_id = $1 and id = $2`, d.TenantID, d.ID, nextRun(now, d.Interval))
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return queued, err
+}

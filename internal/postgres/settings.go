@@ -1,0 +1,57 @@
+package postgres
+
+import (
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+
+	"pgp.internal/defender/internal/inventory"
+)
+
+// settingsColumn stores settings as a document. Fields are named here and not on the domain type, so that a renamed Go
+// field cannot change what is stored.
+type settingsColumn inventory.Settings
+
+type settingsDocument struct {
+	ImportAssets           bool                     `json:"import_assets"`
+	ImportVulnerabilities  bool                     `json:"import_vulnerabilities"`
+	MinSeverity            inventory.Severity       `json:"min_severity"`
+	AttackVectors          []inventory.AttackVector `json:"attack_vectors"`
+	UnknownVector          string                   `json:"unknown_vector"`
+	ExcludeUserInteraction bool                     `json:"exclude_user_interaction"`
+	MaxAgeDays             int                      `json:"max_age_days"`
+	RequireFQDN            bool                     `json:"require_fqdn"`
+	AllowUnderscore        bool                     `json:"allow_underscore"`
+	IncludeDiscovered      bool                     `json:"include_discovered"`
+	DeviceGroups           []string                 `json:"device_groups,omitempty"`
+	TagsInclude            []string                 `json:"tags_include,omitempty"`
+	TagsExclude            []string                 `json:"tags_exclude,omitempty"`
+	IPDeny                 []netip.Prefix           `json:"ip_deny,omitempty"`
+}
+
+// Value implements [driver.Valuer].
+func (c settingsColumn) Value() (driver.Value, error) {
+	return json.Marshal(settingsDocument{
+		c.ImportAssets, c.ImportVulnerabilities, c.MinSeverity, c.AttackVectors, string(c.UnknownVector), c.ExcludeUserInteraction,
+		c.MaxAgeDays, c.RequireFQDN, c.AllowUnderscore, c.IncludeDiscovered, c.DeviceGroups, c.TagsInclude, c.TagsExclude, c.IPDeny,
+	})
+}
+
+// Scan implements [database/sql.Scanner].
+func (c *settingsColumn) Scan(src any) error {
+	body, ok := src.([]byte)
+	if !ok {
+		return fmt.Errorf("settings: unexpected %T", src)
+	}
+	var d settingsDocument
+	if err := json.Unmarshal(body, &d); err != nil {
+		return fmt.Errorf("settings: %w", err)
+	}
+	*c = settingsColumn{
+		d.ImportAssets, d.ImportVulnerabilities, d.MinSeverity, d.AttackVectors, inventory.UnknownVectorPolicy(d.UnknownVector),
+		d.ExcludeUserInteraction, d.MaxAgeDays, d.RequireFQDN, d.AllowUnderscore, d.IncludeDiscovered, d.DeviceGroups, d.TagsInclude,
+		d.TagsExclude, d.IPDeny,
+	}
+	return nil
+}

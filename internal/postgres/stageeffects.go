@@ -1,0 +1,97 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// rateExposures gives vulnerabilities without a word of their own the worst severity among their open findings: for them
+// the rows decide, and rows may differ.
+func (st *stage) rateExposures(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	_, err := tx.ExecContext(ctx, `
+		update exposure e set severity = w.severity
+		from (
+		  select v.id, coalesce((select max(f.severity) from finding f
+		    where f.tenant_id = $1 and f.vulnerability_id = v.id and f.state = 1), v.severity) as severity
+		  from vulnerability v where btrim(v.severity_word) = '' and v.id in (select vulnerability_id from delta)
+		) w
+		where e.tenant_id = $1 and e.vulnerability_id = w.id and e.severity <> w.severity`, st.job.Tenant)
+	return err
+}
+
+// releaseCarriers lets assets go that were there for their findings alone and have none left.
+func (st *stage) releaseCarriers(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) (err error) {
+	if !o.CarriersOnly {
+		return nil
+	}
+	c.Released, err = affected(ctx, tx, `
+		update asset set state = 'out_of_scope', state_reason = $3, finding_hash = '', updated_at = now()
+		where tenant_id = $1 and integration_id = $2 and import_state = 'carrier' and state in ('active', 'inactive')
+		  and open_critical + open_high + open_medium + open_low + open_unknown = 0`,
+		st.job.Tenant, st.integration.ID, string(inventory.ImportAssetsOff))
+	return err
+}
+
+// writeSurroundings keeps where software sits and what is recommended against its vulnerabilities.
+func (st *stage) writeSurroundings(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	_, err := tx.ExecContext(ctx, `
+		delete from installation n using changed_asset c
+		where n.tenant_id = $1 and n.asset_id = c.asset_id
+		  and not exists (select from stage_installation s where s.asset_id = n.asset_id and s.software_id = n.software_id)`, st.job.Tenant)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		insert into installation as n (tenant_id, asset_id, software_id, disk_paths, registry_paths)
+		select distinct on (asset_id, software_id) $1::int, asset_id, software_id, disk_paths, registry_paths
+		from stage_installation order by asset_id, software_id, disk_paths, registry_paths
+		on conflict (tenant_id, asset_id, software_id) do update
+		  set disk_paths = excluded.disk_paths, registry_paths = excluded.registry_paths
+		  where (n.disk_paths, n.registry_paths) is distinct from (excluded.disk_paths, excluded.registry_paths)`, st.job.Tenant)
+	if err != nil {
+		return err
+	}
+	// Anti-join first: a conflicting insert would lock and log every known row even when nothing changes.
+	_, err = tx.ExecContext(ctx, `
+		insert into remediation as m (tenant_id, software_id, vulnerability_id, update_text, update_id, update_url, update_ready, exploitability)
+		select $1, s.software_id, s.vulnerability_id, s.update_text, s.update_id, s.update_url, s.update_ready, s.exploitability
+		from (
+		  select distinct on (software_id, vulnerability_id) * from stage_remediation
+		  order by software_id, vulnerability_id, update_text desc, update_id desc, update_url desc, update_ready desc nulls last, exploitability desc
+		) s
+		where not exists (
+		  select from remediation k where k.tenant_id = $1 and k.software_id = s.software_id and k.vulnerability_id = s.vulnerability_id
+		  and (k.update_text, k.update_id, k.update_url, k.exploitability) = (s.update_text, s.update_id, s.update_url, s.exploitability)
+		  and k.update_ready is not distinct from s.update_ready)
+		on conflict (tenant_id, software_id, vulnerability_id) do update set update_text = excluded.update_text, update_id = excluded.update_id,
+		  update_url = excluded.update_url, update_ready = excluded.update_ready, exploitability = excluded.exploitability`, st.job.Tenant)
+	return err
+}
+
+// closeAll takes every open finding of the integration out of scope, because its import was switched off.
+func (st *stage) closeAll(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	err := tx.GetContext(ctx, &c.OutOfScope, `
+		with closed as (
+		  update finding f set state = 3, state_reason = $3, closed_at = $4, updated_at = $4, last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
+		  from asset a
+		  where a.tenant_id = $1 and a.integration_id = $2 and f.tenant_id = $1 and f.asset_id = a.id and f.state = 1
+		  returning f.vulnerability_id
+		), n as (select vulnerability_id, count(*)::int as n from closed group by vulnerability_id
+		), counted as (
+		  update exposure e set open_assets = e.open_assets - n.n, updated_at = $4 from n
+		  where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id
+		)
+		select count(*) from closed`, st.job.Tenant, st.integration.ID, string(o.CloseReason), o.Now)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		update asset set finding_hash = '', open_critical = 0, open_high = 0, open_medium = 0, open_low = 0, open_unknown = 0
+		where tenant_id = $1 and integration_id = $2
+		  and (finding_hash <> '' or open_critical + open_high + open_medium + open_low + open_unknown > 0)`, st.job.Tenant, st.integration.ID)
+	return err
+}

@@ -1,0 +1,274 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// AddChangedAssets names the assets to compare.
+func (st *stage) AddChangedAssets(ctx context.Context, assets []syncer.ChangedAsset) error {
+	return st.copy(ctx, "changed_asset (asset_id, hash)", func(w *copyWriter) {
+		for i := range assets {
+			w.int(assets[i].AssetID)
+			w.bytes(assets[i].Hash[:])
+			w.end()
+		}
+	})
+}
+
+// AddRows stages judged software rows of changed assets.
+func (st *stage) AddRows(ctx context.Context, rows []syncer.StagedRow) error {
+	return st.copy(ctx, "stage_row (asset_id, vulnerability_id, software_id, severity, source, attack_vector, reason, first_seen)", func(w *copyWriter) {
+		for i := range rows {
+			r := &rows[i]
+			w.int(r.AssetID)
+			w.int(int64(r.Vulnerability))
+			w.int(int64(r.Software))
+			w.int(int64(r.Severity))
+			w.int(int64(r.Source))
+			w.int(int64(r.Vector))
+			w.int(int64(r.Reason))
+			w.int(r.FirstSeen)
+			w.end()
+		}
+	})
+}
+
+// AddInstallations stages where software sits.
+func (st *stage) AddInstallations(ctx context.Context, installations []syncer.StagedInstallation) error {
+	return st.copy(ctx, "stage_installation (asset_id, software_id, disk_paths, registry_paths)", func(w *copyWriter) {
+		for i := range installations {
+			w.int(installations[i].AssetID)
+			w.int(int64(installations[i].Software))
+			w.strings(installations[i].DiskPaths)
+			w.strings(installations[i].RegistryPaths)
+			w.end()
+		}
+	})
+}
+
+// AddRemediations stages recommendations.
+func (st *stage) AddRemediations(ctx context.Context, remediations []syncer.StagedRemediation) error {
+	const target = "stage_remediation (software_id, vulnerability_id, update_text, update_id, update_url, update_ready, exploitability)"
+	return st.copy(ctx, target, func(w *copyWriter) {
+		for i := range remediations {
+			r := &remediations[i]
+			w.int(int64(r.Software))
+			w.int(int64(r.Vulnerability))
+			w.text(r.Text)
+			w.text(r.ID)
+			w.text(r.URL)
+			w.optionalBool(r.Ready)
+			w.text(r.Exploitability)
+			w.end()
+		}
+	})
+}
+
+// ApplyFindings makes the stored findings of the changed assets equal to what was staged, in one transaction.
+func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c syncer.FindingChanges, err error) {
+	if err := st.stageSeen(ctx, o.LastSeen); err != nil {
+		return c, err
+	}
+	err = st.apply(ctx, func(tx *sqlx.Tx) error {
+		c = syncer.FindingChanges{}
+		if o.CloseReason != inventory.Accepted {
+			return st.closeAll(ctx, tx, o, &c)
+		}
+		for _, step := range []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
+			st.compareFindings, st.guardFindings, st.writeFindings, st.countFindings, st.rateExposures, st.writeSurroundings, st.releaseCarriers,
+		} {
+			if err := step(ctx, tx, o, &c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return c, err
+}
+
+func (st *stage) stageSeen(ctx context.Context, seen map[int64]time.Time) error {
+	return st.copy(ctx, "stage_seen (asset_id, seen_at)", func(w *copyWriter) {
+		for id, at := range seen {
+			w.int(id)
+			w.time(at)
+			w.end()
+		}
+	})
+}
+
+// compareFindings works out what to do about each finding of the changed assets. The letters of op:
+// c created, u updated, r reopened (was fixed), b back (was out of scope), f fixed, o out of scope, s still out of scope but
+// for another reason.
+func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	// The severity of the strongest source wins; among rows of one source, the worst. See inventory.SeveritySource.
+	_, err := tx.ExecContext(ctx, `
+		analyze stage_row;
+		analyze changed_asset;
+		create temp table incoming_finding on commit drop as
+		select asset_id, vulnerability_id,
+		       array_agg(distinct software_id order by software_id) as software_ids,
+		       (max(source * 8 + severity) % 8)::smallint as severity, (max(source * 8 + severity) / 8)::smallint as source,
+		       min(attack_vector)::smallint as attack_vector, min(nullif(first_seen, 0)) as first_seen
+		from stage_row where reason = 0 group by asset_id, vulnerability_id;
+		analyze incoming_finding;
+		create temp table rejected on commit drop as
+		select asset_id, vulnerability_id, min(reason) as reason from stage_row where reason <> 0 group by asset_id, vulnerability_id;
+		analyze rejected;`)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		create temp table delta on commit drop as
+		select coalesce(i.asset_id, f.asset_id) as asset_id, coalesce(i.vulnerability_id, f.vulnerability_id) as vulnerability_id,
+		       f.severity as old_severity, i.software_ids, i.severity, i.source, i.attack_vector,
+		       coalesce(to_timestamp(i.first_seen), $2) as first_seen_at, r.reason,
+		       case when f.asset_id is null then 'c'
+		            when i.asset_id is null and f.state = 3 then 's'
+		            when i.asset_id is null then case when r.reason is null then 'f' else 'o' end
+		            when f.state = 2 then 'r' when f.state = 3 then 'b' else 'u' end as op
+		from incoming_finding i
+		full join (
+		  select f.asset_id, f.vulnerability_id, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.state, f.state_reason
+		  from finding f join changed_asset c using (asset_id) where f.tenant_id = $1
+		) f on f.asset_id = i.asset_id and f.vulnerability_id = i.vulnerability_id
+		left join rejected r on r.asset_id = f.asset_id and r.vulnerability_id = f.vulnerability_id
+		where f.asset_id is null
+		   or (i.asset_id is null and f.state = 1)
+		   or (i.asset_id is null and f.state = 3 and f.state_reason <> ($3::text[])[r.reason + 1])
+		   or (i.asset_id is not null and (f.state <> 1 or f.software_ids <> i.software_ids or f.severity <> i.severity
+		       or f.severity_source <> i.source or f.attack_vector <> i.attack_vector))`, st.job.Tenant, o.Now, rowReasonNames())
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `analyze delta`)
+	return err
+}
+
+// guardFindings holds back closings when open findings drop to nothing or by more than half.
+func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	var r reading
+	var closing int64
+	err := tx.QueryRowxContext(ctx, `
+		select (select coalesce(sum(open_critical + open_high + open_medium + open_low + open_unknown), 0) from asset
+		        where tenant_id = $1 and integration_id = $2 and state in ('active', 'inactive')),
+		       (select count(*) from incoming_finding) + $3::bigint,
+		       (select count(*) from delta where op = 'o'),
+		       (select count(*) from delta where op in ('f', 'o'))`,
+		st.job.Tenant, st.integration.ID, o.Unchanged).Scan(&r.before, &r.after, &r.refused, &closing)
+	if err != nil {
+		return err
+	}
+	hold, err := st.guard(ctx, tx, guardFindings, r)
+	if err != nil || !hold {
+		return err
+	}
+	c.Held = closing
+	// The hash of an asset with withheld changes stays old, so that the next run compares it again.
+	_, err = tx.ExecContext(ctx, `
+		delete from changed_asset where asset_id in (select asset_id from delta where op in ('f', 'o'));
+		delete from delta where op in ('f', 'o');`)
+	return err
+}
+
+func (st *stage) writeFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) (err error) {
+	c.Created, err = affected(ctx, tx, `
+		insert into finding (tenant_id, asset_id, vulnerability_id, software_ids, severity, severity_source, attack_vector, state, first_seen_at, created_at, updated_at)
+		select $1, asset_id, vulnerability_id, software_ids, severity, source, attack_vector, 1, first_seen_at, $2, $2
+		from delta where op = 'c' order by asset_id, vulnerability_id`, st.job.Tenant, o.Now)
+	if err != nil {
+		return err
+	}
+	err = tx.QueryRowxContext(ctx, `
+		with done as (
+		  update finding f set software_ids = d.software_ids, severity = d.severity, severity_source = d.source, attack_vector = d.attack_vector,
+		         state = 1, state_reason = null, last_seen_at = null, closed_at = null, updated_at = $2,
+		         first_seen_at = least(f.first_seen_at, d.first_seen_at),
+		         reopened_at = case when d.op = 'r' then $2 else f.reopened_at end,
+		         reopen_count = f.reopen_count + (d.op = 'r')::int
+		  from delta d
+		  where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op in ('u', 'r', 'b')
+		  returning d.op
+		)
+		select count(*) filter (where op <> 'r'), count(*) filter (where op = 'r') from done`,
+		st.job.Tenant, o.Now).Scan(&c.Updated, &c.Reopened)
+	if err != nil {
+		return err
+	}
+	err = tx.QueryRowxContext(ctx, `
+		with done as (
+		  update finding f set state = case d.op when 'f' then 2 else 3 end, closed_at = $2, updated_at = $2,
+		         state_reason = case d.op when 'o' then ($3::text[])[d.reason + 1] end,
+		         last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
+		  from delta d join asset a on a.tenant_id = $1 and a.id = d.asset_id
+		  where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op in ('f', 'o')
+		  returning d.op
+		)
+		select count(*) filter (where op = 'f'), count(*) filter (where op = 'o') from done`,
+		st.job.Tenant, o.Now, rowReasonNames()).Scan(&c.Fixed, &c.OutOfScope)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		update finding f set state_reason = ($3::text[])[d.reason + 1], updated_at = $2 from delta d
+		where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op = 's'`,
+		st.job.Tenant, o.Now, rowReasonNames())
+	if err != nil {
+		return err
+	}
+	var incoming int64
+	if err := tx.GetContext(ctx, &incoming, `select count(*) from incoming_finding`); err != nil {
+		return err
+	}
+	c.Unchanged = o.Unchanged + incoming - c.Created - c.Updated - c.Reopened
+	return nil
+}
+
+// countFindings carries the delta into the counters of assets and vulnerabilities.
+func (st *stage) countFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	_, err := tx.ExecContext(ctx, `
+		with change as (
+		  select asset_id, severity, 1 as n from delta where op in ('c', 'r', 'b', 'u')
+		  union all
+		  select asset_id, old_severity, -1 from delta where op in ('f', 'o', 'u')
+		), sums as (
+		  select asset_id, coalesce(sum(n) filter (where severity = 4), 0) as critical, coalesce(sum(n) filter (where severity = 3), 0) as high,
+		         coalesce(sum(n) filter (where severity = 2), 0) as medium, coalesce(sum(n) filter (where severity = 1), 0) as low,
+		         coalesce(sum(n) filter (where severity = 0), 0) as unknown
+		  from change group by asset_id
+		)
+		update asset a set open_critical = open_critical + critical, open_high = open_high + high, open_medium = open_medium + medium,
+		       open_low = open_low + low, open_unknown = open_unknown + unknown
+		from sums s where a.tenant_id = $1 and a.id = s.asset_id`, st.job.Tenant)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		insert into exposure as e (tenant_id, vulnerability_id, open_assets, severity, first_seen_at)
+		select $1, d.vulnerability_id, count(*) filter (where op in ('c', 'r', 'b')) - count(*) filter (where op in ('f', 'o')),
+		       coalesce(nullif(v.severity, 0), max(d.severity), 0), min(d.first_seen_at)
+		from delta d join vulnerability v on v.id = d.vulnerability_id where op <> 's'
+		group by d.vulnerability_id, v.severity
+		order by d.vulnerability_id
+		on conflict (tenant_id, vulnerability_id) do update set open_assets = e.open_assets + excluded.open_assets,
+		  severity = case when excluded.severity = 0 then e.severity else excluded.severity end,
+		  first_seen_at = least(e.first_seen_at, excluded.first_seen_at), updated_at = $2`, st.job.Tenant, o.Now)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		update asset a set finding_hash = c.hash from changed_asset c
+		where a.tenant_id = $1 and a.id = c.asset_id and a.finding_hash <> c.hash`, st.job.Tenant)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		update asset a set findings_seen_at = s.seen_at from stage_seen s
+		where a.tenant_id = $1 and a.id = s.asset_id and a.findings_seen_at is distinct from s.seen_at`, st.job.Tenant)
+	return err
+}

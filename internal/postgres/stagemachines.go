@@ -1,0 +1,257 @@
+package postgres
+
+import (
+	"context"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// AddMachines stages judged records. Of several with one index the one added last counts.
+func (st *stage) AddMachines(ctx context.Context, machines []syncer.StagedMachine) error {
+	var failed error
+	err := st.copy(ctx, "stage_machine (idx, seq, source_id, reason, survivor, public_id, "+sourceColumns+")", func(w *copyWriter) {
+		for _, m := range machines {
+			st.sequence++
+			w.int(int64(m.Index))
+			w.int(st.sequence)
+			w.text(m.SourceID)
+			w.text(string(m.Reason))
+			w.text(m.Survivor)
+			if m.Asset == nil {
+				for range 1 + strings.Count(sourceColumns, ",") + 1 {
+					w.null()
+				}
+			} else {
+				w.text(newID().String())
+				if err := writeAsset(w, m.Asset); err != nil {
+					failed = err
+					return
+				}
+			}
+			w.end()
+		}
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+// machinePlan is one application of machines in progress.
+type machinePlan struct {
+	syncer.ApplyMachines
+	done     syncer.MachineChanges
+	accepted int64 // machines that count
+	fresh    int64 // of these, unknown until now
+	before   int64 // assets in scope until now, without those that leave because asset import is off
+}
+
+// ApplyMachines makes the stored assets equal to what was staged, in one transaction.
+func (st *stage) ApplyMachines(ctx context.Context, o syncer.ApplyMachines) (c syncer.MachineChanges, err error) {
+	err = st.apply(ctx, func(tx *sqlx.Tx) error {
+		p := &machinePlan{ApplyMachines: o}
+		// Those that leave make room under the quota before new ones come.
+		for _, step := range []func(context.Context, *sqlx.Tx, *machinePlan) error{
+			st.gatherMachines, st.updateAssets, st.releaseAssets, st.insertAssets, st.listAssets,
+		} {
+			if err := step(ctx, tx, p); err != nil {
+				return err
+			}
+		}
+		c = p.done
+		return nil
+	})
+	return c, err
+}
+
+// gatherMachines reduces the staged records to one per machine and, while asset import is off, to the carriers: machines
+// with rows that count, and those with open findings, which have to be compared once more before the machine may leave.
+func (st *stage) gatherMachines(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
+	_, err := tx.ExecContext(ctx, `
+		create temp table incoming on commit drop as
+		select distinct on (idx) * from stage_machine order by idx, seq desc;
+		create unique index on incoming (source_id);
+		analyze incoming;`)
+	if err != nil {
+		return err
+	}
+	if p.CarriersOnly {
+		p.done.CarrierFree, err = affected(ctx, tx, `
+			update incoming i set reason = $1 where reason = '' and not idx = any($2) and not exists (
+			  select from asset a where a.tenant_id = $3 and a.integration_id = $4 and a.source_id = i.source_id
+			    and a.open_critical + a.open_high + a.open_medium + a.open_low + a.open_unknown > 0)`,
+			string(inventory.ImportAssetsOff), pq.Array(p.Carriers), st.job.Tenant, st.integration.ID)
+		if err != nil {
+			return err
+		}
+	}
+	return tx.QueryRowxContext(ctx, `
+		select count(*) filter (where i.reason = ''), count(*) filter (where i.reason = '' and a.id is null),
+		       count(*) filter (where a.state in ('active', 'inactive') and i.reason is distinct from $3)
+		from incoming i
+		full join (select * from asset where tenant_id = $1 and integration_id = $2) a on a.source_id = i.source_id`,
+		st.job.Tenant, st.integration.ID, string(inventory.ImportAssetsOff)).Scan(&p.accepted, &p.fresh, &p.before)
+}
+
+// importState is what assets of this run are marked as.
+func importState(p *machinePlan) string {
+	if p.CarriersOnly {
+		return string(inventory.Carrier)
+	}
+	return string(inventory.Imported)
+}
+
+func (st *stage) updateAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) (err error) {
+	// A changed host name leaves the old one behind; an asset that was out of scope has its rows compared afresh.
+	p.done.Updated, err = affected(ctx, tx, `
+		update asset a set (`+sourceColumns+`) = row(i.`+strings.Join(splitColumns(sourceColumns), ", i.")+`),
+		  previous_hostnames = case when a.hostname = i.hostname then a.previous_hostnames
+		    else array_append(array_remove(array_remove(a.previous_hostnames, i.hostname), a.hostname), a.hostname) end,
+		  finding_hash = case when a.state in ('active', 'inactive', 'stale') then a.finding_hash else '' end,
+		  state_reason = '', import_state = $3, updated_at = now()
+		from incoming i
+		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and i.reason = ''
+		  and (a.content_hash <> i.content_hash or a.state <> i.state or a.import_state <> $3)`,
+		st.job.Tenant, st.integration.ID, importState(p))
+	if err != nil {
+		return err
+	}
+	// Times of sighting alone are kept current but are no change worth reporting.
+	_, err = tx.ExecContext(ctx, `
+		update asset a set first_seen_at = i.first_seen_at, last_seen_at = i.last_seen_at
+		from incoming i
+		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and i.reason = ''
+		  and (a.first_seen_at is distinct from i.first_seen_at or a.last_seen_at is distinct from i.last_seen_at)`,
+		st.job.Tenant, st.integration.ID)
+	return err
+}
+
+// insertAssets adds new machines, as many as the quota allows.
+func (st *stage) insertAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
+	room := p.fresh
+	if p.MaxAssets > 0 {
+		var inScope int64
+		err := tx.GetContext(ctx, &inScope, `select count(*) from asset where tenant_id = $1 and state in ('active', 'inactive')`, st.job.Tenant)
+		if err != nil {
+			return err
+		}
+		room = min(p.fresh, max(0, int64(p.MaxAssets)-inScope))
+	}
+	created, err := affected(ctx, tx, `
+		insert into asset (tenant_id, public_id, integration_id, source_id, import_state, `+sourceColumns+`)
+		select $1, i.public_id, $2, i.source_id, $3, i.`+strings.Join(splitColumns(sourceColumns), ", i.")+`
+		from incoming i
+		where i.reason = '' and not exists (
+		  select from asset a where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id)
+		order by i.idx limit $4`, st.job.Tenant, st.integration.ID, importState(p), room)
+	p.done.Created, p.done.OverQuota = created, p.fresh-created
+	p.done.Unchanged = p.accepted - p.fresh - p.done.Updated
+	return err
+}
+
+// releaseAssets handles the assets known before that are not accepted now: gone from the source, merged, stale, or
+// filtered. A drop to nothing or by more than half is held back until a second complete read agrees; what leaves because
+// asset import is off was asked for.
+func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
+	_, err := tx.ExecContext(ctx, `
+		create temp table leaving on commit drop as
+		select * from (
+		  select a.id, a.state as old_state, a.state_reason as old_reason, i.idx is not null as arrived,
+		         case when i.idx is null then 'removed' when i.reason = 'merged' then 'merged' when i.reason = 'stale' then 'stale'
+		              else 'out_of_scope' end as state,
+		         coalesce(i.reason, 'removed') as reason
+		  from asset a left join incoming i on i.source_id = a.source_id
+		  where a.tenant_id = $1 and a.integration_id = $2
+		    and (i.idx is null and a.state not in ('removed', 'merged') or i.reason <> '')
+		) l where state <> old_state or reason <> old_reason`, st.job.Tenant, st.integration.ID)
+	if err != nil {
+		return err
+	}
+	r := reading{before: p.before, after: p.accepted}
+	var doubtful int64
+	err = tx.QueryRowxContext(ctx, `
+		select count(*), count(*) filter (where arrived) from leaving where old_state in ('active', 'inactive') and reason <> $1`,
+		string(inventory.ImportAssetsOff)).Scan(&doubtful, &r.refused)
+	if err != nil {
+		return err
+	}
+	hold, err := st.guard(ctx, tx, guardAssets, r)
+	if err != nil {
+		return err
+	}
+	if hold {
+		p.done.Held = doubtful
+		if _, err := tx.ExecContext(ctx, `delete from leaving where reason <> $1`, string(inventory.ImportAssetsOff)); err != nil {
+			return err
+		}
+	}
+	return st.takeOutOfScope(ctx, tx, &p.done)
+}
+
+func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, c *syncer.MachineChanges) error {
+	// Findings of stale assets stay open; those of all others go out of scope with the asset, never to "fixed".
+	_, err := tx.ExecContext(ctx, `
+		with closed as (
+		  update finding f set state = 3, state_reason = l.reason, closed_at = now(), updated_at = now(),
+		         last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
+		  from leaving l join asset a on a.tenant_id = $1 and a.id = l.id
+		  where f.tenant_id = $1 and f.asset_id = l.id and f.state = 1 and l.state <> 'stale'
+		  returning f.vulnerability_id
+		), n as (select vulnerability_id, count(*)::int as n from closed group by vulnerability_id)
+		update exposure e set open_assets = e.open_assets - n.n, updated_at = now()
+		from n where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id`, st.job.Tenant)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		update asset a set state = l.state, state_reason = l.reason, updated_at = now(),
+		  finding_hash  = case when l.state = 'stale' then a.finding_hash else '' end,
+		  open_critical = case when l.state = 'stale' then a.open_critical else 0 end,
+		  open_high     = case when l.state = 'stale' then a.open_high else 0 end,
+		  open_medium   = case when l.state = 'stale' then a.open_medium else 0 end,
+		  open_low      = case when l.state = 'stale' then a.open_low else 0 end,
+		  open_unknown  = case when l.state = 'stale' then a.open_unknown else 0 end
+		from leaving l where a.tenant_id = $1 and a.id = l.id`, st.job.Tenant)
+	if err != nil {
+		return err
+	}
+	return tx.QueryRowxContext(ctx, `
+		select count(*) filter (where state <> 'removed'), count(*) filter (where state = 'removed') from leaving`).
+		Scan(&c.OutOfScope, &c.Removed)
+}
+
+// listAssets hands the run the assets it may attach findings to.
+func (st *stage) listAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
+	rows, err := tx.QueryxContext(ctx, `
+		select i.idx, a.id, a.finding_hash, a.open_critical + a.open_high + a.open_medium + a.open_low + a.open_unknown,
+		       a.finding_hash = '' and exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id)
+		from incoming i join asset a on a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id
+		where i.reason = ''`, st.job.Tenant, st.integration.ID)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var known syncer.KnownAsset
+		var hash []byte
+		if err := rows.Scan(&known.Index, &known.ID, &hash, &known.Findings, &known.Dormant); err != nil {
+			return err
+		}
+		copy(known.FindingHash[:], hash)
+		p.done.Assets = append(p.done.Assets, known)
+	}
+	return rows.Err()
+}
+
+func splitColumns(list string) []string {
+	columns := strings.Split(list, ",")
+	for i := range columns {
+		columns[i] = strings.TrimSpace(columns[i])
+	}
+	return columns
+}

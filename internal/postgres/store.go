@@ -1,0 +1,171 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// appRole is the database role the service acts as: it owns nothing and cannot bypass row-level security. The migrations
+// create it.
+const appRole = "defender_app"
+
+// Options tune the pool. Requests and workers have a pool each, so that neither can starve the other.
+type Options struct {
+	MaxConns         int
+	StatementTimeout time.Duration // longest a statement may run, and a transaction may sit idle
+	LockTimeout      time.Duration
+	ApplicationName  string // shown in pg_stat_activity
+}
+
+// ForRequests suits statements that answer an API request.
+func ForRequests() Options {
+	return Options{MaxConns: 20, StatementTimeout: 4 * time.Second, LockTimeout: 2 * time.Second, ApplicationName: "defenderd http"}
+}
+
+// ForWork suits runs, whose single statements may move millions of rows.
+func ForWork() Options {
+	return Options{MaxConns: 20, StatementTimeout: 10 * time.Minute, LockTimeout: 10 * time.Second, ApplicationName: "defenderd work"}
+}
+
+// Store is the database as the application sees it. Every method that touches a tenant's data takes the tenant first.
+type Store struct {
+	db  *sqlx.DB
+	log *slog.Logger
+}
+
+// Open connects as the application role. dsn is a PostgreSQL URL or key=value string whose user must be a member of that
+// role (the one that migrates is). The schema must be migrated already.
+func Open(ctx context.Context, dsn string, o Options, log *slog.Logger) (*Store, error) {
+	connector, err := newConnector(dsn, o)
+	if err != nil {
+		return nil, err
+	}
+	db := sqlx.NewDb(sql.OpenDB(connector), "postgres")
+	db.SetMaxOpenConns(o.MaxConns)
+	db.SetMaxIdleConns(o.MaxConns)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	if err := db.PingContext(ctx); err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("connect to PostgreSQL as role %s: %w", appRole, err)
+	}
+	return &Store{db: db, log: log}, nil
+}
+
+// Close ends all connections.
+func (s *Store) Close() error { return s.db.Close() }
+
+// DB gives the pool for metrics only.
+func (s *Store) DB() *sql.DB { return s.db.DB }
+
+// Ping tells whether the database answers.
+func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
+
+// inTenant runs f in a transaction that sees one tenant's rows only.
+func (s *Store) inTenant(ctx context.Context, id tenant.ID, f func(*sqlx.Tx) error) error {
+	// The value is a number, so it is safe in the text; a statement without arguments costs one round trip, not two.
+	return s.inTx(ctx, fmt.Sprintf("set local app.tenant_id = '%d'", id), f)
+}
+
+// inSystem runs f in a transaction that looks across tenants on the few tables whose policy allows it. Its callers are
+// the look-up of API keys, the queue, the scheduler, metrics and the operator's commands.
+func (s *Store) inSystem(ctx context.Context, f func(*sqlx.Tx) error) error {
+	return s.inTx(ctx, "set local app.system = 'on'", f)
+}
+
+func (s *Store) inTx(ctx context.Context, scope string, f func(*sqlx.Tx) error) error {
+	tx, err := s.db.BeginTxx(ctx, nil)
+	if err != nil {
+		return classify(ctx, err)
+	}
+	defer func() { _ = tx.Rollback() }() // no effect after Commit
+	if _, err := tx.ExecContext(ctx, scope); err != nil {
+		return classify(ctx, err)
+	}
+	if err := f(tx); err != nil {
+		return classify(ctx, err)
+	}
+	return classify(ctx, tx.Commit())
+}
+
+// classify turns what the driver reports into what callers can act on: the context's own error when the context ended
+// (the driver reports SQLSTATE 57014 instead), unavailable when the database is away or overloaded, and the error itself
+// otherwise. Faults pass through untouched.
+func classify(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	var known *fault.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	if connectionLost(err) {
+		return unavailable(err)
+	}
+	var pqErr *pq.Error
+	if !errors.As(err, &pqErr) {
+		return err
+	}
+	switch pqErr.Code.Class() {
+	case "08", "53", "57", "58": // connection, resources (disk, memory, connections), operator intervention, system
+		return unavailable(err)
+	}
+	switch pqErr.Code {
+	case "55P03", "40P01", "40001": // lock_not_available, deadlock_detected, serialization_failure: gone at the next try
+		return unavailable(err)
+	}
+	return err
+}
+
+// connectionLost recognises errors that carry no SQLSTATE because no server was there to give one.
+func connectionLost(err error) bool {
+	var netErr net.Error
+	return errors.As(err, &netErr) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+func unavailable(err error) error {
+	e := fault.Wrap(err, fault.CodeUnavailable, "the database did not answer as it should")
+	e.RetryAfter = 5 * time.Second
+	return e
+}
+
+// violates reports whether err is a unique or exclusion violation of the named constraint or index.
+func violates(err error, constraint string) bool {
+	var pqErr *pq.Error
+	return errors.As(err, &pqErr) && pqErr.Code == "23505" && pqErr.Constraint == constraint
+}
+
+// notFound turns the driver's empty result into the fault that callers know.
+func notFound(err error, what string) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return fault.New(fault.CodeNotFound, "there is no such "+what)
+	}
+	return err
+}
+
+// nullTime stores the zero time as NULL.
+func nullTime(t time.Time) sql.NullTime { return sql.NullTime{Time: t, Valid: !t.IsZero()} }
+
+// utc reads a nullable time back: NULL becomes the zero time.
+func utc(t sql.NullTime) time.Time {
+	if !t.Valid {
+		return time.Time{}
+	}
+	return t.Time.UTC()
+}

@@ -1,0 +1,134 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/tenant"
+)
+
+type tenantRow struct {
+	ID        int32     `db:"id"`
+	PublicID  uuid.UUID `db:"public_id"`
+	Name      string    `db:"name"`
+	Account   string    `db:"pgp_account"`
+	State     string    `db:"state"`
+	CreatedAt time.Time `db:"created_at"`
+	UpdatedAt time.Time `db:"updated_at"`
+}
+
+const tenantColumns = `id, public_id, name, pgp_account, state, created_at, updated_at`
+
+func (r tenantRow) tenant() tenant.Tenant {
+	return tenant.Tenant{
+		ID: tenant.ID(r.ID), PublicID: r.PublicID, Name: r.Name, Account: r.Account, State: tenant.State(r.State),
+		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+	}
+}
+
+// CreateTenant adds a tenant and places it: its partitions exist before its first row.
+func (s *Store) CreateTenant(ctx context.Context, name, account string) (tenant.Tenant, error) {
+	var row tenantRow
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		err := tx.GetContext(ctx, &row, `
+			insert into tenant (public_id, name, pgp_account) values ($1, $2, $3) returning `+tenantColumns,
+			newID(), name, account)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `insert into entitlement (tenant_id) values ($1)`, row.ID); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `select place_tenant($1)`, row.ID)
+		return err
+	})
+	return row.tenant(), err
+}
+
+// ListTenants gives every tenant, oldest first; it serves the operator's commands only.
+func (s *Store) ListTenants(ctx context.Context) ([]tenant.Tenant, error) {
+	var rows []tenantRow
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		return tx.SelectContext(ctx, &rows, `select `+tenantColumns+` from tenant order by id`)
+	})
+	out := make([]tenant.Tenant, len(rows))
+	for i, r := range rows {
+		out[i] = r.tenant()
+	}
+	return out, err
+}
+
+// TenantByPublicID finds a tenant for the operator's commands.
+func (s *Store) TenantByPublicID(ctx context.Context, id uuid.UUID) (tenant.Tenant, error) {
+	var row tenantRow
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &row, `select `+tenantColumns+` from tenant where public_id = $1`, id)
+	})
+	return row.tenant(), notFound(err, "tenant")
+}
+
+// Tenant reads the tenant itself.
+func (s *Store) Tenant(ctx context.Context, id tenant.ID) (tenant.Tenant, error) {
+	var row tenantRow
+	err := s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &row, `select `+tenantColumns+` from tenant where id = $1`, id)
+	})
+	return row.tenant(), notFound(err, "tenant")
+}
+
+// SetTenantState suspends a tenant or lets it back in.
+func (s *Store) SetTenantState(ctx context.Context, id tenant.ID, state tenant.State) error {
+	return s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `update tenant set state = $2, updated_at = now() where id = $1`, id, state)
+		return err
+	})
+}
+
+// Entitlement reads what the tenant's subscription includes.
+func (s *Store) Entitlement(ctx context.Context, id tenant.ID) (tenant.Entitlement, error) {
+	var e tenant.Entitlement
+	err := s.inTenant(ctx, id, func(tx *sqlx.Tx) (err error) {
+		e, err = entitlement(ctx, tx, id)
+		return err
+	})
+	return e, notFound(err, "tenant")
+}
+
+func entitlement(ctx context.Context, tx *sqlx.Tx, id tenant.ID) (tenant.Entitlement, error) {
+	var row struct {
+		InternalAssessments bool         `db:"internal_assessments"`
+		MaxAssets           int          `db:"max_assets"`
+		ValidFrom           sql.NullTime `db:"valid_from"`
+		ValidUntil          sql.NullTime `db:"valid_until"`
+		Source              string       `db:"source"`
+		UpdatedAt           time.Time    `db:"updated_at"`
+	}
+	err := tx.GetContext(ctx, &row, `
+		select internal_assessments, max_assets, valid_from, valid_until, source, updated_at
+		from entitlement where tenant_id = $1`, id)
+	return tenant.Entitlement{
+		InternalAssessments: row.InternalAssessments, MaxAssets: row.MaxAssets, ValidFrom: utc(row.ValidFrom),
+		ValidUntil: utc(row.ValidUntil), Source: row.Source, UpdatedAt: row.UpdatedAt.UTC(),
+	}, err
+}
+
+// SetEntitlement records what the subscription includes from now on.
+func (s *Store) SetEntitlement(ctx context.Context, id tenant.ID, e tenant.Entitlement) error {
+	return s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+			insert into entitlement (tenant_id, internal_assessments, max_assets, valid_from, valid_until, source)
+			values ($1, $2, $3, $4, $5, $6)
+			on conflict (tenant_id) do update set internal_assessments = excluded.internal_assessments,
+			  max_assets = excluded.max_assets, valid_from = excluded.valid_from, valid_until = excluded.valid_until,
+			  source = excluded.source, updated_at = now()`,
+			id, e.InternalAssessments, e.MaxAssets, nullTime(e.ValidFrom), nullTime(e.ValidUntil), e.Source)
+		return err
+	})
+}
+
+// newID makes a time-ordered public id (UUIDv7), so that index pages fill in order.
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }

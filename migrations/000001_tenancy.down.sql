@@ -1,0 +1,5 @@
+drop table keyring_check, api_key, entitlement, tenant;
+drop function app_system();
+drop function app_tenant();
+-- The role stays: other databases of the same server may use it.
+revoke usage on schema public from defender_app;

@@ -1,0 +1,86 @@
+-- Who may ask, and the two walls between tenants: tenant_id leads every key, and row-level security is forced on every
+-- table that holds tenants' data. The service connects as the role defender_app, which owns nothing and bypasses nothing.
+
+do $$
+begin
+  create role defender_app nologin nobypassrls;
+exception
+  when duplicate_object or unique_violation then null; -- roles are shared by all databases of a server
+end
+$$;
+
+-- A superuser needs no membership; anyone else who migrates must be able to act as the application afterwards.
+do $$
+begin
+  if not (select rolsuper from pg_roles where rolname = current_user) then
+    execute format('grant defender_app to %I', current_user);
+  end if;
+end
+$$;
+
+grant usage on schema public to defender_app;
+
+-- The tenant of the running transaction; null, hence no rows, when nobody set it.
+create function app_tenant() returns int
+  language sql stable parallel safe
+  return nullif(current_setting('app.tenant_id', true), '')::int;
+
+-- Whether the running transaction is one of the few that look across tenants: finding the owner of an API key, claiming
+-- due work, counting for metrics. Only the tables whose policy names it open up; inventory never does.
+create function app_system() returns boolean
+  language sql stable parallel safe
+  return coalesce(current_setting('app.system', true), '') = 'on';
+
+create table tenant (
+  id          int generated always as identity primary key,
+  public_id   uuid not null unique,
+  name        text not null check (name <> ''),
+  pgp_account text not null default '',
+  state       text not null default 'active' check (state in ('active', 'suspended', 'deleting')),
+  created_at  timestamptz not null default now(),
+  updated_at  timestamptz not null default now()
+);
+alter table tenant enable row level security, force row level security;
+create policy tenant_wall on tenant using (id = app_tenant() or app_system());
+grant select, insert, update, delete on tenant to defender_app;
+
+create table entitlement (
+  tenant_id            int primary key references tenant (id) on delete cascade,
+  internal_assessments boolean not null default false,
+  max_assets           int not null default 0 check (max_assets >= 0), -- 0: no limit
+  valid_from           date,
+  valid_until          date,
+  source               text not null default '',
+  updated_at           timestamptz not null default now()
+);
+alter table entitlement enable row level security, force row level security;
+create policy tenant_wall on entitlement using (tenant_id = app_tenant() or app_system());
+grant select, insert, update, delete on entitlement to defender_app;
+
+create table api_key (
+  tenant_id    int not null references tenant (id) on delete cascade,
+  public_id    uuid not null,
+  name         text not null,
+  role         text not null check (role in ('readonly', 'analyst', 'admin')),
+  hash         bytea not null check (length(hash) = 32),
+  hint         text not null,
+  expires_at   timestamptz not null,
+  last_used_at timestamptz,
+  revoked_at   timestamptz,
+  created_at   timestamptz not null default now(),
+  primary key (tenant_id, public_id)
+);
+-- Looked up before the tenant is known.
+create unique index api_key_hash on api_key (hash);
+alter table api_key enable row level security, force row level security;
+create policy tenant_wall on api_key using (tenant_id = app_tenant() or app_system());
+grant select, insert, update, delete on api_key to defender_app;
+
+-- One row per key of the keyring that ever sealed something: a known value sealed with it, so that a start with the
+-- wrong keys is refused before anything is written.
+create table keyring_check (
+  key_id     text primary key,
+  box        bytea not null,
+  created_at timestamptz not null default now()
+);
+grant select, insert on keyring_check to defender_app;

@@ -1,0 +1,84 @@
+-- A tenant's links to Microsoft directories, their runs, and the queue that carries the work out.
+
+create table integration (
+  tenant_id         int not null references tenant (id) on delete cascade,
+  id                bigint generated always as identity,
+  public_id         uuid not null,
+  type              text not null,
+  name              text not null,
+  directory_id      uuid not null,
+  client_id         uuid not null,
+  secret_box        bytea,                -- sealed; null once disconnected
+  secret_hint       text not null default '',
+  secret_updated_at timestamptz not null default now(),
+  secret_expires_at timestamptz,
+  settings          jsonb not null,
+  interval_hours    int not null check (interval_hours between 1 and 168),
+  state             text not null check (state in ('active', 'paused', 'degraded', 'action_required', 'disconnecting', 'disconnected')),
+  state_reason      text not null default '',
+  failures          int not null default 0,  -- runs failed in a row
+  next_run_at       timestamptz,
+  last_success_at   timestamptz,
+  guard             jsonb not null default '{}', -- what the removal guard holds back until a second run agrees
+  version           bigint not null default 1,   -- moves with every change somebody made
+  run_version       bigint not null default 0,   -- moves with every start and end of a run
+  created_at        timestamptz not null default now(),
+  updated_at        timestamptz not null default now(),
+  primary key (tenant_id, id),
+  unique (tenant_id, public_id)
+);
+create unique index integration_directory on integration (tenant_id, type, directory_id) where state <> 'disconnected';
+create index integration_due on integration (next_run_at) where next_run_at is not null;
+alter table integration enable row level security, force row level security;
+create policy tenant_wall on integration using (tenant_id = app_tenant() or app_system());
+grant select, insert, update, delete on integration to defender_app;
+
+create table run (
+  tenant_id      int not null,
+  id             bigint generated always as identity,
+  public_id      uuid not null,
+  integration_id bigint not null,
+  kind           text not null default 'sync' check (kind in ('sync', 'purge')),
+  trigger        text not null check (trigger in ('schedule', 'manual', 'connect')),
+  mode           text not null check (mode in ('incremental', 'full')),
+  state          text not null check (state in ('queued', 'running', 'cancelling', 'succeeded', 'partially_succeeded', 'failed', 'cancelled')),
+  stage          text not null default 'queued',
+  report         jsonb not null default '{}', -- progress, stages, skips with samples, warnings, error
+  created_at     timestamptz not null default now(),
+  started_at     timestamptz,
+  finished_at    timestamptz,
+  updated_at     timestamptz not null default now(),
+  primary key (tenant_id, id),
+  unique (tenant_id, public_id),
+  foreign key (tenant_id, integration_id) references integration (tenant_id, id) on delete cascade
+);
+create unique index run_active on run (tenant_id, integration_id) where state in ('queued', 'running', 'cancelling');
+create index run_by_integration on run (tenant_id, integration_id, id desc);
+alter table run enable row level security, force row level security;
+create policy tenant_wall on run using (tenant_id = app_tenant() or app_system());
+grant select, insert, update, delete on run to defender_app;
+
+-- The queue. A row lives until its work has ended; fence grows with every claim, so that a worker that lost its lease
+-- can be told from the one that holds it now.
+create table job (
+  id               bigint generated always as identity primary key,
+  tenant_id        int not null references tenant (id) on delete cascade,
+  kind             text not null,
+  subject          uuid not null,            -- what the work is about; at most one live job per kind and subject
+  run_id           bigint not null,
+  state            text not null default 'queued' check (state in ('queued', 'running', 'dead')),
+  run_at           timestamptz not null default now(),
+  attempt          int not null default 0,
+  fence            bigint not null default 0,
+  holder           text not null default '',
+  lease_until      timestamptz,
+  cancel_requested boolean not null default false,
+  last_error       text not null default '', -- a code, never a text from outside
+  created_at       timestamptz not null default now()
+);
+create unique index job_live on job (tenant_id, kind, subject) where state <> 'dead';
+create index job_due on job (run_at, id) where state = 'queued';
+create index job_leases on job (lease_until) where state = 'running';
+alter table job enable row level security, force row level security;
+create policy tenant_wall on job using (tenant_id = app_tenant() or app_system());
+grant select, insert, update, delete on job to defender_app;

@@ -1,0 +1,1 @@
+drop table asset, software, catalogue_read, vulnerability;

@@ -1,0 +1,2 @@
+drop function place_tenant(int);
+drop table exposure, remediation, installation, finding;
