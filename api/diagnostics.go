@@ -1,0 +1,39 @@
+package api
+
+import "context"
+
+// Diagnostics is what a run did at Microsoft and what it left out.
+type Diagnostics struct {
+	RunID        string             `json:"run_id"`
+	Stages       []StageDiagnostics `json:"stages"`
+	Explanations []Explanation      `json:"explanations"`
+}
+
+// StageDiagnostics is one stage in detail. Skipped counts by reason what was not taken, in the unit of Progress; Samples holds up to five
+// records for each reason. Reasons are an open list; openapi.yaml names today's.
+type StageDiagnostics struct {
+	Name        RunStageName            `json:"name"`
+	State       RunStageState           `json:"state"`
+	DurationMS  int64                   `json:"duration_ms"`
+	Calls       int64                   `json:"calls"`
+	Pages       int64                   `json:"pages"`
+	Retries     int64                   `json:"retries"`
+	ThrottledMS int64                   `json:"throttled_ms"`
+	Bytes       int64                   `json:"bytes"`
+	Fetched     int64                   `json:"fetched"`
+	Accepted    int64                   `json:"accepted"`
+	Skipped     map[string]int64        `json:"skipped"`
+	Samples     map[string][]SkipSample `json:"samples"`
+}
+
+// SkipSample is a record that was not taken.
+type SkipSample struct {
+	SourceID string `json:"source_id"`
+	Name     string `json:"name"`
+	Detail   string `json:"detail"`
+}
+
+// GetRunDiagnostics tells why a run imported what it did. Role: readonly.
+func (c *Client) GetRunDiagnostics(ctx context.Context, id string) (*Diagnostics, error) {
+	return get[Diagnostics](ctx, c, path("/v1/runs/%s/diagnostics", id))
+}
