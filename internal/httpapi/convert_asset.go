@@ -1,0 +1,129 @@
+package httpapi
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/google/uuid"
+
+	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/inventory"
+)
+
+// pgpLife is how long PGP keeps an asset after it was last seen.
+const pgpLife = 30 * 24 * time.Hour
+
+func asset(a *inventory.Asset, now time.Time) api.Asset {
+	return api.Asset{
+		ID: assetID(a.PublicID), IntegrationID: integrationID(a.IntegrationPublic), SourceID: a.SourceID, Hostname: a.Hostname,
+		HostnameRaw: a.HostnameRaw, NameKind: api.NameKind(a.NameKind), PreviousHostnames: listed(a.PreviousHostnames),
+		PrimaryIP: addressText(a.PrimaryIP), Addresses: addresses(a), EgressIP: addressText(a.EgressIP), OS: operatingSystem(&a.OS),
+		HealthStatus: orElse(snake(a.Health), "unknown"), OnboardingStatus: snake(a.Onboarding), FirstSeenAt: a.FirstSeen, LastSeenAt: a.LastSeen,
+		State: api.AssetState(a.State), StateReason: a.StateReason, ImportState: api.AssetImportState(a.Import),
+		RiskScore: snake(a.RiskScore), ExposureLevel: snake(a.ExposureLevel), DeviceValue: snake(a.DeviceValue),
+		RBACGroupID: groupID(a.GroupID), RBACGroupName: a.GroupName, MachineTags: listed(a.Tags), AADDeviceID: guid(a.AADDeviceID),
+		IsAADJoined: a.AADJoined, AgentVersion: a.AgentVersion, ManagedBy: snake(a.ManagedBy), ManagedByStatus: snake(a.ManagedByStatus),
+		Cloud: cloud(a.Cloud), IsPotentialDuplication: a.PotentialDup, Surface: []api.Surface{api.SurfaceInternal},
+		FindingCounts: severityCounts(a.Counts), PGP: pgpAsset(a, now), CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
+	}
+}
+
+func pgpAsset(a *inventory.Asset, now time.Time) api.PGPAsset {
+	out := api.PGPAsset{
+		Key: inventory.PGPAssetKey(a.Hostname, a.PrimaryIP), Status: api.PGPAssetStatus(inventory.PGPAssetStatus(a, now)),
+		AttackSurface: []api.Surface{api.SurfaceInternal},
+	}
+	if !a.LastSeen.IsZero() {
+		ttl := a.LastSeen.Add(pgpLife).Unix()
+		out.TTL = &ttl
+	}
+	return out
+}
+
+// addresses lists the primary address first and keeps the order of the others.
+func addresses(a *inventory.Asset) []api.Address {
+	sorted := slices.Clone(a.Addresses)
+	slices.SortStableFunc(sorted, func(x, y inventory.Address) int {
+		switch {
+		case x.IP == a.PrimaryIP && y.IP != a.PrimaryIP:
+			return -1
+		case y.IP == a.PrimaryIP && x.IP != a.PrimaryIP:
+			return 1
+		}
+		return 0
+	})
+	return each(sorted, func(x *inventory.Address) api.Address {
+		return api.Address{IP: addressText(x.IP), MAC: x.MAC, Scope: api.AddressScope(x.Scope), InterfaceType: x.InterfaceType, Up: &x.Up}
+	})
+}
+
+func addressText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+func operatingSystem(o *inventory.OS) api.OperatingSystem {
+	out := api.OperatingSystem{
+		Platform: o.Platform, Family: osFamily(o.Family), Version: o.Version, Arch: o.Architecture, Processor: o.Processor,
+	}
+	if o.Build != 0 {
+		out.Build = &o.Build
+	}
+	return out
+}
+
+func osFamily(family string) api.OSFamily {
+	for _, w := range osFamilies {
+		if slices.Contains(w.value, family) {
+			return api.OSFamily(w.text)
+		}
+	}
+	return api.OSOther
+}
+
+func cloud(c *inventory.Cloud) *api.CloudInstance {
+	if c == nil {
+		return nil
+	}
+	return &api.CloudInstance{Provider: strings.ToLower(c.Provider), ResourceID: c.ResourceID, Account: c.Account}
+}
+
+func groupID(id int64) string {
+	if id == 0 {
+		return ""
+	}
+	return strconv.FormatInt(id, 10)
+}
+
+// guid passes what is a GUID; Defender sends other texts here now and then.
+func guid(text string) string {
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return id.String()
+}
+
+// snake writes a word of Microsoft's, such as ImpairedCommunication, in lower_snake case.
+func snake(word string) string {
+	var b strings.Builder
+	runes := []rune(word)
+	for i, r := range runes {
+		switch {
+		case r == ' ' || r == '-':
+			b.WriteByte('_')
+			continue
+		case unicode.IsUpper(r) && i > 0 && runes[i-1] != '_' && runes[i-1] != ' ' &&
+			(unicode.IsLower(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1])):
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}

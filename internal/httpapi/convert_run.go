@@ -1,0 +1,152 @@
+package httpapi
+
+import (
+	"time"
+
+	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// origin is what started a run: a purge is a kind of its own inside and a trigger on the wire.
+type origin struct {
+	kind    syncer.Kind
+	trigger syncer.Trigger
+}
+
+var runOrigins = words[origin]{
+	{"schedule", origin{syncer.KindSync, syncer.BySchedule}}, {"manual", origin{syncer.KindSync, syncer.ByHand}},
+	{"connect", origin{syncer.KindSync, syncer.ByConnect}}, {"disconnect", origin{kind: syncer.KindPurge}},
+}
+
+func run(r *syncer.Run) api.Run {
+	out := api.Run{
+		ID: runID(r.PublicID), IntegrationID: integrationID(r.IntegrationPublic), Trigger: runTrigger(r), Mode: runMode(r),
+		State: api.RunState(r.State), Stage: runStage(r, r.Stage), PGPStatus: api.PGPJobStatus(r.State.PGPStatus()),
+		Progress: progress(r.Report.Totals()), NoChanges: r.Report.NoChanges, Summary: runSummary(r),
+		Stages:    each(r.Report.Stages, func(s *syncer.StageReport) api.RunStage { return stage(r, s) }),
+		Warnings:  each(r.Report.Warnings, warning),
+		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
+	}
+	if e := r.Report.Error; e != nil {
+		out.Error = &api.RunError{
+			Code: e.Code, Title: e.Title, Detail: orElse(e.Detail, e.Cause), Cause: e.Cause, Remedy: e.Remedy, Permanent: e.Permanent,
+		}
+	}
+	if r.Kind == syncer.KindPurge && len(r.Report.Stages) > 0 { // Totals counts what imports do
+		out.Progress = progress(r.Report.Stages[0].Counts)
+	}
+	return out
+}
+
+func runRef(r *syncer.Run) api.RunRef {
+	return api.RunRef{
+		ID: runID(r.PublicID), State: api.RunState(r.State), Trigger: runTrigger(r), Mode: runMode(r), CreatedAt: r.CreatedAt,
+		StartedAt: r.StartedAt, FinishedAt: r.FinishedAt, Summary: runSummary(r),
+	}
+}
+
+func runTrigger(r *syncer.Run) api.RunTrigger {
+	if r.Kind == syncer.KindPurge {
+		return api.TriggerDisconnect
+	}
+	return api.RunTrigger(r.Trigger)
+}
+
+func runMode(r *syncer.Run) api.RunMode {
+	if r.Kind == syncer.KindPurge {
+		return api.ModePurge
+	}
+	return api.RunMode(r.Mode)
+}
+
+// runStage names a stage; a purge has one stage only, whatever it is called inside.
+func runStage(r *syncer.Run, s syncer.Stage) api.RunStageName {
+	switch {
+	case s == "" || s == syncer.StageQueued:
+		return api.StageQueued
+	case r.Kind == syncer.KindPurge:
+		return api.StagePurge
+	}
+	return api.RunStageName(s)
+}
+
+// unfinished says what a run that has no summary yet is doing.
+var unfinished = map[syncer.RunState]string{
+	syncer.Queued:     "Waiting to start.",
+	syncer.Running:    "Under way.",
+	syncer.Cancelling: "Being cancelled.",
+	syncer.Cancelled:  "Cancelled.",
+	syncer.Failed:     "Failed.",
+}
+
+func runSummary(r *syncer.Run) string { return orElse(r.Report.Summary, unfinished[r.State]) }
+
+// progress folds the counters that the wire does not tell apart: reopened findings were updated, and what is out of
+// scope has left like what was removed.
+func progress(c syncer.Counts) api.Progress {
+	return api.Progress{
+		Fetched: c.Fetched, Accepted: c.Accepted, Skipped: c.Skipped, Created: c.Created, Updated: c.Updated + c.Reopened,
+		Unchanged: c.Unchanged, Fixed: c.Fixed, Removed: c.Removed + c.OutOfScope,
+	}
+}
+
+func stage(r *syncer.Run, s *syncer.StageReport) api.RunStage {
+	out := api.RunStage{Name: runStage(r, s.Name), State: api.RunStageState(s.State), Progress: progress(s.Counts), StartedAt: s.StartedAt}
+	if s.TotalEstimate > 0 {
+		out.Progress.TotalEstimate = &s.TotalEstimate
+	}
+	if s.State != syncer.Running && !s.StartedAt.IsZero() {
+		out.FinishedAt = s.StartedAt.Add(s.Duration).UTC()
+	}
+	return out
+}
+
+func stageDiagnostics(r *syncer.Run, s *syncer.StageReport) api.StageDiagnostics {
+	out := api.StageDiagnostics{
+		Name: runStage(r, s.Name), State: api.RunStageState(s.State), DurationMS: s.Duration.Milliseconds(), Calls: s.Calls,
+		Pages: s.Pages, Retries: s.Retries, ThrottledMS: s.Throttled.Milliseconds(), Bytes: s.Bytes, Fetched: s.Counts.Fetched,
+		Accepted: s.Counts.Accepted, Skipped: map[string]int64{}, Samples: map[string][]api.SkipSample{},
+	}
+	for reason, n := range s.SkippedBy {
+		out.Skipped[string(reason)] = n
+	}
+	for reason, samples := range s.Samples {
+		out.Samples[string(reason)] = each(samples, skipSample)
+	}
+	return out
+}
+
+func skipSample(s *syncer.Sample) api.SkipSample {
+	return api.SkipSample{SourceID: s.SourceID, Name: s.Name, Detail: s.Detail}
+}
+
+func warning(n *syncer.Notice) api.RunWarning {
+	return api.RunWarning{Code: n.Code, Detail: orElse(n.Detail, orElse(n.Cause, n.Title)), Remedy: n.Remedy}
+}
+
+func explanation(n *syncer.Notice) api.Explanation {
+	return api.Explanation{Code: n.Code, Title: n.Title, Detail: orElse(n.Detail, n.Cause), Remedy: n.Remedy}
+}
+
+func orElse(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// day writes a calendar day; nothing for the zero time.
+func day(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.DateOnly)
+}
+
+func severityCounts(c inventory.SeverityCounts) api.SeverityCounts {
+	return api.SeverityCounts{
+		Total: int64(c.Total()), Critical: int64(c.Critical), High: int64(c.High), Medium: int64(c.Medium), Low: int64(c.Low),
+		Unknown: int64(c.Unknown),
+	}
+}

@@ -1,0 +1,110 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// Deps is everything the API needs. All fields are required.
+type Deps struct {
+	Integrations    Integrations
+	Runs            RunStore
+	Assets          AssetReader
+	Vulnerabilities VulnerabilityReader
+	Findings        FindingReader
+	Tenants         TenantReader
+	Keys            KeyStore
+
+	// Explain tells in plain language why a run imported what it did.
+	Explain func(syncer.Run, connector.Integration, tenant.Entitlement, time.Time) []syncer.Notice
+	// Wake hints to the workers that a run was queued; it must not block.
+	Wake func()
+	// Now is the clock.
+	Now func() time.Time
+
+	CursorKey []byte // signs cursors; at least 32 bytes, the same in every replica
+	OpenAPI   []byte // the contract in YAML
+	Version   Version
+	Log       *slog.Logger
+	Meter     Meter
+}
+
+// Version says what is running.
+type Version struct {
+	Version  string
+	Revision string
+}
+
+// Meter counts requests. Routes are templates such as /v1/assets/{id}, or "unmatched", and methods are those of HTTP or
+// "OTHER", so that callers cannot invent labels.
+type Meter interface {
+	RequestStarted()
+	RequestFinished(route, method string, status int, took time.Duration)
+}
+
+// Integrations connects, changes and disconnects integrations.
+type Integrations interface {
+	Catalogue() []connector.Description
+	Describe(kind connector.Kind) (connector.Description, error)
+	Preview(ctx context.Context, t tenant.ID, d connector.Draft) (connector.Integration, []connector.Check, error)
+	Connect(ctx context.Context, t tenant.ID, d connector.Draft) (connector.Integration, []connector.Check, error)
+	Get(ctx context.Context, t tenant.ID, id uuid.UUID) (connector.Integration, error)
+	List(ctx context.Context, t tenant.ID, page inventory.PageRequest) ([]connector.Integration, inventory.Position, error)
+	Change(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, ch connector.Change) (connector.Integration, error)
+	RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r connector.Rotation) (connector.Integration, []connector.Check, error)
+	Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]connector.Check, error)
+	Pause(ctx context.Context, t tenant.ID, id uuid.UUID, cancelRun bool) (connector.Integration, error)
+	Resume(ctx context.Context, t tenant.ID, id uuid.UUID) (connector.Integration, error)
+	Disconnect(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, purge bool) (uuid.UUID, error)
+}
+
+// RunStore starts, reads and cancels runs.
+type RunStore interface {
+	StartRun(ctx context.Context, t tenant.ID, integration uuid.UUID, mode syncer.Mode) (syncer.Run, error)
+	ListRuns(ctx context.Context, t tenant.ID, f syncer.RunFilter, page inventory.PageRequest) ([]syncer.Run, inventory.Position, error)
+	Run(ctx context.Context, t tenant.ID, id uuid.UUID) (syncer.Run, error)
+	RunsByID(ctx context.Context, t tenant.ID, ids []uuid.UUID) ([]syncer.Run, error)
+	CancelRun(ctx context.Context, t tenant.ID, id uuid.UUID) (syncer.Run, error)
+}
+
+// AssetReader reads assets.
+type AssetReader interface {
+	ListAssets(ctx context.Context, t tenant.ID, f inventory.AssetFilter, page inventory.PageRequest) ([]inventory.Asset, inventory.Position, error)
+	Asset(ctx context.Context, t tenant.ID, id uuid.UUID) (inventory.Asset, error)
+}
+
+// VulnerabilityReader reads the vulnerabilities that a tenant has findings of.
+type VulnerabilityReader interface {
+	ListVulnerabilities(ctx context.Context, t tenant.ID, f inventory.VulnerabilityFilter, page inventory.PageRequest) ([]inventory.ExposedVulnerability, inventory.Position, error)
+	Vulnerability(ctx context.Context, t tenant.ID, name string) (inventory.ExposedVulnerability, error)
+}
+
+// FindingReader reads findings and the counts over them.
+type FindingReader interface {
+	ListFindings(ctx context.Context, t tenant.ID, f inventory.FindingFilter, page inventory.PageRequest) ([]inventory.Finding, inventory.Position, error)
+	Finding(ctx context.Context, t tenant.ID, asset uuid.UUID, vulnID int32) (inventory.Finding, error)
+	Summary(ctx context.Context, t tenant.ID) (inventory.Summary, error)
+}
+
+// TenantReader reads the caller's own tenant.
+type TenantReader interface {
+	Tenant(ctx context.Context, t tenant.ID) (tenant.Tenant, error)
+	Entitlement(ctx context.Context, t tenant.ID) (tenant.Entitlement, error)
+}
+
+// KeyStore manages API keys and finds out who presents one.
+type KeyStore interface {
+	PrincipalByKey(ctx context.Context, hash [sha256.Size]byte) (tenant.Principal, error)
+	CreateAPIKey(ctx context.Context, t tenant.ID, k tenant.APIKey, hash [sha256.Size]byte) (tenant.APIKey, error)
+	ListAPIKeys(ctx context.Context, t tenant.ID, page inventory.PageRequest) ([]tenant.APIKey, inventory.Position, error)
+	RevokeAPIKey(ctx context.Context, t tenant.ID, id uuid.UUID) error
+}

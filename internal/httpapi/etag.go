@@ -1,0 +1,64 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/fault"
+)
+
+// etagOf tags a representation: the version that changes by people move, and a hash of everything that is shown. What
+// merely tells how a request went, its validation, is not part of it.
+func etagOf(version int64, i api.Integration) (string, error) {
+	i.ETag, i.Validation = "", nil
+	body, err := json.Marshal(i)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(body)
+	return fmt.Sprintf(`"%d.%x"`, version, sum[:8]), nil
+}
+
+// noneMatch reports whether If-None-Match holds the tag; weak comparison, as RFC 9110 asks for here.
+func noneMatch(r *http.Request, etag string) bool {
+	for tag := range strings.SplitSeq(strings.Join(r.Header.Values("If-None-Match"), ","), ",") {
+		tag = strings.TrimSpace(tag)
+		if tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+			return true
+		}
+	}
+	return false
+}
+
+// matchedVersion evaluates If-Match against what is there now: 0 when the caller did not ask, else the current version,
+// or the fault precondition_failed. Only the version counts, so that a run that ended meanwhile fails nobody's change.
+func matchedVersion(r *http.Request, i *connector.Integration) (int64, error) {
+	header := strings.TrimSpace(strings.Join(r.Header.Values("If-Match"), ","))
+	if header == "" {
+		return 0, nil
+	}
+	for tag := range strings.SplitSeq(header, ",") {
+		tag = strings.TrimSpace(tag)
+		if tag == "*" || versionOf(tag) == i.Version {
+			return i.Version, nil
+		}
+	}
+	return 0, fault.New(fault.CodePreconditionFailed, "")
+}
+
+// versionOf reads the version out of a strong tag of ours; 0, which no integration has, for any other one.
+func versionOf(tag string) int64 {
+	inner, ok := strings.CutPrefix(tag, `"`)
+	number, rest, found := strings.Cut(inner, ".")
+	version, err := strconv.ParseInt(number, 10, 64)
+	if !ok || !found || !strings.HasSuffix(rest, `"`) || err != nil || version < 1 {
+		return 0
+	}
+	return version
+}

@@ -1,0 +1,261 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	defenderspec "pgp.internal/defender"
+	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender"
+	"pgp.internal/defender/internal/contract"
+	"pgp.internal/defender/internal/httpapi"
+	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/postgres/postgrestest"
+	"pgp.internal/defender/internal/seal"
+	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// canary is a client secret that must not come out anywhere but at the connector.
+const canary = "CANARY~8Q.client-secret-value-0123456789"
+
+// house is the API in front of a database of its own, with two tenants.
+type house struct {
+	t     *testing.T
+	deps  httpapi.Deps
+	url   string
+	store *postgres.Store
+	owner *sql.DB // sees all tenants
+	log   *syncBuffer
+	meter *countingMeter
+	clock *clock
+	cloud *cloud
+	mine  neighbour
+	other neighbour
+	seen  *contract.Coverage
+	woken chan struct{}
+}
+
+// neighbour is a tenant with a key for each role.
+type neighbour struct {
+	id   tenant.ID
+	keys map[tenant.Role]string
+}
+
+func newHouse(t *testing.T, change ...func(*httpapi.Deps)) *house {
+	t.Helper()
+	dsn := postgrestest.URL(t)
+	owner, err := sql.Open("postgres", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = owner.Close() })
+	h := &house{
+		t: t, store: postgrestest.Open(t, dsn, postgres.ForRequests()), owner: owner, log: &syncBuffer{}, meter: &countingMeter{},
+		clock: &clock{}, cloud: newCloud(t), seen: contract.NewCoverage(), woken: make(chan struct{}, 100),
+	}
+	h.mine, h.other = h.neighbour(), h.neighbour()
+	ring, err := seal.ParseRing(seal.NewKey().Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.deps = httpapi.Deps{
+		Integrations: connector.NewService(h.store, ring, connector.Registry{defender.Kind: h.cloud}, h.clock.now),
+		Runs:         h.store, Assets: h.store, Vulnerabilities: h.store, Findings: h.store, Tenants: h.store, Keys: h.store,
+		Explain: syncer.Explain, Wake: func() { h.woken <- struct{}{} }, Now: h.clock.now, CursorKey: bytes.Repeat([]byte("k"), 32),
+		OpenAPI: defenderspec.OpenAPI, Version: httpapi.Version{Version: "1.2.3", Revision: "abc"},
+		Log: slog.New(slog.NewJSONHandler(h.log, nil)), Meter: h.meter,
+	}
+	for _, c := range change {
+		c(&h.deps)
+	}
+	h.url = h.serve(h.deps)
+	return h
+}
+
+func (h *house) serve(d httpapi.Deps) string {
+	h.t.Helper()
+	server := httptest.NewServer(httpapi.New(d))
+	h.t.Cleanup(server.Close)
+	return server.URL
+}
+
+func (h *house) neighbour() neighbour {
+	h.t.Helper()
+	ctx := context.Background()
+	created, err := h.store.CreateTenant(ctx, "Example", "")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := h.store.SetEntitlement(ctx, created.ID, tenant.Entitlement{InternalAssessments: true, MaxAssets: 100, Source: "test"}); err != nil {
+		h.t.Fatal(err)
+	}
+	n := neighbour{id: created.ID, keys: map[tenant.Role]string{}}
+	for _, role := range []tenant.Role{tenant.ReadOnly, tenant.Analyst, tenant.Admin} {
+		text, hash, hint := tenant.NewKey()
+		key := tenant.APIKey{Name: string(role), Role: role, Hint: hint, ExpiresAt: time.Now().Add(time.Hour)}
+		if _, err := h.store.CreateAPIKey(ctx, created.ID, key, hash); err != nil {
+			h.t.Fatal(err)
+		}
+		n.keys[role] = text
+	}
+	return n
+}
+
+// client is a typed client whose traffic is held against the contract.
+func (h *house) client(n neighbour, role tenant.Role) *api.Client {
+	return api.New(h.url, n.keys[role], api.WithHTTPClient(h.checked()))
+}
+
+func (h *house) checked() *http.Client {
+	k := contract.New(h.t, contract.RecordIn(h.seen))
+	return &http.Client{Transport: k.Transport(nil), Timeout: time.Minute}
+}
+
+// admin is a client of the first tenant that may do everything.
+func (h *house) admin() *api.Client { return h.client(h.mine, tenant.Admin) }
+
+// exec seeds as the owner of the database.
+func (h *house) exec(statements string) {
+	h.t.Helper()
+	if _, err := h.owner.Exec(statements); err != nil {
+		h.t.Fatalf("seed: %v", err)
+	}
+}
+
+// answered is an answer that was read whole.
+type answered struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (a answered) problem(t *testing.T) api.Problem {
+	t.Helper()
+	var p api.Problem
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
+		t.Fatalf("no problem document: %v: %s", err, a.body)
+	}
+	return p
+}
+
+// raw is a request that no well-behaved client makes.
+type raw struct {
+	method, path, key, body string
+	header                  map[string]string
+	client                  *http.Client // http.DefaultClient when nil
+	base                    string
+}
+
+func (h *house) send(r raw) answered {
+	h.t.Helper()
+	base := h.url
+	if r.base != "" {
+		base = r.base
+	}
+	req, err := http.NewRequest(r.method, base+r.path, strings.NewReader(r.body))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if r.key != "" {
+		req.Header.Set("Authorization", "Bearer "+r.key)
+	}
+	for name, value := range r.header {
+		req.Header.Set(name, value)
+	}
+	client := r.client
+	if client == nil {
+		client = http.DefaultClient
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		h.t.Fatalf("%s %s: %v", r.method, r.path, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return answered{resp.StatusCode, resp.Header, string(body)}
+}
+
+// clock is the time that the API sees; it can be moved.
+type clock struct {
+	mu    sync.Mutex
+	ahead time.Duration
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
+}
+
+func (c *clock) move(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += d
+}
+
+type countingMeter struct {
+	mu     sync.Mutex
+	active int
+	counts map[string]int // "method route status"
+}
+
+func (m *countingMeter) RequestStarted() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.active++
+}
+
+func (m *countingMeter) RequestFinished(route, method string, status int, _ time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.active--
+	if m.counts == nil {
+		m.counts = map[string]int{}
+	}
+	m.counts[fmt.Sprintf("%s %s %d", method, route, status)]++
+}
+
+// syncBuffer is a log that several requests write to.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// brokenKeys fails at finding out who asks, as a database does that is away or broken.
+type brokenKeys struct {
+	httpapi.KeyStore
+	err error
+}
+
+func (b brokenKeys) PrincipalByKey(context.Context, [sha256.Size]byte) (tenant.Principal, error) {
+	return tenant.Principal{}, b.err
+}

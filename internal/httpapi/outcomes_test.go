@@ -1,0 +1,172 @@
+package httpapi_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/httpapi"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// TestEveryDocumentedOutcome makes every operation answer with every status that the contract documents for it. Each
+// answer is held against the contract on its way.
+func TestEveryDocumentedOutcome(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	x := h.furnish(h.mine)
+	t.Run("refused alike everywhere", func(t *testing.T) { sweep(t, h, x) })
+	t.Run("done", func(t *testing.T) { succeed(t, h, x) })
+	t.Run("refused for reasons of their own", func(t *testing.T) { refuse(t, h) })
+	report, err := h.seen.Report()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !report.Complete() {
+		t.Error(report)
+	}
+	t.Log(report)
+}
+
+// sweep asks every operation in every way that is refused alike everywhere.
+func sweep(t *testing.T, h *house, x objects) {
+	key := h.mine.keys[tenant.Admin]
+	down := h.serve(failing(h.deps, fault.Wrap(errors.New("pq: dial tcp 10.1.2.3"), fault.CodeUnavailable, "")))
+	broken := h.serve(failing(h.deps, errors.New("pq: relation does not exist (SQLSTATE 42P01)")))
+	for _, op := range operations(t) {
+		good := op.request(x, key)
+		good.client = h.checked()
+		vary := func(status int, change func(*raw)) {
+			t.Helper()
+			if !op.answers(itoa(status)) {
+				return
+			}
+			r := good
+			change(&r)
+			if got := h.send(r); got.status != status {
+				t.Errorf("%s: %d, want %d: %s", op.id, got.status, status, got.body)
+			}
+		}
+		vary(http.StatusBadRequest, func(r *raw) { r.path += "?nonsense=1" })
+		vary(http.StatusUnauthorized, func(r *raw) { r.key = "" })
+		vary(http.StatusForbidden, func(r *raw) { r.key = h.mine.keys[tenant.ReadOnly] })
+		vary(http.StatusInternalServerError, func(r *raw) { r.base = broken })
+		vary(http.StatusServiceUnavailable, func(r *raw) { r.base = down })
+		if op.mediaType != "" {
+			vary(http.StatusRequestEntityTooLarge, func(r *raw) { r.body = `{"name":"` + strings.Repeat("x", 70_000) + `"}` })
+			vary(http.StatusUnsupportedMediaType, func(r *raw) { r.header = map[string]string{"Content-Type": "text/plain"} })
+		}
+		missing := op.request(nobodys, key)
+		vary(http.StatusNotFound, func(r *raw) {
+			r.path = strings.NewReplacer("microsoft-defender", "nothing", "/problems/internal", "/problems/nothing").Replace(missing.path)
+		})
+	}
+}
+
+func failing(d httpapi.Deps, err error) httpapi.Deps {
+	d.Keys = brokenKeys{d.Keys, err}
+	return d
+}
+
+func itoa(status int) string {
+	return string([]byte{byte('0' + status/100), byte('0' + status/10%10), byte('0' + status%10)})
+}
+
+// succeed makes every operation succeed in every way it can.
+func succeed(t *testing.T, h *house, x objects) {
+	ctx := context.Background()
+	for _, op := range operations(t) {
+		if op.method == http.MethodGet {
+			r := op.request(x, h.mine.keys[tenant.ReadOnly])
+			if op.role == tenant.Admin {
+				r.key = h.mine.keys[tenant.Admin]
+			}
+			r.client = h.checked()
+			if got := h.send(r); got.status != http.StatusOK {
+				t.Errorf("%s: %d: %s", op.id, got.status, got.body)
+			}
+		}
+	}
+	c := h.admin()
+	must(t, second(c.PreviewIntegration(ctx, form(uuid.New()))))
+	i, err := c.GetIntegration(ctx, x.integration)
+	must(t, err)
+	if _, err := c.GetIntegration(ctx, x.integration, api.IfNoneMatch(i.ETag)); !errors.Is(err, api.ErrNotModified) {
+		t.Errorf("If-None-Match: %v", err)
+	}
+	must(t, second(c.UpdateIntegration(ctx, x.integration, api.IntegrationPatch{Name: new("Europe")})))
+	must(t, second(c.RotateIntegrationSecret(ctx, x.integration, api.RotateSecretRequest{ClientSecret: canary})))
+	must(t, second(c.ValidateIntegration(ctx, x.integration)))
+	must(t, second(c.CancelRun(ctx, x.run)))
+	must(t, second(c.StartRun(ctx, x.integration, api.StartRunRequest{})))
+	must(t, second(c.PauseIntegration(ctx, x.integration, true)))
+	must(t, second(c.ResumeIntegration(ctx, x.integration)))
+	key, err := c.CreateAPIKey(ctx, api.CreateAPIKeyRequest{Name: "SIEM", Role: api.RoleAnalyst})
+	must(t, err)
+	must(t, c.DeleteAPIKey(ctx, key.ID))
+	must(t, second(c.DisconnectIntegration(ctx, x.integration, api.DataRetain)))
+	run, err := c.DisconnectIntegration(ctx, x.integration, api.DataPurge)
+	must(t, err)
+	if run == nil || run.Mode != api.ModePurge || run.Trigger != api.TriggerDisconnect {
+		t.Errorf("purge: %+v", run)
+	}
+}
+
+// refuse meets the refusals that belong to single operations.
+func refuse(t *testing.T, h *house) {
+	ctx := context.Background()
+	c := h.admin()
+	i := h.connect(h.mine)
+	past := new(time.Now().Add(-time.Hour))
+	want := func(code string, err error) {
+		t.Helper()
+		if !api.HasCode(err, code) {
+			t.Errorf("got %v, want %s", err, code)
+		}
+	}
+	twice := form(uuid.MustParse(i.Credentials.TenantID))
+	err := second(c.ConnectIntegration(ctx, twice))
+	want(api.CodeAlreadyConnected, err)
+	if p, _ := errors.AsType[*api.Problem](err); p == nil || p.IntegrationID != i.ID {
+		t.Errorf("already_connected does not name %s: %+v", i.ID, p)
+	}
+	err = second(c.StartRun(ctx, i.ID, api.StartRunRequest{}))
+	want(api.CodeRunInProgress, err)
+	if p, _ := errors.AsType[*api.Problem](err); p == nil || p.RunID != i.LastRun.ID {
+		t.Errorf("run_in_progress does not name %s: %+v", i.LastRun.ID, p)
+	}
+	nothing := api.SettingsInput{ImportAssets: new(false), ImportVulnerabilities: new(false)}
+	none := form(uuid.New())
+	none.Settings = &nothing
+	want(api.CodeNoImportSelected, second(c.ConnectIntegration(ctx, none)))
+	want(api.CodeNoImportSelected, second(c.UpdateIntegration(ctx, i.ID, api.IntegrationPatch{Settings: &nothing})))
+	want(api.CodeInvalidExpiry, second(c.RotateIntegrationSecret(ctx, i.ID, api.RotateSecretRequest{ClientSecret: canary, SecretExpiresAt: past})))
+	want(api.CodeInvalidExpiry, second(c.CreateAPIKey(ctx, api.CreateAPIKeyRequest{Name: "x", Role: api.RoleAdmin, ExpiresAt: past})))
+	stale := api.IfMatch(`"99.0000000000000000"`)
+	want(api.CodePreconditionFailed, second(c.UpdateIntegration(ctx, i.ID, api.IntegrationPatch{Name: new("x")}, stale)))
+	want(api.CodePreconditionFailed, second(c.DisconnectIntegration(ctx, i.ID, api.DataRetain, stale)))
+	must(t, second(c.DisconnectIntegration(ctx, i.ID, api.DataRetain)))
+	want(api.CodeConflict, second(c.UpdateIntegration(ctx, i.ID, api.IntegrationPatch{Name: new("x")})))
+	want(api.CodeConflict, second(c.RotateIntegrationSecret(ctx, i.ID, api.RotateSecretRequest{ClientSecret: canary})))
+	want(api.CodeConflict, second(c.ValidateIntegration(ctx, i.ID)))
+	want(api.CodeConflict, second(c.PauseIntegration(ctx, i.ID, false)))
+	want(api.CodeConflict, second(c.ResumeIntegration(ctx, i.ID)))
+	want(api.CodeConflict, second(c.StartRun(ctx, i.ID, api.StartRunRequest{})))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// second drops an answer that only has to come without an error.
+func second[T any](_ T, err error) error { return err }

@@ -1,0 +1,105 @@
+package httpapi_test
+
+import (
+	"context"
+	"reflect"
+	"testing"
+	"time"
+
+	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// TestRunsTellWhatTheyDid shows a finished run, its diagnostics and the filters that find it.
+func TestRunsTellWhatTheyDid(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx, c := context.Background(), h.admin()
+	i := h.connect(h.mine)
+	jobs, err := h.store.Claim(ctx, "test", 1, 1, time.Minute)
+	if err != nil || len(jobs) != 1 {
+		t.Fatalf("claim: %v %v", jobs, err)
+	}
+	started, err := h.store.BeginRun(ctx, jobs[0])
+	must(t, err)
+	begun := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	started.State, started.Stage = syncer.Succeeded, syncer.StageFinish
+	started.Report = syncer.Report{Summary: "2 of 3 machines imported.", Stages: []syncer.StageReport{
+		{
+			Name: syncer.StageAssets, State: syncer.Succeeded, StartedAt: begun, Duration: 1500 * time.Millisecond, TotalEstimate: 3, Calls: 2, Throttled: time.Second,
+			Counts: syncer.Counts{Fetched: 3, Accepted: 2, Skipped: 1, Created: 2, OutOfScope: 4, Removed: 1}, SkippedBy: map[inventory.Reason]int64{inventory.PlatformMobile: 1},
+			Samples: map[inventory.Reason][]syncer.Sample{inventory.PlatformMobile: {{SourceID: "s", Name: "iPhone", Detail: "iOS"}}},
+		},
+		{Name: syncer.StageCatalogue, State: syncer.Succeeded, Counts: syncer.Counts{Fetched: 1000, Created: 1000}},
+		{Name: syncer.StageVulnerabilities, State: syncer.Cancelled, Counts: syncer.Counts{Fetched: 7, Updated: 1, Reopened: 2, Fixed: 3}},
+	}, Warnings: []syncer.Notice{{Code: "platform_unrecognised", Title: "Unknown platform"}}}
+	must(t, h.store.FinishRun(ctx, jobs[0], started, syncer.Consequence{Succeeded: true}))
+
+	run, err := c.GetRun(ctx, i.LastRun.ID)
+	must(t, err)
+	want := api.Progress{Fetched: 10, Accepted: 2, Skipped: 1, Created: 2, Updated: 3, Fixed: 3, Removed: 5}
+	if run.State != api.RunSucceeded || run.PGPStatus != api.PGPJobPassed || run.Progress != want || len(run.Stages) != 3 || run.FinishedAt.IsZero() ||
+		run.Summary != "2 of 3 machines imported." || len(run.Warnings) != 1 || run.Warnings[0].Detail == "" {
+		t.Errorf("%+v", run)
+	}
+	if s := run.Stages[0]; s.Progress.TotalEstimate == nil || *s.Progress.TotalEstimate != 3 || !s.FinishedAt.Equal(begun.Add(1500*time.Millisecond)) {
+		t.Errorf("%+v", s)
+	}
+	d, err := c.GetRunDiagnostics(ctx, i.LastRun.ID)
+	must(t, err)
+	if s := d.Stages[0]; s.DurationMS != 1500 || s.ThrottledMS != 1000 || s.Skipped["platform_mobile"] != 1 || s.Samples["platform_mobile"][0].Name != "iPhone" || len(d.Explanations) == 0 {
+		t.Errorf("%+v %+v", s, d.Explanations)
+	}
+	must(t, second(c.DisconnectIntegration(ctx, i.ID, api.DataPurge)))
+	for name, x := range map[string]struct {
+		o    api.ListRunsOptions
+		want int
+	}{
+		"all": {api.ListRunsOptions{}, 2}, "connect": {api.ListRunsOptions{Trigger: []api.RunTrigger{api.TriggerConnect}}, 1},
+		"purges":   {api.ListRunsOptions{Trigger: []api.RunTrigger{api.TriggerDisconnect}}, 1},
+		"either":   {api.ListRunsOptions{Trigger: []api.RunTrigger{api.TriggerDisconnect, api.TriggerConnect}}, 2},
+		"manual":   {api.ListRunsOptions{Trigger: []api.RunTrigger{api.TriggerManual}}, 0},
+		"state":    {api.ListRunsOptions{State: []api.RunState{api.RunSucceeded, api.RunFailed}}, 1},
+		"of these": {api.ListRunsOptions{IntegrationID: []string{i.ID, nobodys.integration}}, 2},
+		"before":   {api.ListRunsOptions{CreatedLT: run.CreatedAt}, 0},
+		"from":     {api.ListRunsOptions{CreatedGTE: run.CreatedAt}, 2},
+	} {
+		page, err := c.ListRuns(ctx, x.o)
+		if err != nil || len(page.Items) != x.want {
+			t.Errorf("%s: %d runs, want %d: %v", name, len(page.Items), x.want, err)
+		}
+	}
+}
+
+// TestFiltersOfAssets uses the words that differ inside and out.
+func TestFiltersOfAssets(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.furnish(h.mine)
+	ctx, c := context.Background(), h.admin()
+	for name, x := range map[string]struct {
+		o    api.ListAssetsOptions
+		want []string
+	}{
+		"servers are windows": {api.ListAssetsOptions{OSFamily: []api.OSFamily{api.OSWindows}}, []string{"web01.contoso.com"}},
+		"rare ones are other": {api.ListAssetsOptions{OSFamily: []api.OSFamily{api.OSOther}}, []string{"web02.contoso.com"}},
+		"surface":             {api.ListAssetsOptions{Surface: []api.Surface{api.SurfaceInternal}}, []string{"web01.contoso.com", "web02.contoso.com"}},
+		"address":             {api.ListAssetsOptions{IP: []string{"10.20.30.41"}}, []string{"web02.contoso.com"}},
+		"any address":         {api.ListAssetsOptions{IP: []string{"FD12:0::40"}}, []string{"web01.contoso.com", "web02.contoso.com"}},
+		"state":               {api.ListAssetsOptions{State: []api.AssetState{api.AssetOutOfScope}}, []string{"web02.contoso.com"}},
+		"before":              {api.ListAssetsOptions{LastSeenLT: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}, nil},
+		"text":                {api.ListAssetsOptions{Q: "WEB02"}, []string{"web02.contoso.com"}},
+		"signs of SQL":        {api.ListAssetsOptions{Q: "%'; drop table asset; --"}, nil},
+	} {
+		page, err := c.ListAssets(ctx, x.o)
+		must(t, err)
+		var hosts []string
+		for _, a := range page.Items {
+			hosts = append(hosts, a.Hostname)
+		}
+		if !reflect.DeepEqual(hosts, x.want) {
+			t.Errorf("%s: %v, want %v", name, hosts, x.want)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package httpapi
+
+import (
+	"net/http"
+	"reflect"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"pgp.internal/defender/internal/fault"
+)
+
+// server holds what the handlers share.
+type server struct {
+	Deps
+	mux     *chi.Mux
+	cursors cursors
+	docs    documents
+}
+
+// New builds the handler of the public listener. It panics when a dependency is missing or the contract cannot be read,
+// because both are defects of the program and not of its surroundings.
+func New(d Deps) http.Handler { return newServer(d).handler() }
+
+func newServer(d Deps) *server {
+	mustBeComplete(d)
+	s := &server{Deps: d, mux: chi.NewMux(), cursors: cursors{key: d.CursorKey, now: d.Now}, docs: newDocuments(d.OpenAPI)}
+	s.mux.NotFound(s.notFound)
+	s.mux.MethodNotAllowed(s.methodNotAllowed)
+	s.routes(&router{mux: s.mux, server: s})
+	return s
+}
+
+// compressed are the media types worth compressing; fonts and pictures are compressed already.
+var compressed = []string{"application/json", "application/problem+json", "text/html", "text/css", "application/javascript", "text/javascript"}
+
+// handler puts the mux behind what every request passes, outermost first.
+func (s *server) handler() http.Handler {
+	var h http.Handler = s.mux
+	h = s.recover(h)
+	h = middleware.Compress(5, compressed...)(h)
+	h = s.limitURL(h)
+	return s.observe(h)
+}
+
+func mustBeComplete(d Deps) {
+	v := reflect.ValueOf(d)
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Kind() != reflect.Struct && f.IsZero() {
+			panic("httpapi: Deps." + v.Type().Field(i).Name + " is missing")
+		}
+	}
+	if len(d.CursorKey) < 32 {
+		panic("httpapi: Deps.CursorKey is shorter than 32 bytes")
+	}
+}
+
+// limitURL refuses a URL that is too long before anything looks at it.
+func (s *server) limitURL(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.URL.Path)+len(r.URL.RawQuery) > maxURL {
+			s.fail(w, r, fault.New(fault.CodeURITooLong, ""))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
