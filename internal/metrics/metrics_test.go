@@ -1,0 +1,268 @@
+package metrics_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/metrics"
+	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/syncer"
+)
+
+var (
+	_ job.Meter         = (*metrics.Metrics)(nil)
+	_ syncer.Meter      = (*metrics.Metrics)(nil)
+	_ defender.Observer = (*metrics.Metrics)(nil)
+)
+
+// operations are as many as the API has, and some more.
+func operations() []metrics.Operation {
+	var list []metrics.Operation
+	for i := range 36 {
+		list = append(list, metrics.Operation{Method: "GET", Route: fmt.Sprintf("/v1/things%d/{id}", i)})
+	}
+	for i := range 12 {
+		list = append(list, metrics.Operation{Method: "POST", Route: fmt.Sprintf("/v1/things%d/{id}", i)})
+	}
+	return list
+}
+
+func newMetrics(t *testing.T) (*metrics.Metrics, *prometheus.Registry) {
+	t.Helper()
+	reg := prometheus.NewPedanticRegistry()
+	return metrics.New(reg, metrics.Build{Version: "v1", Revision: "abc", GoVersion: "go1"}, operations()), reg
+}
+
+// figures is a store with given answers.
+type figures struct {
+	depth     postgres.QueueDepth
+	freshness postgres.Freshness
+	err       error
+	asked     int
+	frozen    bool
+}
+
+func (f *figures) Depth(context.Context) (postgres.QueueDepth, error) {
+	f.asked++
+	if f.frozen {
+		select {} // a driver that does not look at its context
+	}
+	return f.depth, f.err
+}
+
+func (f *figures) Freshness(context.Context) (postgres.Freshness, error) { return f.freshness, f.err }
+
+func TestLint(t *testing.T) {
+	t.Parallel()
+	_, reg := newMetrics(t)
+	reg.MustRegister(metrics.NewStoreCollector(&figures{}, time.Now))
+	problems, err := testutil.GatherAndLint(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func series(t *testing.T, reg prometheus.Gatherer) int {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "defender_") && !strings.HasPrefix(f.GetName(), "go_") && !strings.HasPrefix(f.GetName(), "process_") {
+			t.Errorf("%s has no prefix of ours", f.GetName())
+		}
+		for _, m := range f.GetMetric() {
+			if h := m.GetHistogram(); h != nil {
+				n += len(h.GetBucket()) + 3 // the last bucket, sum and count
+				continue
+			}
+			n++
+		}
+	}
+	return n
+}
+
+// feed tells every method a value that nobody knows, and every counter a value that everybody knows.
+func feed(m *metrics.Metrics, i int) {
+	odd := fmt.Sprintf("odd-%d", i)
+	m.RequestStarted()
+	m.RequestFinished("/v1/"+odd, odd, 100+i%900, time.Second)
+	m.RunEnded(syncer.Kind(odd), syncer.RunState(odd), odd, time.Second)
+	m.StageEnded(syncer.Stage(odd), syncer.RunState(odd), time.Second)
+	m.Records(syncer.Stage(odd), odd, 3)
+	m.JobEnded(job.Kind(odd), odd, time.Second)
+	m.JobsRunning(i)
+	m.Call(defender.Endpoint(odd), defender.Outcome(odd), time.Second)
+	m.Throttled(defender.Endpoint(odd), time.Second)
+	m.TokenFailure(odd)
+	m.Malformed(defender.Endpoint(odd), 1)
+}
+
+func TestSeriesAreBounded(t *testing.T) {
+	t.Parallel()
+	m, reg := newMetrics(t)
+	reg.MustRegister(metrics.NewStoreCollector(&figures{}, time.Now))
+	for i := range 1000 {
+		feed(m, i)
+	}
+	after := series(t, reg)
+	for i := range 1000 {
+		feed(m, 1000+i)
+	}
+	// The Go runtime may add a series of its own between two looks, hence not equality.
+	if again := series(t, reg); again > after+5 {
+		t.Errorf("%d series, then %d", after, again)
+	}
+	if after > 1000 {
+		t.Errorf("%d series are more than 1000", after)
+	}
+}
+
+func TestKnownValuesAreNotOther(t *testing.T) {
+	t.Parallel()
+	m, reg := newMetrics(t)
+	before := series(t, reg)
+	m.RequestStarted()
+	m.RequestFinished("/v1/things1/{id}", "POST", 422, time.Second)
+	m.RunEnded(syncer.KindSync, syncer.Failed, fault.CodeSecretExpired, time.Second)
+	m.RunEnded(syncer.KindPurge, syncer.Succeeded, "", time.Second)
+	m.StageEnded(syncer.StageAssets, syncer.Succeeded, time.Second)
+	m.Records(syncer.StageAssets, string(inventory.Stale), 2)
+	m.Records(syncer.StageVulnerabilities, string(inventory.VectorIsLocal), 2)
+	m.JobEnded(job.Sync, job.HandBack.String(), time.Second)
+	m.Call(defender.EndpointRows, defender.OutcomeThrottled, time.Second)
+	m.TokenFailure(fault.CodeConsentMissing)
+	if after := series(t, reg); after != before {
+		t.Errorf("%d series became %d: known series must start at 0", before, after)
+	}
+}
+
+func TestCounters(t *testing.T) {
+	t.Parallel()
+	m, reg := newMetrics(t)
+	m.RequestStarted()
+	m.RequestStarted()
+	m.RequestFinished("/v1/things1/{id}", "GET", 200, 100*time.Millisecond)
+	m.Records(syncer.StageAssets, "stale", 7)
+	m.Records(syncer.StageAssets, "stale", -3)
+	m.Throttled(defender.EndpointRows, 1500*time.Millisecond)
+	want := `
+# HELP defender_http_requests_in_flight API requests being answered now.
+# TYPE defender_http_requests_in_flight gauge
+defender_http_requests_in_flight 1
+# HELP defender_upstream_throttled_seconds_total Time spent waiting for Microsoft's call limits.
+# TYPE defender_upstream_throttled_seconds_total counter
+defender_upstream_throttled_seconds_total{endpoint="machines"} 0
+defender_upstream_throttled_seconds_total{endpoint="software_vulnerabilities_by_machine"} 1.5
+defender_upstream_throttled_seconds_total{endpoint="token"} 0
+defender_upstream_throttled_seconds_total{endpoint="vulnerabilities"} 0
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "defender_http_requests_in_flight", "defender_upstream_throttled_seconds_total"); err != nil {
+		t.Error(err)
+	}
+}
+
+const wantStore = `
+# HELP defender_integrations_by_freshness Integrations that import by themselves, by their last complete import: fresh within two intervals, late, never.
+# TYPE defender_integrations_by_freshness gauge
+defender_integrations_by_freshness{freshness="fresh"} 5
+defender_integrations_by_freshness{freshness="late"} 2
+defender_integrations_by_freshness{freshness="never"} 1
+# HELP defender_oldest_success_age_seconds Age of the oldest last complete import among integrations that import by themselves.
+# TYPE defender_oldest_success_age_seconds gauge
+defender_oldest_success_age_seconds 7200
+# HELP defender_queue_jobs Jobs in the queue of all processes by state; dead ones were set aside for good.
+# TYPE defender_queue_jobs gauge
+defender_queue_jobs{state="dead"} 1
+defender_queue_jobs{state="running"} 2
+defender_queue_jobs{state="waiting"} 3
+# HELP defender_secrets_expiring Client secrets by the days until they expire; each figure includes the smaller ones, 0 counts the expired.
+# TYPE defender_secrets_expiring gauge
+defender_secrets_expiring{within_days="0"} 1
+defender_secrets_expiring{within_days="1"} 2
+defender_secrets_expiring{within_days="14"} 4
+defender_secrets_expiring{within_days="30"} 5
+defender_secrets_expiring{within_days="7"} 3
+# HELP defender_store_up Whether the figures of the database could be read: 1 or 0.
+# TYPE defender_store_up gauge
+defender_store_up 1
+`
+
+func TestStoreFigures(t *testing.T) {
+	t.Parallel()
+	c := metrics.NewStoreCollector(&figures{
+		depth: postgres.QueueDepth{Waiting: 3, Running: 2, Dead: 1, Oldest: time.Minute},
+		freshness: postgres.Freshness{
+			ByState: map[connector.State]int{connector.StateActive: 8}, Fresh: 5, Late: 2, Never: 1, OldestSuccess: 2 * time.Hour,
+			Expired: 1, Within1: 2, Within7: 3, Within14: 4, Within30: 5,
+		},
+	}, time.Now)
+	err := testutil.CollectAndCompare(c, strings.NewReader(wantStore), "defender_integrations_by_freshness", "defender_oldest_success_age_seconds",
+		"defender_queue_jobs", "defender_secrets_expiring", "defender_store_up")
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStoreIsAskedOnceInFiveSeconds(t *testing.T) {
+	t.Parallel()
+	store, now := &figures{}, time.Now()
+	c := metrics.NewStoreCollector(store, func() time.Time { return now })
+	for _, step := range []struct {
+		later time.Duration
+		asked int
+	}{{0, 1}, {0, 1}, {4 * time.Second, 1}, {time.Second, 2}, {time.Second, 2}} {
+		now = now.Add(step.later)
+		testutil.CollectAndCount(c)
+		if store.asked != step.asked {
+			t.Fatalf("after %v more: asked %d times, want %d", step.later, store.asked, step.asked)
+		}
+	}
+}
+
+const wantAway = `
+# HELP defender_store_up Whether the figures of the database could be read: 1 or 0.
+# TYPE defender_store_up gauge
+defender_store_up 0
+`
+
+func TestStoreAway(t *testing.T) {
+	t.Parallel()
+	c := metrics.NewStoreCollector(&figures{err: errors.New("no route to host")}, time.Now)
+	if err := testutil.CollectAndCompare(c, strings.NewReader(wantAway)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStoreFrozen(t *testing.T) {
+	// Not in a bubble: the goroutine that waits for the frozen database never ends, and a bubble must.
+	t.Parallel()
+	c := metrics.NewStoreCollector(&figures{frozen: true}, time.Now)
+	done := make(chan error, 1)
+	go func() { done <- testutil.CollectAndCompare(c, strings.NewReader(wantAway)) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("a frozen database holds the scrape")
+	}
+}
