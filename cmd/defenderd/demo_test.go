@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lib/pq"
+)
+
+// demoDirectory is where a demonstration on the tests' server keeps its things; its database is dropped in the end.
+func demoDirectory(t *testing.T) (dir string, environ []string) {
+	t.Helper()
+	server := os.Getenv("DATABASE_URL")
+	if server == "" {
+		t.Fatal("DATABASE_URL is not set: run the tests with \"make test\", which brings a PostgreSQL along")
+	}
+	dir = filepath.Join(t.TempDir(), "demo")
+	t.Cleanup(func() {
+		state, err := readDemoState(dir, demoSize{}, false)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		db, err := sql.Open("postgres", server)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer db.Close() //nolint:errcheck // a test's own connection
+		if _, err := db.Exec("drop database if exists " + pq.QuoteIdentifier(state.Database) + " with (force)"); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir, []string{"DATABASE_URL=" + server}
+}
+
+var smallDemo = []string{"--machines", "20", "--findings", "10", "--catalogue", "300"}
+
+func TestDemoTwice(t *testing.T) {
+	t.Parallel()
+	dir, environ := demoDirectory(t)
+	line := append([]string{"demo", "--exit", "--dir", dir}, smallDemo...)
+	first := must(t, environ, line...)
+	for _, want := range []string{"credentials_invalid", "Remedy:", "Connected as int_", "created", "Nothing changed", "figures are equal"} {
+		if !strings.Contains(first, want) {
+			t.Errorf("the first demonstration does not show %q:\n%s", want, first)
+		}
+	}
+	second := must(t, environ, "demo", "--exit", "--dir", dir)
+	for _, want := range []string{"exists from an earlier start", "Nothing changed", "figures are equal"} {
+		if !strings.Contains(second, want) {
+			t.Errorf("the second demonstration does not show %q:\n%s", want, second)
+		}
+	}
+	state, err := readDemoState(dir, demoSize{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(filepath.Join(dir, logName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, text := range map[string]string{"the first output": first, "the second output": second, "the log": string(log)} {
+		if strings.Contains(text, state.Secret) {
+			t.Errorf("%s shows the client secret", what)
+		}
+	}
+	if _, err := invoke(t, environ, "demo", "--exit", "--dir", dir, "--machines", "21"); err == nil || !strings.Contains(err.Error(), "--machines 20") {
+		t.Errorf("another size in the same directory: %v", err)
+	}
+}
+
+// signalling cancels once a text was written.
+type signalling struct {
+	text   string
+	cancel context.CancelFunc
+	seen   bytes.Buffer
+}
+
+func (s *signalling) Write(p []byte) (int, error) {
+	s.seen.Write(p)
+	if strings.Contains(s.seen.String(), s.text) {
+		s.cancel()
+	}
+	return len(p), nil
+}
+
+func TestDemoEndsByCtrlC(t *testing.T) {
+	t.Parallel()
+	for text, ok := range map[string]bool{"Press Ctrl-C": true, "The first import": false} {
+		t.Run(text, func(t *testing.T) {
+			t.Parallel()
+			dir, environ := demoDirectory(t)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			out := &signalling{text: text, cancel: cancel}
+			began := time.Now()
+			err := run(ctx, append([]string{"defenderd", "demo", "--dir", dir}, smallDemo...), environ, out, io.Discard)
+			if time.Since(began) >= patience {
+				t.Fatalf("%q was not reached:\n%s", text, &out.seen)
+			}
+			if ok && err != nil || !ok && (err == nil || !strings.Contains(err.Error(), "interrupted")) {
+				t.Errorf("ended with %v", err)
+			}
+			again, err := openStage(dir, demoSize{}, false)
+			if err != nil {
+				t.Fatalf("the directory is not given back: %v", err)
+			}
+			if err := again.strike(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestDemoTakesItsDirectoryAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := openStage(dir, demoSize{1, 1, 1}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.strike() //nolint:errcheck // tested below
+	if _, err := invoke(t, nil, "demo", "--dir", dir); err == nil || !strings.Contains(err.Error(), "running in") {
+		t.Errorf("a second one in the same directory: %v", err)
+	}
+	if err := s.strike(); err != nil {
+		t.Error(err)
+	}
+}

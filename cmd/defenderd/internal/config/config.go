@@ -1,0 +1,58 @@
+// Package config is what an operator can set: one table makes the environment names, the flags, the help and the page in
+// docs, and reads the values with every problem told at once.
+package config
+
+import (
+	"crypto/x509"
+	"log/slog"
+	"time"
+
+	"pgp.internal/defender/internal/connector/defender"
+	"pgp.internal/defender/internal/seal"
+)
+
+// Config is a checked configuration.
+type Config struct {
+	DatabaseURL seal.Secret // a PostgreSQL URL or key=value string; holds a password
+	Keyring     *seal.Ring  // nil when not set
+
+	Listen      string
+	AdminListen string
+	ServeHTTP   bool
+	Work        bool
+	DrainDelay  time.Duration
+
+	Workers         int
+	Lease           time.Duration
+	Heartbeat       time.Duration
+	Poll            time.Duration
+	CatalogueMaxAge time.Duration
+	SpoolDir        string
+
+	Cloud              defender.Cloud
+	LoginURL, APIURL   string
+	UnsafeTestUpstream bool
+	CAFile             string
+	RootCAs            *x509.CertPool // the system's with those of CAFile; nil for the system's alone
+	RowsPageSize       int
+
+	HTTPMaxConns, WorkMaxConns int
+	UnsafeDatabaseTLS          bool
+
+	LogLevel slog.Level
+	LogJSON  bool
+}
+
+// Lookup gives the text of a setting by its environment name; false when it is not set. An empty text counts as not set.
+type Lookup func(name string) (string, bool)
+
+// Read checks all settings that are given, and that the required ones are. The error holds one line for each problem; it
+// names settings and never shows a value.
+func Read(lookup Lookup, required ...string) (Config, error) {
+	r := reader{lookup: lookup, required: required}
+	for _, s := range Settings() {
+		r.read(s)
+	}
+	r.together()
+	return r.config, r.problems.err()
+}

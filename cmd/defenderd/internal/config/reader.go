@@ -1,0 +1,173 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+)
+
+// reader reads the table from top to bottom.
+type reader struct {
+	lookup   Lookup
+	required []string
+	config   Config
+	problems problems
+}
+
+type problems []string
+
+func (p *problems) add(name, format string, args ...any) {
+	*p = append(*p, name+": "+fmt.Sprintf(format, args...))
+}
+
+func (p problems) err() error {
+	if len(p) == 0 {
+		return nil
+	}
+	return errors.New("the configuration has " + count(len(p)) + ":\n  " + strings.Join(p, "\n  "))
+}
+
+func count(n int) string {
+	if n == 1 {
+		return "a problem"
+	}
+	return fmt.Sprintf("%d problems", n)
+}
+
+func (r *reader) read(s Setting) {
+	text, given := r.text(s)
+	if !given {
+		if slices.Contains(r.required, s.Name) {
+			r.problems.add(s.Env(), "%s", s.missing())
+		}
+		if text = s.Default; text == "" {
+			return
+		}
+	}
+	if err := s.parse(&r.config, text); err != nil {
+		r.problems.add(s.Env(), "%v", err)
+	}
+}
+
+func (s Setting) missing() string {
+	if s.Secret {
+		return "is not set, nor is " + s.FileEnv()
+	}
+	return "is not set"
+}
+
+// text finds what is set, in the variable or in the file it names. A file that cannot be read counts as given: its problem
+// is told already.
+func (r *reader) text(s Setting) (string, bool) {
+	text, given := r.given(s.Env())
+	if !s.Secret {
+		return text, given
+	}
+	name, inFile := r.given(s.FileEnv())
+	switch {
+	case given && inFile:
+		r.problems.add(s.Env(), "is set, and %s too; set one of them", s.FileEnv())
+		return "", true
+	case !inFile:
+		return text, given
+	}
+	body, err := os.ReadFile(name)
+	if err != nil {
+		r.problems.add(s.FileEnv(), "the file cannot be read: %v", reason(err))
+		return "", true
+	}
+	if text = strings.TrimSpace(string(body)); text == "" {
+		r.problems.add(s.FileEnv(), "the file is empty")
+	}
+	return text, true
+}
+
+func (r *reader) given(name string) (string, bool) {
+	text, ok := r.lookup(name)
+	return text, ok && text != ""
+}
+
+// reason drops the path from an error about a file, since it is a value of a setting.
+func reason(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// together checks what only makes sense in combination.
+func (r *reader) together() {
+	c := &r.config
+	if c.Lease > 0 && c.Heartbeat > 0 && c.Heartbeat*3 > c.Lease {
+		r.problems.add(envOf("HEARTBEAT"), "must be at most a third of %s, or one late heartbeat loses the lease", envOf("LEASE"))
+	}
+	if least := 2*c.Workers + 2; c.Workers > 0 && c.WorkMaxConns > 0 && c.WorkMaxConns < least {
+		r.problems.add(envOf("WORK_MAX_CONNS"), "must be at least %d for this many %s: twice as many and two", least, envOf("WORKERS"))
+	}
+	if !c.DatabaseURL.IsZero() {
+		if err := checkDatabaseTLS(c.DatabaseURL.Reveal(), c.UnsafeDatabaseTLS); err != nil {
+			r.problems.add(envOf("DATABASE_URL"), "%v", err)
+		}
+	}
+	if !c.UnsafeTestUpstream {
+		for _, u := range []struct{ name, url string }{{"LOGIN_URL", c.LoginURL}, {"API_URL", c.APIURL}} {
+			if strings.HasPrefix(u.url, "http:") {
+				r.problems.add(envOf(u.name), "must be https; %s=true permits http to a simulator", envOf("UNSAFE_TEST_UPSTREAM"))
+			}
+		}
+	}
+}
+
+// Unknown names variables of the environment that look like settings and are none, each with the nearest setting.
+func Unknown(environ []string) error {
+	var p problems
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, Prefix) || slices.Contains(envNames(), name) {
+			continue
+		}
+		p.add(name, "there is no such setting; did you mean %s?", nearest(name, envNames()))
+	}
+	return p.err()
+}
+
+func envNames() []string {
+	var names []string
+	for _, s := range Settings() {
+		names = append(names, s.Env())
+		if s.Secret {
+			names = append(names, s.FileEnv())
+		}
+	}
+	return names
+}
+
+// nearest is the name with the fewest letters to change.
+func nearest(name string, names []string) string {
+	return slices.MinFunc(names, func(a, b string) int { return distance(name, a) - distance(name, b) })
+}
+
+// distance is the Levenshtein distance.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Limits of the servers. A request's answer includes a live check of credentials, which may take 15 seconds.
+const (
+	headerTimeout  = 5 * time.Second
+	readTimeout    = 15 * time.Second
+	writeTimeout   = 60 * time.Second
+	idleTimeout    = 120 * time.Second
+	maxHeaderBytes = 16 << 10
+	// finishWithin is how long answers in progress may take once the process stops.
+	finishWithin = 10 * time.Second
+)
+
+// listener is an open port with what it will serve.
+type listener struct {
+	name   string
+	socket net.Listener
+	server *http.Server
+}
+
+func listen(name, address string, h http.Handler, log *slog.Logger) (*listener, error) {
+	socket, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for %s: %w", name, err)
+	}
+	return &listener{name, socket, &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}}, nil
+}
+
+func (l *listener) address() string { return l.socket.Addr().String() }
+
+func (l *listener) serve() error {
+	if err := l.server.Serve(l.socket); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", l.name, err)
+	}
+	return nil
+}
+
+// finish takes no more connections and lets answers end; those that take too long are cut.
+func (l *listener) finish() error {
+	ctx, cancel := context.WithTimeout(context.Background(), finishWithin)
+	defer cancel()
+	if err := l.server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("answers of %s were cut: %w", l.name, err), l.server.Close())
+	}
+	return nil
+}
+
+// close gives the port back without having served.
+func (l *listener) close() error {
+	if err := errors.Join(l.server.Close(), l.socket.Close()); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// run serves until ctx ends or a listener fails, and then stops in order.
+func (s *service) run(ctx context.Context) error {
+	failed := make(chan error, 2)
+	attributes := []any{"admin", s.admin.address(), "version", thisBuild().Version}
+	go func() { failed <- s.admin.serve() }()
+	if s.public != nil {
+		attributes = append(attributes, "api", s.public.address())
+		go func() { failed <- s.public.serve() }()
+	}
+	if s.engine != nil {
+		attributes = append(attributes, "workers", s.cfg.Workers)
+		s.engine.Start()
+		s.scheduler.Start()
+	}
+	s.log.Info("serving", attributes...)
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	return errors.Join(err, s.stop(err == nil))
+}
+
+// stop turns readiness off, hands imports back while requests are still answered, and ends within 30 seconds.
+func (s *service) stop(drain bool) error {
+	began := time.Now()
+	s.draining.Store(true)
+	s.log.Info("stopping", "drain_delay", s.cfg.DrainDelay)
+	handedBack := make(chan error, 1)
+	go func() { handedBack <- s.stopWork() }()
+	if drain && s.cfg.DrainDelay > 0 {
+		time.Sleep(s.cfg.DrainDelay)
+	}
+	var errs []error
+	if s.public != nil {
+		errs = append(errs, s.public.finish())
+	}
+	errs = append(errs, <-handedBack, s.admin.finish(), s.release())
+	err := errors.Join(errs...)
+	s.log.Info("stopped", "took", time.Since(began))
+	return err
+}
+
+func (s *service) stopWork() error {
+	if s.engine == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), handBackWithin)
+	defer cancel()
+	return errors.Join(s.scheduler.Stop(ctx), s.engine.Stop(ctx))
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"pgp.internal/defender/cmd/defenderd/internal/config"
+	"pgp.internal/defender/internal/postgres"
+)
+
+// Prefixes of public ids, as the API writes them.
+const (
+	tenantPrefix = "tnt_"
+	keyPrefix    = "key_"
+)
+
+func publicID(prefix string, id uuid.UUID) string { return prefix + hex.EncodeToString(id[:]) }
+
+func parsePublicID(prefix, what, text string) (uuid.UUID, error) {
+	digits, ok := strings.CutPrefix(text, prefix)
+	if raw, err := hex.DecodeString(digits); ok && err == nil && len(raw) == len(uuid.UUID{}) {
+		return uuid.UUID(raw), nil
+	}
+	if text == "" {
+		return uuid.Nil, usagef("the %s is missing: %s and 32 digits, as \"list\" shows it", what, prefix)
+	}
+	return uuid.Nil, usagef("%q is no %s: it is %s and 32 digits, as \"list\" shows it", text, what, prefix)
+}
+
+// withStore opens the database for an operator's command.
+func withStore(ctx context.Context, lookup config.Lookup, use func(*postgres.Store) error) (err error) {
+	cfg, err := config.Read(lookup, "DATABASE_URL")
+	if err != nil {
+		return err
+	}
+	if err := checkSchema(ctx, cfg, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	options := postgres.ForRequests()
+	options.MaxConns, options.ApplicationName = 2, "defenderd operator"
+	store, err := postgres.Open(ctx, cfg.DatabaseURL.Reveal(), options, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return use(store)
+}
+
+// maxName is the longest name of a tenant or key.
+const maxName = 100
+
+func checkName(flag, name string) error {
+	if n := utf8.RuneCountInString(name); n == 0 || n > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return usagef("--%s must be 1 to %d characters, none of them a control character", flag, maxName)
+	}
+	return nil
+}
+
+// day reads a calendar day; empty is the zero time.
+func day(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return t, usagef("--%s must be a day such as 2027-12-31", flag)
+	}
+	return t, nil
+}
+
+func showDay(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Format(time.DateOnly)
+}
+
+func showTime(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.RFC3339)
+}

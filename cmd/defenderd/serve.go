@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v3"
+
+	"pgp.internal/defender/cmd/defenderd/internal/config"
+	"pgp.internal/defender/internal/postgres"
+)
+
+func (p *program) serveCommand() *cli.Command {
+	flags, lookup := p.settingFlags()
+	return &cli.Command{
+		Name: "serve", Usage: "run the service until it is told to stop",
+		Description: "SIGTERM or Ctrl-C makes it finish its answers, hand its imports to other processes, and end within 30 seconds.\n\n" +
+			"Examples:\n\n" +
+			"    defenderd serve --check\n" +
+			"    defenderd serve --migrate\n" +
+			"    defenderd serve --roles http --listen :8080\n" +
+			"    defenderd serve --roles work --workers 8",
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "check", Usage: "check the settings, tell all problems, and start nothing"},
+			&cli.BoolFlag{Name: "print-config", Usage: "print the settings in force, secrets masked, and start nothing"},
+			&cli.BoolFlag{Name: "migrate", Usage: "bring the database's schema up to date first; needs its owner"},
+		}, flags...),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if err := noArguments(cmd); err != nil {
+				return err
+			}
+			if cmd.Bool("print-config") {
+				return config.Print(p.stdout, lookup)
+			}
+			cfg, err := config.Read(lookup, "DATABASE_URL", "KEYRING")
+			if err != nil {
+				return err
+			}
+			if cmd.Bool("check") {
+				_, err := fmt.Fprintln(p.stdout, "The configuration is complete and well-formed.")
+				return err
+			}
+			return p.serve(ctx, cfg, cmd.Bool("migrate"))
+		},
+	}
+}
+
+// serve runs the service until ctx ends.
+func (p *program) serve(ctx context.Context, cfg config.Config, migrate bool) error {
+	log := newLogger(p.stderr, cfg)
+	if migrate {
+		if _, err := postgres.Migrate(ctx, cfg.DatabaseURL.Reveal()); err != nil {
+			return err
+		}
+	}
+	s, err := newService(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	return s.run(ctx)
+}

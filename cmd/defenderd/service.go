@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	contract "pgp.internal/defender"
+	"pgp.internal/defender/cmd/defenderd/internal/config"
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/httpapi"
+	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/metrics"
+	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// service is everything that runs, wired together. Each part that this process does not do is nil.
+type service struct {
+	cfg      config.Config
+	log      *slog.Logger
+	requests *postgres.Store // pools of their own, so that neither API nor imports can starve the other
+	work     *postgres.Store
+
+	engine    *job.Engine
+	scheduler *syncer.Scheduler
+	public    *listener
+	admin     *listener
+	draining  atomic.Bool
+}
+
+// newService connects to the database, checks it, and opens the listeners; nothing is served before run.
+func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*service, error) {
+	s := &service{cfg: cfg, log: log}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	return s, nil
+}
+
+func (s *service) prepare(ctx context.Context) error {
+	if err := checkSchema(ctx, s.cfg, s.log); err != nil {
+		return err
+	}
+	if err := s.openStores(ctx); err != nil {
+		return err
+	}
+	if err := acceptKeyring(ctx, s.requests, s.cfg.Keyring); err != nil {
+		return err
+	}
+	return s.wire()
+}
+
+func (s *service) openStores(ctx context.Context) (err error) {
+	open := func(o postgres.Options, conns int) (*postgres.Store, error) {
+		o.MaxConns = conns
+		return postgres.Open(ctx, s.cfg.DatabaseURL.Reveal(), o, s.log)
+	}
+	if s.requests, err = open(postgres.ForRequests(), s.cfg.HTTPMaxConns); err != nil {
+		return err
+	}
+	s.work, err = open(postgres.ForWork(), s.cfg.WorkMaxConns)
+	return err
+}
+
+// wire is the one place that knows how the parts fit together.
+func (s *service) wire() error {
+	operations, err := operationsOf(contract.OpenAPI)
+	if err != nil {
+		return err
+	}
+	build, registry := thisBuild(), prometheus.NewRegistry()
+	meter := metrics.New(registry, build, operations)
+	registry.MustRegister(metrics.NewStoreCollector(s.requests, time.Now),
+		collectors.NewDBStatsCollector(s.requests.DB(), "http"), collectors.NewDBStatsCollector(s.work.DB(), "work"))
+
+	source, err := s.connector(meter)
+	if err != nil {
+		return err
+	}
+	registered := connector.Registry{defender.Kind: source}
+	wake := func() {} // other processes do the work; they look for it by themselves
+	if s.cfg.Work {
+		if err := s.wireWork(connector.NewService(s.work, s.cfg.Keyring, registered, time.Now), meter); err != nil {
+			return err
+		}
+		wake = s.engine.Wake
+	}
+	if s.cfg.ServeHTTP {
+		integrations := connector.NewService(s.requests, s.cfg.Keyring, registered, time.Now)
+		if s.public, err = listen("api", s.cfg.Listen, s.api(integrations, wake, meter, build), s.log); err != nil {
+			return err
+		}
+	}
+	s.admin, err = listen("admin", s.cfg.AdminListen, httpapi.Admin(httpapi.AdminDeps{
+		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}),
+		Ready:   s.ready, Log: s.log,
+	}), s.log)
+	return err
+}
+
+func (s *service) connector(observer defender.Observer) (*defender.Connector, error) {
+	if s.cfg.UnsafeTestUpstream {
+		s.log.Warn("UNSAFE_TEST_UPSTREAM is set: http and private addresses are permitted upstream; never do that in production")
+	}
+	if s.cfg.UnsafeDatabaseTLS {
+		s.log.Warn("UNSAFE_DATABASE_TLS is set: the connection to the database may be open to others on the network")
+	}
+	return defender.New(defender.Config{
+		Cloud: s.cfg.Cloud, LoginURL: s.cfg.LoginURL, APIURL: s.cfg.APIURL, AllowInsecure: s.cfg.UnsafeTestUpstream,
+		RootCAs: s.cfg.RootCAs, Pages: defender.Pages{Rows: s.cfg.RowsPageSize}, Observer: observer, Logger: s.log,
+	})
+}
+
+// handBackWithin is how long imports may take to stop; with the longest drain delay the whole stop stays below 30 seconds.
+const handBackWithin = 10 * time.Second
+
+func (s *service) wireWork(opener syncer.Opener, meter *metrics.Metrics) error {
+	if err := syncer.CheckSpool(s.cfg.SpoolDir); err != nil {
+		return fmt.Errorf("DEFENDERD_SPOOL_DIR: %w", err)
+	}
+	policy := syncer.DefaultCataloguePolicy()
+	policy.MaxAge = s.cfg.CatalogueMaxAge
+	runs := syncer.New(s.work, opener, syncer.Options{SpoolDir: s.cfg.SpoolDir, Catalogue: policy}, s.log, meter, time.Now)
+	s.engine = job.NewEngine(s.work, map[job.Kind]job.Handler{job.Sync: runs, job.Purge: runs}, job.Options{
+		Workers: s.cfg.Workers, Lease: s.cfg.Lease, Heartbeat: s.cfg.Heartbeat, Poll: s.cfg.Poll, Grace: handBackWithin, Holder: holder(),
+	}, s.log, meter)
+	s.scheduler = syncer.NewScheduler(s.work, s.engine.Wake, syncer.SchedulerOptions{}, s.log)
+	return nil
+}
+
+// holder names this process in the queue.
+func holder() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:6])
+}
+
+func (s *service) api(integrations *connector.Service, wake func(), meter *metrics.Metrics, build metrics.Build) http.Handler {
+	return httpapi.New(httpapi.Deps{
+		Integrations: integrations, Runs: s.requests, Assets: s.requests, Vulnerabilities: s.requests, Findings: s.requests,
+		Tenants: s.requests, Keys: s.requests, Explain: syncer.Explain, Wake: wake, Now: time.Now,
+		CursorKey: s.cfg.Keyring.Derive("cursor"), OpenAPI: contract.OpenAPI,
+		Version: httpapi.Version{Version: build.Version, Revision: build.Revision}, Log: s.log, Meter: meter,
+	})
+}
+
+// ready tells whether requests should come here: not any more while stopping, and not while the database is away.
+func (s *service) ready(ctx context.Context) error {
+	if s.draining.Load() {
+		return fault.New(fault.CodeUnavailable, "this process is stopping")
+	}
+	return s.requests.Ping(ctx)
+}
+
+// release closes what newService opened.
+func (s *service) release() error {
+	var errs []error
+	for _, l := range []*listener{s.public, s.admin} {
+		if l != nil {
+			errs = append(errs, l.close())
+		}
+	}
+	for _, store := range []*postgres.Store{s.requests, s.work} {
+		if store != nil {
+			errs = append(errs, store.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/urfave/cli/v3"
+
+	"pgp.internal/defender/internal/metrics"
+)
+
+// thisBuild says what is running. The revision is known when the program was built in a checkout with version stamping.
+func thisBuild() metrics.Build {
+	b := metrics.Build{Version: version, Revision: "unknown", GoVersion: runtime.Version()}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				b.Revision = s.Value
+			}
+		}
+	}
+	return b
+}
+
+func (p *program) versionCommand() *cli.Command {
+	return &cli.Command{
+		Name: "version", Usage: "show what is running", Flags: []cli.Flag{outputFlag()}, Description: "Example:\n\n    defenderd version -o json",
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if err := noArguments(cmd); err != nil {
+				return err
+			}
+			b := thisBuild()
+			return show(p.stdout, cmd, map[string]string{"version": b.Version, "revision": b.Revision, "go": b.GoVersion},
+				[]string{"defenderd", b.Version}, []string{"revision", b.Revision}, []string{"go", b.GoVersion})
+		},
+	}
+}
