@@ -1,0 +1,57 @@
+# Everyday tasks. A machine with Go and make is enough; "make setup", which the others call, brings the rest.
+.DEFAULT_GOAL := help
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -buildid= -X main.version=$(VERSION)
+
+# The race detector needs a C compiler; Go turns cgo off by itself when there is none.
+RACE = $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && echo -race)
+
+# For a single package: make test PKG=./internal/seal
+PKG ?= ./...
+
+.PHONY: help setup demo test run build lint fuzz cover kill scale image clean
+
+help: ## list the targets (default)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## prepare this clone: modules, and a PostgreSQL to start (idempotent)
+	@scripts/setup.sh
+
+demo: setup build ## show the product: make demo ARGS="..." passes arguments
+	bin/defenderd demo $(ARGS)
+
+test: setup ## run all tests on a database of their own: make test PKG=./internal/... ARGS="-run Name"
+	@[ -n "$(RACE)" ] || echo "test: no C compiler, so the race detector is off" >&2
+	bin/devdb run -- go test $(RACE) $(ARGS) $(PKG)
+
+run: setup build ## run the service for development: database, simulator, service (data in .local/dev)
+	bin/devdb run -dir .local/dev/pg -- scripts/run-dev.sh
+
+build: ## build all commands into bin/
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
+
+lint: ## check format, vet and staticcheck
+	scripts/lint.sh
+
+fuzz: setup ## run every fuzz target for a short while: make fuzz FUZZTIME=1m
+	bin/devdb run -- scripts/fuzz.sh
+
+scale: setup ## sync 20,000 machines with a million findings under a memory ceiling: SCALE_MACHINES, SCALE_FINDINGS, SCALE_CEILING_MIB
+	bin/devdb run -- go test -tags scale -run TestScale -v -count=1 -timeout 30m ./internal/syncer
+
+kill: setup ## kill the service at random moments of its syncs and compare the tables in the end: KILLS, KILL_SEED
+	KILL_QUIET=1 bin/devdb run -- go test -tags soak -run TestKilledAnywhere -v -count=1 -timeout 60m ./cmd/defenderd
+
+cover: setup ## test coverage of all packages together, into coverage.out
+	bin/devdb run -- go test -coverpkg=./... -coverprofile=coverage.out $(PKG)
+	@go tool cover -func=coverage.out | tail -1
+
+docs: ## write the pages that are made from the code
+	go run ./cmd/defenderd help config --markdown > docs/configuration.md
+
+image: ## build the container images (buildah, or docker)
+	VERSION=$(VERSION) scripts/image.sh
+
+clean: ## remove what was built; data in .local stays
+	rm -rf bin coverage.out

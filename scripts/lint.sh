@@ -1,0 +1,9 @@
+#!/bin/sh
+# Checks format and code without running it. The version of staticcheck is fixed so that findings do not change by themselves.
+set -eu
+cd "$(dirname "$0")/.."
+
+unformatted=$(gofmt -l .)
+[ -z "$unformatted" ] || { echo "lint: run gofmt -w on:" >&2; echo "$unformatted" >&2; exit 1; }
+go vet ./...
+go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
