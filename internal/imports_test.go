@@ -1,0 +1,94 @@
+// Package internal_test holds the arrows of docs/architecture.md.
+package internal_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed lists every in-module import of production code. Commands may import anything and are not listed.
+var allowed = map[string]string{
+	"":                            "",
+	"api":                         "",
+	"migrations":                  "",
+	"internal/fault":              "",
+	"internal/seal":               "",
+	"internal/tenant":             "",
+	"internal/inventory":          "internal/fault",
+	"internal/connector":          "internal/fault internal/inventory internal/seal internal/tenant",
+	"internal/connector/defender": "internal/connector internal/fault internal/inventory internal/seal",
+	"internal/connector/defender/defendersim":       "internal/connector/defender/defendersim/world",
+	"internal/connector/defender/defendersim/world": "",
+	"internal/job":                   "internal/fault internal/tenant",
+	"internal/syncer":                "internal/connector internal/fault internal/inventory internal/job internal/tenant",
+	"internal/postgres":              "internal/connector internal/fault internal/inventory internal/job internal/seal internal/syncer internal/tenant migrations",
+	"internal/postgres/postgrestest": "internal/postgres migrations",
+	"internal/httpapi":               "api internal/connector internal/fault internal/inventory internal/seal internal/syncer internal/tenant",
+	"internal/metrics":               "internal/connector internal/connector/defender internal/fault internal/httpapi internal/inventory internal/job internal/postgres internal/syncer",
+	"internal/pgserver":              "",
+	"internal/contract":              ".",
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	const module = "pgp.internal/defender"
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}}:{{join .Imports " "}}`, module+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	seen := 0
+	for line := range strings.Lines(string(out)) {
+		path, imports, _ := strings.Cut(strings.TrimSpace(line), ":")
+		room := strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
+		if strings.HasPrefix(room, "cmd/") || room == "internal" {
+			continue
+		}
+		seen++
+		may, known := allowed[room]
+		if !known {
+			t.Errorf("%s: a new room; give it a sentence in docs/architecture.md and a line here", room)
+			continue
+		}
+		for _, imported := range strings.Fields(imports) {
+			target, ours := strings.CutPrefix(imported, module)
+			if target = strings.TrimPrefix(target, "/"); target == "" {
+				target = "." // the contract
+			}
+			if ours && !slices.Contains(strings.Fields(may), target) {
+				t.Errorf("%s must not import %s", room, target)
+			}
+		}
+	}
+	if seen < 15 {
+		t.Fatalf("only %d packages seen", seen)
+	}
+}
+
+// TestRoomsAvoidForeignTools keeps the technical libraries where they belong.
+func TestRoomsAvoidForeignTools(t *testing.T) {
+	const module = "pgp.internal/defender/"
+	only := map[string][]string{
+		"github.com/lib/pq":        {"internal/postgres", "internal/postgres/postgrestest", "internal/pgserver"},
+		"github.com/jmoiron/sqlx":  {"internal/postgres"},
+		"database/sql":             {"internal/postgres", "internal/postgres/postgrestest", "internal/pgserver", "internal/metrics"},
+		"github.com/go-chi/chi/v5": {"internal/httpapi"},
+		"net/http":                 {"api", "internal/httpapi", "internal/contract", "internal/connector/defender", "internal/connector/defender/defendersim"},
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}}:{{join .Imports " "}}`, module+"...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		path, imports, _ := strings.Cut(strings.TrimSpace(line), ":")
+		room := strings.TrimPrefix(path, module)
+		if strings.HasPrefix(room, "cmd/") {
+			continue
+		}
+		for _, imported := range strings.Fields(imports) {
+			if rooms, limited := only[imported]; limited && !slices.Contains(rooms, room) {
+				t.Errorf("%s imports %s, which belongs in %v", room, imported, rooms)
+			}
+		}
+	}
+}

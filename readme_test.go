@@ -1,0 +1,62 @@
+package defender_test
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	defender "pgp.internal/defender"
+	"pgp.internal/defender/internal/fault"
+)
+
+// TestReadmeExplainsEveryProblemOfTheLink keeps the troubleshooting table equal to the catalogue.
+func TestReadmeExplainsEveryProblemOfTheLink(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for _, d := range fault.Definitions() {
+		if d.Actor != fault.CustomerAdmin && !strings.HasPrefix(d.Code, "upstream_") && d.Code != fault.CodeSecretUnreadable {
+			continue
+		}
+		rows++
+		row := "| `" + d.Code + "` | " + d.Title + " | " + d.Cause + " | " + d.Remedy + " |"
+		if !strings.Contains(string(readme), row) {
+			t.Errorf("README lacks, or words differently:\n%s", row)
+		}
+	}
+	if rows < 15 {
+		t.Fatalf("only %d problems looked for", rows)
+	}
+}
+
+// ofRuns are the codes that only runs carry, as errors or warnings.
+var ofRuns = []string{
+	fault.CodeEntitlementMissing, fault.CodeQuotaExceeded, fault.CodeRemovalHeld, fault.CodeWorkerLost, fault.CodeRunCancelled,
+}
+
+// TestContractNamesEveryProblemCode keeps the list of codes in the contract equal to the catalogue.
+func TestContractNamesEveryProblemCode(t *testing.T) {
+	list := regexp.MustCompile(`(?s)description: Stable name of the problem\.\s+x-extensible-enum: \[(.*?)\]`).FindSubmatch(defender.OpenAPI)
+	if list == nil {
+		t.Fatal("the contract's list of codes was not found")
+	}
+	var told []string
+	for _, code := range strings.Split(string(list[1]), ",") {
+		told = append(told, strings.TrimSpace(code))
+	}
+	var known []string
+	for _, d := range fault.Definitions() {
+		if !slices.Contains(ofRuns, d.Code) {
+			known = append(known, d.Code)
+		}
+	}
+	slices.Sort(told)
+	slices.Sort(known)
+	if !slices.Equal(told, known) {
+		t.Errorf("the contract lists\n%v\nthe catalogue holds\n%v", told, known)
+	}
+}
