@@ -3,22 +3,31 @@
 
 do $$
 begin
-  create role defender_app nologin nobypassrls;
+  -- Looked for first: a user who may not create roles can migrate once somebody else has made this one.
+  if not exists (select from pg_roles where rolname = 'defender_app') then
+    create role defender_app nologin nobypassrls;
+  end if;
 exception
   when duplicate_object or unique_violation then null; -- roles are shared by all databases of a server
 end
 $$;
 
--- A superuser needs no membership; anyone else who migrates must be able to act as the application afterwards.
+-- Whoever migrates must be able to act as the application afterwards. Tried rather than looked up: from version 16 on, to be
+-- a member of a role is not yet to be permitted to act as it.
 do $$
 begin
-  if not (select rolsuper from pg_roles where rolname = current_user) then
+  set local role defender_app;
+  reset role;
+exception
+  when insufficient_privilege then
     execute format('grant defender_app to %I', current_user);
-  end if;
 end
 $$;
 
 grant usage on schema public to defender_app;
+
+-- The migrator made it before this file ran; the service looks there whether the schema fits.
+grant select on schema_migrations to defender_app;
 
 -- The tenant of the running transaction; null, hence no rows, when nobody set it.
 create function app_tenant() returns int

@@ -76,18 +76,21 @@ create policy tenant_wall on exposure using (tenant_id = app_tenant());
 grant select, insert, update, delete on exposure to defender_app;
 
 -- Partitions are made by this function, as the owner: the application role may not change the schema otherwise. It runs
--- when a tenant is created, before it has any row, so nothing has to move.
+-- when a tenant is created, before it has any row, so nothing has to move. Made apart and attached: "partition of" would
+-- wait for every transaction that writes findings of any tenant, and hold up all readers meanwhile.
 create function place_tenant(tenant int) returns void
   language plpgsql security definer set search_path = public, pg_temp as
 $$
 begin
   if to_regclass(format('finding_t%s', tenant)) is null then
-    execute format('create table finding_t%s partition of finding for values in (%s)', tenant, tenant);
+    execute format('create table finding_t%s (like finding including all)', tenant);
+    execute format('alter table finding attach partition finding_t%s for values in (%s)', tenant, tenant);
     execute format('alter table finding_t%s enable row level security, force row level security', tenant);
     execute format('create policy tenant_wall on finding_t%s using (tenant_id = app_tenant())', tenant);
   end if;
   if to_regclass(format('installation_t%s', tenant)) is null then
-    execute format('create table installation_t%s partition of installation for values in (%s)', tenant, tenant);
+    execute format('create table installation_t%s (like installation including all)', tenant);
+    execute format('alter table installation attach partition installation_t%s for values in (%s)', tenant, tenant);
     execute format('alter table installation_t%s enable row level security, force row level security', tenant);
     execute format('create policy tenant_wall on installation_t%s using (tenant_id = app_tenant())', tenant);
   end if;

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/golang-migrate/migrate/v4"
+	"github.com/golang-migrate/migrate/v4/database"
 	migratepg "github.com/golang-migrate/migrate/v4/database/postgres"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
 
@@ -38,20 +39,44 @@ func MigrateDown(ctx context.Context, dsn string, steps int) (MigrationStatus, e
 	return withMigrator(ctx, dsn, func(m *migrate.Migrate) error { return m.Steps(-steps) })
 }
 
-// SchemaStatus reads where the schema stands without changing it.
-func SchemaStatus(ctx context.Context, dsn string) (MigrationStatus, error) {
-	return withMigrator(ctx, dsn, func(*migrate.Migrate) error { return nil })
+// SchemaStatus reads where the schema stands without changing it. A user who is a member of the application's role may do
+// that; the migrator itself could not, because it makes its table first.
+func SchemaStatus(ctx context.Context, dsn string) (status MigrationStatus, err error) {
+	db, err := openPlain(ctx, dsn)
+	if err != nil {
+		return status, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	status.Latest = latestVersion()
+	var migrated bool
+	if err := db.QueryRowContext(ctx, `select to_regclass('schema_migrations') is not null`).Scan(&migrated); err != nil || !migrated {
+		return status, err
+	}
+	err = db.QueryRowContext(ctx, `select version, dirty from schema_migrations`).Scan(&status.Version, &status.Dirty)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return status, fmt.Errorf("read the migration table: %w", err)
+	}
+	return status, nil
+}
+
+// openPlain connects as dsn's own user, without the settings of the service.
+func openPlain(ctx context.Context, dsn string) (*sql.DB, error) {
+	db, err := sql.Open("postgres", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("the database URL cannot be read: %w", err)
+	}
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to PostgreSQL: %w", err), db.Close())
+	}
+	return db, nil
 }
 
 func withMigrator(ctx context.Context, dsn string, f func(*migrate.Migrate) error) (status MigrationStatus, err error) {
-	db, err := sql.Open("postgres", dsn)
+	db, err := openPlain(ctx, dsn)
 	if err != nil {
-		return status, fmt.Errorf("the database URL cannot be read: %w", err)
+		return status, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := db.PingContext(ctx); err != nil {
-		return status, fmt.Errorf("connect to PostgreSQL: %w", err)
-	}
 	source, err := iofs.New(migrations.Files, ".")
 	if err != nil {
 		return status, err
@@ -66,7 +91,7 @@ func withMigrator(ctx context.Context, dsn string, f func(*migrate.Migrate) erro
 	}
 	defer func() { _, closeErr := m.Close(); err = errors.Join(err, ignoreClosed(closeErr)) }()
 	if err := f(m); err != nil {
-		return status, fmt.Errorf("migrate: %w", err)
+		return status, fmt.Errorf("migrate: %w", withoutQuery(err))
 	}
 	status.Version, status.Dirty, err = m.Version()
 	if errors.Is(err, migrate.ErrNilVersion) {
@@ -74,6 +99,15 @@ func withMigrator(ctx context.Context, dsn string, f func(*migrate.Migrate) erro
 	}
 	status.Latest = latestVersion()
 	return status, err
+}
+
+// withoutQuery drops the text of the whole migration, which the library puts in front of what the server said.
+func withoutQuery(err error) error {
+	var refused database.Error
+	if errors.As(err, &refused) && refused.OrigErr != nil {
+		return refused.OrigErr
+	}
+	return err
 }
 
 func ignoreClosed(err error) error {

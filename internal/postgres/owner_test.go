@@ -1,0 +1,150 @@
+package postgres_test
+
+import (
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/postgres/postgrestest"
+)
+
+// An operator's usual account: it owns its database and may do nothing else on the server.
+func TestAnOwnerWithoutOtherRightsMigratesAndServes(t *testing.T) {
+	t.Parallel()
+	postgrestest.URL(t) // the role of the application exists on this server from here on
+	dsn, ctx := ordinaryOwner(t), t.Context()
+	status, err := postgres.Migrate(ctx, dsn)
+	if err != nil || status.Dirty || status.Version != status.Latest {
+		t.Fatalf("migrate: %+v, %v", status, err)
+	}
+	store := postgrestest.Open(t, dsn, postgres.ForWork())
+	created, err := store.CreateTenant(ctx, "Contoso", "")
+	if err != nil {
+		t.Fatalf("create a tenant: %v", err)
+	}
+	if _, err := store.Entitlement(ctx, created.ID); err != nil {
+		t.Errorf("read as the tenant: %v", err)
+	}
+	readAsMember(t, dsn, status)
+	if down, err := postgres.MigrateDown(ctx, dsn, int(status.Latest)); err != nil || down.Version != 0 {
+		t.Errorf("all the way down: %+v, %v", down, err)
+	}
+}
+
+// readAsMember checks the schema as a user who may only act as the application, as the daemon does when it starts.
+func readAsMember(t *testing.T, owner string, want postgres.MigrationStatus) {
+	t.Helper()
+	dsn, err := url.Parse(owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, password := "m_"+strings.ReplaceAll(uuid.NewString(), "-", ""), uuid.NewString()
+	db, err := sql.Open("postgres", os.Getenv("DATABASE_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.Exec(fmt.Sprintf("create role %s login password '%s' in role defender_app", name, password)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := sqlExec(os.Getenv("DATABASE_URL"), "drop role "+name); err != nil {
+			t.Error(err)
+		}
+	})
+	dsn.User = url.UserPassword(name, password)
+	if got, err := postgres.SchemaStatus(t.Context(), dsn.String()); err != nil || got != want {
+		t.Errorf("a member of the application's role reads %+v, %v; want %+v", got, err, want)
+	}
+	if _, err := postgrestest.Open(t, dsn.String(), postgres.ForRequests()).CreateTenant(t.Context(), "Fabrikam", ""); err != nil {
+		t.Errorf("a member of the application's role creates a tenant: %v", err)
+	}
+}
+
+func sqlExec(dsn, statement string) (sql.Result, error) {
+	db, err := sql.Open("postgres", dsn)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = db.Close() }()
+	return db.Exec(statement)
+}
+
+// ordinaryOwner makes a database whose owner is no superuser and may not create roles.
+func ordinaryOwner(t *testing.T) string {
+	t.Helper()
+	server, err := url.Parse(os.Getenv("DATABASE_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, password := "o_"+strings.ReplaceAll(uuid.NewString(), "-", ""), uuid.NewString()
+	db, err := sql.Open("postgres", server.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, statement := range []string{"drop database if exists %s with (force)", "drop role if exists %s"} {
+			if _, err := db.Exec(fmt.Sprintf(statement, name)); err != nil {
+				t.Error(err)
+			}
+		}
+		_ = db.Close()
+	})
+	for _, statement := range []string{
+		"create role %[1]s login password '%[2]s' in role defender_app", "create database %[1]s owner %[1]s",
+	} {
+		if _, err := db.Exec(fmt.Sprintf(statement, name, password)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.User, server.Path = url.UserPassword(name, password), "/"+name
+	return server.String()
+}
+
+// A tenant can be created while another one's import is being written, and nobody's reading waits for it.
+func TestATenantIsPlacedBesideAnImportInProgress(t *testing.T) {
+	t.Parallel()
+	dsn := postgrestest.URL(t)
+	store, ctx := postgrestest.Open(t, dsn, postgres.Options{MaxConns: 2, StatementTimeout: time.Minute, LockTimeout: time.Second}), t.Context()
+	first, err := store.CreateTenant(ctx, "Contoso", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("postgres", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	for _, statement := range []string{
+		"insert into finding values (%d, 1, 1, '{1}', 1, 1, 1, 1, 0, null, now(), null, null, null, now(), now())",
+		"insert into installation values (%d, 1, 1)",
+	} {
+		if _, err := tx.Exec(fmt.Sprintf(statement, first.ID)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second, err := store.CreateTenant(ctx, "Fabrikam", "")
+	if err != nil {
+		t.Fatalf("create a tenant during an import: %v", err)
+	}
+	var partitions, indexes int
+	err = db.QueryRow(`
+		select count(*), sum((select count(*) from pg_index i where i.indrelid = c.oid and i.indisvalid))
+		from pg_class c join pg_inherits h on h.inhrelid = c.oid
+		where c.relname in ('finding_t' || $1::int, 'installation_t' || $1::int)`, second.ID).Scan(&partitions, &indexes)
+	if err != nil || partitions != 2 || indexes != 5 {
+		t.Errorf("%d partitions with %d indexes, want 2 with 5; %v", partitions, indexes, err)
+	}
+}
