@@ -98,9 +98,8 @@ func (e *Engine) Stop(ctx context.Context) error {
 	}
 	e.stop()
 	e.abandon(ErrStopping)
-	<-e.loop
 	done := make(chan struct{})
-	go func() { e.working.Wait(); close(done) }()
+	go func() { <-e.loop; e.working.Wait(); close(done) }() // a claim in progress may hang as long as the database does
 	grace := time.NewTimer(e.options.Grace)
 	defer grace.Stop()
 	select {
@@ -109,7 +108,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	case <-grace.C:
 	case <-ctx.Done():
 	}
-	return fmt.Errorf("%d jobs did not hand back in time; their leases will run out", e.busy())
+	return fmt.Errorf("%d jobs did not hand back in time, or a claim hangs; leases will run out", e.busy())
 }
 
 func (e *Engine) run(claimCtx, workCtx context.Context) {

@@ -205,6 +205,32 @@ func TestStopDoesNotWaitForeverAndNeedsNoStart(t *testing.T) {
 	}
 }
 
+// stuckQueue is a queue whose database does not answer.
+type stuckQueue struct {
+	job.Queue
+	asked, answer chan struct{}
+}
+
+func (q stuckQueue) Claim(context.Context, string, int, int, time.Duration) ([]job.Job, error) {
+	close(q.asked)
+	<-q.answer
+	return nil, errors.New("away")
+}
+
+func TestStopDoesNotWaitForAClaimThatHangs(t *testing.T) {
+	t.Parallel()
+	q := stuckQueue{asked: make(chan struct{}), answer: make(chan struct{})}
+	e := job.NewEngine(q, nil, job.Options{Grace: time.Millisecond}, slog.New(slog.DiscardHandler), newLedger())
+	e.Start()
+	<-q.asked
+	if err := e.Stop(t.Context()); err == nil {
+		t.Error("a claim that hangs goes unnoticed")
+	}
+	close(q.answer)
+	for e.Stop(t.Context()) != nil { // until the loop has ended, whatever the grace
+	}
+}
+
 func TestAHeartbeatTellsOfCancelsAndLostLeases(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
