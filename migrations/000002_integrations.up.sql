@@ -21,7 +21,6 @@ create table integration (
   last_success_at   timestamptz,
   guard             jsonb not null default '{}', -- what the removal guard holds back until a second run agrees
   version           bigint not null default 1,   -- moves with every change somebody made
-  run_version       bigint not null default 0,   -- moves with every start and end of a run
   created_at        timestamptz not null default now(),
   updated_at        timestamptz not null default now(),
   primary key (tenant_id, id),

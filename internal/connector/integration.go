@@ -48,8 +48,7 @@ type Integration struct {
 	LastSuccessAt   time.Time // zero when never
 	OpenAssets      int       // assets in scope
 	OpenFindings    int
-	Version         int64 // moves with every change somebody made; what If-Match compares
-	RunVersion      int64 // moves with every start and end of a run; with Version it makes the ETag
+	Version         int64 // moves with every change somebody made; what writes are checked against
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
 }

@@ -43,7 +43,6 @@ type integrationRow struct {
 	OpenAssets      int            `db:"open_assets"`
 	OpenFindings    int            `db:"open_findings"`
 	Version         int64          `db:"version"`
-	RunVersion      int64          `db:"run_version"`
 	CreatedAt       time.Time      `db:"created_at"`
 	UpdatedAt       time.Time      `db:"updated_at"`
 }
@@ -52,7 +51,7 @@ const integrationQuery = `
 	select i.id, i.public_id, i.tenant_id, i.type, i.name, i.directory_id, i.client_id, i.secret_box, i.secret_hint,
 	       i.secret_updated_at, i.secret_expires_at, i.settings, i.interval_hours, i.state, i.state_reason, i.next_run_at,
 	       i.last_success_at, r.public_id as last_run_id, r.state as last_run_state, coalesce(r.finished_at, r.started_at, r.created_at) as last_run_at,
-	       n.open_assets, n.open_findings, i.version, i.run_version, i.created_at, i.updated_at
+	       n.open_assets, n.open_findings, i.version, i.created_at, i.updated_at
 	from integration i
 	left join lateral (
 	  select public_id, state, created_at, started_at, finished_at from run
@@ -71,7 +70,7 @@ func (r integrationRow) integration() connector.Integration {
 		SecretUpdatedAt: r.SecretUpdatedAt.UTC(), SecretExpiresAt: utc(r.SecretExpiresAt), Settings: inventory.Settings(r.Settings),
 		IntervalHours: r.IntervalHours, State: connector.State(r.State), StateReason: r.StateReason, NextRunAt: utc(r.NextRunAt),
 		LastRunID: r.LastRunID.UUID, LastRunState: r.LastRunState.String, LastRunAt: utc(r.LastRunAt), LastSuccessAt: utc(r.LastSuccessAt),
-		OpenAssets: r.OpenAssets, OpenFindings: r.OpenFindings, Version: r.Version, RunVersion: r.RunVersion, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		OpenAssets: r.OpenAssets, OpenFindings: r.OpenFindings, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 }
 

@@ -63,7 +63,7 @@ func (s *Store) endPurge(ctx context.Context, tx *sqlx.Tx, j job.Job, integratio
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `
-		update integration set state = 'disconnected', run_version = run_version + 1, updated_at = now()
+		update integration set state = 'disconnected', updated_at = now()
 		where tenant_id = $1 and id = $2 and state = 'disconnecting'`, j.Tenant, integration)
 	return err
 }

@@ -47,9 +47,6 @@ func (s *Store) CancelActiveRun(ctx context.Context, t tenant.ID, integration uu
 }
 
 func cancelRun(ctx context.Context, tx *sqlx.Tx, t tenant.ID, id int64) error {
-	if err := touchIntegrationOf(ctx, tx, t, id); err != nil {
-		return err
-	}
 	// The job's row decides the race with a worker that is just claiming it.
 	waiting, err := affected(ctx, tx, `delete from job where tenant_id = $1 and run_id = $2 and state = 'queued'`, t, id)
 	if err != nil {

@@ -28,9 +28,6 @@ func nextRun(now time.Time, intervalHours int) time.Time {
 // BeginRun marks the run of a claimed job as running and reads it. A run that has ended already is returned as it is.
 func (s *Store) BeginRun(ctx context.Context, j job.Job) (run syncer.Run, err error) {
 	err = s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
-		if err := touchIntegrationOf(ctx, tx, j.Tenant, j.RunID); err != nil {
-			return err
-		}
 		if err := confirmClaim(ctx, tx, j); err != nil {
 			return err
 		}
@@ -44,14 +41,6 @@ func (s *Store) BeginRun(ctx context.Context, j job.Job) (run syncer.Run, err er
 		return err
 	})
 	return run, err
-}
-
-// touchIntegrationOf moves the run version of a run's integration on.
-func touchIntegrationOf(ctx context.Context, tx *sqlx.Tx, t tenant.ID, runID int64) error {
-	_, err := tx.ExecContext(ctx, `
-		update integration set run_version = run_version + 1
-		where tenant_id = $1 and id = (select integration_id from run where tenant_id = $1 and id = $2)`, t, runID)
-	return err
 }
 
 // SaveProgress stores what a running run tells about itself.
@@ -97,8 +86,7 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			  state_reason = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state_reason else $4 end,
 			  failures = case when $5 then failures + 1 when $6 then 0 else failures end,
 			  last_success_at = case when $6 then now() else last_success_at end,
-			  next_run_at = case when next_run_at is null or $7::timestamptz is null then next_run_at else least(next_run_at, $7) end,
-			  run_version = run_version + 1
+			  next_run_at = case when next_run_at is null or $7::timestamptz is null then next_run_at else least(next_run_at, $7) end
 			where tenant_id = $1 and id = $2`,
 			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed, c.Succeeded, nullTime(c.RetryAt))
 		if err != nil {

@@ -98,17 +98,7 @@ func insertRun(ctx context.Context, tx *sqlx.Tx, t tenant.ID, integration int64,
 	if err != nil {
 		return syncer.Run{}, err
 	}
-	if err := touchIntegration(ctx, tx, t, integration); err != nil {
-		return syncer.Run{}, err
-	}
 	return readRun(ctx, tx, t, id)
-}
-
-// touchIntegration moves the run version on, because the newest run is part of what a user sees of an integration.
-func touchIntegration(ctx context.Context, tx *sqlx.Tx, t tenant.ID, integration int64) error {
-	_, err := tx.ExecContext(ctx, `
-		update integration set run_version = run_version + 1 where tenant_id = $1 and id = $2`, t, integration)
-	return err
 }
 
 // Run reads one run.
