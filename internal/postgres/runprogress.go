@@ -79,8 +79,19 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 		return err
 	}
 	return s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
-		// A pause or a disconnection that came meanwhile is stronger than what the run found.
-		_, err := tx.ExecContext(ctx, `
+		// A pause or a disconnection that came meanwhile is stronger than what the run found. A secret that was replaced
+		// meanwhile had been tried: what the old one met is no finding about the link, and the new one gets its run soon.
+		var replaced bool
+		err := tx.GetContext(ctx, &replaced, `
+			select secret_updated_at > $3::timestamptz from integration where tenant_id = $1 and id = $2 for no key update`,
+			j.Tenant, run.IntegrationID, c.SecretOf)
+		if err != nil {
+			return err
+		}
+		if replaced && c.Failed && !c.SecretOf.IsZero() {
+			c = syncer.Consequence{RetryAt: time.Now()}
+		}
+		_, err = tx.ExecContext(ctx, `
 			update integration set
 			  state = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state else $3 end,
 			  state_reason = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state_reason else $4 end,

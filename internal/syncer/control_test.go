@@ -113,6 +113,41 @@ func TestTheOldHolderOfAClaimWritesNothing(t *testing.T) {
 	}
 }
 
+func TestAFailureOfAReplacedSecretLeavesTheLinkAlone(t *testing.T) {
+	t.Parallel()
+	for _, replaced := range []bool{false, true} {
+		h := newPlainHouse(t, 3, 2)
+		i := h.connect(h.tenant, nil)
+		held := h.claim()
+		run, err := h.store.BeginRun(t.Context(), held)
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := h.integration(i).SecretUpdatedAt
+		if replaced {
+			_, err := h.store.UpdateIntegration(t.Context(), h.tenant, i.PublicID, 0, func(i *connector.Integration) error {
+				i.SecretUpdatedAt = used.Add(time.Second)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		run.State = syncer.Failed
+		refused := syncer.Consequence{State: connector.StateActionRequired, Reason: fault.CodeSecretExpired, Failed: true, SecretOf: used}
+		if err := h.store.FinishRun(t.Context(), held, run, refused); err != nil {
+			t.Fatal(err)
+		}
+		now := h.integration(i)
+		if got := now.State == connector.StateActionRequired; got == replaced {
+			t.Errorf("secret replaced %v: the integration is %s", replaced, now.State)
+		}
+		if replaced && now.NextRunAt.After(time.Now()) {
+			t.Errorf("the new secret waits until %v", now.NextRunAt)
+		}
+	}
+}
+
 // TestAStageOfALostClaimAppliesNothing asks the store itself, without the checks on the way there.
 func TestAStageOfALostClaimAppliesNothing(t *testing.T) {
 	t.Parallel()

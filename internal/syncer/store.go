@@ -17,6 +17,7 @@ type Consequence struct {
 	Succeeded bool            // everything was read: moves last_success_at and clears the failure count
 	Failed    bool            // counts as one more failure in a row
 	RetryAt   time.Time       // brings the next scheduled run forward; zero leaves the schedule
+	SecretOf  time.Time       // when the secret that was used had been stored; if it was replaced since, a failure says nothing about the link
 }
 
 // Store is what a run needs of the database. Every writing method fails with [job.ErrLeaseLost], and writes nothing, when

@@ -128,6 +128,7 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: 10 * time.Second})
 	}
 	consequence := e.settle(done, err)
+	consequence.SecretOf = e.integration.SecretUpdatedAt
 	took := e.now().Sub(e.run.StartedAt)
 	if err := e.store.FinishRun(done, e.job, e.run, consequence); err != nil {
 		return e.postpone(done, e.job, err)
