@@ -140,9 +140,9 @@ func rowFields() fields[inventory.Row] {
 	return fields[row]{
 		"deviceid":                     id(func(r *row) *string { return &r.MachineID }),
 		"cveid":                        id(func(r *row) *string { return &r.CVE }),
-		"softwarevendor":               text(maxText, func(r *row) *string { return &r.Vendor }),
-		"softwarename":                 text(maxText, func(r *row) *string { return &r.Product }),
-		"softwareversion":              text(maxText, func(r *row) *string { return &r.Version }),
+		"softwarevendor":               text(maxSoftware, func(r *row) *string { return &r.Vendor }),
+		"softwarename":                 text(maxSoftware, func(r *row) *string { return &r.Product }),
+		"softwareversion":              text(maxSoftware, func(r *row) *string { return &r.Version }),
 		"vulnerabilityseveritylevel":   text(maxText, func(r *row) *string { return &r.SeverityWord }),
 		"cvssscore":                    func(s *scanner, r *row) { r.Score = s.between(0, 10) },
 		"exploitabilitylevel":          text(maxText, func(r *row) *string { return &r.Exploitability }),

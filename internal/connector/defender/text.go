@@ -13,6 +13,7 @@ import (
 const (
 	maxID          = 128
 	maxText        = 1 << 10
+	maxSoftware    = 512 // vendor, product, version: the store indexes the three together, and PostgreSQL's limit is 2704 bytes
 	maxURL         = 2 << 10
 	maxPath        = 4 << 10
 	maxDescription = 64 << 10
