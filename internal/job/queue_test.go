@@ -273,3 +273,21 @@ func TestRecordsOfARunAndCancelsNeverDeadlock(t *testing.T) {
 	})
 	group.Wait()
 }
+
+// TestFinishingARunWhoseIntegrationIsGoneIsALostClaim covers a tenant that is deleted under a worker: its integrations,
+// runs and jobs go with it.
+func TestFinishingARunWhoseIntegrationIsGoneIsALostClaim(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	id := y.tenant()
+	y.add(id)
+	j := y.claim(1, 1)[0]
+	run, err := y.store.BeginRun(t.Context(), j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run.State, run.IntegrationID = syncer.Cancelled, run.IntegrationID+1
+	if err := y.store.FinishRun(t.Context(), j, run, syncer.Consequence{}); !errors.Is(err, job.ErrLeaseLost) {
+		t.Fatalf("got %v, want a lost claim", err)
+	}
+}

@@ -85,6 +85,9 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 		err := tx.GetContext(ctx, &replaced, `
 			select secret_updated_at > $3::timestamptz from integration where tenant_id = $1 and id = $2 for no key update`,
 			j.Tenant, run.IntegrationID, c.SecretOf)
+		if errors.Is(err, sql.ErrNoRows) { // gone with its tenant, and the job with it
+			return job.ErrLeaseLost
+		}
 		if err != nil {
 			return err
 		}
