@@ -1,2 +1,2 @@
-drop function place_tenant(int);
-drop table exposure, remediation, installation, finding;
+drop function load_begin(int), load_end();
+drop table exposure, remediation, installation, location, finding;

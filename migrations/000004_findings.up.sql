@@ -1,5 +1,7 @@
--- The large tables, laid out for 10 million rows per tenant: one partition per tenant, so that off-boarding is a drop and
--- each customer has its own vacuum and statistics; no per-row last-seen time, so that an unchanged run writes nothing.
+-- The large tables, laid out for 10 million rows per tenant: a tenant's findings have a partition of their own, so that the
+-- first import fills a bare table, off-boarding is a drop, and each customer has its own vacuum and statistics. Beyond the
+-- number of partitions the service is set to, tenants share a few. There is no per-row last-seen time, so that an unchanged
+-- run writes nothing.
 
 -- finding: asset × vulnerability. Its instances are the software rows behind it, kept as numbers in one array.
 create table finding (
@@ -24,21 +26,39 @@ create table finding (
 create index finding_by_vulnerability on finding (tenant_id, vulnerability_id, asset_id);
 create index finding_by_severity on finding (tenant_id, severity, asset_id, vulnerability_id);
 create index finding_by_first_seen on finding (tenant_id, first_seen_at, asset_id, vulnerability_id);
-create table finding_default partition of finding default;
+create table finding_shared partition of finding default partition by hash (tenant_id);
+do $$
+begin
+  for i in 0..15 loop
+    execute format('create table finding_shared_%s partition of finding_shared for values with (modulus 16, remainder %s)', i, i);
+  end loop;
+end
+$$;
 alter table finding enable row level security, force row level security;
 create policy tenant_wall on finding using (tenant_id = app_tenant());
 grant select, insert, update, delete on finding to defender_app;
 
--- installation: where a vulnerable software sits on an asset.
-create table installation (
-  tenant_id      int not null,
-  asset_id       bigint not null,
-  software_id    int not null,
+-- location: a set of paths where some software sits. Most machines have it in the same places, so it is kept once; its
+-- number is a digest of the paths.
+create table location (
+  tenant_id      int not null references tenant (id) on delete cascade,
+  id             bigint not null,
   disk_paths     text[] not null default '{}',
   registry_paths text[] not null default '{}',
-  primary key (tenant_id, asset_id, software_id)
-) partition by list (tenant_id);
-create table installation_default partition of installation default;
+  primary key (tenant_id, id)
+);
+alter table location enable row level security, force row level security;
+create policy tenant_wall on location using (tenant_id = app_tenant());
+grant select, insert, update, delete on location to defender_app;
+
+-- installation: where the vulnerable software of an asset sits. The arrays run in parallel.
+create table installation (
+  tenant_id    int not null references tenant (id) on delete cascade,
+  asset_id     bigint not null,
+  software_ids int[] not null,
+  location_ids bigint[] not null,
+  primary key (tenant_id, asset_id)
+);
 alter table installation enable row level security, force row level security;
 create policy tenant_wall on installation using (tenant_id = app_tenant());
 grant select, insert, update, delete on installation to defender_app;
@@ -75,32 +95,71 @@ alter table exposure enable row level security, force row level security;
 create policy tenant_wall on exposure using (tenant_id = app_tenant());
 grant select, insert, update, delete on exposure to defender_app;
 
--- Partitions are made by this function, as the owner: the application role may not change the schema otherwise. It runs
--- when a tenant is created, before it has any row, so nothing has to move. Made apart and attached: "partition of" would
--- wait for every transaction that writes findings of any tenant, and hold up all readers meanwhile.
-create function place_tenant(tenant int) returns void
+-- A tenant gets its partition with its first findings: load_begin makes a bare table, the importer fills it, load_end gives
+-- it keys and indexes and attaches it, all in one transaction. Nobody sees a part of it, and a killed import leaves nothing.
+-- Both run as the owner, because the application role may not change the schema otherwise; the tenant is the caller's own.
+
+-- load_begin gives the name of the table to fill, or null if the tenant's findings belong elsewhere: it has some already,
+-- or there are as many partitions as allowed.
+create function load_begin(most int) returns text
   language plpgsql security definer set search_path = public, pg_temp as
 $$
+declare
+  leaf text := format('finding_t%s', app_tenant());
 begin
-  if to_regclass(format('finding_t%s', tenant)) is null then
-    execute format('create table finding_t%s (like finding including all)', tenant);
-    execute format('alter table finding attach partition finding_t%s for values in (%s)', tenant, tenant);
-    execute format('alter table finding_t%s enable row level security, force row level security', tenant);
-    execute format('create policy tenant_wall on finding_t%s using (tenant_id = app_tenant())', tenant);
+  if app_tenant() is null or to_regclass(leaf) is not null
+     or exists (select from finding where tenant_id = app_tenant())
+     or (select count(*) from pg_inherits where inhparent = 'finding'::regclass) > most then
+    return null;
   end if;
-  if to_regclass(format('installation_t%s', tenant)) is null then
-    execute format('create table installation_t%s (like installation including all)', tenant);
-    execute format('alter table installation attach partition installation_t%s for values in (%s)', tenant, tenant);
-    execute format('alter table installation_t%s enable row level security, force row level security', tenant);
-    execute format('create policy tenant_wall on installation_t%s using (tenant_id = app_tenant())', tenant);
-  end if;
+  execute format('create table %I (like finding including defaults including constraints, check (tenant_id = %s))', leaf, app_tenant());
+  execute format('grant insert on %I to defender_app', leaf);
+  return leaf;
 end
 $$;
-revoke all on function place_tenant(int) from public;
-grant execute on function place_tenant(int) to defender_app;
 
--- The default partitions hold tenants' data as well: the wall stands on each, should anyone ever be granted access.
-alter table finding_default enable row level security, force row level security;
-create policy tenant_wall on finding_default using (tenant_id = app_tenant());
-alter table installation_default enable row level security, force row level security;
-create policy tenant_wall on installation_default using (tenant_id = app_tenant());
+create function load_end() returns void
+  language plpgsql security definer set search_path = public, pg_temp as
+$$
+declare
+  leaf text := format('finding_t%s', app_tenant());
+  patience text := current_setting('lock_timeout');
+begin
+  execute format('revoke all on %I from defender_app', leaf);
+  perform set_config('maintenance_work_mem', '128MB', true);
+  execute format('alter table %I add primary key (tenant_id, asset_id, vulnerability_id)', leaf);
+  execute format('create index on %I (tenant_id, vulnerability_id, asset_id)', leaf);
+  execute format('create index on %I (tenant_id, severity, asset_id, vulnerability_id)', leaf);
+  execute format('create index on %I (tenant_id, first_seen_at, asset_id, vulnerability_id)', leaf);
+  execute format('alter table %I enable row level security, force row level security', leaf);
+  execute format('create policy tenant_wall on %I using (tenant_id = app_tenant())', leaf);
+  execute format('analyze %I', leaf);
+  -- Attaching locks the shared partitions, to see that they hold no row of this tenant. Waiting for that lock would hold up
+  -- all their readers: better to try again.
+  perform set_config('lock_timeout', '100ms', true);
+  for attempt in 1..600 loop
+    begin
+      execute format('alter table finding attach partition %I for values in (%s)', leaf, app_tenant());
+      perform set_config('lock_timeout', patience, true);
+      return;
+    exception when lock_not_available then
+      perform pg_sleep(0.1 + random() * 0.2);
+    end;
+  end loop;
+  raise lock_not_available using message = 'findings cannot be attached while others hold the shared partitions';
+end
+$$;
+revoke all on function load_begin(int), load_end() from public;
+grant execute on function load_begin(int), load_end() to defender_app;
+
+-- The partitions have the wall as well, whoever is let at them one day.
+do $$
+declare
+  leaf regclass;
+begin
+  for leaf in select relid from pg_partition_tree('finding') where level > 0 loop
+    execute format('alter table %s enable row level security, force row level security', leaf);
+    execute format('create policy tenant_wall on %s using (tenant_id = app_tenant())', leaf);
+  end loop;
+end
+$$;

@@ -31,13 +31,18 @@ func copyRows(ctx context.Context, conn *sqlx.Conn, target string, write func(*c
 	if _, err := conn.ExecContext(ctx, "begin"); err != nil {
 		return err
 	}
-	err := conn.Raw(func(raw any) error { return copyRaw(ctx, raw, "copy "+target+" from stdin", write) })
+	err := copyInside(ctx, conn, "copy "+target+" from stdin", write)
 	if err != nil {
 		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "rollback") // the first error is the one that tells
 		return err
 	}
 	_, err = conn.ExecContext(ctx, "commit")
 	return err
+}
+
+// copyInside runs one COPY in the transaction that is open on conn.
+func copyInside(ctx context.Context, conn *sqlx.Conn, statement string, write func(*copyWriter)) error {
+	return conn.Raw(func(raw any) error { return copyRaw(ctx, raw, statement, write) })
 }
 
 func copyRaw(ctx context.Context, raw any, statement string, write func(*copyWriter)) error {
@@ -167,6 +172,19 @@ func (w *copyWriter) strings(v []string) {
 			w.buf = appendCopyByte(w.buf, s[j])
 		}
 		w.buf = append(w.buf, '"')
+	}
+	w.buf = append(w.buf, '}')
+}
+
+// numbersField writes an array of whole numbers.
+func numbersField[N int32 | int64](w *copyWriter, v []N) {
+	w.sep()
+	w.buf = append(w.buf, '{')
+	for i, n := range v {
+		if i > 0 {
+			w.buf = append(w.buf, ',')
+		}
+		w.buf = strconv.AppendInt(w.buf, int64(n), 10)
 	}
 	w.buf = append(w.buf, '}')
 }

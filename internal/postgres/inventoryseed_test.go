@@ -116,8 +116,8 @@ insert into finding (tenant_id, asset_id, vulnerability_id, software_ids, severi
  (%[1]d, 3, 5, '{5}',   1, 4, 1, 1, 0, null,         '2026-01-06Z', null,          null,          null, '2026-01-01Z', '2026-01-01Z'),
  (%[1]d, 4, 4, '{6}',   0, 0, 0, 1, 0, null,         '2026-01-06Z', null,          null,          null, '2026-01-01Z', '2026-01-01Z'),
  (%[1]d, 6, 1, '{1}',   4, 4, 1, 3, 0, 'removed',    '2026-01-01Z', '2026-01-05Z', '2026-01-06Z', null, '2026-01-01Z', '2026-01-06Z');
-insert into installation (tenant_id, asset_id, software_id, disk_paths, registry_paths) values
- (%[1]d, 1, 1, '{c:\\chrome}', '{HKLM\\chrome}'), (%[1]d, 6, 1, '{d:\\chrome}', '{}');
+insert into location (tenant_id, id, disk_paths, registry_paths) values (%[1]d, 1, '{c:\\chrome}', '{HKLM\\chrome}'), (%[1]d, -2, '{d:\\chrome}', '{}');
+insert into installation (tenant_id, asset_id, software_ids, location_ids) values (%[1]d, 1, '{1}', '{1}'), (%[1]d, 6, '{1}', '{-2}');
 insert into remediation (tenant_id, software_id, vulnerability_id, update_text, update_id, update_url, update_ready) values
  (%[1]d, 1, 1, 'Update Chrome', 'KB1', 'https://example.com/kb1', true), (%[1]d, 2, 3, '', '', '', false), (%[1]d, 5, 5, '', 'KB5', '', null),
  (%[1]d, 3, 1, '', '', '', null);
@@ -130,7 +130,8 @@ insert into exposure (tenant_id, vulnerability_id, open_assets, severity, first_
 insert into finding (tenant_id, asset_id, vulnerability_id, software_ids, severity, severity_source, attack_vector, state, first_seen_at, created_at, updated_at)
 values (%[1]d, 5, 6, '{3}', 4, 4, 1, 1, '2026-01-01Z', '2026-01-01Z', '2026-01-01Z');
 insert into remediation (tenant_id, software_id, vulnerability_id, update_text) values (%[1]d, 4, 3, 'Of the other tenant');
-insert into installation (tenant_id, asset_id, software_id, disk_paths) values (%[1]d, 2, 4, '{/other}');`
+insert into location (tenant_id, id, disk_paths) values (%[1]d, 3, '{/other}');
+insert into installation (tenant_id, asset_id, software_ids, location_ids) values (%[1]d, 2, '{4}', '{3}');`
 
 // everything asks for all of a list in its usual order.
 var everything = inventory.PageRequest{Limit: 1000}

@@ -36,7 +36,8 @@ from generate_series(1, %[2]d) n, integration i where i.tenant_id = %[1]d;
 insert into finding (tenant_id, asset_id, vulnerability_id, software_ids, severity, severity_source, attack_vector, state, first_seen_at, created_at, updated_at)
 select %[1]d, a.id, v.id, array[1 + a.id %% 5], v.severity, 4, 1, 1, timestamptz '2026-01-01Z' + (a.id + v.id) / 7 * interval '1 microsecond', now(), now()
 from asset a join generate_series(0, 9) n on true join vulnerability v on v.id = 1 + (a.id * 7 + n * 199) %% 2000 where a.tenant_id = %[1]d;
-insert into installation (tenant_id, asset_id, software_id, disk_paths) select %[1]d, a.id, s.id, '{x}' from asset a, software s where a.tenant_id = %[1]d;
+insert into location (tenant_id, id, disk_paths) select %[1]d, n, '{x}' from generate_series(1, 1000) n;
+insert into installation (tenant_id, asset_id, software_ids, location_ids) select %[1]d, a.id, array_agg(s.id), array_agg(s.id) from asset a, software s where a.tenant_id = %[1]d group by a.id;
 insert into remediation (tenant_id, software_id, vulnerability_id, update_id) select %[1]d, s.id, v.id, 'KB' from software s, vulnerability v where v.id <= 2000;
 insert into exposure (tenant_id, vulnerability_id, open_assets, severity, first_seen_at) select %[1]d, v.id, 25, v.severity, now() from vulnerability v where v.id <= 2000;`
 
@@ -98,7 +99,7 @@ func (f inventoryFixture) explain(t *testing.T, id tenant.ID, statement string, 
 }
 
 var (
-	wholeTable = regexp.MustCompile(`Seq Scan on (finding|asset|exposure|installation|remediation)`)
+	wholeTable = regexp.MustCompile(`Seq Scan on (finding|asset|exposure|installation|location|remediation)`)
 	actualRows = regexp.MustCompile(`actual rows=(\d+) loops`)
 	filtered   = regexp.MustCompile(`Rows Removed by (Filter|Join Filter|Index Recheck): (\d+)`)
 )

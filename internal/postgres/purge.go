@@ -63,6 +63,12 @@ func (s *Store) endPurge(ctx context.Context, tx *sqlx.Tx, j job.Job, integratio
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `
+		delete from location where tenant_id = $1
+		  and id not in (select unnest(n.location_ids) from installation n where n.tenant_id = $1)`, j.Tenant)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
 		update integration set state = 'disconnected', updated_at = now()
 		where tenant_id = $1 and id = $2 and state = 'disconnecting'`, j.Tenant, integration)
 	return err

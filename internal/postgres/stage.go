@@ -21,6 +21,8 @@ type stage struct {
 	job         job.Job
 	integration connector.Integration
 	sequence    int64
+	asked       bool           // whether findings may be loaded; see beginLoad
+	load        *load          // of the tenant's first findings
 	remember    *guardDocument // what the running transaction has to write for the removal guard
 }
 
@@ -28,10 +30,13 @@ type stage struct {
 const stageTables = `
 	create temp table stage_machine (idx int not null, seq bigint not null, source_id text not null, reason text not null, survivor text not null,
 	  public_id uuid, ` + sourceColumnTypes + `);
-	create temp table changed_asset (asset_id bigint not null, hash bytea not null);
-	create temp table stage_row (asset_id bigint not null, vulnerability_id int not null, software_id int not null, severity smallint not null,
-	  source smallint not null, attack_vector smallint not null, reason smallint not null, first_seen bigint not null);
-	create temp table stage_installation (asset_id bigint not null, software_id int not null, disk_paths text[] not null, registry_paths text[] not null);
+	create temp table changed_asset (asset_id bigint not null, hash bytea not null, open_unknown int not null, open_low int not null,
+	  open_medium int not null, open_high int not null, open_critical int not null);
+	create temp table incoming_finding (asset_id bigint not null, vulnerability_id int not null, software_ids int[] not null,
+	  severity smallint not null, source smallint not null, attack_vector smallint not null, first_seen_at timestamptz not null);
+	create temp table rejected (asset_id bigint not null, vulnerability_id int not null, reason smallint not null);
+	create temp table stage_installation (asset_id bigint not null, software_ids int[] not null, location_ids bigint[] not null);
+	create temp table stage_location (id bigint not null, disk_paths text[] not null, registry_paths text[] not null);
 	create temp table stage_remediation (software_id int not null, vulnerability_id int not null, update_text text not null, update_id text not null,
 	  update_url text not null, update_ready boolean, exploitability text not null);
 	create temp table stage_seen (asset_id bigint not null, seen_at timestamptz not null);`
@@ -51,6 +56,10 @@ func (s *Store) NewStage(ctx context.Context, j job.Job, i connector.Integration
 
 // Close ends the session: a connection that held temporary tables is not handed to anybody else.
 func (st *stage) Close() error {
+	if st.load != nil {
+		_ = st.load.tx.Rollback() // ending the session does the same
+		st.load = nil
+	}
 	err := st.conn.Raw(func(any) error { return driver.ErrBadConn })
 	if errors.Is(err, driver.ErrBadConn) {
 		err = nil // asked for: it makes the pool drop the connection
@@ -65,16 +74,25 @@ func ignoreDone(err error) error {
 	return err
 }
 
-// apply runs f in a transaction of the stage's session as the tenant, and commits only while the job's claim is held.
-func (st *stage) apply(ctx context.Context, f func(*sqlx.Tx) error) error {
+// begin opens a transaction of the stage's session as the tenant.
+func (st *stage) begin(ctx context.Context) (*sqlx.Tx, error) {
 	tx, err := st.conn.BeginTxx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("set local app.tenant_id = '%d'", st.job.Tenant)); err != nil {
+		return nil, errors.Join(err, tx.Rollback())
+	}
+	return tx, nil
+}
+
+// apply runs f in a transaction, the one of a load if there is any, and commits only while the job's claim is held.
+func (st *stage) apply(ctx context.Context, f func(*sqlx.Tx) error) error {
+	tx, err := st.transaction(ctx)
 	if err != nil {
 		return classify(ctx, err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf("set local app.tenant_id = '%d'", st.job.Tenant)); err != nil {
-		return classify(ctx, err)
-	}
 	st.remember = nil
 	for _, step := range []func() error{
 		func() error { return f(tx) },
@@ -88,7 +106,21 @@ func (st *stage) apply(ctx context.Context, f func(*sqlx.Tx) error) error {
 	return classify(ctx, tx.Commit())
 }
 
+// transaction gives the one of the running load, which ends with it, or a new one.
+func (st *stage) transaction(ctx context.Context) (*sqlx.Tx, error) {
+	if st.load == nil {
+		return st.begin(ctx)
+	}
+	tx := st.load.tx
+	st.load = nil
+	return tx, nil
+}
+
+// copy runs one COPY, in the load's transaction or in its own.
 func (st *stage) copy(ctx context.Context, target string, write func(*copyWriter)) error {
+	if st.load != nil {
+		return classify(ctx, copyInside(ctx, st.conn, "copy "+target+" from stdin", write))
+	}
 	return classify(ctx, copyRows(ctx, st.conn, target, write))
 }
 

@@ -36,27 +36,46 @@ func (st *stage) releaseCarriers(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 	return err
 }
 
+// noteAssets keeps with each asset what its findings were read from.
+func (st *stage) noteAssets(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	_, err := tx.ExecContext(ctx, `
+		update asset a set finding_hash = coalesce(c.hash, a.finding_hash), findings_seen_at = s.seen_at
+		from stage_seen s left join changed_asset c using (asset_id)
+		where a.tenant_id = $1 and a.id = s.asset_id and (a.findings_seen_at is distinct from s.seen_at or a.finding_hash <> c.hash)`, st.job.Tenant)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		update asset a set finding_hash = c.hash from changed_asset c
+		where a.tenant_id = $1 and a.id = c.asset_id and a.finding_hash <> c.hash`, st.job.Tenant)
+	return err
+}
+
 // writeSurroundings keeps where software sits and what is recommended against its vulnerabilities.
 func (st *stage) writeSurroundings(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
-	_, err := tx.ExecContext(ctx, `
+	for _, statement := range []string{`
+		insert into location (tenant_id, id, disk_paths, registry_paths)
+		select $1, s.id, s.disk_paths, s.registry_paths from stage_location s
+		where not exists (select from location l where l.tenant_id = $1 and l.id = s.id)
+		on conflict do nothing`, `
 		delete from installation n using changed_asset c
 		where n.tenant_id = $1 and n.asset_id = c.asset_id
-		  and not exists (select from stage_installation s where s.asset_id = n.asset_id and s.software_id = n.software_id)`, st.job.Tenant)
-	if err != nil {
-		return err
+		  and not exists (select from stage_installation s where s.asset_id = n.asset_id)`, `
+		insert into installation as n (tenant_id, asset_id, software_ids, location_ids)
+		select $1, asset_id, software_ids, location_ids from stage_installation
+		on conflict (tenant_id, asset_id) do update set software_ids = excluded.software_ids, location_ids = excluded.location_ids
+		  where (n.software_ids, n.location_ids) <> (excluded.software_ids, excluded.location_ids)`,
+	} {
+		if _, err := tx.ExecContext(ctx, statement, st.job.Tenant); err != nil {
+			return err
+		}
 	}
-	_, err = tx.ExecContext(ctx, `
-		insert into installation as n (tenant_id, asset_id, software_id, disk_paths, registry_paths)
-		select distinct on (asset_id, software_id) $1::int, asset_id, software_id, disk_paths, registry_paths
-		from stage_installation order by asset_id, software_id, disk_paths, registry_paths
-		on conflict (tenant_id, asset_id, software_id) do update
-		  set disk_paths = excluded.disk_paths, registry_paths = excluded.registry_paths
-		  where (n.disk_paths, n.registry_paths) is distinct from (excluded.disk_paths, excluded.registry_paths)`, st.job.Tenant)
-	if err != nil {
-		return err
-	}
+	return st.writeRemediations(ctx, tx)
+}
+
+func (st *stage) writeRemediations(ctx context.Context, tx *sqlx.Tx) error {
 	// Anti-join first: a conflicting insert would lock and log every known row even when nothing changes.
-	_, err = tx.ExecContext(ctx, `
+	_, err := tx.ExecContext(ctx, `
 		insert into remediation as m (tenant_id, software_id, vulnerability_id, update_text, update_id, update_url, update_ready, exploitability)
 		select $1, s.software_id, s.vulnerability_id, s.update_text, s.update_id, s.update_url, s.update_ready, s.exploitability
 		from (

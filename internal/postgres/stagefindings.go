@@ -10,43 +10,85 @@ import (
 	"pgp.internal/defender/internal/syncer"
 )
 
+// AddFindings stages grouped findings. The first ones of a tenant go straight where they will stay; see load.
+func (st *stage) AddFindings(ctx context.Context, now time.Time, findings []syncer.StagedFinding) error {
+	if err := st.beginLoad(ctx); err != nil {
+		return classify(ctx, err)
+	}
+	if st.load != nil {
+		return classify(ctx, st.loadFindings(ctx, now, findings))
+	}
+	err := st.copy(ctx, "incoming_finding (asset_id, vulnerability_id, software_ids, severity, source, attack_vector, first_seen_at)", func(w *copyWriter) {
+		for i := range findings {
+			if f := &findings[i]; f.Reason == 0 {
+				writeFinding(w, now, f)
+				w.end()
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return st.copy(ctx, "rejected (asset_id, vulnerability_id, reason)", func(w *copyWriter) {
+		for i := range findings {
+			if f := &findings[i]; f.Reason != 0 {
+				w.int(f.AssetID)
+				w.int(int64(f.Vulnerability))
+				w.int(int64(f.Reason))
+				w.end()
+			}
+		}
+	})
+}
+
+func writeFinding(w *copyWriter, now time.Time, f *syncer.StagedFinding) {
+	w.int(f.AssetID)
+	w.int(int64(f.Vulnerability))
+	numbersField(w, f.Software)
+	w.int(int64(f.Severity))
+	w.int(int64(f.Source))
+	w.int(int64(f.Vector))
+	if f.FirstSeen == 0 {
+		w.time(now)
+	} else {
+		w.time(time.Unix(int64(f.FirstSeen), 0))
+	}
+}
+
 // AddChangedAssets names the assets to compare.
-func (st *stage) AddChangedAssets(ctx context.Context, assets []syncer.ChangedAsset) error {
-	return st.copy(ctx, "changed_asset (asset_id, hash)", func(w *copyWriter) {
+func (st *stage) AddChangedAssets(ctx context.Context, assets []syncer.StagedAsset) error {
+	const target = "changed_asset (asset_id, hash, open_unknown, open_low, open_medium, open_high, open_critical)"
+	return st.copy(ctx, target, func(w *copyWriter) {
 		for i := range assets {
 			w.int(assets[i].AssetID)
 			w.bytes(assets[i].Hash[:])
+			for _, n := range assets[i].Open {
+				w.int(int64(n))
+			}
 			w.end()
 		}
 	})
 }
 
-// AddRows stages judged software rows of changed assets.
-func (st *stage) AddRows(ctx context.Context, rows []syncer.StagedRow) error {
-	return st.copy(ctx, "stage_row (asset_id, vulnerability_id, software_id, severity, source, attack_vector, reason, first_seen)", func(w *copyWriter) {
-		for i := range rows {
-			r := &rows[i]
-			w.int(r.AssetID)
-			w.int(int64(r.Vulnerability))
-			w.int(int64(r.Software))
-			w.int(int64(r.Severity))
-			w.int(int64(r.Source))
-			w.int(int64(r.Vector))
-			w.int(int64(r.Reason))
-			w.int(r.FirstSeen)
-			w.end()
-		}
-	})
-}
-
-// AddInstallations stages where software sits.
+// AddInstallations stages where the software of assets sits.
 func (st *stage) AddInstallations(ctx context.Context, installations []syncer.StagedInstallation) error {
-	return st.copy(ctx, "stage_installation (asset_id, software_id, disk_paths, registry_paths)", func(w *copyWriter) {
+	return st.copy(ctx, "stage_installation (asset_id, software_ids, location_ids)", func(w *copyWriter) {
 		for i := range installations {
 			w.int(installations[i].AssetID)
-			w.int(int64(installations[i].Software))
-			w.strings(installations[i].DiskPaths)
-			w.strings(installations[i].RegistryPaths)
+			numbersField(w, installations[i].Software)
+			numbersField(w, installations[i].Locations)
+			w.end()
+		}
+	})
+}
+
+// AddLocations stages sets of paths.
+func (st *stage) AddLocations(ctx context.Context, locations []syncer.StagedLocation) error {
+	return st.copy(ctx, "stage_location (id, disk_paths, registry_paths)", func(w *copyWriter) {
+		for i := range locations {
+			w.int(locations[i].ID)
+			w.strings(locations[i].DiskPaths)
+			w.strings(locations[i].RegistryPaths)
 			w.end()
 		}
 	})
@@ -75,14 +117,19 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 	if err := st.stageSeen(ctx, o.LastSeen); err != nil {
 		return c, err
 	}
+	steps := []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
+		st.compareFindings, st.guardFindings, st.writeFindings, st.countFindings, st.rateExposures, st.noteAssets, st.writeSurroundings, st.releaseCarriers,
+	}
+	switch loaded := st.load; {
+	case o.CloseReason != inventory.Accepted:
+		steps = steps[:0]
+		steps = append(steps, st.closeAll)
+	case loaded != nil:
+		steps = loaded.steps(st)
+	}
 	err = st.apply(ctx, func(tx *sqlx.Tx) error {
 		c = syncer.FindingChanges{}
-		if o.CloseReason != inventory.Accepted {
-			return st.closeAll(ctx, tx, o, &c)
-		}
-		for _, step := range []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
-			st.compareFindings, st.guardFindings, st.writeFindings, st.countFindings, st.rateExposures, st.writeSurroundings, st.releaseCarriers,
-		} {
+		for _, step := range steps {
 			if err := step(ctx, tx, o, &c); err != nil {
 				return err
 			}
@@ -106,20 +153,7 @@ func (st *stage) stageSeen(ctx context.Context, seen map[int64]time.Time) error 
 // c created, u updated, r reopened (was fixed), b back (was out of scope), f fixed, o out of scope, s still out of scope but
 // for another reason.
 func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
-	// The severity of the strongest source wins; among rows of one source, the worst. See inventory.SeveritySource.
-	_, err := tx.ExecContext(ctx, `
-		analyze stage_row;
-		analyze changed_asset;
-		create temp table incoming_finding on commit drop as
-		select asset_id, vulnerability_id,
-		       array_agg(distinct software_id order by software_id) as software_ids,
-		       (max(source * 8 + severity) % 8)::smallint as severity, (max(source * 8 + severity) / 8)::smallint as source,
-		       min(attack_vector)::smallint as attack_vector, min(nullif(first_seen, 0)) as first_seen
-		from stage_row where reason = 0 group by asset_id, vulnerability_id;
-		analyze incoming_finding;
-		create temp table rejected on commit drop as
-		select asset_id, vulnerability_id, min(reason) as reason from stage_row where reason <> 0 group by asset_id, vulnerability_id;
-		analyze rejected;`)
+	_, err := tx.ExecContext(ctx, `analyze incoming_finding; analyze rejected; analyze changed_asset`)
 	if err != nil {
 		return err
 	}
@@ -127,7 +161,7 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 		create temp table delta on commit drop as
 		select coalesce(i.asset_id, f.asset_id) as asset_id, coalesce(i.vulnerability_id, f.vulnerability_id) as vulnerability_id,
 		       f.severity as old_severity, i.software_ids, i.severity, i.source, i.attack_vector,
-		       coalesce(to_timestamp(i.first_seen), $2) as first_seen_at, r.reason,
+		       coalesce(i.first_seen_at, $3) as first_seen_at, r.reason,
 		       case when f.asset_id is null then 'c'
 		            when i.asset_id is null and f.state = 3 then 's'
 		            when i.asset_id is null then case when r.reason is null then 'f' else 'o' end
@@ -140,9 +174,9 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 		left join rejected r on r.asset_id = f.asset_id and r.vulnerability_id = f.vulnerability_id
 		where f.asset_id is null
 		   or (i.asset_id is null and f.state = 1)
-		   or (i.asset_id is null and f.state = 3 and f.state_reason <> ($3::text[])[r.reason + 1])
+		   or (i.asset_id is null and f.state = 3 and f.state_reason <> ($2::text[])[r.reason + 1])
 		   or (i.asset_id is not null and (f.state <> 1 or f.software_ids <> i.software_ids or f.severity <> i.severity
-		       or f.severity_source <> i.source or f.attack_vector <> i.attack_vector))`, st.job.Tenant, o.Now, rowReasonNames())
+		       or f.severity_source <> i.source or f.attack_vector <> i.attack_vector))`, st.job.Tenant, rowReasonNames(), o.Now)
 	if err != nil {
 		return err
 	}
@@ -258,17 +292,5 @@ func (st *stage) countFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		on conflict (tenant_id, vulnerability_id) do update set open_assets = e.open_assets + excluded.open_assets,
 		  severity = case when excluded.severity = 0 then e.severity else excluded.severity end,
 		  first_seen_at = least(e.first_seen_at, excluded.first_seen_at), updated_at = $2`, st.job.Tenant, o.Now)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `
-		update asset a set finding_hash = c.hash from changed_asset c
-		where a.tenant_id = $1 and a.id = c.asset_id and a.finding_hash <> c.hash`, st.job.Tenant)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `
-		update asset a set findings_seen_at = s.seen_at from stage_seen s
-		where a.tenant_id = $1 and a.id = s.asset_id and a.findings_seen_at is distinct from s.seen_at`, st.job.Tenant)
 	return err
 }

@@ -28,6 +28,7 @@ type Options struct {
 	StatementTimeout time.Duration // longest a statement may run, and a transaction may sit idle
 	LockTimeout      time.Duration
 	ApplicationName  string // shown in pg_stat_activity
+	Partitions       int    // how many tenants may have a partition of findings to themselves; the others share
 }
 
 // ForRequests suits statements that answer an API request.
@@ -37,13 +38,14 @@ func ForRequests() Options {
 
 // ForWork suits runs, whose single statements may move millions of rows.
 func ForWork() Options {
-	return Options{MaxConns: 20, StatementTimeout: 10 * time.Minute, LockTimeout: 10 * time.Second, ApplicationName: "defenderd work"}
+	return Options{MaxConns: 20, StatementTimeout: 10 * time.Minute, LockTimeout: 10 * time.Second, ApplicationName: "defenderd work", Partitions: 1000}
 }
 
 // Store is the database as the application sees it. Every method that touches a tenant's data takes the tenant first.
 type Store struct {
-	db  *sqlx.DB
-	log *slog.Logger
+	db         *sqlx.DB
+	log        *slog.Logger
+	partitions int
 }
 
 // Open connects as the application role. dsn is a PostgreSQL URL or key=value string whose user must be a member of that
@@ -61,7 +63,7 @@ func Open(ctx context.Context, dsn string, o Options, log *slog.Logger) (*Store,
 		_ = db.Close()
 		return nil, fmt.Errorf("connect to PostgreSQL as role %s: %w", appRole, err)
 	}
-	return &Store{db: db, log: log}, nil
+	return &Store{db: db, log: log, partitions: o.Partitions}, nil
 }
 
 // Close ends all connections.

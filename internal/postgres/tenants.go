@@ -30,7 +30,7 @@ func (r tenantRow) tenant() tenant.Tenant {
 	}
 }
 
-// CreateTenant adds a tenant and places it: its partitions exist before its first row.
+// CreateTenant adds a tenant, without any entitlement.
 func (s *Store) CreateTenant(ctx context.Context, name, account string) (tenant.Tenant, error) {
 	var row tenantRow
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
@@ -40,10 +40,7 @@ func (s *Store) CreateTenant(ctx context.Context, name, account string) (tenant.
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `insert into entitlement (tenant_id) values ($1)`, row.ID); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `select place_tenant($1)`, row.ID)
+		_, err = tx.ExecContext(ctx, `insert into entitlement (tenant_id) values ($1)`, row.ID)
 		return err
 	})
 	return row.tenant(), err

@@ -86,6 +86,9 @@ func TestTheOldHolderOfAClaimWritesNothing(t *testing.T) {
 			if h.snapshot(h.tenant) != before {
 				t.Error("the old holder wrote")
 			}
+			if n := h.number(`select count(*) from pg_class where relname ~ '^finding_t[0-9]+$'`); n != 0 {
+				t.Error("the old holder left a table")
+			}
 			if err := h.store.Finish(t.Context(), r.job, job.Outcome{Ending: job.Done}); !errors.Is(err, job.ErrLeaseLost) {
 				t.Errorf("the old holder ends the job: %v", err)
 			}

@@ -16,8 +16,8 @@ type pass struct {
 	census *census
 	judge  *inventory.Judge
 
-	rows  *spool
-	paths *pathSpool
+	rows   *spool
+	places *locations
 
 	sums     []rowSum // by machine index
 	lastSeen []int64  // by machine index, Unix seconds
@@ -43,16 +43,16 @@ func newPass(e *execution, r *StageReport, c *census) (*pass, error) {
 		software: map[Software]int32{}, vulns: map[string]knownVulnerability{}, remediations: map[uint64]struct{}{}, lastIndex: -1,
 	}
 	var err error
-	if p.rows, err = newSpool(e.options.SpoolDir); err != nil {
+	if p.rows, err = newSpool(e.options.SpoolDir, len(c.entries)); err != nil {
 		return nil, err
 	}
-	if p.paths, err = newPathSpool(e.options.SpoolDir); err != nil {
+	if p.places, err = newLocations(e.options.SpoolDir); err != nil {
 		return nil, errors.Join(err, p.rows.close())
 	}
 	return p, nil
 }
 
-func (p *pass) close() error { return errors.Join(p.rows.close(), p.paths.close()) }
+func (p *pass) close() error { return errors.Join(p.rows.close(), p.places.close()) }
 
 // take judges a batch of rows and spools those that may matter.
 func (p *pass) take(ctx context.Context, rows []inventory.Row) error {
@@ -102,16 +102,17 @@ func (p *pass) row(r *inventory.Row) error {
 		}
 		// Remembered, so that an open finding ends as "no longer taken" and not as "fixed".
 		row.reason = inventory.RowReasonCode(reason)
-		return p.rows.add(row)
+		return p.rows.add(&row)
 	}
 	p.report.Counts.Accepted++
 	p.carrying[machine] = true
-	p.sums[machine].add(row, r)
-	p.recommend(row, r)
-	if err := p.paths.add(machine, software, r.DiskPaths, r.RegistryPaths); err != nil {
+	p.recommend(&row, r)
+	var err error
+	if row.location, err = p.places.number(r); err != nil {
 		return err
 	}
-	return p.rows.add(row)
+	p.sums[machine].add(&row)
+	return p.rows.add(&row)
 }
 
 // mayHaveFinding tells whether the machine's asset has findings stored that a refusal matters to. Before the assets are
@@ -184,7 +185,7 @@ func (p *pass) resolve(ctx context.Context, rows []inventory.Row) error {
 }
 
 // recommend stages a recommendation once, however many machines repeat it.
-func (p *pass) recommend(row spooledRow, r *inventory.Row) {
+func (p *pass) recommend(row *spooledRow, r *inventory.Row) {
 	if r.UpdateText == "" && r.UpdateID == "" && r.UpdateURL == "" && r.UpdateReady == nil && r.Exploitability == "" {
 		return
 	}

@@ -198,7 +198,8 @@ func (h *house) snapshot(t tenant.ID) string {
 		`select a::text from asset a where tenant_id = $1 order by id`,
 		`select f::text from finding f where tenant_id = $1 order by asset_id, vulnerability_id`,
 		`select e::text from exposure e where tenant_id = $1 order by vulnerability_id`,
-		`select n::text from installation n where tenant_id = $1 order by asset_id, software_id`,
+		`select n::text from installation n where tenant_id = $1 order by asset_id`,
+		`select l::text from location l where tenant_id = $1 order by id`,
 		`select m::text from remediation m where tenant_id = $1 order by software_id, vulnerability_id`,
 	} {
 		rows, err := db.QueryContext(h.t.Context(), query, t)

@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"time"
-
-	"pgp.internal/defender/internal/inventory"
 )
 
 // rowSum is a 128-bit sum of row hashes: equal sums mean equal sets of rows, in whatever order they came.
@@ -14,13 +12,12 @@ type rowSum struct{ high, low uint64 }
 
 // add takes in the stable part of an accepted row: what identifies it and what a user can see of it. Times of sighting
 // change daily and are left out.
-func (s *rowSum) add(row spooledRow, r *inventory.Row) {
-	paths := newFNV().list(r.DiskPaths).list(r.RegistryPaths)
+func (s *rowSum) add(row *spooledRow) {
 	var b [24]byte
 	binary.LittleEndian.PutUint32(b[:], uint32(row.software))
 	binary.LittleEndian.PutUint32(b[4:], uint32(row.vulnerability))
 	b[8], b[9], b[10], b[11] = byte(row.severity), byte(row.source), byte(row.vector), rowSumVersion
-	binary.LittleEndian.PutUint64(b[12:], uint64(paths))
+	binary.LittleEndian.PutUint64(b[12:], uint64(row.location))
 	binary.LittleEndian.PutUint32(b[20:], row.firstSeen)
 	h := sha256.Sum256(b[:])
 	var carry uint64
@@ -29,7 +26,7 @@ func (s *rowSum) add(row spooledRow, r *inventory.Row) {
 }
 
 // rowSumVersion changes when the meaning of the sum changes, so that every asset is compared once more.
-const rowSumVersion = 1
+const rowSumVersion = 2
 
 func (s rowSum) bytes() (b [16]byte) {
 	binary.LittleEndian.PutUint64(b[:], s.low)
@@ -54,13 +51,6 @@ func (h fnv) int(v int32) fnv {
 		h = (h ^ fnv(byte(v>>shift))) * 1099511628211
 	}
 	return h
-}
-
-func (h fnv) list(texts []string) fnv {
-	for _, s := range texts {
-		h = h.text(s)
-	}
-	return h.int(int32(len(texts)))
 }
 
 // unix32 is a time in seconds that fits the spool: absent or absurd times become 0.

@@ -1,45 +1,61 @@
 package syncer
 
 import (
-	"bufio"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"slices"
 
 	"pgp.internal/defender/internal/inventory"
 )
 
-// spool keeps the judged rows of a run on disk until it is known which assets changed: 20 bytes a row, whatever the row's
-// texts were. The file has no name any more once it is open, so that not even a killed process leaves it behind.
+// spool keeps the judged rows of a run on disk until it is known which assets changed: 28 bytes a row, whatever the row's
+// texts were. Rows are dealt into buckets by machine, so that they can be read back in order with no more than one bucket
+// in memory: 10 million rows make buckets of 40,000. The file has no name any more once it is open, so that not even a
+// killed process leaves it behind.
 type spool struct {
-	file   *os.File
-	out    *bufio.Writer
-	buffer [spoolRow]byte
-	rows   int64
+	file    *os.File
+	end     int64
+	width   int32 // machines per bucket
+	buckets []bucket
+	sorted  []spooledRow // the bucket being read, used again for the next
+	raw     []byte
 }
 
-const spoolRow = 20
+type bucket struct {
+	buf    []byte
+	chunks []int64 // where full buffers lie in the file
+}
+
+const (
+	spoolRow     = 28
+	spoolBuckets = 256
+	spoolChunk   = 585 * spoolRow // nearly 16 KiB
+)
 
 // spooledRow is a row with the machine's index in place of the asset's number, which may not be known yet.
 type spooledRow struct {
 	machine       int32
-	software      int32
 	vulnerability int32
+	software      int32
+	location      int64 // 0 when no path is told
+	firstSeen     uint32
 	severity      inventory.Severity
 	source        inventory.SeveritySource
 	vector        inventory.AttackVector
 	reason        uint8
-	firstSeen     uint32 // Unix seconds, 0 when not told
 }
 
-func newSpool(dir string) (*spool, error) {
+// newSpool makes a spool in dir for rows of so many machines.
+func newSpool(dir string, machines int) (*spool, error) {
 	f, err := unnamedFile(dir)
 	if err != nil {
 		return nil, err
 	}
-	return &spool{file: f, out: bufio.NewWriterSize(f, 256<<10)}, nil
+	width := machines/spoolBuckets + 1
+	return &spool{file: f, width: int32(width), buckets: make([]bucket, machines/width+1)}, nil
 }
 
 // unnamedFile opens a file that vanishes with its last descriptor.
@@ -63,42 +79,90 @@ func CheckSpool(dir string) error {
 	return f.Close()
 }
 
-func (s *spool) add(r spooledRow) error {
-	b := s.buffer[:]
-	binary.LittleEndian.PutUint32(b, uint32(r.machine))
-	binary.LittleEndian.PutUint32(b[4:], uint32(r.software))
-	binary.LittleEndian.PutUint32(b[8:], uint32(r.vulnerability))
-	b[12], b[13], b[14], b[15] = byte(r.severity), byte(r.source), byte(r.vector), r.reason
-	binary.LittleEndian.PutUint32(b[16:], r.firstSeen)
-	s.rows++
-	_, err := s.out.Write(b)
-	return err
-}
-
-// each reads everything back from the beginning; nothing can be added afterwards.
-func (s *spool) each(f func(spooledRow) error) error {
-	if err := s.out.Flush(); err != nil {
+func (s *spool) add(r *spooledRow) error {
+	b := &s.buckets[r.machine/s.width]
+	if b.buf == nil {
+		b.buf = make([]byte, 0, spoolChunk)
+	}
+	b.buf = binary.LittleEndian.AppendUint32(b.buf, uint32(r.machine))
+	b.buf = binary.LittleEndian.AppendUint32(b.buf, uint32(r.vulnerability))
+	b.buf = binary.LittleEndian.AppendUint32(b.buf, uint32(r.software))
+	b.buf = binary.LittleEndian.AppendUint64(b.buf, uint64(r.location))
+	b.buf = binary.LittleEndian.AppendUint32(b.buf, r.firstSeen)
+	b.buf = append(b.buf, byte(r.severity), byte(r.source), byte(r.vector), r.reason)
+	if len(b.buf) < spoolChunk {
+		return nil
+	}
+	if _, err := s.file.WriteAt(b.buf, s.end); err != nil {
 		return fmt.Errorf("write the spool file: %w", err)
 	}
-	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	in := bufio.NewReaderSize(s.file, 256<<10)
-	b := s.buffer[:]
-	for range s.rows {
-		if _, err := io.ReadFull(in, b); err != nil {
+	b.chunks = append(b.chunks, s.end)
+	s.end += spoolChunk
+	b.buf = b.buf[:0]
+	return nil
+}
+
+// each hands over the rows machine by machine, in the order of machines, vulnerabilities and software; machines without
+// rows are left out. The rows are f's until it returns. Nothing can be added afterwards.
+func (s *spool) each(f func(machine int32, rows []spooledRow) error) error {
+	for i := range s.buckets {
+		rows, err := s.load(&s.buckets[i])
+		if err != nil {
 			return fmt.Errorf("read the spool file: %w", err)
 		}
-		err := f(spooledRow{
-			machine: int32(binary.LittleEndian.Uint32(b)), software: int32(binary.LittleEndian.Uint32(b[4:])),
-			vulnerability: int32(binary.LittleEndian.Uint32(b[8:])), severity: inventory.Severity(b[12]), source: inventory.SeveritySource(b[13]),
-			vector: inventory.AttackVector(b[14]), reason: b[15], firstSeen: binary.LittleEndian.Uint32(b[16:]),
-		})
-		if err != nil {
-			return err
+		slices.SortFunc(rows, spooledRow.compare)
+		for from := 0; from < len(rows); {
+			to, machine := from, rows[from].machine
+			for to < len(rows) && rows[to].machine == machine {
+				to++
+			}
+			if err := f(machine, rows[from:to]); err != nil {
+				return err
+			}
+			from = to
 		}
 	}
 	return nil
+}
+
+func (r spooledRow) compare(o spooledRow) int {
+	if c := cmp.Compare(r.machine, o.machine); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(r.vulnerability, o.vulnerability); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(r.software, o.software); c != 0 {
+		return c
+	}
+	return cmp.Compare(r.location, o.location)
+}
+
+func (s *spool) load(b *bucket) ([]spooledRow, error) {
+	s.sorted = s.sorted[:0]
+	if s.raw == nil {
+		s.raw = make([]byte, spoolChunk)
+	}
+	for _, at := range b.chunks {
+		if _, err := s.file.ReadAt(s.raw, at); err != nil {
+			return nil, err
+		}
+		s.unpack(s.raw)
+	}
+	s.unpack(b.buf)
+	*b = bucket{}
+	return s.sorted, nil
+}
+
+func (s *spool) unpack(b []byte) {
+	for ; len(b) >= spoolRow; b = b[spoolRow:] {
+		s.sorted = append(s.sorted, spooledRow{
+			machine: int32(binary.LittleEndian.Uint32(b)), vulnerability: int32(binary.LittleEndian.Uint32(b[4:])),
+			software: int32(binary.LittleEndian.Uint32(b[8:])), location: int64(binary.LittleEndian.Uint64(b[12:])),
+			firstSeen: binary.LittleEndian.Uint32(b[20:]), severity: inventory.Severity(b[24]), source: inventory.SeveritySource(b[25]),
+			vector: inventory.AttackVector(b[26]), reason: b[27],
+		})
+	}
 }
 
 func (s *spool) close() error { return s.file.Close() }

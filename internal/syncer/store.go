@@ -61,10 +61,14 @@ type DataStage interface {
 	// ApplyMachines compares what was added with what is stored and applies the difference in one transaction.
 	ApplyMachines(ctx context.Context, o ApplyMachines) (MachineChanges, error)
 
-	// AddChangedAssets names the assets whose rows follow; only they are compared.
-	AddChangedAssets(ctx context.Context, assets []ChangedAsset) error
-	AddRows(ctx context.Context, rows []StagedRow) error
+	// AddFindings takes the findings of changed assets, asset by asset, in the order of assets and vulnerabilities.
+	// A finding whose rows tell no time counts as first seen now.
+	AddFindings(ctx context.Context, now time.Time, findings []StagedFinding) error
+	// AddChangedAssets names the assets whose findings were taken, also those without any; only they are compared.
+	AddChangedAssets(ctx context.Context, assets []StagedAsset) error
+	// AddInstallations takes where software sits on changed assets, and AddLocations the places, some perhaps repeatedly.
 	AddInstallations(ctx context.Context, installations []StagedInstallation) error
+	AddLocations(ctx context.Context, locations []StagedLocation) error
 	AddRemediations(ctx context.Context, remediations []StagedRemediation) error
 	// ApplyFindings applies the difference for the changed assets in one transaction.
 	ApplyFindings(ctx context.Context, o ApplyFindings) (FindingChanges, error)
@@ -130,28 +134,43 @@ type KnownAsset struct {
 	Dormant     bool     // has findings, all of them closed when it left the scope, and was not compared since
 }
 
-// ChangedAsset is an asset whose rows differ from the stored ones.
-type ChangedAsset struct {
+// StagedAsset is an asset whose rows differ from the stored ones.
+type StagedAsset struct {
 	AssetID int64
-	Hash    [16]byte
+	Hash    [16]byte // of the rows
+	Open    [5]int32 // findings by severity
 }
 
-// StagedRow is a software row of a changed asset, resolved and judged.
-type StagedRow struct {
+// StagedFinding is a vulnerability of a changed asset, judged.
+type StagedFinding struct {
 	AssetID       int64
 	Vulnerability int32
-	Software      int32
+	Software      []int32 // ascending; nil for a rejection
 	Severity      inventory.Severity
 	Source        inventory.SeveritySource
 	Vector        inventory.AttackVector
-	Reason        uint8 // inventory.RowReasonCode; 0 for accepted
-	FirstSeen     int64 // Unix seconds; 0 when not told
+	Reason        uint8  // inventory.RowReasonCode of why all its rows were refused; 0 for a finding
+	FirstSeen     uint32 // Unix seconds; 0 when not told
 }
 
-// StagedInstallation is where a software sits on an asset.
+// StagedExposure sums up the findings of one vulnerability over all changed assets.
+type StagedExposure struct {
+	Vulnerability int32
+	OpenAssets    int32
+	Severity      inventory.Severity // the worst
+	FirstSeen     uint32             // the earliest, Unix seconds
+}
+
+// StagedInstallation is where the software of an asset sits, in parallel slices.
 type StagedInstallation struct {
-	AssetID       int64
-	Software      int32
+	AssetID   int64
+	Software  []int32
+	Locations []int64
+}
+
+// StagedLocation is a set of paths. Equal sets have equal numbers.
+type StagedLocation struct {
+	ID            int64
 	DiskPaths     []string
 	RegistryPaths []string
 }
@@ -169,6 +188,7 @@ type ApplyFindings struct {
 	Now       time.Time
 	LastSeen  map[int64]time.Time // newest row per asset
 	Unchanged int64               // open findings of the assets that need no comparison
+	Exposures []StagedExposure    // of the changed assets
 	// CarriersOnly releases carriers that have no open finding any more.
 	CarriersOnly bool
 	CloseReason  inventory.Reason // when set, no rows were read: every open finding of the integration is taken out of scope for this reason

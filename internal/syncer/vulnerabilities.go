@@ -78,80 +78,29 @@ func (e *execution) withdrawFindings(ctx context.Context, r *StageReport) error 
 	return err
 }
 
-// stageChanges reads the spooled rows back and stages those of assets whose hash differs from the stored one. In full
-// mode every asset is compared.
+// stageChanges reads the spooled rows back, groups them into findings, and stages those of assets whose hash differs from
+// the stored one. In full mode every asset is compared.
 func (p *pass) stageChanges(ctx context.Context) (ApplyFindings, error) {
-	apply := ApplyFindings{Now: p.now(), LastSeen: map[int64]time.Time{}, CarriersOnly: !p.settings.ImportAssets}
-	changed := make([]bool, len(p.census.known))
-	var list []ChangedAsset
-	for position, asset := range p.census.known {
-		sum := p.sums[asset.Index]
-		if at := p.lastSeen[asset.Index]; at != 0 {
-			apply.LastSeen[asset.ID] = time.Unix(at, 0).UTC()
-		}
-		if hash := sum.bytes(); hash != asset.FindingHash || asset.Dormant || p.run.Mode == Full {
-			changed[position] = true
-			list = append(list, ChangedAsset{AssetID: asset.ID, Hash: hash})
-		} else {
-			apply.Unchanged += asset.Findings
-		}
-	}
 	if err := p.flushRemediations(ctx); err != nil {
-		return apply, err
+		return ApplyFindings{}, err
 	}
-	if err := p.stage.AddChangedAssets(ctx, list); err != nil {
-		return apply, err
+	s := &staging{
+		pass: p, apply: ApplyFindings{Now: p.now(), LastSeen: map[int64]time.Time{}, CarriersOnly: !p.settings.ImportAssets},
+		changed: make([]bool, len(p.census.known)), exposures: tally{}, needed: map[int64]struct{}{},
 	}
-	if err := p.stageRows(ctx, changed); err != nil {
-		return apply, err
-	}
-	return apply, p.stageInstallations(ctx, changed)
-}
-
-// stageBatch is how many rows go into one COPY.
-const stageBatch = 20_000
-
-func (p *pass) stageRows(ctx context.Context, changed []bool) error {
-	batch := make([]StagedRow, 0, stageBatch)
-	err := p.rows.each(func(row spooledRow) error {
-		position := p.census.assets[row.machine]
-		if position < 0 || !changed[position] {
-			return nil
+	for position, asset := range p.census.known {
+		if at := p.lastSeen[asset.Index]; at != 0 {
+			s.apply.LastSeen[asset.ID] = time.Unix(at, 0).UTC()
 		}
-		batch = append(batch, StagedRow{
-			AssetID: p.census.known[position].ID, Vulnerability: row.vulnerability, Software: row.software, Severity: row.severity,
-			Source: row.source, Vector: row.vector, Reason: row.reason, FirstSeen: int64(row.firstSeen),
-		})
-		if len(batch) < stageBatch {
-			return nil
+		if p.sums[asset.Index].bytes() != asset.FindingHash || asset.Dormant || p.run.Mode == Full {
+			s.changed[position] = true
+		} else {
+			s.apply.Unchanged += asset.Findings
 		}
-		err := p.stage.AddRows(ctx, batch)
-		batch = batch[:0]
-		return err
-	})
-	if err != nil || len(batch) == 0 {
-		return err
 	}
-	return p.stage.AddRows(ctx, batch)
-}
-
-func (p *pass) stageInstallations(ctx context.Context, changed []bool) error {
-	batch := make([]StagedInstallation, 0, stageBatch)
-	err := p.paths.each(func(machine, software int32, disk, registry []string) error {
-		position := p.census.assets[machine]
-		if position < 0 || !changed[position] {
-			return nil
-		}
-		batch = append(batch, StagedInstallation{AssetID: p.census.known[position].ID, Software: software, DiskPaths: disk, RegistryPaths: registry})
-		if len(batch) < stageBatch {
-			return nil
-		}
-		err := p.stage.AddInstallations(ctx, batch)
-		batch = batch[:0]
-		return err
-	})
-	if err != nil || len(batch) == 0 {
-		return err
+	err := p.rows.each(func(machine int32, rows []spooledRow) error { return s.machine(ctx, machine, rows) })
+	if err == nil {
+		err = s.finish(ctx)
 	}
-	return p.stage.AddInstallations(ctx, batch)
+	return s.apply, err
 }

@@ -1,0 +1,110 @@
+package syncer_test
+
+import (
+	"fmt"
+	"testing"
+
+	"pgp.internal/defender/internal/connector/defender"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/postgres/postgrestest"
+	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// rowsIn counts a tenant's findings in one table.
+func (h *house) rowsIn(table string, id tenant.ID) int64 {
+	return h.number(fmt.Sprintf("select count(*) from only %s where tenant_id = $1", table), id)
+}
+
+// use goes on with another store.
+func (h *house) use(store *postgres.Store) {
+	h.store = store
+	h.wire(defender.Config{})
+}
+
+// TestFirstFindingsBecomeAPartition imports one tenant's first findings while another's are being written.
+func TestFirstFindingsBecomeAPartition(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 9, 6)
+	h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	writing, err := h.owner().Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = writing.Rollback() }()
+	if _, err := writing.Exec("update finding set updated_at = now() where tenant_id = $1", h.tenant); err != nil {
+		t.Fatal(err)
+	}
+	second := h.newTenant("Fabrikam", true)
+	h.connect(second, nil)
+	mustSucceed(t, h.work())
+	h.mustEqualTruth(second)
+	table := fmt.Sprintf("finding_t%d", second)
+	if got, want := h.rowsIn(table, second), int64(len(h.allFindings(second, inventory.FindingFilter{}))); got != want || want == 0 {
+		t.Errorf("%s holds %d findings of %d", table, got, want)
+	}
+	for what, query := range map[string]string{
+		"valid indexes": `select count(*) - 4 from pg_index where indrelid = $1::regclass and indisvalid and indexrelid in (select inhrelid from pg_inherits)`,
+		"walls":         `select count(*) - 1 from pg_class c join pg_policy p on p.polrelid = c.oid where c.oid = $1::regclass and relrowsecurity and relforcerowsecurity`,
+		"rights":        `select count(*) from information_schema.role_table_grants where table_name = $1 and grantee = 'defender_app'`,
+		"statistics":    `select (count(*) = 0)::int from pg_stats where tablename = $1`,
+	} {
+		if n := h.number(query, table); n != 0 {
+			t.Errorf("%s of %s are off by %d", what, table, n)
+		}
+	}
+}
+
+// TestTenantsBeyondThePartitionsShare imports the findings of tenants that get no partition, and then those of one that
+// does, which has to wait for the shared ones without holding up their readers.
+func TestTenantsBeyondThePartitionsShare(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 9, 6)
+	apart := h.store
+	shared := postgres.ForWork()
+	shared.Partitions = 0
+	h.use(postgrestest.Open(t, h.url, shared))
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.mustEqualTruth(h.tenant)
+	h.mustAudit(h.tenant)
+	if run := h.again(i, syncer.Full); !run.Report.NoChanges {
+		t.Errorf("a second run changed something: %s", run.Report.Summary)
+	}
+	if n := h.number("select count(*) from finding_shared where tenant_id = $1", h.tenant); n == 0 || n != h.number("select count(*) from finding") {
+		t.Errorf("%d findings are shared", n)
+	}
+
+	h.use(apart)
+	second := h.newTenant("Fabrikam", true)
+	h.connect(second, nil)
+	writing, err := h.owner().Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = writing.Rollback() }()
+	if _, err := writing.Exec("update finding set updated_at = now() where tenant_id = $1", h.tenant); err != nil {
+		t.Fatal(err)
+	}
+	j := h.claim()
+	done := make(chan job.Outcome, 1)
+	go func() { done <- h.syncer.Handle(t.Context(), j) }()
+	for waiting := int64(0); waiting == 0; {
+		h.allFindings(h.tenant, inventory.FindingFilter{}) // readers go on
+		waiting = h.number("select count(*) from pg_stat_activity where datname = current_database() and query like 'select load_end%' and wait_event_type in ('Lock', 'Timeout')")
+	}
+	h.allFindings(h.tenant, inventory.FindingFilter{})
+	if err := writing.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if o := <-done; o.Ending != job.Done {
+		t.Fatalf("the run ended with %v", o.Ending)
+	}
+	h.mustEqualTruth(second)
+	if n := h.rowsIn(fmt.Sprintf("finding_t%d", second), second); n == 0 {
+		t.Error("the second tenant has no partition")
+	}
+}
