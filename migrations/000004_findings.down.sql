@@ -1,2 +1,2 @@
-drop function load_begin(int), load_end();
+drop function load_begin(int, timestamptz), load_end(), drop_findings();
 drop table exposure, remediation, installation, location, finding;

@@ -101,18 +101,26 @@ grant select, insert, update, delete on exposure to defender_app;
 
 -- load_begin gives the name of the table to fill, or null if the tenant's findings belong elsewhere: it has some already,
 -- or there are as many partitions as allowed.
-create function load_begin(most int) returns text
+create function load_begin(most int, at timestamptz) returns text
   language plpgsql security definer set search_path = public, pg_temp as
 $$
 declare
   leaf text := format('finding_t%s', app_tenant());
+  known bool;
 begin
   if app_tenant() is null or to_regclass(leaf) is not null
-     or exists (select from finding where tenant_id = app_tenant())
      or (select count(*) from pg_inherits where inhparent = 'finding'::regclass) > most then
     return null;
   end if;
+  -- With the number in the text, the plan has the tenant's partition alone and need not lock a thousand others.
+  execute format('select exists (select from finding where tenant_id = %s)', app_tenant()) into known;
+  if known then
+    return null;
+  end if;
   execute format('create table %I (like finding including defaults including constraints, check (tenant_id = %s))', leaf, app_tenant());
+  -- What is the same in every row is cheaper as a default than as text to parse.
+  execute format('alter table %I alter tenant_id set default %s, alter state set default 1, alter created_at set default %L, alter updated_at set default %L',
+    leaf, app_tenant(), at, at);
   execute format('grant insert on %I to defender_app', leaf);
   return leaf;
 end
@@ -126,7 +134,8 @@ declare
   patience text := current_setting('lock_timeout');
 begin
   execute format('revoke all on %I from defender_app', leaf);
-  perform set_config('maintenance_work_mem', '128MB', true);
+  execute format('alter table %I alter tenant_id drop default, alter state drop default, alter created_at drop default, alter updated_at drop default', leaf);
+  perform set_config('maintenance_work_mem', '256MB', true);
   execute format('alter table %I add primary key (tenant_id, asset_id, vulnerability_id)', leaf);
   execute format('create index on %I (tenant_id, vulnerability_id, asset_id)', leaf);
   execute format('create index on %I (tenant_id, severity, asset_id, vulnerability_id)', leaf);
@@ -149,8 +158,34 @@ begin
   raise lock_not_available using message = 'findings cannot be attached while others hold the shared partitions';
 end
 $$;
-revoke all on function load_begin(int), load_end() from public;
-grant execute on function load_begin(int), load_end() to defender_app;
+
+-- drop_findings removes a tenant's partition, if it has one, with all it holds.
+create function drop_findings() returns void
+  language plpgsql security definer set search_path = public, pg_temp as
+$$
+declare
+  leaf text := format('finding_t%s', app_tenant());
+  patience text := current_setting('lock_timeout');
+begin
+  if app_tenant() is null or to_regclass(leaf) is null then
+    return;
+  end if;
+  -- This waits for whoever reads findings of any tenant, and new readers would queue behind it.
+  perform set_config('lock_timeout', '100ms', true);
+  for attempt in 1..600 loop
+    begin
+      execute format('drop table %I', leaf);
+      perform set_config('lock_timeout', patience, true);
+      return;
+    exception when lock_not_available then
+      perform pg_sleep(0.1 + random() * 0.2);
+    end;
+  end loop;
+  raise lock_not_available using message = 'the partition cannot be dropped while others read findings';
+end
+$$;
+revoke all on function load_begin(int, timestamptz), load_end(), drop_findings() from public;
+grant execute on function load_begin(int, timestamptz), load_end(), drop_findings() to defender_app;
 
 -- The partitions have the wall as well, whoever is let at them one day.
 do $$

@@ -18,7 +18,7 @@ var losses = map[uint]string{
 	1: "tenants, entitlements, API keys and the check values of the keyring",
 	2: "integrations with their sealed client secrets, runs and the queue",
 	3: "assets, software and the catalogue of vulnerabilities",
-	4: "findings, installations and recommendations",
+	4: "findings, where their software sits, and recommendations",
 }
 
 func (p *program) migrateCommand() *cli.Command {

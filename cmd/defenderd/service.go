@@ -65,7 +65,7 @@ func (s *service) prepare(ctx context.Context) error {
 
 func (s *service) openStores(ctx context.Context) (err error) {
 	open := func(o postgres.Options, conns int) (*postgres.Store, error) {
-		o.MaxConns = conns
+		o.MaxConns, o.Partitions = conns, s.cfg.TenantPartitions
 		return postgres.Open(ctx, s.cfg.DatabaseURL.Reveal(), o, s.log)
 	}
 	if s.requests, err = open(postgres.ForRequests(), s.cfg.HTTPMaxConns); err != nil {

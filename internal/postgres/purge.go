@@ -12,8 +12,11 @@ import (
 const purgeBatch = 500
 
 // Purge deletes a batch of an integration's assets with their findings and installations. When none is left it marks the
-// integration disconnected.
+// integration disconnected. If all assets of the tenant are the integration's, all findings go first, at once.
 func (s *Store) Purge(ctx context.Context, j job.Job, integration int64) (deleted int64, more bool, err error) {
+	if err := s.dropFindings(ctx, j, integration); err != nil {
+		return 0, false, err
+	}
 	err = s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
 		_, err := tx.ExecContext(ctx, `
 			create temp table doomed on commit drop as
@@ -45,6 +48,35 @@ func (s *Store) Purge(ctx context.Context, j job.Job, integration int64) (delete
 		return confirmClaim(ctx, tx, j)
 	})
 	return deleted, more, err
+}
+
+// dropFindings removes everything a tenant knows about vulnerabilities, with its partition, unless another integration of
+// the tenant has assets or there is no partition.
+func (s *Store) dropFindings(ctx context.Context, j job.Job, integration int64) error {
+	return s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
+		var alone bool
+		err := tx.GetContext(ctx, &alone, `
+			select to_regclass('finding_t' || $1::int) is not null
+			  and not exists (select from asset where tenant_id = $1 and integration_id <> $2)`, j.Tenant, integration)
+		if err != nil || !alone {
+			return err
+		}
+		for _, statement := range []string{
+			`delete from exposure where tenant_id = $1`, `delete from remediation where tenant_id = $1`,
+			`delete from installation where tenant_id = $1`, `delete from location where tenant_id = $1`,
+			`update asset set finding_hash = '', open_critical = 0, open_high = 0, open_medium = 0, open_low = 0, open_unknown = 0
+			 where tenant_id = $1 and open_critical + open_high + open_medium + open_low + open_unknown > 0`,
+		} {
+			if _, err := tx.ExecContext(ctx, statement, j.Tenant); err != nil {
+				return err
+			}
+		}
+		if err := confirmClaim(ctx, tx, j); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `select drop_findings()`) // last, because it locks others out
+		return err
+	})
 }
 
 // endPurge removes what nothing refers to any more and closes the integration.

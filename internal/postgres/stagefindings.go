@@ -12,7 +12,7 @@ import (
 
 // AddFindings stages grouped findings. The first ones of a tenant go straight where they will stay; see load.
 func (st *stage) AddFindings(ctx context.Context, now time.Time, findings []syncer.StagedFinding) error {
-	if err := st.beginLoad(ctx); err != nil {
+	if err := st.beginLoad(ctx, now); err != nil {
 		return classify(ctx, err)
 	}
 	if st.load != nil {

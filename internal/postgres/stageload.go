@@ -22,7 +22,7 @@ type load struct {
 type findingStep = func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error
 
 // beginLoad opens the load if the tenant is to have a partition and has no finding yet. It asks once per stage.
-func (st *stage) beginLoad(ctx context.Context) error {
+func (st *stage) beginLoad(ctx context.Context, now time.Time) error {
 	if st.asked {
 		return nil
 	}
@@ -32,7 +32,7 @@ func (st *stage) beginLoad(ctx context.Context) error {
 		return err
 	}
 	var table sql.NullString
-	if err := tx.GetContext(ctx, &table, `select load_begin($1)`, st.store.partitions); err != nil || !table.Valid {
+	if err := tx.GetContext(ctx, &table, `select load_begin($1, $2)`, st.store.partitions, now); err != nil || !table.Valid {
 		_ = tx.Rollback()
 		return err
 	}
@@ -43,7 +43,7 @@ func (st *stage) beginLoad(ctx context.Context) error {
 // loadFindings copies findings into the bare table. Rejections have nothing to act on. The rows are frozen from the start:
 // they become visible with the table itself, and nothing has to visit them again.
 func (st *stage) loadFindings(ctx context.Context, now time.Time, findings []syncer.StagedFinding) error {
-	const columns = "asset_id, vulnerability_id, software_ids, severity, severity_source, attack_vector, first_seen_at, tenant_id, state, created_at, updated_at"
+	const columns = "asset_id, vulnerability_id, software_ids, severity, severity_source, attack_vector, first_seen_at"
 	statement := fmt.Sprintf("copy %s (%s) from stdin with (freeze)", st.load.table, columns)
 	return copyInside(ctx, st.conn, statement, func(w *copyWriter) {
 		for i := range findings {
@@ -52,18 +52,11 @@ func (st *stage) loadFindings(ctx context.Context, now time.Time, findings []syn
 				continue
 			}
 			writeFinding(w, now, f)
-			w.int(int64(st.job.Tenant))
-			w.int(findingOpen)
-			w.time(now)
-			w.time(now)
 			w.end()
 			st.load.rows++
 		}
 	})
 }
-
-// findingOpen is the number of the state open.
-const findingOpen = 1
 
 // steps are what is left to do once all findings are in the table. It is attached last, because that locks others out.
 func (l *load) steps(st *stage) []findingStep {

@@ -58,6 +58,25 @@ func TestFirstFindingsBecomeAPartition(t *testing.T) {
 	}
 }
 
+// TestThePurgeOfATenantsLastIntegrationDropsItsPartition and lets it start afresh.
+func TestThePurgeOfATenantsLastIntegrationDropsItsPartition(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 9, 6)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	if _, err := h.links.Disconnect(t.Context(), h.tenant, i.PublicID, 0, true); err != nil {
+		t.Fatal(err)
+	}
+	mustSucceed(t, h.work())
+	if n := h.number(`select count(*) from pg_class where relname ~ '^finding_t[0-9]+$'`); n != 0 || h.snapshot(h.tenant) != "" {
+		t.Error("the purge left something")
+	}
+	h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.mustEqualTruth(h.tenant)
+	h.mustAudit(h.tenant)
+}
+
 // TestTenantsBeyondThePartitionsShare imports the findings of tenants that get no partition, and then those of one that
 // does, which has to wait for the shared ones without holding up their readers.
 func TestTenantsBeyondThePartitionsShare(t *testing.T) {

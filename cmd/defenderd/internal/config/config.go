@@ -22,12 +22,13 @@ type Config struct {
 	Work        bool
 	DrainDelay  time.Duration
 
-	Workers         int
-	Lease           time.Duration
-	Heartbeat       time.Duration
-	Poll            time.Duration
-	CatalogueMaxAge time.Duration
-	SpoolDir        string
+	Workers          int
+	Lease            time.Duration
+	Heartbeat        time.Duration
+	Poll             time.Duration
+	CatalogueMaxAge  time.Duration
+	SpoolDir         string
+	TenantPartitions int
 
 	Cloud              defender.Cloud
 	LoginURL, APIURL   string

@@ -39,8 +39,11 @@ func Settings() []Setting {
 			Help:  "How old the shared catalogue of vulnerabilities may be before an import reads what changed.",
 			parse: duration(func(c *Config) *durationOf { return &c.CatalogueMaxAge }, oneSecond, oneWeek)},
 		{Name: "SPOOL_DIR", Kind: "directory",
-			Help:  "Where imports keep their rows meanwhile, 20 bytes each; the system's temporary directory if not set.",
+			Help:  "Where imports keep their rows meanwhile, 28 bytes each, and the paths of software; the system's temporary directory if not set.",
 			parse: directory(func(c *Config) *string { return &c.SpoolDir })},
+		{Name: "TENANT_PARTITIONS", Kind: "number", Default: "1000",
+			Help:  "How many tenants may have their findings in a partition of their own, from their first import on; the others share.",
+			parse: number(func(c *Config) *int { return &c.TenantPartitions }, 0, 10_000)},
 
 		{Name: "CLOUD", Kind: "commercial, gcc, gcc_high or dod", Default: "commercial",
 			Help:  "Microsoft cloud that the customers' directories are in.",
