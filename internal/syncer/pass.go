@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"strings"
 
 	"pgp.internal/defender/internal/inventory"
@@ -23,24 +24,22 @@ type pass struct {
 	lastSeen []int64  // by machine index, Unix seconds
 	carrying []bool   // by machine index: has an accepted row
 
-	software     map[Software]int32
-	vulns        map[string]knownVulnerability
+	names        *numbering
+	seed         maphash.Seed
 	remediations map[uint64]struct{} // hashes of what was staged already
 	pending      []StagedRemediation
 	lastID       string // of the previous row: rows of one machine mostly come together
 	lastIndex    int32
 }
 
-type knownVulnerability struct {
-	id     int32
-	traits inventory.Traits
-}
+// maxRemediations bounds what is remembered of recommendations, 8 bytes each.
+const maxRemediations = 1 << 20
 
 func newPass(e *execution, r *StageReport, c *census) (*pass, error) {
 	p := &pass{
 		execution: e, report: r, census: c, judge: c.judge,
 		sums: make([]rowSum, len(c.entries)), lastSeen: make([]int64, len(c.entries)), carrying: make([]bool, len(c.entries)),
-		software: map[Software]int32{}, vulns: map[string]knownVulnerability{}, remediations: map[uint64]struct{}{}, lastIndex: -1,
+		names: newNumbering(e.store), seed: maphash.MakeSeed(), remediations: map[uint64]struct{}{}, lastIndex: -1,
 	}
 	var err error
 	if p.rows, err = newSpool(e.options.SpoolDir, len(c.entries)); err != nil {
@@ -56,11 +55,12 @@ func (p *pass) close() error { return errors.Join(p.rows.close(), p.places.close
 
 // take judges a batch of rows and spools those that may matter.
 func (p *pass) take(ctx context.Context, rows []inventory.Row) error {
-	if err := p.resolve(ctx, rows); err != nil {
+	named, err := p.names.resolve(ctx, rows)
+	if err != nil {
 		return err
 	}
 	for i := range rows {
-		if err := p.row(&rows[i]); err != nil {
+		if err := p.row(&rows[i], named[i]); err != nil {
 			return err
 		}
 	}
@@ -71,7 +71,7 @@ func (p *pass) take(ctx context.Context, rows []inventory.Row) error {
 	return p.flushRemediations(ctx)
 }
 
-func (p *pass) row(r *inventory.Row) error {
+func (p *pass) row(r *inventory.Row, n named) error {
 	p.report.Counts.Fetched++
 	if r.CVE == "" {
 		p.skip(inventory.CVEMissing, r)
@@ -85,11 +85,9 @@ func (p *pass) row(r *inventory.Row) error {
 		p.skip(inventory.AssetNotImported, r)
 		return nil
 	}
-	known := p.vulns[vulnerabilityName(r.CVE)]
-	verdict, reason := p.judge.Row(known.traits, r)
-	software := p.software[softwareOf(r)]
+	verdict, reason := p.judge.Row(n.vulnerability.traits, r)
 	row := spooledRow{
-		machine: machine, software: software, vulnerability: known.id, severity: verdict.Severity, source: verdict.Source,
+		machine: machine, software: n.software.id, vulnerability: n.vulnerability.id, severity: verdict.Severity, source: verdict.Source,
 		vector: verdict.Vector, firstSeen: unix32(r.FirstSeen),
 	}
 	if at := r.LastSeen.Unix(); !r.LastSeen.IsZero() && at > p.lastSeen[machine] {
@@ -142,62 +140,19 @@ func (p *pass) carriers() []int32 {
 	return list
 }
 
-// resolve numbers the software and vulnerabilities of a batch that this run has not met yet.
-func (p *pass) resolve(ctx context.Context, rows []inventory.Row) error {
-	var software []Software
-	var names []string
-	for i := range rows {
-		r := &rows[i]
-		if r.CVE == "" {
-			continue
-		}
-		if key := softwareOf(r); !has(p.software, key) {
-			key = Software{strings.Clone(key.Vendor), strings.Clone(key.Product), strings.Clone(key.Version)}
-			p.software[key] = 0
-			software = append(software, key)
-		}
-		if name := vulnerabilityName(r.CVE); !has(p.vulns, name) {
-			name = strings.Clone(name)
-			p.vulns[name] = knownVulnerability{}
-			names = append(names, name)
-		}
-	}
-	if len(software) > 0 {
-		ids, err := p.store.SoftwareIDs(ctx, software)
-		if err != nil {
-			return err
-		}
-		for i, id := range ids {
-			p.software[software[i]] = id
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	known, err := p.store.KnownVulnerabilities(ctx, names)
-	if err != nil {
-		return err
-	}
-	for i := range known {
-		p.vulns[names[i]] = knownVulnerability{id: known[i].ID, traits: inventory.TraitsOf(&known[i])}
-	}
-	return nil
-}
-
 // recommend stages a recommendation once, however many machines repeat it.
 func (p *pass) recommend(row *spooledRow, r *inventory.Row) {
 	if r.UpdateText == "" && r.UpdateID == "" && r.UpdateURL == "" && r.UpdateReady == nil && r.Exploitability == "" {
 		return
 	}
-	ready := "?"
-	if r.UpdateReady != nil {
-		ready = map[bool]string{true: "t", false: "f"}[*r.UpdateReady]
-	}
-	h := newFNV().int(row.software).int(row.vulnerability).text(r.UpdateText).text(r.UpdateID).text(r.UpdateURL).text(ready).text(r.Exploitability)
-	if _, seen := p.remediations[uint64(h)]; seen {
+	h := p.recommendationHash(row, r)
+	if _, seen := p.remediations[h]; seen {
 		return
 	}
-	p.remediations[uint64(h)] = struct{}{}
+	if len(p.remediations) == maxRemediations {
+		clear(p.remediations) // the database takes a repeated one
+	}
+	p.remediations[h] = struct{}{}
 	recommendation := StagedRemediation{
 		Software: row.software, Vulnerability: row.vulnerability, Text: strings.Clone(r.UpdateText), ID: strings.Clone(r.UpdateID),
 		URL: strings.Clone(r.UpdateURL), Exploitability: strings.Clone(r.Exploitability),
@@ -209,6 +164,21 @@ func (p *pass) recommend(row *spooledRow, r *inventory.Row) {
 	p.pending = append(p.pending, recommendation)
 }
 
+// recommendationHash is of this process alone, which is quicker than a digest.
+func (p *pass) recommendationHash(row *spooledRow, r *inventory.Row) uint64 {
+	h := uint64(row.software)<<32 | uint64(uint32(row.vulnerability))
+	if r.UpdateReady != nil {
+		h ^= 1 << 31
+		if *r.UpdateReady {
+			h ^= 1 << 63
+		}
+	}
+	for _, text := range [...]string{r.UpdateText, r.UpdateID, r.UpdateURL, r.Exploitability} {
+		h = h*0x9E3779B97F4A7C15 + maphash.String(p.seed, text)
+	}
+	return h
+}
+
 func (p *pass) flushRemediations(ctx context.Context) error {
 	if len(p.pending) == 0 {
 		return nil
@@ -216,14 +186,4 @@ func (p *pass) flushRemediations(ctx context.Context) error {
 	err := p.stage.AddRemediations(ctx, p.pending)
 	p.pending = p.pending[:0]
 	return err
-}
-
-func softwareOf(r *inventory.Row) Software { return Software{r.Vendor, r.Product, r.Version} }
-
-// vulnerabilityName is the canonical name. CVE ids are compared without case; most come in capitals already.
-func vulnerabilityName(cve string) string { return strings.ToUpper(strings.TrimSpace(cve)) }
-
-func has[K comparable, V any](m map[K]V, key K) bool {
-	_, ok := m[key]
-	return ok
 }

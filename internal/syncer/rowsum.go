@@ -34,25 +34,6 @@ func (s rowSum) bytes() (b [16]byte) {
 	return b
 }
 
-// fnv is the 64-bit FNV-1a hash, inlined because it runs several times for each of millions of rows.
-type fnv uint64
-
-func newFNV() fnv { return 14695981039346656037 }
-
-func (h fnv) text(s string) fnv {
-	for i := range len(s) {
-		h = (h ^ fnv(s[i])) * 1099511628211
-	}
-	return (h ^ 0xff) * 1099511628211 // 0xff never occurs in UTF-8: texts cannot run into each other
-}
-
-func (h fnv) int(v int32) fnv {
-	for shift := 0; shift < 32; shift += 8 {
-		h = (h ^ fnv(byte(v>>shift))) * 1099511628211
-	}
-	return h
-}
-
 // unix32 is a time in seconds that fits the spool: absent or absurd times become 0.
 func unix32(t time.Time) uint32 {
 	if s := t.Unix(); s > 0 && s < 1<<32 {

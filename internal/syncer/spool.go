@@ -20,8 +20,12 @@ type spool struct {
 	end     int64
 	width   int32 // machines per bucket
 	buckets []bucket
-	sorted  []spooledRow // the bucket being read, used again for the next
-	raw     []byte
+
+	// Of the bucket being read, used again for the next:
+	mixed []spooledRow // as they came
+	rows  []spooledRow // by machine
+	ends  []int32      // where each machine's rows end
+	raw   []byte
 }
 
 type bucket struct {
@@ -102,21 +106,22 @@ func (s *spool) add(r *spooledRow) error {
 	return nil
 }
 
-// each hands over the rows machine by machine, in the order of machines, vulnerabilities and software; machines without
-// rows are left out. The rows are f's until it returns. Nothing can be added afterwards.
-func (s *spool) each(f func(machine int32, rows []spooledRow) error) error {
+// each hands over the rows of the wanted machines, machine by machine, in the order of machines, vulnerabilities and
+// software; machines without rows are left out. The rows are f's until it returns. Nothing can be added afterwards.
+func (s *spool) each(wanted func(machine int32) bool, f func(machine int32, rows []spooledRow) error) error {
 	for i := range s.buckets {
-		rows, err := s.load(&s.buckets[i])
-		if err != nil {
+		first := int32(i) * s.width
+		if err := s.load(&s.buckets[i], first, wanted); err != nil {
 			return fmt.Errorf("read the spool file: %w", err)
 		}
-		slices.SortFunc(rows, spooledRow.compare)
-		for from := 0; from < len(rows); {
-			to, machine := from, rows[from].machine
-			for to < len(rows) && rows[to].machine == machine {
-				to++
+		from := int32(0)
+		for at, to := range s.ends {
+			if from == to {
+				continue
 			}
-			if err := f(machine, rows[from:to]); err != nil {
+			rows := s.rows[from:to]
+			slices.SortFunc(rows, spooledRow.compare)
+			if err := f(first+int32(at), rows); err != nil {
 				return err
 			}
 			from = to
@@ -125,43 +130,72 @@ func (s *spool) each(f func(machine int32, rows []spooledRow) error) error {
 	return nil
 }
 
+// compare orders rows of one machine. Numbers of the database are never negative.
 func (r spooledRow) compare(o spooledRow) int {
-	if c := cmp.Compare(r.machine, o.machine); c != 0 {
-		return c
-	}
-	if c := cmp.Compare(r.vulnerability, o.vulnerability); c != 0 {
-		return c
-	}
-	if c := cmp.Compare(r.software, o.software); c != 0 {
-		return c
+	a, b := uint64(r.vulnerability)<<32|uint64(r.software), uint64(o.vulnerability)<<32|uint64(o.software)
+	if a != b {
+		return cmp.Compare(a, b)
 	}
 	return cmp.Compare(r.location, o.location)
 }
 
-func (s *spool) load(b *bucket) ([]spooledRow, error) {
-	s.sorted = s.sorted[:0]
+// load brings the wanted rows of a bucket into memory, those of each machine together. A bucket nobody wants is not read.
+func (s *spool) load(b *bucket, first int32, wanted func(machine int32) bool) error {
+	s.mixed, s.ends = s.mixed[:0], s.ends[:0]
+	any := false
+	for at := range s.width {
+		s.ends = append(s.ends, 0)
+		any = wanted(first+at) || any
+	}
+	defer func() { *b = bucket{} }()
+	if !any {
+		s.rows = s.rows[:0]
+		return nil
+	}
 	if s.raw == nil {
 		s.raw = make([]byte, spoolChunk)
 	}
 	for _, at := range b.chunks {
 		if _, err := s.file.ReadAt(s.raw, at); err != nil {
-			return nil, err
+			return err
 		}
-		s.unpack(s.raw)
+		s.unpack(s.raw, first, wanted)
 	}
-	s.unpack(b.buf)
-	*b = bucket{}
-	return s.sorted, nil
+	s.unpack(b.buf, first, wanted)
+	s.deal(first)
+	return nil
 }
 
-func (s *spool) unpack(b []byte) {
+// unpack adds the wanted rows to the mixed ones and counts them by machine.
+func (s *spool) unpack(b []byte, first int32, wanted func(machine int32) bool) {
 	for ; len(b) >= spoolRow; b = b[spoolRow:] {
-		s.sorted = append(s.sorted, spooledRow{
-			machine: int32(binary.LittleEndian.Uint32(b)), vulnerability: int32(binary.LittleEndian.Uint32(b[4:])),
+		machine := int32(binary.LittleEndian.Uint32(b))
+		if !wanted(machine) {
+			continue
+		}
+		s.ends[machine-first]++
+		s.mixed = append(s.mixed, spooledRow{
+			machine: machine, vulnerability: int32(binary.LittleEndian.Uint32(b[4:])),
 			software: int32(binary.LittleEndian.Uint32(b[8:])), location: int64(binary.LittleEndian.Uint64(b[12:])),
 			firstSeen: binary.LittleEndian.Uint32(b[20:]), severity: inventory.Severity(b[24]), source: inventory.SeveritySource(b[25]),
 			vector: inventory.AttackVector(b[26]), reason: b[27],
 		})
+	}
+}
+
+// deal sorts the mixed rows by machine: the counts become the places where each machine's rows start, and, once they are
+// dealt, end.
+func (s *spool) deal(first int32) {
+	start := int32(0)
+	for at, n := range s.ends {
+		s.ends[at] = start
+		start += n
+	}
+	s.rows = slices.Grow(s.rows[:0], len(s.mixed))[:len(s.mixed)]
+	for i := range s.mixed {
+		place := &s.ends[s.mixed[i].machine-first]
+		s.rows[*place] = s.mixed[i]
+		*place++
 	}
 }
 

@@ -4,10 +4,12 @@ import (
 	"context"
 	"maps"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// staging hands the changed assets of a pass to the database: findings in batches while they are grouped, what hangs on
-// them at the end.
+// staging hands the changed assets of a pass to the database: findings in batches, each copied while the next is grouped,
+// and what hangs on them at the end.
 type staging struct {
 	*pass
 	apply     ApplyFindings
@@ -16,37 +18,99 @@ type staging struct {
 	exposures tally
 	needed    map[int64]struct{} // locations
 
+	batch  *batch // being filled
+	copied chan *batch
+	full   chan *batch
+	assets []StagedAsset
+}
+
+// batch is what one COPY of findings and one of installations take.
+type batch struct {
 	findings  []StagedFinding
 	software  []int32 // backs the findings' software
-	assets    []StagedAsset
 	installed []StagedInstallation
 }
 
 // stageBatch is how many records go into one COPY.
 const stageBatch = 20_000
 
-// machine stages one machine's findings if its asset changed.
+// findings groups the spooled rows of changed assets and copies the findings.
+func (s *staging) findings(ctx context.Context) error {
+	s.batch, s.copied, s.full = &batch{}, make(chan *batch, 1), make(chan *batch)
+	s.copied <- &batch{}
+	// The database must not see the group's context: it ends with the group, and a load's transaction would end with it.
+	group, either := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		for b := range s.full {
+			if err := s.copy(ctx, b); err != nil {
+				return err
+			}
+			b.findings, b.software, b.installed = b.findings[:0], b.software[:0], b.installed[:0]
+			s.copied <- b
+		}
+		return nil
+	})
+	group.Go(func() error {
+		defer close(s.full)
+		err := s.rows.each(s.wanted, func(machine int32, rows []spooledRow) error { return s.machine(either, machine, rows) })
+		if err == nil && len(s.batch.findings) > 0 {
+			err = s.flush(either)
+		}
+		return err
+	})
+	return group.Wait()
+}
+
+func (s *staging) wanted(machine int32) bool {
+	if int(machine) >= len(s.census.assets) {
+		return false // the last bucket may be wider than what is left
+	}
+	position := s.census.assets[machine]
+	return position >= 0 && s.changed[position]
+}
+
+// machine groups one machine's rows.
 func (s *staging) machine(ctx context.Context, machine int32, rows []spooledRow) error {
 	position := s.census.assets[machine]
-	if position < 0 || !s.changed[position] {
-		return nil
-	}
 	s.changed[position] = false
 	s.group.begin(s.asset(position))
 	s.group.take(rows)
 	s.exposures.add(s.group.findings, s.apply.Now)
 	s.assets = append(s.assets, s.group.asset)
 	s.install()
+	b := s.batch
 	for _, f := range s.group.findings {
-		start := len(s.software)
-		s.software = append(s.software, f.Software...)
-		f.Software = s.software[start:len(s.software):len(s.software)]
-		s.findings = append(s.findings, f)
+		start := len(b.software)
+		b.software = append(b.software, f.Software...)
+		f.Software = b.software[start:len(b.software):len(b.software)]
+		b.findings = append(b.findings, f)
 	}
-	if len(s.findings) < stageBatch {
+	if len(b.findings) < stageBatch {
 		return nil
 	}
 	return s.flush(ctx)
+}
+
+// flush passes the batch on and takes the other one as soon as it is copied.
+func (s *staging) flush(ctx context.Context) error {
+	select {
+	case s.full <- s.batch:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case s.batch = <-s.copied:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *staging) copy(ctx context.Context, b *batch) error {
+	if err := s.stage.AddFindings(ctx, s.apply.Now, b.findings); err != nil {
+		return err
+	}
+	return s.stage.AddInstallations(ctx, b.installed)
 }
 
 func (s *staging) asset(position int32) StagedAsset {
@@ -63,26 +127,11 @@ func (s *staging) install() {
 		n.Software, n.Locations = append(n.Software, at.software), append(n.Locations, at.location)
 		s.needed[at.location] = struct{}{}
 	}
-	s.installed = append(s.installed, n)
-}
-
-func (s *staging) flush(ctx context.Context) error {
-	if err := s.stage.AddFindings(ctx, s.apply.Now, s.findings); err != nil {
-		return err
-	}
-	s.findings, s.software = s.findings[:0], s.software[:0]
-	err := s.stage.AddInstallations(ctx, s.installed)
-	s.installed = s.installed[:0]
-	return err
+	s.batch.installed = append(s.batch.installed, n)
 }
 
 // finish stages what is left: changed assets without any row have lost all their findings.
 func (s *staging) finish(ctx context.Context) error {
-	if len(s.findings) > 0 {
-		if err := s.flush(ctx); err != nil {
-			return err
-		}
-	}
 	for position, left := range s.changed {
 		if left {
 			s.assets = append(s.assets, s.asset(int32(position)))

@@ -98,9 +98,8 @@ func (p *pass) stageChanges(ctx context.Context) (ApplyFindings, error) {
 			s.apply.Unchanged += asset.Findings
 		}
 	}
-	err := p.rows.each(func(machine int32, rows []spooledRow) error { return s.machine(ctx, machine, rows) })
-	if err == nil {
-		err = s.finish(ctx)
+	if err := s.findings(ctx); err != nil {
+		return ApplyFindings{}, err
 	}
-	return s.apply, err
+	return s.apply, s.finish(ctx)
 }
