@@ -1,3 +1,4 @@
+drop function principal_by_key(bytea, interval);
 drop table keyring_check, api_key, entitlement, tenant;
 drop function app_system();
 drop function app_tenant();

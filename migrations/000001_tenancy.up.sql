@@ -85,6 +85,23 @@ alter table api_key enable row level security, force row level security;
 create policy tenant_wall on api_key using (tenant_id = app_tenant() or app_system());
 grant select, insert, update, delete on api_key to defender_app;
 
+-- principal_by_key answers who presents a key: nobody, if it is unknown, expired or revoked or its tenant is suspended. It
+-- opens the tables across tenants for itself alone, so that a request needs no transaction for this.
+create function principal_by_key(key_hash bytea, grain interval, out tenant_id int, out public_id uuid, out name text, out role text, out touch bool)
+  returns setof record language plpgsql as
+$$
+declare
+  outside text := current_setting('app.system', true);
+begin
+  perform set_config('app.system', 'on', true);
+  return query
+    select k.tenant_id, k.public_id, k.name, k.role, k.last_used_at is null or k.last_used_at < now() - grain
+    from api_key k join tenant t on t.id = k.tenant_id
+    where k.hash = key_hash and k.revoked_at is null and k.expires_at > now() and t.state = 'active';
+  perform set_config('app.system', coalesce(outside, ''), true);
+end
+$$;
+
 -- One row per key of the keyring that ever sealed something: a known value sealed with it, so that a start with the
 -- wrong keys is refused before anything is written.
 create table keyring_check (

@@ -91,21 +91,15 @@ func (s *Store) PrincipalByKey(ctx context.Context, hash [sha256.Size]byte) (ten
 		Role     string    `db:"role"`
 		Touch    bool      `db:"touch"`
 	}
-	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
-		err := tx.GetContext(ctx, &row, `
-			select k.tenant_id, k.public_id, k.name, k.role,
-			       k.last_used_at is null or k.last_used_at < now() - make_interval(secs => $2) as touch
-			from api_key k join tenant t on t.id = k.tenant_id
-			where k.hash = $1 and k.revoked_at is null and k.expires_at > now() and t.state = 'active'`,
-			hash[:], lastUsedGrain.Seconds())
-		if err != nil || !row.Touch {
+	err := s.db.GetContext(ctx, &row, prepared+"select * from principal_by_key($1, make_interval(secs => $2))", hash[:], lastUsedGrain.Seconds())
+	if err == nil && row.Touch {
+		err = s.inTenant(ctx, tenant.ID(row.TenantID), func(tx *sqlx.Tx) error {
+			_, err := tx.ExecContext(ctx, `update api_key set last_used_at = now() where tenant_id = $1 and public_id = $2`, row.TenantID, row.PublicID)
 			return err
-		}
-		_, err = tx.ExecContext(ctx, `update api_key set last_used_at = now() where tenant_id = $1 and public_id = $2`, row.TenantID, row.PublicID)
-		return err
-	})
+		})
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return tenant.Principal{}, fault.New(fault.CodeUnauthenticated, "")
 	}
-	return tenant.Principal{Tenant: tenant.ID(row.TenantID), KeyID: row.PublicID, Name: row.Name, Role: tenant.Role(row.Role)}, err
+	return tenant.Principal{Tenant: tenant.ID(row.TenantID), KeyID: row.PublicID, Name: row.Name, Role: tenant.Role(row.Role)}, classify(ctx, err)
 }

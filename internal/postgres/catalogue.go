@@ -126,7 +126,7 @@ func (s *Store) PutVulnerabilities(ctx context.Context, entries []inventory.Vuln
 			  on conflict (name) do update set (`+vulnerabilityData+`) = row(`+prefixed("excluded")+`), partial = false, updated_at = now()
 			  returning xmax = 0 as fresh
 			)
-			select count(*) filter (where fresh), count(*) filter (where not fresh) from done`, body).Scan(&created, &updated)
+			select count(*) filter (where fresh), count(*) filter (where not fresh) from done`, string(body)).Scan(&created, &updated)
 	})
 	return created, updated, err
 }

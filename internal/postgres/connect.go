@@ -23,6 +23,7 @@ func newConnector(dsn string, o Options) (driver.Connector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the database URL cannot be read: %w", err)
 	}
+	cfg.BinaryParameters = true // one round trip for a statement with arguments instead of two
 	if cfg.Runtime == nil {
 		cfg.Runtime = map[string]string{}
 	}
@@ -34,7 +35,7 @@ func newConnector(dsn string, o Options) (driver.Connector, error) {
 		return nil, fmt.Errorf("the database URL cannot be used: %w", err)
 	}
 	c.Dialer(deadlineDialer{limit: o.StatementTimeout + ioGrace})
-	return c, nil
+	return sessions{c}, nil
 }
 
 // sessionSettings are sent with the start-up packet of each connection, so they cost no round trip and no pooled

@@ -104,7 +104,7 @@ func (k *instanceKeys) add(place int, r findingRow) {
 	}
 }
 
-const instancesOfPage = `
+const instancesOfPage = prepared + `
 	select k.finding, s.id, s.vendor, s.product, s.version, l.disk_paths, l.registry_paths,
 	       coalesce(r.update_text, '') as update_text, coalesce(r.update_id, '') as update_id,
 	       coalesce(r.update_url, '') as update_url, r.update_ready

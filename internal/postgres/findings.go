@@ -113,7 +113,7 @@ func findingList(id tenant.ID, f inventory.FindingFilter, named names, k keyset)
 	k.resumeIn(q)
 	page := "select" + findingColumns + ", " + k.sortKey() +
 		" from finding f where f.tenant_id = $1" + q.conditions.String() + k.tail(q)
-	return describedFinding + page + describedFindingJoins + k.orderBy(), q.args
+	return prepared + describedFinding + page + describedFindingJoins + k.orderBy(), q.args
 }
 
 func findingConditions(q *listQuery, f inventory.FindingFilter, named names) {

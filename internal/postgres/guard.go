@@ -86,7 +86,7 @@ func (st *stage) writeGuard(ctx context.Context, tx *sqlx.Tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `update integration set guard = $3 where tenant_id = $1 and id = $2`, st.job.Tenant, st.integration.ID, body)
+	_, err = tx.ExecContext(ctx, `update integration set guard = $3 where tenant_id = $1 and id = $2`, st.job.Tenant, st.integration.ID, string(body))
 	return err
 }
 
@@ -95,7 +95,7 @@ func settingsDigest(c settingsColumn) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(value.([]byte)) // Value gives JSON
+	sum := sha256.Sum256([]byte(value.(string))) // Value gives JSON
 	return hex.EncodeToString(sum[:8]), nil
 }
 

@@ -76,6 +76,6 @@ func endRunCancelled(ctx context.Context, tx *sqlx.Tx, t tenant.ID, id int64) er
 	}
 	_, err = tx.ExecContext(ctx, `
 		update run set state = 'cancelled', finished_at = now(), updated_at = now(), report = report || $3::jsonb
-		where tenant_id = $1 and id = $2 and state in ('queued', 'running', 'cancelling')`, t, id, ending)
+		where tenant_id = $1 and id = $2 and state in ('queued', 'running', 'cancelling')`, t, id, string(ending))
 	return err
 }

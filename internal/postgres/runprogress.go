@@ -54,7 +54,7 @@ func (s *Store) SaveProgress(ctx context.Context, j job.Job, stage syncer.Stage,
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `
-			update run set stage = $3, report = $4, updated_at = now() where tenant_id = $1 and id = $2`, j.Tenant, j.RunID, stage, body)
+			update run set stage = $3, report = $4, updated_at = now() where tenant_id = $1 and id = $2`, j.Tenant, j.RunID, stage, string(body))
 		return err
 	})
 }
@@ -111,7 +111,7 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 		}
 		_, err = tx.ExecContext(ctx, `
 			update run set state = $3, stage = $4, report = $5, finished_at = now(), updated_at = now()
-			where tenant_id = $1 and id = $2`, j.Tenant, run.ID, run.State, run.Stage, body)
+			where tenant_id = $1 and id = $2`, j.Tenant, run.ID, run.State, run.Stage, string(body))
 		return err
 	})
 }

@@ -32,10 +32,11 @@ type settingsDocument struct {
 
 // Value implements [driver.Valuer].
 func (c settingsColumn) Value() (driver.Value, error) {
-	return json.Marshal(settingsDocument{
+	body, err := json.Marshal(settingsDocument{
 		c.ImportAssets, c.ImportVulnerabilities, c.MinSeverity, c.AttackVectors, string(c.UnknownVector), c.ExcludeUserInteraction,
 		c.MaxAgeDays, c.RequireFQDN, c.AllowUnderscore, c.IncludeDiscovered, c.DeviceGroups, c.TagsInclude, c.TagsExclude, c.IPDeny,
 	})
+	return string(body), err // bytes would be sent as PostgreSQL's binary form
 }
 
 // Scan implements [database/sql.Scanner].

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 
 	"github.com/jmoiron/sqlx"
 
@@ -76,14 +75,7 @@ func ignoreDone(err error) error {
 
 // begin opens a transaction of the stage's session as the tenant.
 func (st *stage) begin(ctx context.Context) (*sqlx.Tx, error) {
-	tx, err := st.conn.BeginTxx(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf("set local app.tenant_id = '%d'", st.job.Tenant)); err != nil {
-		return nil, errors.Join(err, tx.Rollback())
-	}
-	return tx, nil
+	return st.conn.BeginTxx(withScope(ctx, tenantScope(st.job.Tenant)), nil)
 }
 
 // apply runs f in a transaction, the one of a load if there is any, and commits only while the job's claim is held.

@@ -77,9 +77,11 @@ func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
 
 // inTenant runs f in a transaction that sees one tenant's rows only.
 func (s *Store) inTenant(ctx context.Context, id tenant.ID, f func(*sqlx.Tx) error) error {
-	// The value is a number, so it is safe in the text; a statement without arguments costs one round trip, not two.
-	return s.inTx(ctx, fmt.Sprintf("set local app.tenant_id = '%d'", id), f)
+	return s.inTx(ctx, tenantScope(id), f)
 }
+
+// tenantScope lets a transaction see one tenant's rows only. The value is a number, so it is safe in the text.
+func tenantScope(id tenant.ID) string { return fmt.Sprintf("set local app.tenant_id = '%d'", id) }
 
 // inSystem runs f in a transaction that looks across tenants on the few tables whose policy allows it. Its callers are
 // the look-up of API keys, the queue, the scheduler, metrics and the operator's commands.
@@ -88,14 +90,11 @@ func (s *Store) inSystem(ctx context.Context, f func(*sqlx.Tx) error) error {
 }
 
 func (s *Store) inTx(ctx context.Context, scope string, f func(*sqlx.Tx) error) error {
-	tx, err := s.db.BeginTxx(ctx, nil)
+	tx, err := s.db.BeginTxx(withScope(ctx, scope), nil)
 	if err != nil {
 		return classify(ctx, err)
 	}
 	defer func() { _ = tx.Rollback() }() // no effect after Commit
-	if _, err := tx.ExecContext(ctx, scope); err != nil {
-		return classify(ctx, err)
-	}
 	if err := f(tx); err != nil {
 		return classify(ctx, err)
 	}

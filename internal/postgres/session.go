@@ -1,0 +1,110 @@
+package postgres
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/lib/pq"
+)
+
+// prepared marks a statement that is worth preparing on each connection: one whose best plan does not depend on its
+// arguments. The database then parses and plans it once. All others are planned for the values at hand, which for lists
+// with filters, and for tables with a partition per tenant, makes the better plan.
+const prepared = "/* prepared */ "
+
+// sessions makes connections with what lib/pq lacks; see session.
+type sessions struct{ *pq.Connector }
+
+func (s sessions) Connect(ctx context.Context) (driver.Conn, error) {
+	c, err := s.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	inner, ok := c.(connection)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("driver connection %T is not what it used to be", c), c.Close())
+	}
+	return &session{connection: inner, statements: map[string]driver.Stmt{}}, nil
+}
+
+// connection is what database/sql and this package use of a lib/pq connection.
+type connection interface {
+	driver.Conn
+	driver.Tx
+	driver.ConnPrepareContext
+	driver.QueryerContext
+	driver.ExecerContext
+	driver.Pinger
+	driver.SessionResetter
+	driver.Validator
+	driver.NamedValueChecker
+}
+
+// session is a connection that keeps the statements marked as prepared, and opens a transaction together with its settings
+// in one round trip.
+type session struct {
+	connection
+	statements map[string]driver.Stmt
+}
+
+type scopeKey struct{}
+
+// withScope makes the next transaction begin with a statement without arguments.
+func withScope(ctx context.Context, statement string) context.Context {
+	return context.WithValue(ctx, scopeKey{}, statement)
+}
+
+// BeginTx opens a transaction of the server's usual kind.
+func (s *session) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	if o != (driver.TxOptions{}) {
+		return nil, fmt.Errorf("postgres: transactions with options %+v are not provided for", o)
+	}
+	statement := "begin"
+	if scope, ok := ctx.Value(scopeKey{}).(string); ok {
+		statement += "; " + scope
+	}
+	if _, err := s.ExecContext(ctx, statement, nil); err != nil {
+		// The begin may have been carried out all the same; whoever gets the connection next must not be inside. Where
+		// this fails, the driver holds the connection for broken.
+		_, _ = s.ExecContext(context.WithoutCancel(ctx), "rollback", nil)
+		return nil, err
+	}
+	return s.connection, nil
+}
+
+func (s *session) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if !strings.HasPrefix(query, prepared) {
+		return s.connection.QueryContext(ctx, query, args)
+	}
+	stmt, err := s.statement(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+	s.forgetStale(query, err)
+	return rows, err
+}
+
+func (s *session) statement(ctx context.Context, query string) (driver.Stmt, error) {
+	if stmt, ok := s.statements[query]; ok {
+		return stmt, nil
+	}
+	stmt, err := s.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	// Marked statements are constants of this package, some with a handful of variants: they need no bound.
+	s.statements[query] = stmt
+	return stmt, nil
+}
+
+// forgetStale drops a statement that a change of the schema has made unusable; the next use prepares it afresh.
+func (s *session) forgetStale(query string, err error) {
+	var told *pq.Error
+	if errors.As(err, &told) && (told.Code == "0A000" || told.Code == "26000") {
+		delete(s.statements, query)
+	}
+}
