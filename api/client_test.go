@@ -209,7 +209,10 @@ func checkNothingLost(t *testing.T, s *exampleServer, id string, got any) {
 				continue
 			}
 			first := slices.Min(slices.Collect(maps.Keys(op.Responses.Map())))
-			for _, media := range op.Responses.Value(first).Value.Content {
+			for mediaType, media := range op.Responses.Value(first).Value.Content {
+				if mediaType == linesType {
+					continue
+				}
 				if want, have := canonical(t, exampleOf(media)), canonical(t, got); want != have {
 					t.Errorf("%s: the example is\n%s\nthe client has\n%s", id, want, have)
 				}

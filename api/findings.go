@@ -91,10 +91,15 @@ func (o ListFindingsOptions) query() query {
 
 // ListFindings reads one page of findings. Role: readonly.
 func (c *Client) ListFindings(ctx context.Context, o ListFindingsOptions) (*Page[Finding], error) {
+	return send[Page[Finding]](ctx, c, call{method: http.MethodGet, path: "/v1/findings", query: o.everywhere()})
+}
+
+// everywhere is the query of the list that is not confined to one asset.
+func (o ListFindingsOptions) everywhere() query {
 	q := o.query()
 	addAll(q, "integration_id", o.IntegrationID)
 	addAll(q, "asset_id", o.AssetID)
-	return send[Page[Finding]](ctx, c, call{method: http.MethodGet, path: "/v1/findings", query: q})
+	return q
 }
 
 // AllFindings yields the findings of all pages from o.Cursor on; an error ends it.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -40,6 +41,7 @@ func loadTightened() (*document, error) {
 	if err := spec.Validate(context.Background(), openapi3.EnableExamplesValidation()); err != nil {
 		return nil, fmt.Errorf("openapi.yaml with closed objects: %w", err)
 	}
+	openapi3filter.RegisterBodyDecoder("application/x-ndjson", decodeLines)
 	router, err := legacy.NewRouter(spec)
 	if err != nil {
 		return nil, fmt.Errorf("route openapi.yaml: %w", err)
@@ -207,4 +209,18 @@ func isURI(s string) error {
 		return errors.New("not absolute")
 	}
 	return err
+}
+
+// decodeLines reads one JSON document a line into a list, which is how the document describes such an answer.
+func decodeLines(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
+	list := []any{}
+	for d := json.NewDecoder(body); ; {
+		var item any
+		if err := d.Decode(&item); errors.Is(err, io.EOF) {
+			return list, nil
+		} else if err != nil {
+			return nil, err
+		}
+		list = append(list, item)
+	}
 }

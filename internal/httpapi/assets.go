@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 
 	"pgp.internal/defender/api"
@@ -24,7 +25,22 @@ func (s *server) listAssets(w http.ResponseWriter, r *http.Request) error {
 		f.OSFamilies = append(f.OSFamilies, families...)
 	}
 	chosen(p, "surface", surfaces) // everything is internal, so this selects everything
+	if wantsLines(r) {
+		return s.streamAssets(w, r, p, f)
+	}
 	return s.answerAssets(w, r, p, f)
+}
+
+func (s *server) streamAssets(w http.ResponseWriter, r *http.Request, p *params, f inventory.AssetFilter) error {
+	return s.answerLines(w, r, p, func(ctx context.Context, l *lines) error {
+		list := func(ctx context.Context, page inventory.PageRequest) ([]inventory.Asset, inventory.Position, error) {
+			return s.Assets.ListAssets(ctx, caller(r), f, page)
+		}
+		now := s.Now()
+		return eachPage(ctx, list, func(page []inventory.Asset) error {
+			return addAll(l, page, func(a *inventory.Asset) api.Asset { return asset(a, now) })
+		})
+	})
 }
 
 func (s *server) listVulnerabilityAssets(w http.ResponseWriter, r *http.Request) error {

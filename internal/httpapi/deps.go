@@ -91,6 +91,8 @@ type VulnerabilityReader interface {
 // FindingReader reads findings and the counts over them.
 type FindingReader interface {
 	ListFindings(ctx context.Context, t tenant.ID, f inventory.FindingFilter, page inventory.PageRequest) ([]inventory.Finding, inventory.Position, error)
+	// EachFinding hands over all of them in batches, holding nothing of the database while take runs.
+	EachFinding(ctx context.Context, t tenant.ID, f inventory.FindingFilter, take func([]inventory.Finding) error) error
 	Finding(ctx context.Context, t tenant.ID, asset uuid.UUID, vulnID int32) (inventory.Finding, error)
 	Summary(ctx context.Context, t tenant.ID) (inventory.Summary, error)
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -21,6 +22,11 @@ func (s *server) listFindings(w http.ResponseWriter, r *http.Request) error {
 	p := readQuery(r)
 	f := findingFilter(p)
 	f.Integrations, f.Assets = p.ids("integration_id", integrationPrefix), p.ids("asset_id", assetPrefix)
+	if wantsLines(r) {
+		return s.answerLines(w, r, p, func(ctx context.Context, l *lines) error {
+			return s.Findings.EachFinding(ctx, caller(r), f, func(batch []inventory.Finding) error { return addAll(l, batch, finding) })
+		})
+	}
 	return s.answerFindings(w, r, p, f)
 }
 

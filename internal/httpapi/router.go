@@ -30,6 +30,7 @@ type endpoint struct {
 	public bool
 	params []string
 	budget time.Duration
+	lines  bool
 }
 
 func readonly(h handler) endpoint { return endpoint{handle: h, role: tenant.ReadOnly} }
@@ -46,6 +47,12 @@ func (e endpoint) query(names ...string) endpoint {
 // asksMicrosoft gives the endpoint the time that live checks may take.
 func (e endpoint) asksMicrosoft() endpoint {
 	e.budget = microsoftBudget
+	return e
+}
+
+// orLines lets the endpoint give its whole list as lines to those who ask for that.
+func (e endpoint) orLines() endpoint {
+	e.lines = true
 	return e
 }
 
@@ -79,7 +86,11 @@ func (r *router) add(method, pattern string, e endpoint) {
 func (s *server) serve(pattern string, e endpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		exchangeOf(r.Context()).route = pattern
-		ctx, cancel := context.WithTimeout(r.Context(), e.budget)
+		budget := e.budget
+		if e.lines && wantsLines(r) {
+			budget = streamBudget
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), budget)
 		defer cancel()
 		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)

@@ -22,15 +22,15 @@ func (s *server) routes(r *router) {
 	r.Get("/v1/runs/{id}/diagnostics", readonly(s.getRunDiagnostics))
 	r.Post("/v1/runs/{id}/cancel", analyst(s.cancelRun))
 
-	r.Get("/v1/assets", readonly(s.listAssets).query(assetFilters...))
+	r.Get("/v1/assets", readonly(s.listAssets).query(assetFilters...).orLines())
 	r.Get("/v1/assets/{id}", readonly(s.getAsset))
 	r.Get("/v1/assets/{id}/findings", readonly(s.listAssetFindings).query(findingFilters...))
 
-	r.Get("/v1/vulnerabilities", readonly(s.listVulnerabilities).query(vulnerabilityFilters...))
+	r.Get("/v1/vulnerabilities", readonly(s.listVulnerabilities).query(vulnerabilityFilters...).orLines())
 	r.Get("/v1/vulnerabilities/{cve}", readonly(s.getVulnerability))
 	r.Get("/v1/vulnerabilities/{cve}/assets", readonly(s.listVulnerabilityAssets).query("integration_id", "sort", "limit", "cursor"))
 
-	r.Get("/v1/findings", readonly(s.listFindings).query("integration_id", "asset_id").query(findingFilters...))
+	r.Get("/v1/findings", readonly(s.listFindings).query("integration_id", "asset_id").query(findingFilters...).orLines())
 	r.Get("/v1/findings/{id}", readonly(s.getFinding))
 	r.Get("/v1/summary", readonly(s.getSummary))
 

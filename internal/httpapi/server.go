@@ -16,6 +16,7 @@ type server struct {
 	mux     *chi.Mux
 	cursors cursors
 	docs    documents
+	streams chan struct{} // a place for each list being streamed
 }
 
 // New builds the handler of the public listener. It panics when a dependency is missing or the contract cannot be read,
@@ -24,7 +25,7 @@ func New(d Deps) http.Handler { return newServer(d).handler() }
 
 func newServer(d Deps) *server {
 	mustBeComplete(d)
-	s := &server{Deps: d, mux: chi.NewMux(), cursors: cursors{key: d.CursorKey, now: d.Now}, docs: newDocuments(d.OpenAPI)}
+	s := &server{Deps: d, mux: chi.NewMux(), cursors: cursors{key: d.CursorKey, now: d.Now}, docs: newDocuments(d.OpenAPI), streams: make(chan struct{}, maxStreams)}
 	s.mux.NotFound(s.notFound)
 	s.mux.MethodNotAllowed(s.methodNotAllowed)
 	s.routes(&router{mux: s.mux, server: s})
@@ -32,7 +33,7 @@ func newServer(d Deps) *server {
 }
 
 // compressed are the media types worth compressing; fonts and pictures are compressed already.
-var compressed = []string{"application/json", "application/problem+json", "text/html", "text/css", "application/javascript", "text/javascript"}
+var compressed = []string{"application/json", "application/problem+json", linesType, "text/html", "text/css", "application/javascript", "text/javascript"}
 
 // handler puts the mux behind what every request passes, outermost first.
 func (s *server) handler() http.Handler {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -18,6 +19,9 @@ func (s *server) listVulnerabilities(w http.ResponseWriter, r *http.Request) err
 		Severities: chosen(p, "severity", severities), Vectors: chosen(p, "attack_vector", vectors), Exploit: p.flag("exploit"),
 		EPSSFrom: p.fraction("epss_gte"), PublishedFrom: p.time("published_gte"), PublishedBefore: p.time("published_lt"), Text: p.text("q", 2, 100),
 	}
+	if wantsLines(r) {
+		return s.streamVulnerabilities(w, r, p, f)
+	}
 	request, err := s.paging(r, p, p.sorting(inventory.VulnerabilitySorts, "severity", "severity"))
 	if err != nil {
 		return err
@@ -27,6 +31,15 @@ func (s *server) listVulnerabilities(w http.ResponseWriter, r *http.Request) err
 		return err
 	}
 	return answerPage(s, w, r, found, end, vulnerability)
+}
+
+func (s *server) streamVulnerabilities(w http.ResponseWriter, r *http.Request, p *params, f inventory.VulnerabilityFilter) error {
+	return s.answerLines(w, r, p, func(ctx context.Context, l *lines) error {
+		list := func(ctx context.Context, page inventory.PageRequest) ([]inventory.ExposedVulnerability, inventory.Position, error) {
+			return s.Vulnerabilities.ListVulnerabilities(ctx, caller(r), f, page)
+		}
+		return eachPage(ctx, list, func(page []inventory.ExposedVulnerability) error { return addAll(l, page, vulnerability) })
+	})
 }
 
 func (s *server) getVulnerability(w http.ResponseWriter, r *http.Request) error {

@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,57 +16,66 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// findingRow is what describedFinding selects.
+// findingRow is what the finding table itself knows, the times as they are shown.
 type findingRow struct {
-	AssetID             int64                    `db:"asset_id"`
-	VulnID              int32                    `db:"vulnerability_id"`
-	SoftwareIDs         pq.Int64Array            `db:"software_ids"`
-	Severity            inventory.Severity       `db:"severity"`
-	SeveritySource      inventory.SeveritySource `db:"severity_source"`
-	AttackVector        inventory.AttackVector   `db:"attack_vector"`
-	State               inventory.FindingState   `db:"state"`
-	ReopenCount         int                      `db:"reopen_count"`
-	StateReason         string                   `db:"state_reason"`
-	FirstSeenAt         time.Time                `db:"first_seen_at"`
-	LastSeenAt          sql.NullTime             `db:"last_seen_at"`
-	FixedAt             sql.NullTime             `db:"fixed_at"`
-	ReopenedAt          sql.NullTime             `db:"reopened_at"`
-	CreatedAt           time.Time                `db:"created_at"`
-	UpdatedAt           time.Time                `db:"updated_at"`
-	SortKey             string                   `db:"sort_key"`
-	AssetPublicID       uuid.NullUUID            `db:"asset_public_id"` // null while its asset is being purged
-	IntegrationPublicID uuid.NullUUID            `db:"integration_public_id"`
-	Hostname            string                   `db:"hostname"`
-	PrimaryIP           string                   `db:"primary_ip"`
-	Name                sql.NullString           `db:"name"`
-	Title               string                   `db:"title"`
-	Partial             bool                     `db:"partial"`
+	AssetID        int64                    `db:"asset_id"`
+	VulnID         int32                    `db:"vulnerability_id"`
+	SoftwareIDs    pq.Int64Array            `db:"software_ids"`
+	Severity       inventory.Severity       `db:"severity"`
+	SeveritySource inventory.SeveritySource `db:"severity_source"`
+	AttackVector   inventory.AttackVector   `db:"attack_vector"`
+	State          inventory.FindingState   `db:"state"`
+	ReopenCount    int                      `db:"reopen_count"`
+	StateReason    string                   `db:"state_reason"`
+	FirstSeenAt    time.Time                `db:"first_seen_at"`
+	LastSeenAt     sql.NullTime             `db:"last_seen_at"`
+	FixedAt        sql.NullTime             `db:"fixed_at"`
+	ReopenedAt     sql.NullTime             `db:"reopened_at"`
+	CreatedAt      time.Time                `db:"created_at"`
+	UpdatedAt      time.Time                `db:"updated_at"`
+}
+
+func (r *findingRow) finding() inventory.Finding {
+	return inventory.Finding{
+		VulnID: r.VulnID, Severity: r.Severity, Source: r.SeveritySource, AttackVector: r.AttackVector, State: r.State, StateReason: r.StateReason,
+		FirstSeenAt: r.FirstSeenAt.UTC(), LastSeenAt: utc(r.LastSeenAt), FixedAt: utc(r.FixedAt),
+		ReopenedAt: utc(r.ReopenedAt), ReopenCount: r.ReopenCount, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+	}
+}
+
+// describedRow is what describedFinding selects.
+type describedRow struct {
+	findingRow
+	SortKey             string         `db:"sort_key"`
+	AssetPublicID       uuid.NullUUID  `db:"asset_public_id"` // null while its asset is being purged
+	IntegrationPublicID uuid.NullUUID  `db:"integration_public_id"`
+	Hostname            string         `db:"hostname"`
+	PrimaryIP           string         `db:"primary_ip"`
+	Name                sql.NullString `db:"name"`
+	Title               string         `db:"title"`
+	Partial             bool           `db:"partial"`
 }
 
 // described tells whether the asset and the vulnerability of the finding are there.
-func (r findingRow) described() bool { return r.AssetPublicID.Valid && r.Name.Valid }
+func (r *describedRow) described() bool { return r.AssetPublicID.Valid && r.Name.Valid }
 
-func (r findingRow) finding() (inventory.Finding, error) {
-	primary, err := readAddr(r.PrimaryIP)
-	if err != nil {
-		return inventory.Finding{}, fmt.Errorf("read asset %s: %w", r.AssetPublicID.UUID, err)
+func (r *describedRow) finding() (inventory.Finding, error) {
+	f := r.findingRow.finding()
+	f.AssetID, f.IntegrationPublic, f.Hostname = r.AssetPublicID.UUID, r.IntegrationPublicID.UUID, r.Hostname
+	f.Vulnerability, f.Title, f.Partial = r.Name.String, r.Title, r.Partial
+	var err error
+	if f.PrimaryIP, err = readAddr(r.PrimaryIP); err != nil {
+		return inventory.Finding{}, fmt.Errorf("read asset %s: %w", f.AssetID, err)
 	}
-	return inventory.Finding{
-		AssetID: r.AssetPublicID.UUID, IntegrationPublic: r.IntegrationPublicID.UUID, Hostname: r.Hostname, PrimaryIP: primary,
-		VulnID: r.VulnID, Vulnerability: r.Name.String, Title: r.Title,
-		Severity: r.Severity, Source: r.SeveritySource, AttackVector: r.AttackVector,
-		State: r.State, StateReason: r.StateReason, Partial: r.Partial,
-		FirstSeenAt: r.FirstSeenAt.UTC(), LastSeenAt: utc(r.LastSeenAt), FixedAt: utc(r.FixedAt),
-		ReopenedAt: utc(r.ReopenedAt), ReopenCount: r.ReopenCount,
-		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
-	}, nil
+	return f, nil
 }
 
 // assemble makes findings of a page's rows, each with its instances.
-func assemble(ctx context.Context, tx *sqlx.Tx, id tenant.ID, rows []findingRow) ([]inventory.Finding, error) {
+func assemble(ctx context.Context, tx *sqlx.Tx, id tenant.ID, rows []describedRow) ([]inventory.Finding, error) {
 	findings := make([]inventory.Finding, 0, len(rows))
 	var wanted instanceKeys
-	for _, r := range rows {
+	for i := range rows {
+		r := &rows[i]
 		if !r.described() {
 			continue
 		}
@@ -72,7 +83,7 @@ func assemble(ctx context.Context, tx *sqlx.Tx, id tenant.ID, rows []findingRow)
 		if err != nil {
 			return nil, err
 		}
-		wanted.add(len(findings), r)
+		wanted.add(len(findings), &r.findingRow)
 		findings = append(findings, f)
 	}
 	if len(wanted.finding) == 0 {
@@ -87,7 +98,15 @@ func assemble(ctx context.Context, tx *sqlx.Tx, id tenant.ID, rows []findingRow)
 		f := &findings[i.Finding]
 		f.Instances = append(f.Instances, i.instance())
 	}
+	for i := range findings {
+		slices.SortFunc(findings[i].Instances, byName)
+	}
 	return findings, nil
+}
+
+// byName orders instances the same on every server, whatever its collation.
+func byName(x, y inventory.Instance) int {
+	return cmp.Or(cmp.Compare(x.Vendor, y.Vendor), cmp.Compare(x.Product, y.Product), cmp.Compare(x.Version, y.Version), cmp.Compare(x.SoftwareID, y.SoftwareID))
 }
 
 // instanceKeys are the instances of a page as parallel arrays, one element each.
@@ -95,7 +114,7 @@ type instanceKeys struct {
 	finding, asset, vulnerability, software pq.Int64Array // finding is the place in the page
 }
 
-func (k *instanceKeys) add(place int, r findingRow) {
+func (k *instanceKeys) add(place int, r *findingRow) {
 	for _, s := range r.SoftwareIDs {
 		k.finding = append(k.finding, int64(place))
 		k.asset = append(k.asset, r.AssetID)
@@ -116,7 +135,7 @@ const instancesOfPage = prepared + `
 	  where l.tenant_id = $1 and l.id = i.location_ids[array_position(i.software_ids, k.software_id)] limit 1
 	) l on true
 	left join remediation r on r.tenant_id = $1 and r.software_id = k.software_id and r.vulnerability_id = k.vulnerability_id
-	order by k.finding, s.vendor, s.product, s.version, s.id`
+	order by k.finding`
 
 type instanceRow struct {
 	Finding       int            `db:"finding"`

@@ -66,12 +66,12 @@ func (s *Store) ListFindings(ctx context.Context, id tenant.ID, f inventory.Find
 		if err != nil {
 			return err
 		}
-		var rows []findingRow
+		var rows []describedRow
 		statement, args := findingList(id, f, named, k)
 		if err := tx.SelectContext(ctx, &rows, statement, args...); err != nil {
 			return err
 		}
-		rows, end = cut(rows, k.limit, func(r findingRow) inventory.Position { return k.position(r.SortKey, r.AssetID, int64(r.VulnID)) })
+		rows, end = cut(rows, k.limit, func(r describedRow) inventory.Position { return k.position(r.SortKey, r.AssetID, int64(r.VulnID)) })
 		findings, err = assemble(ctx, tx, id, rows)
 		return err
 	})
@@ -89,11 +89,11 @@ func (s *Store) Finding(ctx context.Context, id tenant.ID, asset uuid.UUID, vuln
 		  and f.asset_id = (select a.id from asset a where a.tenant_id = $1 and a.public_id = $2)` + describedFindingJoins
 	var found inventory.Finding
 	err := s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
-		var row findingRow
+		var row describedRow
 		if err := tx.GetContext(ctx, &row, statement, int32(id), asset, vulnID); err != nil {
 			return notFound(err, "finding")
 		}
-		findings, err := assemble(ctx, tx, id, []findingRow{row})
+		findings, err := assemble(ctx, tx, id, []describedRow{row})
 		if err != nil {
 			return err
 		}

@@ -46,12 +46,7 @@ const crowdedAssets = 5000
 func newCrowdedInventory(t *testing.T) inventoryFixture {
 	t.Helper()
 	url := postgrestest.URL(t)
-	owner, err := sql.Open("postgres", url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = owner.Close() })
-	f := inventoryFixture{store: postgrestest.Open(t, url, postgres.ForRequests()), owner: owner}
+	f := inventoryFixture{store: postgrestest.Open(t, url, postgres.ForRequests()), owner: openOwner(t, url)}
 	f.exec(t, seedCrowd)
 	for _, tenant := range []struct {
 		id     *tenant.ID
@@ -66,6 +61,16 @@ func newCrowdedInventory(t *testing.T) inventoryFixture {
 	}
 	f.exec(t, "analyze")
 	return f
+}
+
+func openOwner(t testing.TB, url string) *sql.DB {
+	t.Helper()
+	owner, err := sql.Open("postgres", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = owner.Close() })
+	return owner
 }
 
 // explain runs a statement as the application would, and gives its plan with the rows that each step really gave.

@@ -1,0 +1,149 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+)
+
+// linesType is the media type of one JSON document a line. A caller who accepts it gets a whole list in one answer.
+const linesType = "application/x-ndjson"
+
+const (
+	// streamBudget is how long such an answer may take in all: ten million findings need some minutes.
+	streamBudget = time.Hour
+	// stall is how long a reader may take nothing of it.
+	stall = 30 * time.Second
+	// maxStreams is how many of them one process gives at a time; each holds some megabytes.
+	maxStreams = 8
+	// lineBuffer is how much is written at once.
+	lineBuffer = 64 << 10
+)
+
+// wantsLines tells whether the caller asks for lines in so many words; a wildcard does not.
+func wantsLines(r *http.Request) bool {
+	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept"), ","), ",") {
+		if kind, params, err := mime.ParseMediaType(part); err == nil && kind == linesType && params["q"] != "0" {
+			return true
+		}
+	}
+	return false
+}
+
+// lines writes an answer of one document a line. The status goes out with the first bytes, so an error after them can
+// only cut the answer off: without its regular end the transfer is incomplete, which every client notices.
+type lines struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	buf     bytes.Buffer
+	encoder *json.Encoder
+	stall   time.Duration
+	begun   bool
+	lost    bool // the reader takes nothing any more
+}
+
+func newLines(w http.ResponseWriter, stall time.Duration) *lines {
+	l := &lines{w: w, control: http.NewResponseController(w), stall: stall}
+	l.encoder = json.NewEncoder(&l.buf)
+	l.encoder.SetEscapeHTML(false)
+	return l
+}
+
+// answerLines lets produce write, and ends the answer. Parameters of pages make no sense here and are refused.
+func (s *server) answerLines(w http.ResponseWriter, r *http.Request, p *params, produce func(context.Context, *lines) error) error {
+	for _, name := range []string{"sort", "limit", "cursor"} {
+		if p.values.Has(name) {
+			p.refuse(name, "not_applicable", "Must be left out when the whole list is asked for as %s", linesType)
+		}
+	}
+	if err := p.err(); err != nil {
+		return err
+	}
+	select {
+	case s.streams <- struct{}{}:
+		defer func() { <-s.streams }()
+	default:
+		return fault.Newf(fault.CodeUnavailable, "%d lists are being streamed already", maxStreams)
+	}
+	l := newLines(w, stall)
+	err := l.run(r.Context(), produce)
+	if err != nil && l.begun {
+		x := exchangeOf(r.Context())
+		if x.gone = l.lost || errors.Is(r.Context().Err(), context.Canceled); !x.gone {
+			x.hidden = err
+		}
+		panic(http.ErrAbortHandler)
+	}
+	return err
+}
+
+// run turns a panic into an error like any other: a problem document must not end up at the end of a list.
+func (l *lines) run(ctx context.Context, produce func(context.Context, *lines) error) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("panic: %v\n%s", reason, debug.Stack())
+		}
+	}()
+	if err := produce(ctx, l); err != nil {
+		return err
+	}
+	return l.flush()
+}
+
+func (l *lines) add(v any) error {
+	if err := l.encoder.Encode(v); err != nil || l.buf.Len() < lineBuffer {
+		return err
+	}
+	return l.flush()
+}
+
+// flush sends what is there. Whoever takes nothing of it for a while is cut off, and every success grants the next while.
+func (l *lines) flush() error {
+	if !l.begun {
+		l.begun = true
+		l.w.Header().Set("Content-Type", linesType)
+		l.w.WriteHeader(http.StatusOK)
+	}
+	if err := l.control.SetWriteDeadline(time.Now().Add(l.stall)); err != nil {
+		return err
+	}
+	_, err := l.w.Write(l.buf.Bytes())
+	l.buf.Reset()
+	l.lost = err != nil
+	return err
+}
+
+// addAll converts and adds a batch.
+func addAll[D, W any](l *lines, items []D, convert func(*D) W) error {
+	for i := range items {
+		if err := l.add(convert(&items[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachPage walks a list that is read page by page.
+func eachPage[D any](ctx context.Context, list func(context.Context, inventory.PageRequest) ([]D, inventory.Position, error), take func([]D) error) error {
+	page := inventory.PageRequest{Limit: maxLimit}
+	for {
+		items, end, err := list(ctx, page)
+		if err != nil {
+			return err
+		}
+		if err := take(items); err != nil || end == nil {
+			return err
+		}
+		page.After = end
+	}
+}

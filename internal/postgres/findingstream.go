@@ -1,0 +1,118 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// streamBatch is how many findings are read in one transaction: some megabytes with what belongs to them.
+const streamBatch = 4000
+
+// EachFinding hands over all findings that f selects, of every state unless f names some, in the order of assets and
+// vulnerabilities and in batches that are take's until it returns. Each batch is read in a transaction of its own, the
+// next one while take is at work, so that however long take needs it holds neither a connection nor more than two batches
+// in memory. What changes meanwhile may be seen or not; no finding is handed over twice.
+func (s *Store) EachFinding(ctx context.Context, id tenant.ID, f inventory.FindingFilter, take func([]inventory.Finding) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	r := &findingStream{store: s, tenant: id, filter: f, facts: newFacts()}
+	next := r.ahead(ctx)
+	for {
+		batch := <-next
+		if batch.err != nil {
+			return batch.err
+		}
+		if !batch.last {
+			next = r.ahead(ctx)
+		}
+		if err := take(batch.findings); err != nil || batch.last {
+			return err
+		}
+	}
+}
+
+// findingStream is the state between two batches.
+type findingStream struct {
+	store  *Store
+	tenant tenant.ID
+	filter inventory.FindingFilter
+	names  *names
+	facts  *facts
+	asset  int64 // where the last batch ended
+	vuln   int32
+}
+
+type findingBatch struct {
+	findings []inventory.Finding
+	last     bool
+	err      error
+}
+
+// ahead reads the next batch in the background. The channel has room for it, so nobody waits if it is not wanted any more.
+func (r *findingStream) ahead(ctx context.Context) <-chan findingBatch {
+	ready := make(chan findingBatch, 1)
+	go func() {
+		var b findingBatch
+		b.err = r.store.inTenant(ctx, r.tenant, func(tx *sqlx.Tx) (err error) {
+			b.findings, b.last, err = r.read(ctx, tx)
+			return err
+		})
+		ready <- b
+	}()
+	return ready
+}
+
+func (r *findingStream) read(ctx context.Context, tx *sqlx.Tx) ([]inventory.Finding, bool, error) {
+	if r.names == nil {
+		named, err := resolveNames(ctx, tx, r.tenant, r.filter)
+		if err != nil {
+			return nil, false, err
+		}
+		r.names = &named
+	}
+	rows, err := r.page(ctx, tx)
+	if err != nil {
+		return nil, false, err
+	}
+	if len(rows) > 0 {
+		end := &rows[len(rows)-1]
+		r.asset, r.vuln = end.AssetID, end.VulnID
+	}
+	if err := r.facts.learn(ctx, tx, r.tenant, rows); err != nil {
+		return nil, false, err
+	}
+	return r.facts.describe(rows), len(rows) < streamBatch, nil
+}
+
+// page reads the finding table alone: what else belongs to findings repeats too much to be joined row by row.
+func (r *findingStream) page(ctx context.Context, tx *sqlx.Tx) ([]findingRow, error) {
+	q := newListQuery(r.tenant)
+	findingConditions(q, r.filter, *r.names)
+	q.and("(f.asset_id, f.vulnerability_id) > (?::bigint, ?::int)", r.asset, r.vuln)
+	statement := `
+		select f.asset_id, f.vulnerability_id, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.state, f.reopen_count,
+		       coalesce(f.state_reason, ''), f.first_seen_at, f.last_seen_at, case when f.state = 2 then f.closed_at end, f.reopened_at,
+		       f.created_at, f.updated_at
+		from finding f where f.tenant_id = $1` + q.conditions.String() + `
+		order by f.asset_id, f.vulnerability_id limit ` + q.bind(streamBatch)
+	rows, err := tx.QueryContext(ctx, statement, q.args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	list := make([]findingRow, 0, streamBatch)
+	for rows.Next() {
+		list = append(list, findingRow{})
+		f := &list[len(list)-1]
+		err := rows.Scan(&f.AssetID, &f.VulnID, &f.SoftwareIDs, &f.Severity, &f.SeveritySource, &f.AttackVector, &f.State, &f.ReopenCount,
+			&f.StateReason, &f.FirstSeenAt, &f.LastSeenAt, &f.FixedAt, &f.ReopenedAt, &f.CreatedAt, &f.UpdatedAt)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return list, rows.Err()
+}
