@@ -184,8 +184,60 @@ begin
   raise lock_not_available using message = 'the partition cannot be dropped while others read findings';
 end
 $$;
-revoke all on function load_begin(int, timestamptz), load_end(), drop_findings() from public;
-grant execute on function load_begin(int, timestamptz), load_end(), drop_findings() to defender_app;
+-- place_apart moves a tenant's findings from the shared partitions into one of its own, and tells how many. Imports of all
+-- tenants that share wait meanwhile; readers only for the attaching.
+create function place_apart() returns bigint
+  language plpgsql security definer set search_path = public, pg_temp as
+$$
+declare
+  leaf text := format('finding_t%s', app_tenant());
+  moved bigint;
+begin
+  if app_tenant() is null or to_regclass(leaf) is not null then
+    return 0;
+  end if;
+  lock table finding_shared in share row exclusive mode;
+  execute format('create table %I (like finding including defaults including constraints, check (tenant_id = %s))', leaf, app_tenant());
+  execute format('with gone as (delete from finding_shared where tenant_id = %s returning *) insert into %I select * from gone', app_tenant(), leaf);
+  get diagnostics moved = row_count;
+  perform load_end();
+  return moved;
+end
+$$;
+
+-- place_together moves the findings of a tenant's own partition to the shared ones, and tells how many. Everybody who reads
+-- findings waits until it is done, so it refuses more than "most".
+create function place_together(most bigint) returns bigint
+  language plpgsql security definer set search_path = public, pg_temp as
+$$
+declare
+  leaf text := format('finding_t%s', app_tenant());
+  moved bigint;
+begin
+  if app_tenant() is null or to_regclass(leaf) is null then
+    return 0;
+  end if;
+  execute format('select count(*) from (select from %I limit %s) f', leaf, most + 1) into moved;
+  if moved > most then
+    raise program_limit_exceeded using message = 'the partition holds too many findings';
+  end if;
+  execute format('alter table finding detach partition %I', leaf);
+  execute format('insert into finding_shared select * from %I', leaf);
+  get diagnostics moved = row_count;
+  execute format('drop table %I', leaf);
+  return moved;
+end
+$$;
+
+-- findings_table gives the name of the table that a tenant's findings go to.
+create function findings_table() returns text
+  language sql stable as
+$$
+  select coalesce(to_regclass(format('finding_t%s', app_tenant()))::text, 'finding_shared')
+$$;
+
+revoke all on function load_begin(int, timestamptz), load_end(), drop_findings(), place_apart(), place_together(bigint) from public;
+grant execute on function load_begin(int, timestamptz), load_end(), drop_findings(), place_apart(), place_together(bigint) to defender_app;
 
 -- The partitions have the wall as well, whoever is let at them one day.
 do $$

@@ -44,7 +44,7 @@ func withStore(ctx context.Context, lookup config.Lookup, use func(*postgres.Sto
 	if err := checkSchema(ctx, cfg, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	options := postgres.ForRequests()
+	options := postgres.ForWork() // some commands read or move all a tenant has
 	options.MaxConns, options.ApplicationName = 2, "defenderd operator"
 	store, err := postgres.Open(ctx, cfg.DatabaseURL.Reveal(), options, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -67,6 +67,18 @@ func TestTenantAndKeyFromNothingToRevoked(t *testing.T) {
 	if list := must(t, environ, "api-key", "list", "--tenant", made.ID); strings.Contains(list, key.Key) || !strings.Contains(list, key.ID) {
 		t.Errorf("the list shows the key itself, or not its id:\n%s", list)
 	}
+	for _, to := range []string{"apart", "shared"} {
+		placed := decode[[]placementView](t, must(t, environ, "tenant", "placement", made.ID, "--move", to, "-o", "json"))
+		if len(placed) != 1 || placed[0].ID != made.ID || placed[0].Shared != (to == "shared") {
+			t.Errorf("moved %s: %+v", to, placed)
+		}
+	}
+	if table := must(t, environ, "tenant", "placement"); !strings.Contains(table, made.ID) || !strings.Contains(table, "finding_shared") {
+		t.Errorf("placements:\n%s", table)
+	}
+	if differences := decode[[]differenceView](t, must(t, environ, "tenant", "audit", made.ID, "-o", "json")); len(differences) != 0 {
+		t.Errorf("audit: %+v", differences)
+	}
 	must(t, environ, "tenant", "suspend", made.ID)
 	if _, err := client.GetTenant(t.Context()); err == nil {
 		t.Error("a suspended tenant is served")
@@ -90,6 +102,7 @@ func TestUsageErrors(t *testing.T) {
 	for _, line := range []string{
 		"srve", "tenant creat", "serve extra", "serve --lese 1m", "tenant create --name=", "tenant create --name a --valid-until soon",
 		"tenant create --name a --valid-from 2027-01-02 --valid-until 2027-01-01", "tenant entitle", "tenant entitle x", "tenant suspend a b",
+		"tenant placement --move apart", "tenant placement " + none + " --move away", "tenant audit",
 		"api-key create --tenant " + none + " --name a --role root", "api-key create --tenant " + none + " --name a --role admin --expires 367d",
 		"api-key create --tenant " + none + " --name a --role admin --expires 99999999999999999999d",
 		"api-key revoke --tenant " + none + " nonsense", "migrate sideways", "migrate down", "migrate down 0", "keyring new --id UPPER",

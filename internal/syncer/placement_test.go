@@ -127,3 +127,38 @@ func TestTenantsBeyondThePartitionsShare(t *testing.T) {
 		t.Error("the second tenant has no partition")
 	}
 }
+
+// TestATenantCanBeMoved takes a tenant to and fro between runs, beside another that stays.
+func TestATenantCanBeMoved(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 9, 6)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	other := h.newTenant("Fabrikam", true)
+	h.connect(other, nil)
+	mustSucceed(t, h.work())
+	want := int64(len(h.allFindings(h.tenant, inventory.FindingFilter{})))
+	for _, apart := range []bool{true, false, false, true} {
+		before, err := h.store.Placement(t.Context(), h.tenant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		moved, err := h.store.Place(t.Context(), h.tenant, apart)
+		if expect := map[bool]int64{true: 0, false: want}[before.Apart() == apart]; err != nil || moved != expect {
+			t.Fatalf("%d of %d findings moved, %v", moved, expect, err)
+		}
+		after, err := h.store.Placement(t.Context(), h.tenant)
+		if err != nil || after.Apart() != apart || after.TableBytes == 0 || after.IndexBytes == 0 {
+			t.Errorf("placed at %+v, %v", after, err)
+		}
+		if run := h.again(i, syncer.Full); !run.Report.NoChanges {
+			t.Errorf("a run after the move changed something: %s", run.Report.Summary)
+		}
+		h.mustEqualTruth(h.tenant)
+		h.mustAudit(h.tenant)
+		h.mustEqualTruth(other)
+	}
+	if n := h.number("select count(*) from finding_shared"); n != 0 {
+		t.Errorf("%d findings are still shared", n)
+	}
+}

@@ -1,0 +1,57 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"pgp.internal/defender/internal/tenant"
+)
+
+// Placement is where a tenant's findings are kept. Sizes and rows are those of the whole table, which tenants may share;
+// rows are the planner's estimate.
+type Placement struct {
+	Table      string `db:"table_name"` // finding_t<n> for a partition of its own, else finding_shared
+	Rows       int64  `db:"rows"`
+	TableBytes int64  `db:"table_bytes"`
+	IndexBytes int64  `db:"index_bytes"`
+}
+
+// Apart tells whether the tenant has the table to itself.
+func (p Placement) Apart() bool { return p.Table != "finding_shared" }
+
+// Placement looks up where a tenant's findings are kept.
+func (s *Store) Placement(ctx context.Context, id tenant.ID) (p Placement, err error) {
+	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &p, `
+			select min(findings_table()) as table_name, coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint as rows,
+			       coalesce(sum(pg_table_size(c.oid)), 0)::bigint as table_bytes, coalesce(sum(pg_indexes_size(c.oid)), 0)::bigint as index_bytes
+			from pg_partition_tree(findings_table()::regclass) t join pg_class c on c.oid = t.relid where t.isleaf`)
+	})
+	return p, err
+}
+
+// MaxTogether is how many findings a tenant may have to be moved to the shared partitions: readers wait a second or so for
+// each 100,000.
+const MaxTogether = 500_000
+
+// ErrTooManyFindings refuses to move more than MaxTogether.
+var ErrTooManyFindings = errors.New("too many findings to be moved while readers wait")
+
+// Place moves a tenant's findings into a partition of their own or to the shared ones, all or nothing, and tells how many
+// were moved: none if they were there already. It can be done at any time; imports and, at the end, readers wait for it.
+func (s *Store) Place(ctx context.Context, id tenant.ID, apart bool) (moved int64, err error) {
+	statement, args := "select place_together($1)", []any{MaxTogether}
+	if apart {
+		statement, args = "select place_apart()", nil
+	}
+	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error { return tx.GetContext(ctx, &moved, statement, args...) })
+	var told *pq.Error
+	if errors.As(err, &told) && told.Code == "54000" { // program_limit_exceeded
+		err = fmt.Errorf("%w: more than %d", ErrTooManyFindings, MaxTogether)
+	}
+	return moved, err
+}
