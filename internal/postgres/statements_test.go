@@ -1,0 +1,103 @@
+package postgres
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+var (
+	tenantTable = regexp.MustCompile(`(?i)\b(?:from|join|update|into|using)\s+(?:only\s+)?(integration|run|job|asset|finding|installation|location|remediation|exposure|api_key|entitlement)\b`)
+	tenantTerm  = regexp.MustCompile(`\btenant_id\b`)
+)
+
+// acrossTenants are the statements that look at many tenants on purpose, by a piece of their text: metrics and
+// the check of the keyring. Row-level security keeps them to the tables meant for it.
+var acrossTenants = []string{
+	"as waiting,",       // depth of the queue
+	"group by state",    // freshness of all integrations
+	"as header, count(", // keys that secrets are sealed with
+}
+
+// TestEveryStatementNamesTheTenant reads the SQL of this package: each mention of a table with tenants' data needs a
+// condition on, or a value for, the tenant. Row-level security would keep tenants apart all the same; this is what lets
+// partitions be pruned, and what a database distributed by tenant needs.
+func TestEveryStatementNamesTheTenant(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for where, text := range statementsOfPackage(t) {
+		tables := tenantTable.FindAllString(text, -1)
+		if len(tables) == 0 {
+			continue
+		}
+		seen++
+		if len(tenantTerm.FindAllString(text, -1)) >= len(tables) || containsAny(text, acrossTenants) {
+			continue
+		}
+		t.Errorf("%s: %d tables, %d mentions of tenant_id:\n%s", where, len(tables), len(tenantTerm.FindAllString(text, -1)), text)
+	}
+	if seen < 60 {
+		t.Errorf("only %d statements were recognised", seen)
+	}
+}
+
+func containsAny(text string, pieces []string) bool {
+	for _, p := range pieces {
+		if strings.Contains(text, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// statementsOfPackage gives the string literals of the package, neighbours in a concatenation joined.
+func statementsOfPackage(t *testing.T) map[string]string {
+	t.Helper()
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, texts := token.NewFileSet(), map[string]string{}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(files, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			e, ok := n.(ast.Expr)
+			if !ok {
+				return true
+			}
+			if text, ok := literal(e); ok {
+				texts[files.Position(e.Pos()).String()] = text
+				return false
+			}
+			return true
+		})
+	}
+	return texts
+}
+
+// literal joins what is constant in an expression.
+func literal(e ast.Expr) (string, bool) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		text, err := strconv.Unquote(e.Value)
+		return text, e.Kind == token.STRING && err == nil
+	case *ast.BinaryExpr:
+		left, a := literal(e.X)
+		right, b := literal(e.Y)
+		return left + " " + right, e.Op == token.ADD && (a || b)
+	case *ast.ParenExpr:
+		return literal(e.X)
+	}
+	return "", false
+}
