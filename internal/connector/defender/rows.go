@@ -125,7 +125,7 @@ func rowFields() fields[inventory.Row] {
 		return func(s *scanner, r *row) { *field(r) = s.remembered(last, limit) }
 	}
 	id := func(field func(*row) *string) func(*scanner, *row) {
-		read := text(maxID+1, field)
+		read := text(maxCutID, field)
 		return func(s *scanner, r *row) {
 			if read(s, r); len(*field(r)) > maxID {
 				*field(r) = ""
