@@ -22,6 +22,7 @@ type options struct {
 	directory, client string
 	secret            string
 	tls, quotas       bool
+	pageCache         int // MiB
 }
 
 const usage = `defendersim simulates Microsoft Entra ID and Microsoft Defender for Endpoint for tests and demonstrations.
@@ -51,6 +52,7 @@ func parseOptions(args []string, env func(string) string, out io.Writer) (option
 	fs.StringVar(&o.client, "client-id", "0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a01", "client id (GUID) of the main application")
 	fs.BoolVar(&o.tls, "tls", false, "serve the listen address over TLS with a self-signed certificate")
 	fs.BoolVar(&o.quotas, "quotas", true, "enforce Microsoft's call limits")
+	fs.IntVar(&o.pageCache, "page-cache", 0, "MiB of memory for pages of vulnerability rows, compressed, so that reading them again costs no work")
 	var bad error
 	fs.VisitAll(func(f *flag.Flag) {
 		name := "DEFENDERSIM_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
@@ -71,6 +73,9 @@ func parseOptions(args []string, env func(string) string, out io.Writer) (option
 	}
 	if o.catalogue < 1 || o.catalogue > 500000 {
 		return o, errors.New("--catalogue must be 1 to 500000")
+	}
+	if o.pageCache < 0 || o.pageCache > 1<<20 {
+		return o, errors.New("--page-cache must be 0 to 1048576")
 	}
 	var err error
 	o.secret, err = secret(env)

@@ -21,7 +21,8 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	sim := defendersim.New(defendersim.Config{Seed: o.seed, CatalogueSize: o.catalogue, NoQuotas: !o.quotas, Logger: log})
+	sim := defendersim.New(defendersim.Config{Seed: o.seed, CatalogueSize: o.catalogue, NoQuotas: !o.quotas,
+		PageCache: int64(o.pageCache) << 20, Logger: log})
 	for _, d := range directories(o, time.Now()) {
 		if err := sim.AddDirectory(d); err != nil {
 			return err

@@ -23,8 +23,7 @@ type body struct {
 	rest    []byte // of current, not handed over yet
 
 	handed   int64
-	consumed func() int64 // how much of what was handed over the decoder is done with; nil: not bounded
-	maxAhead int64
+	maxToken int64 // for the decoder
 }
 
 // bodyLimits are the bounds of one body.
@@ -38,7 +37,7 @@ type bodyLimits struct {
 func newBody(ctx context.Context, stop context.CancelCauseFunc, src io.Reader, limits bodyLimits) *body {
 	b := &body{
 		full: make(chan []byte, chunkCount), free: make(chan []byte, chunkCount), done: make(chan struct{}),
-		stop: stop, maxAhead: limits.value,
+		stop: stop, maxToken: limits.value,
 	}
 	for range chunkCount {
 		b.free <- nil // allocated on first use: most answers are short
@@ -104,9 +103,6 @@ func (b *body) send(ctx context.Context, chunk []byte) bool {
 
 // Read implements io.Reader for the decoder.
 func (b *body) Read(p []byte) (int, error) {
-	if b.consumed != nil && b.handed-b.consumed() > b.maxAhead {
-		return 0, errTooLarge
-	}
 	if len(b.rest) == 0 {
 		if b.current != nil {
 			b.free <- b.current[:cap(b.current)] // has room for every chunk there is

@@ -45,6 +45,7 @@ func (s *source) exchange(ctx context.Context, e Endpoint, address string, t tok
 	}
 	req.Header.Set("Authorization", "Bearer "+t.text)
 	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept-Encoding", acceptEncoding)
 	s.usage.calls.Add(1)
 	started := time.Now()
 	res, err := s.conn.client.Do(req)
@@ -54,7 +55,7 @@ func (s *source) exchange(ctx context.Context, e Endpoint, address string, t tok
 		return f
 	}
 	defer res.Body.Close() //nolint:errcheck // read-only
-	b := newBody(ctx, stop, res.Body, s.limits(size, res.StatusCode))
+	b := newBody(ctx, stop, inflated(res), s.limits(size, res.StatusCode))
 	if res.StatusCode != http.StatusOK {
 		f := s.refusal(e, res, b, t)
 		s.observe(e, f.outcome, started)

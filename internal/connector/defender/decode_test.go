@@ -289,8 +289,8 @@ func FuzzRowsAgainstEncodingJSON(f *testing.F) {
 	f.Add("\x00", "é\u2028", "\"\\", " ", -1.0, "x", false, true)
 	f.Add("same", "same", "same", "same", 10.0, "0001-01-01T00:00:00Z", true, true)
 	f.Fuzz(func(t *testing.T, device, cve, vendor, path string, score float64, at string, ready, null bool) {
-		if len(device)+len(cve)+len(vendor)+len(path)+len(at) > 100 {
-			t.Skip()
+		if len(device)+len(cve)+len(vendor)+len(path)+len(at) > maxID/3 {
+			t.Skip() // an id may become too long when each of its bytes is replaced
 		}
 		first := wireRow{DeviceID: device, CVE: &cve, Vendor: vendor, Name: path, Version: device, Score: &score, Ready: &ready, Disk: []string{path, cve}, Last: at, First: at, Update: &vendor}
 		second := first

@@ -1,9 +1,7 @@
 package defender
 
 import (
-	"bytes"
 	"errors"
-	"io"
 )
 
 // fields maps the lower-case names of a record's properties to what reads them. Names are compared without case: the
@@ -18,7 +16,7 @@ type record[T any] struct {
 }
 
 type place[T any] struct {
-	name []byte // as written, quotes included
+	name []byte // as written, with quotes and colon
 	read func(*scanner, *T)
 }
 
@@ -33,12 +31,7 @@ func (r *record[T]) read(s *scanner, into *T) bool {
 		return false
 	}
 	for i := 0; s.more('}'); i++ {
-		name, err := s.dec.ReadValue()
-		if err != nil {
-			s.fail(err)
-			break
-		}
-		if set := r.reader(i, name); set != nil {
+		if set := r.next(s, i); set != nil {
 			set(s, into)
 		} else {
 			s.skip()
@@ -47,18 +40,20 @@ func (r *record[T]) read(s *scanner, into *T) bool {
 	return s.err == nil
 }
 
-func (r *record[T]) reader(i int, name []byte) func(*scanner, *T) {
-	if i < len(r.places) && bytes.Equal(r.places[i].name, name) {
+// next reads the name of property number i and gives its reader; nil for a property to skip.
+func (r *record[T]) next(s *scanner, i int) func(*scanner, *T) {
+	if i < len(r.places) && s.matches(r.places[i].name) {
 		return r.places[i].read
 	}
+	name := s.name()
 	read := r.fields.find(name)
-	if i >= maxPlaces || len(name) > maxName {
-		return read
+	if i < maxPlaces && len(name) > 0 && len(name) <= maxName {
+		for len(r.places) <= i {
+			r.places = append(r.places, place[T]{})
+		}
+		r.places[i].name, r.places[i].read = append(append(r.places[i].name[:0], name...), ':'), read
 	}
-	for len(r.places) <= i {
-		r.places = append(r.places, place[T]{})
-	}
-	r.places[i].name, r.places[i].read = append(r.places[i].name[:0], name...), read
+	s.colon()
 	return read
 }
 
@@ -88,8 +83,7 @@ type envelope struct {
 // list reads a whole page and calls item for each element of its list. The next link is only returned if the document
 // ended where it should; a page without a list is broken, since "nothing" is written as an empty list.
 func (s *scanner) list(b *body, item func() error) (next string, err error) {
-	s.start(b)
-	b.consumed = s.dec.InputOffset
+	s.reset(b, b.maxToken)
 	page := record[envelope]{fields: fields[envelope]{
 		"value":           func(s *scanner, e *envelope) { e.items(s, item) },
 		"@odata.nextlink": func(s *scanner, e *envelope) { e.next, e.odd = s.link() },
@@ -104,8 +98,8 @@ func (s *scanner) list(b *body, item func() error) (next string, err error) {
 	case !whole || !e.found || e.odd:
 		return "", malformed(errNoList, "Microsoft's answer does not contain the list that was asked for.", true)
 	}
-	if _, err := s.dec.ReadToken(); !errors.Is(err, io.EOF) {
-		s.fail(errTrailing)
+	if !s.finished() {
+		s.err = errTrailing
 		return "", s.broken()
 	}
 	return e.next, nil
@@ -118,7 +112,7 @@ var (
 
 // link reads a next link. One that is there but no text is odd: taking it for the end would lose the rest of the list.
 func (s *scanner) link() (next string, odd bool) {
-	switch s.dec.PeekKind() {
+	switch s.peek() {
 	case '"':
 		return s.text(maxLink + 1), false
 	case 'n':

@@ -3,7 +3,6 @@ package defender
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"strconv"
 	"time"
 
@@ -32,23 +31,22 @@ type rowPages struct {
 	malformed int
 	report    func(malformed int)
 
-	seed      maphash.Seed
-	delivered int    // rows of the present page that were handed over
-	digest    uint64 // of the identity of those rows
+	identity  *identity // of the rows of the present page that were read
+	delivered int       // rows of the present page that were handed over
+	digest    uint64    // of the identity of those rows
 }
 
 func newRowPages(batch int, yield func([]inventory.Row) error) *rowPages {
 	return &rowPages{
 		scan: newScanner(), record: record[inventory.Row]{fields: rowFields()},
-		yield: yield, batch: make([]inventory.Row, batch), report: func(int) {}, seed: maphash.MakeSeed(),
+		yield: yield, batch: make([]inventory.Row, batch), report: func(int) {}, identity: newIdentity(),
 	}
 }
 
 var errPageChanged = errors.New("the page differs from what was read of it before")
 
 func (p *rowPages) read(b *body) (string, int, error) {
-	var running maphash.Hash
-	running.SetSeed(p.seed)
+	p.identity.restart()
 	already, seen := p.delivered, 0
 	p.filled, p.malformed = 0, 0
 	next, err := p.scan.list(b, func() error {
@@ -57,15 +55,15 @@ func (p *rowPages) read(b *body) (string, int, error) {
 			p.malformed++
 			return nil
 		}
-		identify(&running, row)
+		p.identity.add(row)
 		if seen++; seen <= already {
-			if seen == already && running.Sum64() != p.digest {
+			if seen == already && p.identity.sum != p.digest {
 				return pageChanged()
 			}
 			return nil
 		}
 		if p.filled++; p.filled == len(p.batch) {
-			return p.hand(&running)
+			return p.hand()
 		}
 		return nil
 	})
@@ -73,18 +71,18 @@ func (p *rowPages) read(b *body) (string, int, error) {
 		err = pageChanged()
 	}
 	if err == nil {
-		err = p.hand(&running)
+		err = p.hand()
 	}
 	return next, seen + p.malformed, err
 }
 
 // hand gives the filled part of the batch away. What was given away is counted before the consumer's answer: its error
 // ends the walk in any case.
-func (p *rowPages) hand(running *maphash.Hash) error {
+func (p *rowPages) hand() error {
 	n := p.filled
 	p.filled = 0
 	p.delivered += n
-	p.digest = running.Sum64()
+	p.digest = p.identity.sum
 	if n == 0 {
 		return nil
 	}
@@ -111,13 +109,6 @@ func pageChanged() error {
 	return &failure{fault: f, outcome: OutcomeMalformed, origin: errPageChanged}
 }
 
-func identify(h *maphash.Hash, row *inventory.Row) {
-	for _, text := range [...]string{row.MachineID, row.CVE, row.Vendor, row.Product, row.Version} {
-		_, _ = h.WriteString(text)
-		_ = h.WriteByte(0)
-	}
-}
-
 func rowFields() fields[inventory.Row] {
 	type row = inventory.Row
 	text := func(limit int, field func(*row) *string) func(*scanner, *row) {
@@ -125,7 +116,7 @@ func rowFields() fields[inventory.Row] {
 		return func(s *scanner, r *row) { *field(r) = s.remembered(last, limit) }
 	}
 	id := func(field func(*row) *string) func(*scanner, *row) {
-		read := text(maxID+1, field)
+		read := text(maxCutID, field)
 		return func(s *scanner, r *row) {
 			if read(s, r); len(*field(r)) > maxID {
 				*field(r) = ""

@@ -9,32 +9,22 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // scanner reads JSON values leniently: null and a value of the wrong type are an empty one, and only broken JSON is an
 // error, kept in err. One scanner reads any number of pages; it exists so that reading a record does not allocate what
 // the records before it had already.
 type scanner struct {
-	dec      *jsontext.Decoder
-	err      error
+	lexer
 	scratch  []byte
 	interned map[string]string
 }
 
 func newScanner() *scanner {
-	return &scanner{dec: new(jsontext.Decoder), interned: map[string]string{}}
+	return &scanner{interned: map[string]string{}}
 }
 
-// start points the scanner at a new body. Invalid UTF-8 is let through and repaired text by text, and doubled names are
-// not worth the price of finding them: the last one wins.
-func (s *scanner) start(r io.Reader) {
-	s.err = nil
-	s.dec.Reset(r, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
-}
-
-// memo remembers the value a field had last.
+// memo remembers the text a field had last. Comparing with it is far cheaper than reading the text again.
 type memo struct {
 	raw  []byte
 	text string
@@ -42,54 +32,13 @@ type memo struct {
 }
 
 // value reads a scalar's raw text; arrays and objects are skipped and give nil.
-func (s *scanner) value() jsontext.Value {
-	switch s.dec.PeekKind() {
+func (s *scanner) value() []byte {
+	switch s.peek() {
 	case '{', '[':
 		s.skip()
 		return nil
 	}
-	v, err := s.dec.ReadValue()
-	if err != nil {
-		s.fail(err)
-		return nil
-	}
-	return v
-}
-
-func (s *scanner) skip() {
-	if err := s.dec.SkipValue(); err != nil {
-		s.fail(err)
-	}
-}
-
-// open consumes the delimiter and reports whether it was there; any other value is skipped.
-func (s *scanner) open(delimiter jsontext.Kind) bool {
-	if s.dec.PeekKind() != delimiter {
-		s.skip()
-		return false
-	}
-	_, err := s.dec.ReadToken()
-	s.fail(err)
-	return s.err == nil
-}
-
-// more reports whether the open array or object goes on, and consumes its end if not.
-func (s *scanner) more(end jsontext.Kind) bool {
-	if s.err != nil {
-		return false
-	}
-	if s.dec.PeekKind() != end {
-		return true
-	}
-	_, err := s.dec.ReadToken()
-	s.fail(err)
-	return false
-}
-
-func (s *scanner) fail(err error) {
-	if s.err == nil {
-		s.err = err
-	}
+	return s.scalar()
 }
 
 // text reads a string of at most limit bytes.
@@ -103,7 +52,7 @@ func (s *scanner) text(limit int) string {
 // word is text that may also come as a number, such as an interface type or a version.
 func (s *scanner) word(limit int) string {
 	v := s.value()
-	if len(v) > 0 && (v[0] == '"' || numeric(v)) {
+	if len(v) > 0 && (v[0] == '"' || numeric(v[0])) {
 		return s.clean(v, limit)
 	}
 	return ""
@@ -111,7 +60,7 @@ func (s *scanner) word(limit int) string {
 
 // id is text that is dropped when it is too long.
 func (s *scanner) id() string {
-	text := s.text(maxID + 1)
+	text := s.text(maxCutID)
 	if len(text) > maxID {
 		return ""
 	}
@@ -120,15 +69,18 @@ func (s *scanner) id() string {
 
 // remembered is text that is likely to be what it was in the record before.
 func (s *scanner) remembered(m *memo, limit int) string {
+	if s.peek(); s.matches(m.raw) {
+		return m.text
+	}
 	v := s.value()
-	if len(v) == 0 || (v[0] != '"' && !numeric(v)) {
+	if len(v) == 0 || (v[0] != '"' && !numeric(v[0])) {
 		return ""
 	}
 	if bytes.Equal(v, m.raw) {
 		return m.text
 	}
 	text := s.clean(v, limit)
-	if len(v) <= maxMemo {
+	if len(v) <= maxMemo && v[0] == '"' {
 		m.raw, m.text = append(m.raw[:0], v...), text
 	}
 	return text
@@ -141,14 +93,12 @@ func (s *scanner) number() (n float64, ok bool) {
 		return 0, false
 	}
 	b := bytes.Trim(v, `"`)
-	if len(b) > 32 || !numeric(b) {
+	if len(b) == 0 || len(b) > 32 || !numeric(b[0]) {
 		return 0, false
 	}
 	n, err := strconv.ParseFloat(string(b), 64)
 	return n, err == nil && !math.IsInf(n, 0)
 }
-
-func numeric(b []byte) bool { return len(b) > 0 && (b[0] == '-' || b[0] >= '0' && b[0] <= '9') }
 
 // between reads a number from low to high, -1 for anything else.
 func (s *scanner) between(low, high float64) float64 {
@@ -190,6 +140,9 @@ func (s *scanner) moment() time.Time {
 
 // rememberedTime is a moment that is likely to be what it was in the record before.
 func (s *scanner) rememberedTime(m *memo) time.Time {
+	if s.peek(); s.matches(m.raw) {
+		return m.at
+	}
 	v := s.value()
 	if len(v) < 2 || v[0] != '"' {
 		return time.Time{}
@@ -231,9 +184,9 @@ func (s *scanner) texts(dst []string, limit int, memos *[]memo) []string {
 	return dst
 }
 
-// broken turns the scanner's error into a failure. The JSON library's text may quote the body, so only the place is kept.
+// broken turns the scanner's error into a failure. Nothing of the body itself is kept, only the place.
 func (s *scanner) broken() error {
-	cause := fmt.Errorf("broken JSON near byte %d", s.dec.InputOffset())
+	cause := fmt.Errorf("broken JSON near byte %d", s.offset())
 	for _, known := range []error{errTooLarge, io.ErrUnexpectedEOF} {
 		if errors.Is(s.err, known) {
 			cause = known

@@ -12,6 +12,7 @@ import (
 // become one: an id that is too long counts as absent.
 const (
 	maxID          = 128
+	maxCutID       = maxID + utf8.UTFMax // what is left of an id cut here is still longer than maxID
 	maxText        = 1 << 10
 	maxSoftware    = 512 // vendor, product, version: the store indexes the three together, and PostgreSQL's limit is 2704 bytes
 	maxURL         = 2 << 10
@@ -28,8 +29,8 @@ const (
 
 // clean unquotes a string, repairs it and cuts it. NUL, which PostgreSQL cannot store, becomes U+FFFD like any other
 // byte that is no text: removing it could turn a hostile name into a valid one.
-func (s *scanner) clean(v jsontext.Value, limit int) string {
-	b := []byte(v)
+func (s *scanner) clean(v []byte, limit int) string {
+	b := v
 	if b[0] == '"' {
 		b = b[1 : len(b)-1]
 		if bytes.IndexByte(b, '\\') >= 0 || !utf8.Valid(b) {

@@ -16,8 +16,7 @@ var errForbiddenAddress = errors.New("the address is not a public one")
 const maxHeaderBytes = 64 << 10
 
 // newClient makes the only HTTP client of a connector. It follows no redirect, since none is part of the API and each
-// would carry the credential away; and it leaves compression to net/http, which asks for gzip alone: offered deflate,
-// Microsoft sends it without the zlib header.
+// would carry the credential away.
 func newClient(cfg Config) *http.Client {
 	dialer := &net.Dialer{Timeout: cfg.Timeouts.Connect}
 	if !cfg.AllowInsecure && cfg.Proxy == nil {

@@ -62,6 +62,15 @@ func (c *compressor) finish(log *slog.Logger) {
 	if err := c.enc.Close(); err != nil {
 		log.Debug("response not finished", "error", err)
 	}
+	c.discard()
+}
+
+// discard gives the encoder back; what is written from now on is sent as it is.
+func (c *compressor) discard() {
+	if c.enc == nil {
+		return
+	}
 	c.enc.Reset(io.Discard)
 	c.pool.Put(c.enc)
+	c.enc = nil
 }

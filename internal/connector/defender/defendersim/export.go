@@ -39,21 +39,43 @@ func (s *Simulator) serveExport(w http.ResponseWriter, c *apiCall) *apiError {
 	} else if linked {
 		version = c.dir.keep(c.state)
 	}
+	answer, ok := w.(*compressor)
+	if !ok || !linked || s.pages == nil {
+		s.writeExport(w, c, at, version, size, linked)
+		return nil
+	}
+	key := pageKey{c.state, version, size, at, c.base, c.path, answer.Header().Get("Content-Encoding")}
+	if page, ok := s.pages.get(key); ok {
+		apiHeaders(w.Header())
+		w.WriteHeader(http.StatusOK)
+		answer.replay(page)
+		return nil
+	}
+	finish := answer.record()
+	whole := s.writeExport(w, c, at, version, size, linked)
+	if page, sent := finish(); whole && sent {
+		s.pages.put(key, page)
+	}
+	return nil
+}
+
+// writeExport composes a page and reports whether the client stayed to its end.
+func (s *Simulator) writeExport(w http.ResponseWriter, c *apiCall, at world.Cursor, version, size int, linked bool) bool {
 	out := s.begin(w, c, "Collection(microsoft.windowsDefenderATP.api.AssetVulnerability)", -1)
 	out.flush()
 	if out.err != nil {
-		return nil
+		return false
 	}
 	next, more, err := c.state.ExportRows(at, size, func(p []byte) error { _, err := w.Write(p); return err })
 	if err != nil {
-		return nil // the client has gone
+		return false // the client has gone
 	}
 	link := ""
 	if more && linked {
 		link = fmt.Sprintf("%s%s?pagesize=%d&$skiptoken=%s", c.base, c.path, size, s.sealSkipToken(c.settings.ID, version, next))
 	}
 	out.end(link)
-	return nil
+	return out.err == nil
 }
 
 // sealSkipToken packs snapshot and place, signed so that an altered token is refused.

@@ -23,6 +23,7 @@ type Config struct {
 	Now           func() time.Time // clock of tokens, secrets and quotas; nil means time.Now
 	Directory     *DirectorySpec   // a first directory; nil means none
 	NoQuotas      bool             // answer without Microsoft's call limits
+	PageCache     int64            // bytes of compressed pages of the row report to keep for reading them again; 0 means none
 	Switches      Switches
 	Logger        *slog.Logger // nil means silence
 }
@@ -48,6 +49,7 @@ type Simulator struct {
 	quotas    *quotas
 	faults    *faults
 	journal   *journal
+	pages     *pageCache
 
 	mu          sync.RWMutex
 	directories map[string]*directory // by lower-case id
@@ -61,7 +63,7 @@ func New(c Config) *Simulator {
 	s := &Simulator{
 		now: c.Now, log: c.Logger, seed: c.Seed, switches: c.Switches, key: make([]byte, 32),
 		catalogue: world.NewCatalogue(c.Seed, cmp.Or(c.CatalogueSize, 5000), c.Now()),
-		journal:   &journal{}, faults: newFaults(), directories: map[string]*directory{},
+		journal:   &journal{}, faults: newFaults(), pages: newPageCache(c.PageCache), directories: map[string]*directory{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.NewTextHandler(io.Discard, nil))

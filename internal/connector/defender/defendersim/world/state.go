@@ -18,6 +18,7 @@ type State struct {
 	dropped map[int]map[int32]bool // position: vulnerabilities no longer found
 	added   map[int][]row
 	fixed   map[int32]bool // vulnerabilities no longer found anywhere
+	churns  []churn
 
 	indexOnce sync.Once
 	index     *index
@@ -34,7 +35,8 @@ type Change struct {
 	// Op is one of remove_machines, restore_machines (From ≤ number < To, or MachineID), exclude_machine, include_machine,
 	// merge_machine (into Into), unmerge_machine, touch_machine (LastSeenDaysAgo), rename_machine (Hostname, a valid DNS name
 	// in any case), readdress_machine (IP, a usable address), remove_findings, restore_findings, add_findings (CVEs of one
-	// machine; remove with no CVEs removes all), fix_vulnerability, unfix_vulnerability (CVEs on all machines).
+	// machine; remove with no CVEs removes all), fix_vulnerability, unfix_vulnerability (CVEs on all machines), change_rows
+	// (Percent of them, by Pattern: other software versions behind the same findings; another share each time).
 	Op              string   `json:"op"`
 	Machine         *int     `json:"machine,omitempty"`
 	MachineID       string   `json:"machine_id,omitempty"`
@@ -45,12 +47,14 @@ type Change struct {
 	LastSeenDaysAgo int      `json:"last_seen_days_ago,omitempty"`
 	Hostname        string   `json:"hostname,omitempty"`
 	IP              string   `json:"ip,omitempty"`
+	Pattern         string   `json:"pattern,omitempty"` // clustered: all rows of that share of machines; scattered: that share of all rows
+	Percent         float64  `json:"percent,omitempty"` // 0 means 1
 }
 
 // Apply returns a State with the changes made in order, or an error that names the first bad one, in which case nothing changes.
 func (s *State) Apply(changes ...Change) (*State, error) {
 	next := &State{w: s.w, removed: maps.Clone(s.removed), over: maps.Clone(s.over), added: maps.Clone(s.added),
-		fixed: maps.Clone(s.fixed), dropped: make(map[int]map[int32]bool, len(s.dropped))}
+		fixed: maps.Clone(s.fixed), churns: slices.Clone(s.churns), dropped: make(map[int]map[int32]bool, len(s.dropped))}
 	for pos, set := range s.dropped {
 		next.dropped[pos] = maps.Clone(set)
 	}
@@ -73,6 +77,8 @@ func (s *State) apply(c Change) error {
 		return s.applyFix(c)
 	case "remove_findings", "restore_findings", "add_findings":
 		return s.applyFindings(c)
+	case "change_rows":
+		return s.applyChurn(c)
 	}
 	pos, err := s.position(c.Machine, c.MachineID)
 	if err != nil {
@@ -243,6 +249,7 @@ func (s *State) rows(pos int, buf []row) []row {
 	}
 	start := len(buf)
 	buf = append(s.w.baseRows(pos, buf), s.added[pos]...)
+	s.churned(pos, buf[start:])
 	dropped := s.dropped[pos]
 	if len(dropped) == 0 && len(s.fixed) == 0 {
 		return buf
