@@ -24,6 +24,10 @@ create table vulnerability (
   partial          boolean not null default false,     -- known only from machines' rows
   updated_at       timestamptz not null default now()
 );
+-- For lists of what a tenant is exposed to: they walk the catalogue in the order asked for and look each entry up.
+create index vulnerability_by_name on vulnerability (name, id);
+create index vulnerability_by_epss on vulnerability (coalesce(epss, -1), id);
+create index vulnerability_by_published on vulnerability (coalesce(published_at, '-infinity'), id);
 grant select, insert, update on vulnerability to defender_app;
 
 -- How far the shared catalogue has been read, per source; the lease keeps two runs from reading it at once.

@@ -91,6 +91,7 @@ create table exposure (
   primary key (tenant_id, vulnerability_id)
 );
 create index exposure_by_severity on exposure (tenant_id, severity, vulnerability_id);
+create index exposure_by_assets on exposure (tenant_id, open_assets, vulnerability_id);
 alter table exposure enable row level security, force row level security;
 create policy tenant_wall on exposure using (tenant_id = app_tenant());
 grant select, insert, update, delete on exposure to defender_app;

@@ -132,14 +132,29 @@ type column struct {
 	expr     string
 	sqlType  string
 	readable func(text string) bool // whether a position's text can be a value of the type
+	ties     []column               // what breaks ties under this key; nil for the order's own
 }
 
-func textColumn(expr string) column     { return column{expr, "text", isStorable} }
-func smallintColumn(expr string) column { return column{expr, "smallint", isInteger(16)} }
-func intColumn(expr string) column      { return column{expr, "int", isInteger(32)} }
-func bigintColumn(expr string) column   { return column{expr, "bigint", isInteger(64)} }
-func realColumn(expr string) column     { return column{expr, "real", isReal} }
-func timeColumn(expr string) column     { return column{expr, "timestamptz", isTime} }
+// tied gives a sort key columns of its own to break ties: those of the table it comes from, so that one index has both.
+func tied(key column, ties ...column) column {
+	key.ties = ties
+	return key
+}
+
+func textColumn(expr string) column { return column{expr: expr, sqlType: "text", readable: isStorable} }
+func smallintColumn(expr string) column {
+	return column{expr: expr, sqlType: "smallint", readable: isInteger(16)}
+}
+func intColumn(expr string) column {
+	return column{expr: expr, sqlType: "int", readable: isInteger(32)}
+}
+func bigintColumn(expr string) column {
+	return column{expr: expr, sqlType: "bigint", readable: isInteger(64)}
+}
+func realColumn(expr string) column { return column{expr: expr, sqlType: "real", readable: isReal} }
+func timeColumn(expr string) column {
+	return column{expr: expr, sqlType: "timestamptz", readable: isTime}
+}
 
 func isInteger(bits int) func(string) bool {
 	return func(text string) bool {
@@ -192,7 +207,11 @@ func (o ordering) page(r inventory.PageRequest) (keyset, error) {
 		e.Fields = []fault.Field{{Pointer: "?sort", Code: "unknown", Detail: "Use one of the documented sort keys."}}
 		return keyset{}, e
 	}
-	k := keyset{name: sort.Key, columns: append([]column{key}, o.ties...), descending: sort.Descending, limit: r.Limit}
+	ties := o.ties
+	if key.ties != nil {
+		ties = key.ties
+	}
+	k := keyset{name: sort.Key, columns: append([]column{key}, ties...), descending: sort.Descending, limit: r.Limit}
 	if sort.Descending {
 		k.name = "-" + sort.Key
 	}

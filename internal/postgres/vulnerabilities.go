@@ -30,10 +30,10 @@ const vulnerabilitySource = `
 // What is not known counts as lowest: no score below any score, no date before any date.
 var vulnerabilityOrder = ordering{
 	keys: map[string]column{
-		"id":             textColumn("v.name"),
+		"id":             tied(textColumn("v.name"), intColumn("v.id")),
 		"severity":       smallintColumn("e.severity"),
-		"epss":           realColumn("coalesce(v.epss, -1)"),
-		"published_at":   timeColumn("coalesce(v.published_at, '-infinity')"),
+		"epss":           tied(realColumn("coalesce(v.epss, -1)"), intColumn("v.id")),
+		"published_at":   tied(timeColumn("coalesce(v.published_at, '-infinity')"), intColumn("v.id")),
 		"exposed_assets": intColumn("e.open_assets"),
 	},
 	usual: inventory.Sort{Key: "severity", Descending: true},
