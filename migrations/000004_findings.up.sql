@@ -100,25 +100,39 @@ grant select, insert, update, delete on exposure to defender_app;
 -- it keys and indexes and attaches it, all in one transaction. Nobody sees a part of it, and a killed import leaves nothing.
 -- Both run as the owner, because the application role may not change the schema otherwise; the tenant is the caller's own.
 
--- load_begin gives the name of the table to fill, or null if the tenant's findings belong elsewhere: it has some already,
--- or there are as many partitions as allowed.
-create function load_begin(most int, at timestamptz) returns text
+-- load_wanted tells whether the tenant's findings are to have a partition of their own: it has none and no finding yet, and
+-- there are fewer partitions than allowed. It belongs into a transaction of its own: looking into the shared partitions
+-- locks them until the transaction ends, and a load that held that lock would keep every other load from being attached.
+create function load_wanted(most int) returns boolean
+  language plpgsql security definer set search_path = public, pg_temp as
+$$
+declare
+  known bool;
+begin
+  if app_tenant() is null or to_regclass(format('finding_t%s', app_tenant())) is not null
+     or (select count(*) from pg_inherits where inhparent = 'finding'::regclass) > most then
+    return false;
+  end if;
+  -- With the number in the text, the plan has the tenant's partition alone and need not lock a thousand others.
+  execute format('select exists (select from finding where tenant_id = %s)', app_tenant()) into known;
+  return not known;
+end
+$$;
+
+-- load_begin gives the name of the table to fill. Its columns are written out from the catalogue, because "like finding"
+-- would lock finding for as long as the load takes, and partitions of others could not be dropped meanwhile.
+create function load_begin(at timestamptz) returns text
   language plpgsql security definer set search_path = public, pg_temp as
 $$
 declare
   leaf text := format('finding_t%s', app_tenant());
-  known bool;
+  columns text := (
+    select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)) || case when a.attnotnull then ' not null' else '' end
+                      || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), ''), ', ' order by a.attnum)
+    from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    where a.attrelid = 'finding'::regclass and a.attnum > 0 and not a.attisdropped);
 begin
-  if app_tenant() is null or to_regclass(leaf) is not null
-     or (select count(*) from pg_inherits where inhparent = 'finding'::regclass) > most then
-    return null;
-  end if;
-  -- With the number in the text, the plan has the tenant's partition alone and need not lock a thousand others.
-  execute format('select exists (select from finding where tenant_id = %s)', app_tenant()) into known;
-  if known then
-    return null;
-  end if;
-  execute format('create table %I (like finding including defaults including constraints, check (tenant_id = %s))', leaf, app_tenant());
+  execute format('create table %I (%s, check (tenant_id = %s))', leaf, columns, app_tenant());
   -- What is the same in every row is cheaper as a default than as text to parse.
   execute format('alter table %I alter tenant_id set default %s, alter state set default 1, alter created_at set default %L, alter updated_at set default %L',
     leaf, app_tenant(), at, at);
@@ -237,8 +251,8 @@ $$
   select coalesce(to_regclass(format('finding_t%s', app_tenant()))::text, 'finding_shared')
 $$;
 
-revoke all on function load_begin(int, timestamptz), load_end(), drop_findings(), place_apart(), place_together(bigint) from public;
-grant execute on function load_begin(int, timestamptz), load_end(), drop_findings(), place_apart(), place_together(bigint) to defender_app;
+revoke all on function load_wanted(int), load_begin(timestamptz), load_end(), drop_findings(), place_apart(), place_together(bigint) from public;
+grant execute on function load_wanted(int), load_begin(timestamptz), load_end(), drop_findings(), place_apart(), place_together(bigint) to defender_app;
 
 -- The partitions have the wall as well, whoever is let at them one day.
 do $$

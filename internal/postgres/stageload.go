@@ -2,7 +2,7 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,22 +21,29 @@ type load struct {
 
 type findingStep = func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error
 
-// beginLoad opens the load if the tenant is to have a partition and has no finding yet. It asks once per stage.
+// beginLoad opens the load if the tenant is to have a partition and has no finding yet. It asks once per stage, in a
+// transaction of its own; nobody else can give the tenant findings meanwhile, since imports need the job's claim to commit.
 func (st *stage) beginLoad(ctx context.Context, now time.Time) error {
 	if st.asked {
 		return nil
 	}
 	st.asked = true
+	var wanted bool
+	err := st.store.inTenant(ctx, st.job.Tenant, func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &wanted, `select load_wanted($1)`, st.store.partitions)
+	})
+	if err != nil || !wanted {
+		return err
+	}
 	tx, err := st.begin(ctx)
 	if err != nil {
 		return err
 	}
-	var table sql.NullString
-	if err := tx.GetContext(ctx, &table, `select load_begin($1, $2)`, st.store.partitions, now); err != nil || !table.Valid {
-		_ = tx.Rollback()
-		return err
+	var table string
+	if err := tx.GetContext(ctx, &table, `select load_begin($1)`, now); err != nil {
+		return errors.Join(err, tx.Rollback())
 	}
-	st.load = &load{tx: tx, table: table.String}
+	st.load = &load{tx: tx, table: table}
 	return nil
 }
 

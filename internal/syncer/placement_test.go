@@ -58,6 +58,36 @@ func TestFirstFindingsBecomeAPartition(t *testing.T) {
 	}
 }
 
+// TestALoadHoldsNobodyUp keeps one tenant's first import open while the partitions of two others come and go.
+func TestALoadHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 9, 6)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	large := h.newTenant("Fabrikam", true)
+	linked := h.connect(large, nil)
+	stage, err := h.store.NewStage(t.Context(), h.claim(), linked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stage.Close() }()
+	if err := stage.AddFindings(t.Context(), h.now, []syncer.StagedFinding{{AssetID: 1, Vulnerability: 1, Software: []int32{1}}}); err != nil {
+		t.Fatal(err)
+	}
+	third := h.newTenant("Northwind", true)
+	h.connect(third, nil)
+	mustSucceed(t, h.work())
+	h.mustEqualTruth(third)
+	if _, err := h.links.Disconnect(t.Context(), h.tenant, i.PublicID, 0, true); err != nil {
+		t.Fatal(err)
+	}
+	mustSucceed(t, h.work())
+	query := `select count(*) from pg_locks l join pg_inherits n on n.inhrelid = l.relation or n.inhparent = l.relation where n.inhparent in ('finding'::regclass, 'finding_shared'::regclass)`
+	if n := h.number(query); n != 0 {
+		t.Errorf("the load holds %d locks on findings of others", n)
+	}
+}
+
 // TestThePurgeOfATenantsLastIntegrationDropsItsPartition and lets it start afresh.
 func TestThePurgeOfATenantsLastIntegrationDropsItsPartition(t *testing.T) {
 	t.Parallel()
