@@ -134,8 +134,12 @@ func TestOrdinaryUser(t *testing.T) {
 	}
 }
 
+// copyProgram makes a program that can be started at once: a process started meanwhile would inherit the open file, and a
+// program that somebody has open for writing cannot run.
 func copyProgram(t *testing.T, from, to string) {
 	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	in, err := os.Open(from)
 	if err != nil {
 		t.Fatal(err)
