@@ -118,7 +118,8 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 		return c, err
 	}
 	steps := []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
-		st.compareFindings, st.guardFindings, st.writeFindings, st.countFindings, st.rateExposures, st.noteAssets, st.writeSurroundings, st.releaseCarriers,
+		st.compareFindings, st.guardFindings, st.writeFindings, st.countFindings, st.recountFindings, st.rateExposures, st.noteAssets,
+		st.writeSurroundings, st.releaseCarriers,
 	}
 	switch loaded := st.load; {
 	case o.CloseReason != inventory.Accepted:
