@@ -40,8 +40,8 @@ fuzz: setup ## run every fuzz target for a short while: make fuzz FUZZTIME=1m
 scale: setup ## sync 20,000 machines with a million findings under a memory ceiling: SCALE_MACHINES, SCALE_FINDINGS, SCALE_CEILING_MIB
 	bin/devdb run -- go test -tags scale -run TestScale -v -count=1 -timeout 30m ./internal/syncer
 
-kill: setup ## kill the service at random moments of its syncs and compare the tables in the end: KILLS, KILL_SEED
-	KILL_QUIET=1 bin/devdb run -- go test -tags soak -run TestKilledAnywhere -v -count=1 -timeout 60m ./cmd/defenderd
+kill: setup ## kill the service in each phase and at random moments of its syncs and compare the tables: KILLS, KILL_SEED
+	KILL_QUIET=1 bin/devdb run -- go test -tags soak -run TestKilled -v -count=1 -timeout 60m ./cmd/defenderd
 
 cover: setup ## test coverage of all packages together, into coverage.out
 	bin/devdb run -- go test -coverpkg=./... -coverprofile=coverage.out $(PKG)
