@@ -10,7 +10,7 @@ RACE = $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && echo -race)
 # For a single package: make test PKG=./internal/seal
 PKG ?= ./...
 
-.PHONY: help setup demo test run build lint fuzz cover kill scale image clean
+.PHONY: help setup demo test run build lint fuzz scale kill cover docs image clean
 
 help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -118,8 +118,13 @@ func (s *service) connector(observer defender.Observer) (*defender.Connector, er
 	if s.cfg.UnsafeDatabaseTLS {
 		s.log.Warn("UNSAFE_DATABASE_TLS is set: the connection to the database may be open to others on the network")
 	}
+	var budget defender.Budget // nil: under Microsoft's limits
+	if s.cfg.UnsafeNoCallLimits {
+		s.log.Warn("UNSAFE_NO_CALL_LIMITS is set: Microsoft would refuse calls at this pace")
+		budget = defender.Unlimited{}
+	}
 	return defender.New(defender.Config{
-		Cloud: s.cfg.Cloud, LoginURL: s.cfg.LoginURL, APIURL: s.cfg.APIURL, AllowInsecure: s.cfg.UnsafeTestUpstream,
+		Budget: budget, Cloud: s.cfg.Cloud, LoginURL: s.cfg.LoginURL, APIURL: s.cfg.APIURL, AllowInsecure: s.cfg.UnsafeTestUpstream,
 		RootCAs: s.cfg.RootCAs, Pages: defender.Pages{Rows: s.cfg.RowsPageSize}, Observer: observer, Logger: s.log,
 	})
 }

@@ -33,6 +33,7 @@ type Config struct {
 	Cloud              defender.Cloud
 	LoginURL, APIURL   string
 	UnsafeTestUpstream bool
+	UnsafeNoCallLimits bool
 	CAFile             string
 	RootCAs            *x509.CertPool // the system's with those of CAFile; nil for the system's alone
 	RowsPageSize       int

@@ -81,5 +81,8 @@ func Settings() []Setting {
 		{Name: "UNSAFE_TEST_UPSTREAM", Kind: "true or false", Default: "false", Bool: true,
 			Help:  "Permits http and private addresses for LOGIN_URL and API_URL: for a simulator, never in production.",
 			parse: yesNo(func(c *Config) *bool { return &c.UnsafeTestUpstream })},
+		{Name: "UNSAFE_NO_CALL_LIMITS", Kind: "true or false", Default: "false", Bool: true,
+			Help:  "Calls Microsoft faster than its limits permit: for measuring with a simulator, only together with UNSAFE_TEST_UPSTREAM.",
+			parse: yesNo(func(c *Config) *bool { return &c.UnsafeNoCallLimits })},
 	}
 }
