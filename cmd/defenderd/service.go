@@ -106,7 +106,7 @@ func (s *service) wire() error {
 	}
 	s.admin, err = listen("admin", s.cfg.AdminListen, httpapi.Admin(httpapi.AdminDeps{
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}),
-		Ready:   s.ready, Log: s.log,
+		Ready:   s.ready, Log: s.log, Profiles: s.cfg.Profiles,
 	}), s.log)
 	return err
 }

@@ -43,6 +43,8 @@ type Config struct {
 
 	LogLevel slog.Level
 	LogJSON  bool
+
+	Profiles bool
 }
 
 // Lookup gives the text of a setting by its environment name; false when it is not set. An empty text counts as not set.

@@ -74,6 +74,9 @@ func Settings() []Setting {
 		{Name: "LOG_FORMAT", Kind: "json or text", Default: "json",
 			Help:  "How to log.",
 			parse: parseLogFormat},
+		{Name: "PPROF", Kind: "true or false", Default: "false", Bool: true,
+			Help:  "Serves Go's profiles under /debug/pprof/ of ADMIN_LISTEN, to see where time and memory go.",
+			parse: yesNo(func(c *Config) *bool { return &c.Profiles })},
 
 		{Name: "UNSAFE_DATABASE_TLS", Kind: "true or false", Default: "false", Bool: true,
 			Help:  "Permits an sslmode weaker than verify-full to a database on another machine.",
