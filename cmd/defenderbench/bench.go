@@ -148,7 +148,7 @@ func (b *bench) size(ctx context.Context, target int64, largest bool) (err error
 		}
 	}
 	if largest && b.o.wants(partFairness) && ctx.Err() == nil {
-		b.fail(ctx, z.what("fairness"), z.stage(ctx, "fairness", z.fairness))
+		b.fail(ctx, z.what("fairness"), z.stage(ctx, "fairness", func(ctx context.Context) error { return z.withCause(z.fairness(ctx)) }))
 	}
 	return ctx.Err()
 }
@@ -174,7 +174,7 @@ func (z *sizeRun) parts(ctx context.Context) (err error) {
 		return err
 	}
 	if err := z.imports(ctx); err != nil {
-		return err
+		return z.withCause(err)
 	}
 	if err := z.db.settle(ctx); err != nil {
 		return err
@@ -184,11 +184,19 @@ func (z *sizeRun) parts(ctx context.Context) (err error) {
 		measure func(context.Context) error
 	}{{partCopy, z.copyLimit}, {partReads, z.reads}, {partExport, z.export}} {
 		if z.o.wants(part.name) && ctx.Err() == nil {
-			z.fail(ctx, z.what(part.name), part.measure(ctx))
+			z.fail(ctx, z.what(part.name), z.withCause(part.measure(ctx)))
 		}
 	}
 	z.result.Relations, err = z.db.relations(ctx)
 	return err
+}
+
+// withCause adds to an error that a process has ended, if one has: that explains most others.
+func (z *sizeRun) withCause(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.Join(err, z.service.alive(), z.sim.alive())
 }
 
 // median of figures in any order.

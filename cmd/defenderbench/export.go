@@ -46,7 +46,7 @@ func (z *sizeRun) export(ctx context.Context) error {
 	e := &report.Export{}
 	began := time.Now()
 	if e.Findings, e.Bytes, err = z.customer.streamFindings(ctx, z.service); err != nil {
-		return errors.Join(err, z.service.alive())
+		return err
 	}
 	e.Seconds = time.Since(began).Seconds()
 	if e.CPU, e.PeakBytes, _, err = m.stop(ctx); err != nil {

@@ -55,7 +55,7 @@ func (z *sizeRun) smallDirectories(ctx context.Context) ([]directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = pioneer.follow(ctx, z.service, run)
+	_, err = pioneer.follow(ctx, run)
 	return list, err
 }
 
@@ -117,7 +117,7 @@ func (z *sizeRun) watch(ctx context.Context, c *customer, run string, busy chan<
 	for {
 		now, err := c.client.GetRun(ctx, run)
 		if err != nil {
-			return false, errors.Join(err, z.service.alive())
+			return false, err
 		}
 		if busy != nil && now.Stage == api.StageVulnerabilities {
 			close(busy)
@@ -164,7 +164,7 @@ func (z *sizeRun) group(ctx context.Context, customers []*customer) (report.Grou
 		group.Go(func() {
 			var id string
 			if id, errs[i] = c.connect(ctx); errs[i] == nil {
-				runs[i], errs[i] = c.follow(ctx, z.service, id)
+				runs[i], errs[i] = c.follow(ctx, id)
 			}
 		})
 	}

@@ -81,7 +81,7 @@ func (s *simulator) read(ctx context.Context, d directory, pageRows int) (*repor
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read the report of the simulator: %w", err), s.alive())
+		return nil, fmt.Errorf("read the report of the simulator: %w", err)
 	}
 	var r reading
 	if err := json.Unmarshal(out, &r); err != nil {

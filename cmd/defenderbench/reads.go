@@ -76,12 +76,13 @@ func (z *sizeRun) reads(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	var errs []error
 	for _, r := range z.resources() {
 		if err := z.readResource(ctx, r, store, programs); err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
+			errs = append(errs, fmt.Errorf("%s: %w", r.name, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (z *sizeRun) readResource(ctx context.Context, r resource, store *postgres.Store, programs pgPrograms) error {
@@ -142,7 +143,7 @@ func (z *sizeRun) readPage(ctx context.Context, r resource, page int, cursor str
 	}
 	l, err := repeat(ctx, z.service.url+r.path+"?"+query.Encode(), z.customer.key, z.o.connections, z.o.readFor())
 	if err != nil {
-		return report.Read{}, errors.Join(err, z.service.alive())
+		return report.Read{}, err
 	}
 	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
 	return report.Read{Name: r.name, Page: page, Requests: l.requests, Rate: l.rate, P50: milliseconds(l.p50), P99: milliseconds(l.p99), Bytes: l.size}, nil

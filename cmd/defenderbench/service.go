@@ -144,12 +144,12 @@ func (c *customer) again(ctx context.Context) (run string, err error) {
 
 // follow waits for the end of an import; any but success is an error. Its own looking every now and then costs the service
 // next to nothing, and times are taken from what the service tells.
-func (c *customer) follow(ctx context.Context, s *service, id string) (*api.Run, error) {
+func (c *customer) follow(ctx context.Context, id string) (*api.Run, error) {
 	for {
 		run, err := c.client.GetRun(ctx, id)
 		switch {
 		case err != nil:
-			return nil, errors.Join(err, s.alive())
+			return nil, err
 		case run.State == api.RunSucceeded:
 			return run, nil
 		case run.State.Finished() && run.Error != nil:

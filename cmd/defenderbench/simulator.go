@@ -168,7 +168,7 @@ func (s *simulator) open(ctx context.Context, method, path string, body any) (*h
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, errors.Join(err, s.alive())
+		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close() //nolint:errcheck // it was read

@@ -74,10 +74,12 @@ func (z *sizeRun) importOnce(ctx context.Context, name, pattern string, order fu
 	}
 	z.say("%s: %.2f s, %s rows/s, peak %d MiB, %.1f MB of WAL, %d finding rows written", name, p.Seconds,
 		report.Count(int64(float64(p.RowsRead)/p.Seconds)), p.PeakBytes>>20, float64(p.WAL)/1e6, p.RowsWritten)
+	// A difference fails the program, but what comes after can be measured all the same.
 	p.Check, err = z.compare(ctx, run)
+	z.fail(ctx, z.what(name)+", comparison", err)
 	z.result.Phases = append(z.result.Phases, p)
 	z.result.Findings = p.Findings
-	return err
+	return ctx.Err()
 }
 
 func (z *sizeRun) measured(ctx context.Context, order func(context.Context) (string, error)) (*api.Run, error) {
@@ -85,7 +87,7 @@ func (z *sizeRun) measured(ctx context.Context, order func(context.Context) (str
 	if err != nil {
 		return nil, err
 	}
-	return z.customer.follow(ctx, z.service, id)
+	return z.customer.follow(ctx, id)
 }
 
 // describe adds what the run tells about itself.

@@ -89,7 +89,7 @@ func (s *Size) writePhases(b *strings.Builder) {
 		"Peak memory:", "WAL:", "Finding rows written:", "Compared with the truth")
 	for i := range s.Phases {
 		p := &s.Phases[i]
-		check := "no"
+		check := "**no**"
 		if p.Check != nil {
 			check = whole(p.Check.Findings) + " findings, equal"
 		}
