@@ -28,6 +28,7 @@ create table vulnerability (
 create index vulnerability_by_name on vulnerability (name, id);
 create index vulnerability_by_epss on vulnerability (coalesce(epss, -1), id);
 create index vulnerability_by_published on vulnerability (coalesce(published_at, '-infinity'), id);
+create index vulnerability_exploited on vulnerability (id) where public_exploit or exploit_verified or exploit_in_kit;
 grant select, insert, update on vulnerability to defender_app;
 
 -- How far the shared catalogue has been read, per source; the lease keeps two runs from reading it at once.
