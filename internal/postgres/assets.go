@@ -48,7 +48,8 @@ func (s *Store) ListAssets(ctx context.Context, id tenant.ID, f inventory.AssetF
 	var rows []assetRow
 	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
 		statement, args := assetList(id, f, k)
-		return tx.SelectContext(ctx, &rows, statement, args...)
+		rows, err = collect(ctx, tx, (*assetRow).columns, statement, args...)
+		return err
 	})
 	if err != nil {
 		return nil, nil, err

@@ -67,6 +67,15 @@ type vulnerabilityRow struct {
 	SortKey         string                 `db:"sort_key"`
 }
 
+// columns are in the order of vulnerabilityColumns.
+func (r *vulnerabilityRow) columns() []any {
+	return []any{
+		&r.ID, &r.Name, &r.Title, &r.Description, &r.SeverityWord, &r.Score, &r.Vector, &r.AttackVector, &r.EPSS, &r.PublicExploit,
+		&r.ExploitVerified, &r.ExploitInKit, &r.ExploitTypes, &r.ExploitURIs, &r.Tags, &r.Supportability, &r.PublishedAt, &r.SourceUpdatedAt,
+		&r.Partial, &r.Severity, &r.OpenAssets, &r.FirstSeenAt, &r.SortKey,
+	}
+}
+
 func (r vulnerabilityRow) exposed() inventory.ExposedVulnerability {
 	return inventory.ExposedVulnerability{
 		Vulnerability: inventory.Vulnerability{
@@ -90,7 +99,8 @@ func (s *Store) ListVulnerabilities(ctx context.Context, id tenant.ID, f invento
 	var rows []vulnerabilityRow
 	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
 		statement, args := vulnerabilityList(id, f, k)
-		return tx.SelectContext(ctx, &rows, statement, args...)
+		rows, err = collect(ctx, tx, (*vulnerabilityRow).columns, statement, args...)
+		return err
 	})
 	if err != nil {
 		return nil, nil, err
