@@ -94,7 +94,7 @@ create table asset (
   state_reason       text not null default '',
   import_state       text not null default 'imported' check (import_state in ('imported', 'carrier')),
   content_hash       bytea not null,         -- of everything a user sees except the times of sighting
-  finding_hash       bytea not null default '', -- of the accepted rows; equal means nothing to compare
+  finding_hash       bytea not null default '', -- of the accepted rows, in parts; equal means nothing to compare
   open_critical      int not null default 0,
   open_high          int not null default 0,
   open_medium        int not null default 0,

@@ -10,7 +10,7 @@ import (
 // heapInUse is how far the heap may grow before it is collected. The service holds some ten MiB however large a customer is
 // and makes short-lived values by the thousand; collecting whenever the little it holds has doubled took a quarter of its
 // processor time. Beyond half of this the usual doubling applies, so that several large imports at once do not choke.
-const heapInUse = 80 << 20
+const heapInUse = 64 << 20
 
 // Bounds of the collector's setting, in percent of what is held.
 const (

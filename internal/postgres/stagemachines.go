@@ -242,7 +242,7 @@ func (st *stage) listAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) er
 		if err := rows.Scan(&known.Index, &known.ID, &hash, &known.Findings, &known.Dormant); err != nil {
 			return err
 		}
-		copy(known.FindingHash[:], hash)
+		known.FindingHash = syncer.ReadRowSum(hash)
 		p.done.Assets = append(p.done.Assets, known)
 	}
 	return rows.Err()
