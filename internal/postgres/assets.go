@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
 
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/tenant"
@@ -24,6 +25,12 @@ const assetColumns = `
 const assetSource = `
 	from asset a join integration i on i.tenant_id = $1 and i.id = a.integration_id
 	where a.tenant_id = $1`
+
+// assetsListed is assetSource for assets that are known by number, each looked up.
+const assetsListed = `
+	from unnest($2::bigint[]) as listed (id) join asset a on a.tenant_id = $1 and a.id = listed.id
+	join integration i on i.tenant_id = $1 and i.id = a.integration_id
+	where true`
 
 // An asset that was never seen counts as seen longest ago. asset_by_last_seen is an index on the same expression; under
 // row-level security PostgreSQL does not use one on coalesce, which it cannot tell to be leakproof.
@@ -47,7 +54,11 @@ func (s *Store) ListAssets(ctx context.Context, id tenant.ID, f inventory.AssetF
 	}
 	var rows []assetRow
 	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
-		statement, args := assetList(id, f, k)
+		few, err := resolveFew(ctx, tx, assetsBy(id, f))
+		if err != nil {
+			return err
+		}
+		statement, args := assetList(id, f, few, k)
 		return tx.SelectContext(ctx, &rows, statement, args...)
 	})
 	if err != nil {
@@ -76,12 +87,36 @@ func (s *Store) Asset(ctx context.Context, id tenant.ID, public uuid.UUID) (inve
 	return row.asset()
 }
 
-func assetList(id tenant.ID, f inventory.AssetFilter, k keyset) (string, []any) {
-	q := newListQuery(id)
+// assetList selects a page of all assets along its order, or of a few that are known already.
+func assetList(id tenant.ID, f inventory.AssetFilter, few shortlist, k keyset) (string, []any) {
+	q, source := newListQuery(id), assetSource
+	if few.resolved {
+		q.bind(few.ids)
+		source = assetsListed
+	}
 	assetConditions(q, f)
 	k.resumeIn(q)
-	statement := "select" + assetColumns + ", " + k.sortKey() + assetSource + q.conditions.String() + k.tail(q)
+	statement := "select" + assetColumns + ", " + k.sortKey() + source + q.conditions.String() + k.tail(q)
 	return statement, q.args
+}
+
+// assetsBy are the conditions of a filter that an index answers with the numbers of assets.
+func assetsBy(id tenant.ID, f inventory.AssetFilter) []lookup {
+	var by []lookup
+	if f.VulnID != 0 {
+		by = append(by, lookup{`select f.asset_id from finding f
+			where f.tenant_id = $1 and f.vulnerability_id = $2 and f.state = 1 order by f.asset_id limit $3`, []any{int32(id), f.VulnID}})
+	}
+	if len(f.IPs) > 0 {
+		by = append(by, lookup{`select w.asset_id from unnest($2::text[]) as wanted (word) cross join lateral (
+			  select w.asset_id from asset_word w where w.tenant_id = $1 and w.word = wanted.word order by w.asset_id limit $3
+			) w limit $3`, []any{int32(id), pq.StringArray(each(addressTexts(f.IPs), addressWord))}})
+	}
+	for _, term := range storableTerms(f.Text) {
+		by = append(by, lookup{`select w.asset_id from asset_word w
+			where w.tenant_id = $1 and w.word >= $2 and w.word < $3 order by w.word, w.asset_id limit $4`, []any{int32(id), term, term + beyond}})
+	}
+	return by
 }
 
 func assetConditions(q *listQuery, f inventory.AssetFilter) {
@@ -104,12 +139,21 @@ func assetConditions(q *listQuery, f inventory.AssetFilter) {
 	if len(f.Severities) > 0 {
 		q.and(openOfSeverity(f.Severities))
 	}
-	q.andContaining(strings.ToLower(f.Text),
-		"a.hostname like ?", "a.hostname_raw ilike ?", "host(a.primary_ip) like ?",
-		"exists (select from jsonb_array_elements(a.addresses) e where e ->> 'ip' like ?)")
 	if f.VulnID != 0 {
 		q.and("exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id and f.vulnerability_id = ? and f.state = ?)",
 			f.VulnID, inventory.FindingOpen)
+	}
+	if f.Text != "" {
+		assetsWithWords(q, storableTerms(f.Text))
+	}
+}
+
+func assetsWithWords(q *listQuery, terms []string) {
+	if len(terms) == 0 {
+		q.and("false")
+	}
+	for _, term := range terms {
+		q.and("exists (select from asset_word w where w.tenant_id = $1 and w.asset_id = a.id and w.word >= ? and w.word < ?)", term, term+beyond)
 	}
 }
 

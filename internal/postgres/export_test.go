@@ -12,7 +12,7 @@ func AssetListStatement(id tenant.ID, f inventory.AssetFilter, p inventory.PageR
 	if err != nil {
 		return "", nil, err
 	}
-	statement, args := assetList(id, f, k)
+	statement, args := assetList(id, f, shortlist{}, k)
 	return statement, args, nil
 }
 
@@ -21,7 +21,7 @@ func VulnerabilityListStatement(id tenant.ID, f inventory.VulnerabilityFilter, p
 	if err != nil {
 		return "", nil, err
 	}
-	statement, args := vulnerabilityList(id, f, k)
+	statement, args := vulnerabilityList(id, f, shortlist{}, k)
 	return statement, args, nil
 }
 
@@ -36,3 +36,9 @@ func FindingListStatement(id tenant.ID, f inventory.FindingFilter, p inventory.P
 
 // InstancesOfPage is the statement that fetches the instances of a page of findings.
 const InstancesOfPage = instancesOfPage
+
+// AssetWords and WordVector are what an import stores for the text search.
+var (
+	AssetWords = assetWords
+	WordVector = wordVector
+)

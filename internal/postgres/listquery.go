@@ -3,7 +3,6 @@ package postgres
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,23 +50,6 @@ func (q *listQuery) andText(condition string, values []string) {
 	if len(values) > 0 {
 		q.and(condition, storable(values))
 	}
-}
-
-// andContaining asks for text within one of several columns, each compared with the ? of its own condition.
-func (q *listQuery) andContaining(text string, conditions ...string) {
-	switch {
-	case text == "":
-	case !isStorable(text):
-		q.and("false")
-	default:
-		pattern := any(likePattern(text))
-		q.and(strings.Join(conditions, " or "), slices.Repeat([]any{pattern}, len(conditions))...)
-	}
-}
-
-// likePattern matches text anywhere, whatever the text holds: LIKE's own signs stand for themselves.
-func likePattern(text string) string {
-	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
 }
 
 // storable leaves out values that no text column can hold: PostgreSQL would refuse the whole statement because of them,

@@ -27,6 +27,12 @@ const vulnerabilitySource = `
 	from exposure e join vulnerability v on v.id = e.vulnerability_id
 	where e.tenant_id = $1`
 
+// vulnerabilitiesListed is vulnerabilitySource for some that are known by number, each looked up.
+const vulnerabilitiesListed = `
+	from unnest($2::int[]) as listed (id) join exposure e on e.tenant_id = $1 and e.vulnerability_id = listed.id
+	join vulnerability v on v.id = listed.id
+	where true`
+
 // What is not known counts as lowest: no score below any score, no date before any date.
 var vulnerabilityOrder = ordering{
 	keys: map[string]column{
@@ -89,7 +95,11 @@ func (s *Store) ListVulnerabilities(ctx context.Context, id tenant.ID, f invento
 	}
 	var rows []vulnerabilityRow
 	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
-		statement, args := vulnerabilityList(id, f, k)
+		few, err := resolveFew(ctx, tx, vulnerabilitiesBy(id, f))
+		if err != nil {
+			return err
+		}
+		statement, args := vulnerabilityList(id, f, few, k)
 		return tx.SelectContext(ctx, &rows, statement, args...)
 	})
 	if err != nil {
@@ -103,8 +113,31 @@ func (s *Store) ListVulnerabilities(ctx context.Context, id tenant.ID, f invento
 	return out, end, nil
 }
 
-func vulnerabilityList(id tenant.ID, f inventory.VulnerabilityFilter, k keyset) (string, []any) {
-	q := newListQuery(id)
+// vulnerabilitiesBy are the conditions of a filter that an index answers with the numbers of vulnerabilities.
+func vulnerabilitiesBy(id tenant.ID, f inventory.VulnerabilityFilter) []lookup {
+	terms := storableTerms(f.Text)
+	if len(terms) == 0 {
+		return nil
+	}
+	return []lookup{{`select e.vulnerability_id
+		from vulnerability_words w join exposure e on e.tenant_id = $1 and e.vulnerability_id = w.vulnerability_id
+		where w.words @@ $2::tsquery limit $3`, []any{int32(id), wordQuery(terms)}}}
+}
+
+// vulnerabilityList selects a page of all vulnerabilities along its order, or of a few that are known already.
+func vulnerabilityList(id tenant.ID, f inventory.VulnerabilityFilter, few shortlist, k keyset) (string, []any) {
+	q, source := newListQuery(id), vulnerabilitySource
+	if few.resolved {
+		q.bind(few.ids)
+		source = vulnerabilitiesListed
+	}
+	vulnerabilityConditions(q, f)
+	k.resumeIn(q)
+	statement := "select" + vulnerabilityColumns + ", " + k.sortKey() + source + q.conditions.String() + k.tail(q)
+	return statement, q.args
+}
+
+func vulnerabilityConditions(q *listQuery, f inventory.VulnerabilityFilter) {
 	if len(f.Severities) > 0 {
 		q.and("e.severity = any(?::smallint[])", numbers(f.Severities))
 	}
@@ -123,10 +156,13 @@ func vulnerabilityList(id tenant.ID, f inventory.VulnerabilityFilter, k keyset) 
 	if !f.PublishedBefore.IsZero() {
 		q.and("v.published_at < ?", f.PublishedBefore)
 	}
-	q.andContaining(f.Text, "v.name ilike ?", "v.title ilike ?", "v.description ilike ?")
-	k.resumeIn(q)
-	statement := "select" + vulnerabilityColumns + ", " + k.sortKey() + vulnerabilitySource + q.conditions.String() + k.tail(q)
-	return statement, q.args
+	switch terms := storableTerms(f.Text); {
+	case f.Text == "":
+	case len(terms) == 0:
+		q.and("false")
+	default:
+		q.and("exists (select from vulnerability_words w where w.vulnerability_id = v.id and w.words @@ ?::tsquery)", wordQuery(terms))
+	}
 }
 
 // Vulnerability gives one vulnerability with the updates recommended against it. One that the tenant never had a finding
