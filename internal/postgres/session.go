@@ -76,6 +76,9 @@ func (s *session) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, e
 }
 
 func (s *session) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if tell, ok := ctx.Value(recorderKey{}).(func(Statement)); ok {
+		tell(statementOf(query, args))
+	}
 	if !strings.HasPrefix(query, prepared) {
 		return s.connection.QueryContext(ctx, query, args)
 	}
