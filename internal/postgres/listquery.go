@@ -3,6 +3,7 @@ package postgres
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,6 +50,18 @@ func (q *listQuery) and(condition string, values ...any) {
 func (q *listQuery) andText(condition string, values []string) {
 	if len(values) > 0 {
 		q.and(condition, storable(values))
+	}
+}
+
+// andSmallints asks for one of several numbers, which an index in the order of the column finds without passing over what
+// is smaller or greater than all of them.
+func (q *listQuery) andSmallints(column string, values pq.Int64Array) {
+	switch len(values) {
+	case 0:
+	case 1:
+		q.and(column+" = ?::smallint", values[0])
+	default:
+		q.and(column+" = any(?::smallint[]) and "+column+" between ?::smallint and ?::smallint", values, slices.Min(values), slices.Max(values))
 	}
 }
 

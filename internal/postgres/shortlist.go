@@ -8,38 +8,57 @@ import (
 	"github.com/lib/pq"
 
 	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/tenant"
 )
 
-// shortlistSize is how many rows a list sorts at most for one page. Of rows that meet a condition and are fewer, all are
-// looked up and sorted; where more do, the list is walked along its order, and the page is full before long.
-const shortlistSize = 2000
+// shortlistSize is how many rows a list sorts at most for one page. If fewer meet a condition, all of them are looked up
+// and sorted; if more do, the list is walked along its order, and the page is full before long.
+const shortlistSize = 5000
 
-// lookup is a statement that selects the numbers of what meets one condition of a filter. Its last parameter, which is not
-// among the arguments, limits them.
-type lookup struct {
-	statement string
-	args      []any
+// property is a condition that an index answers with numbers of rows, and that can be asked of one row as well.
+type property struct {
+	find   string // selects the numbers; its last parameter, the limit, is not among the arguments
+	args   []any
+	holds  string // with a ? for each value; a subquery in it ends with "limit", so that it is asked row by row
+	values []any
 }
 
-// shortlist is what meets one condition of a filter, and so contains all that meets the whole of it.
+// shortlist holds the numbers of all rows that have one property.
 type shortlist struct {
 	resolved bool
 	ids      pq.Int64Array
+	by       int // the property
 }
 
-// resolveFew tries the conditions one after the other until one is met by few.
-func resolveFew(ctx context.Context, tx *sqlx.Tx, by []lookup) (shortlist, error) {
-	for _, l := range by {
+// resolveFew tries one property after the other until it finds one that few have.
+func resolveFew(ctx context.Context, tx *sqlx.Tx, properties []property) (shortlist, error) {
+	for i, p := range properties {
 		found := pq.Int64Array{} // not nil, which would be sent as NULL
-		if err := tx.SelectContext(ctx, (*[]int64)(&found), l.statement, append(l.args, shortlistSize+1)...); err != nil {
+		if err := tx.SelectContext(ctx, (*[]int64)(&found), p.find, append(slices.Clone(p.args), shortlistSize+1)...); err != nil {
 			return shortlist{}, err
 		}
 		if len(found) <= shortlistSize {
 			slices.Sort(found)
-			return shortlist{resolved: true, ids: slices.Compact(found)}, nil
+			return shortlist{resolved: true, ids: slices.Compact(found), by: i}, nil
 		}
 	}
 	return shortlist{}, nil
+}
+
+// query begins a list: of what is on the shortlist, if there is one, else of everything; with all properties that the
+// shortlist does not stand for.
+func (few shortlist) query(id tenant.ID, properties []property, listed, everything string) (*listQuery, string) {
+	q, source := newListQuery(id), everything
+	if few.resolved {
+		q.bind(few.ids)
+		source = listed
+	}
+	for i, p := range properties {
+		if !few.resolved || i != few.by {
+			q.and(p.holds, p.values...)
+		}
+	}
+	return q, source
 }
 
 // storableTerms are the terms of a search text, the longest first, because it is likely to be met by the fewest. A text
