@@ -131,8 +131,9 @@ func assetConditions(q *listQuery, f inventory.AssetFilter) {
 	q.andText("a.hostname = any(?::text[])", each(f.Hostnames, strings.ToLower))
 	q.andText("a.os_family = any(?::text[])", f.OSFamilies)
 	q.andText("a.state = any(?::text[])", plain(f.States))
-	q.andText("a.tags && ?::text[]", f.Tags)
-	q.andText("a.group_name = any(?::text[])", f.DeviceGroups)
+	// Both sides lowered by the database, which may know other letters than Go.
+	q.andText("(select true from unnest(a.tags) t where lower(t) = any(array(select lower(n) from unnest(?::text[]) n)) limit 1)", f.Tags)
+	q.andText("lower(a.group_name) = any(array(select lower(n) from unnest(?::text[]) n))", f.DeviceGroups)
 	if len(f.IPs) > 0 {
 		wanted := addressTexts(f.IPs)
 		q.and("a.primary_ip = any(?::inet[]) or exists (select from jsonb_array_elements(a.addresses) e where e ->> 'ip' = any(?::text[]))", wanted, wanted)
