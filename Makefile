@@ -10,10 +10,10 @@ RACE = $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && echo -race)
 # For a single package: make test PKG=./internal/seal
 PKG ?= ./...
 
-.PHONY: help setup demo test run build lint fuzz cover kill scale plans image clean
+.PHONY: help setup demo test run build lint fuzz scale plans kill bench bench-quick cover docs image clean
 
 help: ## list the targets (default)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## prepare this clone: modules, and a PostgreSQL to start (idempotent)
 	@scripts/setup.sh
@@ -43,8 +43,17 @@ scale: setup ## sync 20,000 machines with a million findings under a memory ceil
 plans: setup ## look at the plans of all lists with a million findings of 100,000 assets
 	bin/devdb run -- go test -tags scale -run TestPagesAreReadFromIndexes -v -count=1 -timeout 30m ./internal/postgres
 
-kill: setup ## kill the service at random moments of its syncs and compare the tables in the end: KILLS, KILL_SEED
-	KILL_QUIET=1 bin/devdb run -- go test -tags soak -run TestKilledAnywhere -v -count=1 -timeout 60m ./cmd/defenderd
+kill: setup ## kill the service in each phase and at random moments of its syncs and compare the tables: KILLS, KILL_SEED
+	KILL_QUIET=1 bin/devdb run -- go test -tags soak -run TestKilled -v -count=1 -timeout 60m ./cmd/defenderd
+
+# Settings of the server that is measured, an operator's and not the tests': what is written is on disk.
+BENCH_SERVER ?= -set shared_buffers=1GB -set max_wal_size=8GB
+
+bench: setup build ## measure with 100 k, 1 M and 10 M findings, into docs/benchmark.md; needs 20 GB of disk: ARGS="--skip fairness"
+	bin/devdb run -dir .local/bench/postgres $(BENCH_SERVER) -- bin/defenderbench --sizes 100k,1M,10M --out docs/benchmark $(ARGS)
+
+bench-quick: setup build ## the same with 100 k and 500 k findings, in minutes, into .local/bench
+	bin/devdb run -dir .local/bench/postgres $(BENCH_SERVER) -- bin/defenderbench --sizes 100k,500k --seconds 3 --out .local/bench/quick $(ARGS)
 
 cover: setup ## test coverage of all packages together, into coverage.out
 	bin/devdb run -- go test -coverpkg=./... -coverprofile=coverage.out $(PKG)

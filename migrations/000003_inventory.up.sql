@@ -28,6 +28,7 @@ create table vulnerability (
 create index vulnerability_by_name on vulnerability (name, id);
 create index vulnerability_by_epss on vulnerability (coalesce(epss, -1), id);
 create index vulnerability_by_published on vulnerability (coalesce(published_at, '-infinity'), id);
+create index vulnerability_exploited on vulnerability (id) where public_exploit or exploit_verified or exploit_in_kit;
 grant select, insert, update on vulnerability to defender_app;
 
 -- What the text search compares of name, title and description. A table of its own, so that a new EPSS score does not

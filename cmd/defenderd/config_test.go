@@ -38,6 +38,7 @@ func TestBadSetUps(t *testing.T) {
 		{"bad cloud", map[string]string{"DEFENDERD_CLOUD": "sesame"}, "DEFENDERD_CLOUD"},
 		{"http upstream", map[string]string{"DEFENDERD_API_URL": "http://sesame.example"}, "DEFENDERD_API_URL DEFENDERD_UNSAFE_TEST_UPSTREAM"},
 		{"upstream with a path", map[string]string{"DEFENDERD_LOGIN_URL": "https://sesame.example/login"}, "DEFENDERD_LOGIN_URL"},
+		{"no limits towards Microsoft", map[string]string{"DEFENDERD_UNSAFE_NO_CALL_LIMITS": "true"}, "DEFENDERD_UNSAFE_NO_CALL_LIMITS DEFENDERD_UNSAFE_TEST_UPSTREAM"},
 		{"bad yes or no", map[string]string{"DEFENDERD_UNSAFE_TEST_UPSTREAM": "sesame"}, "DEFENDERD_UNSAFE_TEST_UPSTREAM"},
 		{"missing directory", map[string]string{"DEFENDERD_SPOOL_DIR": "/nonexistent/sesame"}, "DEFENDERD_SPOOL_DIR"},
 		{"no certificates", map[string]string{"DEFENDERD_CA_FILE": write(t, "sesame")}, "DEFENDERD_CA_FILE"},

@@ -33,6 +33,7 @@ const (
 	killDirectory = "5a1e5b0c-0c8e-4d1c-9a52-3f5c1d0e7a01"
 	killClient    = "0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a01"
 	killSecret    = "abc8Q~simulatedSecretValue0123456789abcd"
+	killPatience  = time.Minute // for whatever should happen next
 )
 
 // TestKilledAnywhere kills the service with SIGKILL at random moments of its syncs while the directory changes, and then
@@ -65,6 +66,7 @@ type victim struct {
 	binary   string
 	env      []string
 	dsn, url string
+	spool    string
 	sim      *defendersim.Simulator
 	api      *api.Client
 	process  *exec.Cmd
@@ -72,7 +74,7 @@ type victim struct {
 }
 
 func newVictim(t *testing.T) *victim {
-	s := &victim{t: t, dsn: postgrestest.URL(t)}
+	s := &victim{t: t, dsn: postgrestest.URL(t), spool: t.TempDir()}
 	s.sim = defendersim.New(defendersim.Config{CatalogueSize: 2000, NoQuotas: true})
 	findings := 40
 	if err := s.sim.AddDirectory(defendersim.DirectorySpec{ID: killDirectory, Machines: 400, FindingsPerMachine: &findings, Apps: []defendersim.App{{
@@ -95,7 +97,7 @@ func newVictim(t *testing.T) *victim {
 	s.env = append(os.Environ(), "DEFENDERD_DATABASE_URL="+s.dsn, "DEFENDERD_KEYRING=k:"+base64.StdEncoding.EncodeToString(key),
 		"DEFENDERD_LISTEN="+address, "DEFENDERD_ADMIN_LISTEN=127.0.0.1:0", "DEFENDERD_LOGIN_URL="+microsoft.URL, "DEFENDERD_API_URL="+microsoft.URL,
 		"DEFENDERD_UNSAFE_TEST_UPSTREAM=true", "DEFENDERD_LEASE=5s", "DEFENDERD_HEARTBEAT=500ms", "DEFENDERD_POLL=200ms",
-		"DEFENDERD_CATALOGUE_MAX_AGE=1s", "DEFENDERD_ROWS_PAGE_SIZE=2000")
+		"DEFENDERD_SPOOL_DIR="+s.spool, "DEFENDERD_CATALOGUE_MAX_AGE=1s", "DEFENDERD_ROWS_PAGE_SIZE=2000")
 	tenant := field(s.command("tenant", "create", "--name", "Contoso", "--internal-assessments"), "tnt_")
 	s.api = api.New(s.url, field(s.command("api-key", "create", "--tenant", tenant, "--name", "ops", "--role", "admin", "--expires", "1d"), "pgpd_"))
 	s.start()
@@ -169,7 +171,7 @@ func (s *victim) stop() {
 
 func (s *victim) until(what string, done func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !done(); {
+	for deadline := time.Now().Add(killPatience); !done(); {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("gave up waiting: %s", what)
 		}
@@ -211,10 +213,7 @@ func (s *victim) changeWorld(random *mathrand.Rand, turn int) {
 // mustEqualTruth compares the tables with the simulator row by row, and the counters with a recount.
 func (s *victim) mustEqualTruth() {
 	s.t.Helper()
-	db, err := sql.Open("postgres", s.dsn)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	db := s.database()
 	defer db.Close()
 	state, _ := s.sim.State(killDirectory)
 	var assets, findings []string
@@ -224,8 +223,8 @@ func (s *victim) mustEqualTruth() {
 	for f := range state.Findings() {
 		findings = append(findings, f.SourceID+" "+f.CVE+" "+f.Severity)
 	}
-	same(s.t, "assets", lines(s.t, db, `select source_id || ' ' || hostname || ' ' || host(primary_ip) from asset where state in ('active', 'inactive')`), assets)
-	same(s.t, "findings", lines(s.t, db, `
+	same(s.t, "assets", texts(s.t, db, `select source_id || ' ' || hostname || ' ' || host(primary_ip) from asset where state in ('active', 'inactive')`), assets)
+	same(s.t, "findings", texts(s.t, db, `
 		select a.source_id || ' ' || v.name || ' ' || (array['unknown', 'low', 'medium', 'high', 'critical'])[f.severity + 1]
 		from finding f join asset a on a.tenant_id = f.tenant_id and a.id = f.asset_id join vulnerability v on v.id = f.vulnerability_id
 		where f.state = 1`), findings)
@@ -239,13 +238,13 @@ func (s *victim) mustEqualTruth() {
 		"twins":                       `select source_id from asset group by tenant_id, integration_id, source_id having count(*) > 1`,
 		"reservations":                `select source from catalogue_read where lease_until is not null`,
 	} {
-		if left := lines(s.t, db, query); len(left) > 0 {
+		if left := texts(s.t, db, query); len(left) > 0 {
 			s.t.Errorf("%s: %v", what, left[:min(5, len(left))])
 		}
 	}
 }
 
-func lines(t *testing.T, db *sql.DB, query string) (out []string) {
+func texts(t *testing.T, db *sql.DB, query string) (out []string) {
 	t.Helper()
 	rows, err := db.QueryContext(context.Background(), query)
 	if err != nil {

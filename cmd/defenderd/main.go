@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 )
 
@@ -19,7 +20,14 @@ const (
 	exitUsage   = 2
 )
 
+// collectAt lets the heap grow to three times what is in use before it is collected, instead of twice. The service holds some ten
+// MiB however large a customer is and makes short-lived values by the thousand: a quarter of its time went into collecting.
+const collectAt = 200
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)

@@ -106,7 +106,7 @@ func (s *service) wire() error {
 	}
 	s.admin, err = listen("admin", s.cfg.AdminListen, httpapi.Admin(httpapi.AdminDeps{
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}),
-		Ready:   s.ready, Log: s.log,
+		Ready:   s.ready, Log: s.log, Profiles: s.cfg.Profiles,
 	}), s.log)
 	return err
 }
@@ -118,8 +118,13 @@ func (s *service) connector(observer defender.Observer) (*defender.Connector, er
 	if s.cfg.UnsafeDatabaseTLS {
 		s.log.Warn("UNSAFE_DATABASE_TLS is set: the connection to the database may be open to others on the network")
 	}
+	var budget defender.Budget // nil: under Microsoft's limits
+	if s.cfg.UnsafeNoCallLimits {
+		s.log.Warn("UNSAFE_NO_CALL_LIMITS is set: Microsoft would refuse calls at this pace")
+		budget = defender.Unlimited{}
+	}
 	return defender.New(defender.Config{
-		Cloud: s.cfg.Cloud, LoginURL: s.cfg.LoginURL, APIURL: s.cfg.APIURL, AllowInsecure: s.cfg.UnsafeTestUpstream,
+		Budget: budget, Cloud: s.cfg.Cloud, LoginURL: s.cfg.LoginURL, APIURL: s.cfg.APIURL, AllowInsecure: s.cfg.UnsafeTestUpstream,
 		RootCAs: s.cfg.RootCAs, Pages: defender.Pages{Rows: s.cfg.RowsPageSize}, Observer: observer, Logger: s.log,
 	})
 }

@@ -16,12 +16,12 @@ import (
 	"pgp.internal/defender/internal/pgserver"
 )
 
-const usage = `usage: devdb run [-dir DIRECTORY] -- PROGRAM [ARGUMENT...]
+const usage = `usage: devdb run [-dir DIRECTORY] [-set NAME=VALUE]... -- PROGRAM [ARGUMENT...]
        devdb find
 
 run: runs PROGRAM with DATABASE_URL naming a PostgreSQL database, and ends with its exit status.
 DATABASE_URL from the environment is used if it is set. Otherwise a server is started and stopped again;
-its data is temporary, or kept in DIRECTORY.
+its data is temporary, or kept in DIRECTORY. -set gives a setting of a started server, such as shared_buffers=1GB.
 
 find: prints where the PostgreSQL programs are that run would start, or fails if there are none.
 `
@@ -47,6 +47,8 @@ func run(args []string, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, usage) }
 	dir := flags.String("dir", "", "")
+	var settings []string
+	flags.Func("set", "", func(text string) error { settings = append(settings, text); return nil })
 	if len(args) == 0 || args[0] != "run" {
 		flags.Usage()
 		return exitUsage
@@ -60,7 +62,7 @@ func run(args []string, stderr io.Writer) int {
 	// Listening before the start: a signal from now on is kept, and never leaves a server behind.
 	signals := make(chan os.Signal, signalsBuffer)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
-	server, err := start(signals, pgserver.Options{URL: os.Getenv(pgserver.EnvURL), Dir: *dir, Announce: stderr})
+	server, err := start(signals, pgserver.Options{URL: os.Getenv(pgserver.EnvURL), Dir: *dir, Settings: settings, Announce: stderr})
 	if err != nil {
 		fmt.Fprintln(stderr, "devdb:", err)
 		return exitOwnFault

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -15,13 +16,15 @@ import (
 // readyWithin is how long the readiness check may take.
 const readyWithin = time.Second
 
-// AdminDeps is what the operator's listener needs. All fields are required.
+// AdminDeps is what the operator's listener needs. All but Profiles are required.
 type AdminDeps struct {
 	// Metrics serves the figures for Prometheus.
 	Metrics http.Handler
 	// Ready tells why the process should get no requests now; nil when it should.
 	Ready func(context.Context) error
 	Log   *slog.Logger
+	// Profiles adds Go's profiles under /debug/pprof/. They show what the process does, never what it holds.
+	Profiles bool
 }
 
 // Admin builds the handler of the operator's listener: /metrics, /healthz and /readyz. It knows no tenants and must not be
@@ -36,6 +39,11 @@ func Admin(d AdminDeps) http.Handler {
 	s.mux.Method(http.MethodGet, "/metrics", d.Metrics)
 	s.mux.Get("/healthz", alive)
 	s.mux.Get("/readyz", s.readiness(d.Ready))
+	if d.Profiles {
+		s.mux.Get("/debug/pprof/*", pprof.Index)
+		s.mux.Get("/debug/pprof/profile", pprof.Profile)
+		s.mux.Get("/debug/pprof/trace", pprof.Trace)
+	}
 	return s.identify(s.recover(s.mux))
 }
 

@@ -260,4 +260,21 @@ func TestAdminListener(t *testing.T) {
 	if rec := ask(http.MethodPost, "/readyz"); rec.Code != http.StatusMethodNotAllowed {
 		t.Errorf("POST /readyz: %d", rec.Code)
 	}
+	if rec := ask(http.MethodGet, "/debug/pprof/heap"); rec.Code != http.StatusNotFound {
+		t.Errorf("profiles nobody asked for: %d", rec.Code)
+	}
+}
+
+func TestAdminListenerServesProfiles(t *testing.T) {
+	t.Parallel()
+	h := httpapi.Admin(httpapi.AdminDeps{
+		Metrics: http.NotFoundHandler(), Ready: func(context.Context) error { return nil }, Log: slog.New(slog.DiscardHandler), Profiles: true,
+	})
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/trace?seconds=0.01"} {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+		if rec.Code != http.StatusOK || rec.Body.Len() == 0 {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+	}
 }

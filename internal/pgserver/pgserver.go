@@ -32,6 +32,9 @@ type Options struct {
 	Dir string
 	// Database is created in a started server if it is not there. It is ignored together with URL.
 	Database string
+	// Settings are server settings such as "shared_buffers=1GB" for a started server, over those it would have. They are
+	// ignored together with URL.
+	Settings []string
 	// Announce receives one line that says which database is used. Nil discards it.
 	Announce io.Writer
 }

@@ -131,6 +131,16 @@ func createMarker(t *testing.T, dsn string) {
 	}
 }
 
+func TestSettingsOfTheCallerWin(t *testing.T) {
+	t.Parallel()
+	s := mustStart(t, Options{Settings: []string{"fsync=on", "work_mem=7MB"}})
+	for name, want := range map[string]string{"fsync": "on", "work_mem": "7MB", "full_page_writes": "off"} {
+		if got := query(t, s.URL(), "show "+name); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+}
+
 func TestDirectoryInUseIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(openDirectory(t), "pg")

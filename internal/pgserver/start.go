@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,7 +61,7 @@ func (m machine) startIn(ctx context.Context, c cluster, opts Options) (s *Serve
 	if err := c.clearLeftover(ctx); err != nil {
 		return nil, err
 	}
-	p, port, err := c.serve(ctx, password)
+	p, port, err := c.serve(ctx, password, opts.Settings)
 	if err != nil {
 		return nil, err
 	}
@@ -100,12 +101,12 @@ func (c cluster) database(ctx context.Context, password, port, name string) (str
 }
 
 // serve starts the server and waits until it answers.
-func (c cluster) serve(ctx context.Context, password string) (*process, string, error) {
+func (c cluster) serve(ctx context.Context, password string, wanted []string) (*process, string, error) {
 	port, err := freePort(c.lastPort())
 	if err != nil {
 		return nil, "", err
 	}
-	p, err := launch(c, c.settings(port))
+	p, err := launch(c, c.settings(port, wanted))
 	if err != nil {
 		return nil, "", err
 	}
@@ -125,7 +126,8 @@ func worthAnotherTry(words string) bool {
 	return strings.Contains(words, "could not bind") || strings.Contains(words, "pre-existing shared memory block")
 }
 
-func (c cluster) settings(port string) []string {
+// settings are arguments for the server, of which the last word counts.
+func (c cluster) settings(port string, wanted []string) []string {
 	settings := []string{
 		"listen_addresses=127.0.0.1", "port=" + port, "unix_socket_directories=", // a socket's path must be short, ours may not be
 		"max_connections=200", "timezone=UTC", "log_timezone=UTC", "logging_collector=off",
@@ -133,8 +135,8 @@ func (c cluster) settings(port string) []string {
 	if c.temporary {
 		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
 	}
-	args := make([]string, 0, 2*len(settings))
-	for _, setting := range settings {
+	var args []string
+	for _, setting := range slices.Concat(settings, wanted) {
 		args = append(args, "-c", setting)
 	}
 	return args

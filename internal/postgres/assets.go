@@ -56,7 +56,8 @@ func (s *Store) ListAssets(ctx context.Context, id tenant.ID, f inventory.AssetF
 			return err
 		}
 		statement, args := assetList(id, f, few, k)
-		return tx.SelectContext(ctx, &rows, statement, args...)
+		rows, err = collect(ctx, tx, (*assetRow).columns, statement, args...)
+		return err
 	})
 	if err != nil {
 		return nil, nil, err

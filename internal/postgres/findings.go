@@ -66,9 +66,9 @@ func (s *Store) ListFindings(ctx context.Context, id tenant.ID, f inventory.Find
 		if err != nil {
 			return err
 		}
-		var rows []describedRow
 		statement, args := findingList(id, f, named, k)
-		if err := tx.SelectContext(ctx, &rows, statement, args...); err != nil {
+		rows, err := collect(ctx, tx, (*describedRow).columns, statement, args...)
+		if err != nil {
 			return err
 		}
 		rows, end = cut(rows, k.limit, func(r describedRow) inventory.Position { return k.position(r.SortKey, r.AssetID, int64(r.VulnID)) })

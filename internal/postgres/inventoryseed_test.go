@@ -168,8 +168,9 @@ insert into installation (tenant_id, asset_id, software_ids, location_ids) value
 insert into remediation (tenant_id, software_id, vulnerability_id, update_text, update_id, update_url, update_ready) values
  (%[1]d, 1, 1, 'Update Chrome', 'KB1', 'https://example.com/kb1', true), (%[1]d, 2, 3, '', '', '', false), (%[1]d, 5, 5, '', 'KB5', '', null),
  (%[1]d, 3, 1, '', '', '', null);
-insert into exposure (tenant_id, vulnerability_id, open_assets, severity, first_seen_at) values
- (%[1]d, 1, 1, 4, '2026-01-01Z'), (%[1]d, 2, 0, 3, '2026-01-01Z'), (%[1]d, 3, 2, 3, '2026-01-02Z'), (%[1]d, 4, 1, 0, '2026-01-06Z'), (%[1]d, 5, 1, 1, '2026-01-06Z');`
+insert into exposure (tenant_id, vulnerability_id, open_assets, fixed_assets, out_of_scope_assets, severity, first_seen_at) values
+ (%[1]d, 1, 1, 0, 1, 4, '2026-01-01Z'), (%[1]d, 2, 0, 1, 0, 3, '2026-01-01Z'), (%[1]d, 3, 2, 0, 0, 3, '2026-01-02Z'), (%[1]d, 4, 1, 0, 0, 0, '2026-01-06Z'),
+ (%[1]d, 5, 1, 0, 0, 1, '2026-01-06Z');`
 
 const seedOthersOnly = `
 update asset set integration_id = 1 where tenant_id = %[1]d and id = 3;

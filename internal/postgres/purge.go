@@ -27,8 +27,13 @@ func (s *Store) Purge(ctx context.Context, j job.Job, integration int64) (delete
 		_, err = tx.ExecContext(ctx, `
 			with gone as (
 			  delete from finding f using doomed d where f.tenant_id = $1 and f.asset_id = d.id returning f.vulnerability_id, f.state
-			), n as (select vulnerability_id, count(*)::int as n from gone where state = 1 group by vulnerability_id)
-			update exposure e set open_assets = e.open_assets - n.n, updated_at = now()
+			), n as (
+			  select vulnerability_id, count(*) filter (where state = 1) as open, count(*) filter (where state = 2) as fixed,
+			         count(*) filter (where state = 3) as outside
+			  from gone group by vulnerability_id
+			)
+			update exposure e set open_assets = e.open_assets - n.open, fixed_assets = e.fixed_assets - n.fixed,
+			       out_of_scope_assets = e.out_of_scope_assets - n.outside, updated_at = now()
 			from n where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id`, j.Tenant)
 		if err != nil {
 			return err

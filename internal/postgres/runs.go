@@ -194,6 +194,10 @@ func beforeID(p inventory.Position) (int64, error) {
 	return 0, fault.New(fault.CodeInvalidCursor, "")
 }
 
+// auditEvery is how often a scheduled run compares every stored finding, whatever the content hashes say: a deviation of
+// whatever origin then lasts a week at most.
+const auditEvery = 7 * 24 * time.Hour
+
 // ScheduleDue queues a run for every integration whose time has come and plans the next one, jittered by up to a tenth of
 // the interval so that integrations connected together drift apart. It returns how many runs were queued.
 func (s *Store) ScheduleDue(ctx context.Context, now time.Time) (queued int, err error) {
@@ -202,17 +206,25 @@ func (s *Store) ScheduleDue(ctx context.Context, now time.Time) (queued int, err
 			TenantID int32 `db:"tenant_id"`
 			ID       int64 `db:"id"`
 			Interval int   `db:"interval_hours"`
+			Audit    bool  `db:"audit"`
 		}
 		err := tx.SelectContext(ctx, &due, `
-			select i.tenant_id, i.id, i.interval_hours from integration i join tenant t on t.id = i.tenant_id
+			select i.tenant_id, i.id, i.interval_hours,
+			       not exists (select from run r where r.tenant_id = i.tenant_id and r.integration_id = i.id and r.kind = 'sync' and r.mode = 'full'
+			                   and r.state = 'succeeded' and r.created_at > $1::timestamptz - make_interval(secs => $2)) as audit
+			from integration i join tenant t on t.id = i.tenant_id
 			where i.next_run_at <= $1 and i.secret_box is not null and t.state = 'active'
 			order by i.next_run_at limit 100
-			for update of i skip locked`, now)
+			for update of i skip locked`, now, auditEvery.Seconds())
 		if err != nil {
 			return err
 		}
 		for _, d := range due {
-			_, err := insertRun(ctx, tx, tenant.ID(d.TenantID), d.ID, syncer.KindSync, syncer.BySchedule, syncer.Incremental)
+			mode := syncer.Incremental
+			if d.Audit {
+				mode = syncer.Full
+			}
+			_, err := insertRun(ctx, tx, tenant.ID(d.TenantID), d.ID, syncer.KindSync, syncer.BySchedule, mode)
 			switch {
 			case fault.Is(err, fault.CodeRunInProgress): // it does today's work
 			case err != nil:

@@ -118,7 +118,8 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 		return c, err
 	}
 	steps := []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
-		st.compareFindings, st.guardFindings, st.writeFindings, st.countFindings, st.rateExposures, st.noteAssets, st.writeSurroundings, st.releaseCarriers,
+		st.compareFindings, st.guardFindings, st.writeFindings, st.countFindings, st.recountFindings, st.rateExposures, st.noteAssets,
+		st.writeSurroundings, st.releaseCarriers,
 	}
 	switch loaded := st.load; {
 	case o.CloseReason != inventory.Accepted:
@@ -283,13 +284,15 @@ func (st *stage) countFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `
-		insert into exposure as e (tenant_id, vulnerability_id, open_assets, severity, first_seen_at)
+		insert into exposure as e (tenant_id, vulnerability_id, open_assets, fixed_assets, out_of_scope_assets, severity, first_seen_at)
 		select $1, d.vulnerability_id, count(*) filter (where op in ('c', 'r', 'b')) - count(*) filter (where op in ('f', 'o')),
+		       count(*) filter (where op = 'f') - count(*) filter (where op = 'r'), count(*) filter (where op = 'o') - count(*) filter (where op = 'b'),
 		       coalesce(nullif(v.severity, 0), max(d.severity), 0), min(d.first_seen_at)
 		from delta d join vulnerability v on v.id = d.vulnerability_id where op <> 's'
 		group by d.vulnerability_id, v.severity
 		order by d.vulnerability_id
 		on conflict (tenant_id, vulnerability_id) do update set open_assets = e.open_assets + excluded.open_assets,
+		  fixed_assets = e.fixed_assets + excluded.fixed_assets, out_of_scope_assets = e.out_of_scope_assets + excluded.out_of_scope_assets,
 		  severity = case when excluded.severity = 0 then e.severity else excluded.severity end,
 		  first_seen_at = least(e.first_seen_at, excluded.first_seen_at), updated_at = $2`, st.job.Tenant, o.Now)
 	return err

@@ -218,7 +218,7 @@ func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, c *syncer.Mach
 		  where f.tenant_id = $1 and f.asset_id = l.id and f.state = 1 and l.state <> 'stale'
 		  returning f.vulnerability_id
 		), n as (select vulnerability_id, count(*)::int as n from closed group by vulnerability_id)
-		update exposure e set open_assets = e.open_assets - n.n, updated_at = now()
+		update exposure e set open_assets = e.open_assets - n.n, out_of_scope_assets = e.out_of_scope_assets + n.n, updated_at = now()
 		from n where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id`, st.job.Tenant)
 	if err != nil {
 		return err

@@ -75,6 +75,15 @@ type vulnerabilityRow struct {
 	SortKey         string                 `db:"sort_key"`
 }
 
+// columns are in the order of vulnerabilityColumns.
+func (r *vulnerabilityRow) columns() []any {
+	return []any{
+		&r.ID, &r.Name, &r.Title, &r.Description, &r.SeverityWord, &r.Score, &r.Vector, &r.AttackVector, &r.EPSS, &r.PublicExploit,
+		&r.ExploitVerified, &r.ExploitInKit, &r.ExploitTypes, &r.ExploitURIs, &r.Tags, &r.Supportability, &r.PublishedAt, &r.SourceUpdatedAt,
+		&r.Partial, &r.Severity, &r.OpenAssets, &r.FirstSeenAt, &r.SortKey,
+	}
+}
+
 func (r vulnerabilityRow) exposed() inventory.ExposedVulnerability {
 	return inventory.ExposedVulnerability{
 		Vulnerability: inventory.Vulnerability{
@@ -102,7 +111,8 @@ func (s *Store) ListVulnerabilities(ctx context.Context, id tenant.ID, f invento
 			return err
 		}
 		statement, args := vulnerabilityList(id, f, few, k)
-		return tx.SelectContext(ctx, &rows, statement, args...)
+		rows, err = collect(ctx, tx, (*vulnerabilityRow).columns, statement, args...)
+		return err
 	})
 	if err != nil {
 		return nil, nil, err

@@ -113,3 +113,31 @@ func TestTheAuditSeesWhatIsWrong(t *testing.T) {
 		t.Errorf("%+v, %v", differences, err)
 	}
 }
+
+// TestAWeeklyAuditMendsWhatTheHashesHide damages findings and counters behind the service's back.
+func TestAWeeklyAuditMendsWhatTheHashesHide(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 6, 4)
+	h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.sql(`update finding set software_ids = '{}'`)
+	h.sql(`update asset set open_high = open_high + 7`)
+	h.sql(`update exposure set open_assets = 3 where vulnerability_id % 2 = 0`)
+	h.sql(`delete from exposure where vulnerability_id % 2 = 1`)
+	h.sql(`update integration set next_run_at = $1`, h.now)
+	if run := h.due(); run.Mode != syncer.Incremental || !run.Report.NoChanges {
+		t.Errorf("a day later: %s, %s", run.Mode, run.Report.Summary)
+	}
+	h.sql(`update run set created_at = created_at - interval '8 days' where mode = 'full'`)
+	h.sql(`update integration set next_run_at = $1`, h.now)
+	run := h.due()
+	if c := findingCounts(t, run); run.Mode != syncer.Full || c.Updated == 0 || c.Unchanged != 0 {
+		t.Errorf("a week later: %s, %+v", run.Mode, c)
+	}
+	h.mustEqualTruth(h.tenant)
+	h.mustAudit(h.tenant)
+	h.sql(`update integration set next_run_at = $1`, h.now)
+	if run := h.due(); run.Mode != syncer.Incremental {
+		t.Errorf("after the audit: %s", run.Mode)
+	}
+}

@@ -12,8 +12,9 @@ type numbering struct {
 	store           Store
 	software        map[Software]*knownSoftware
 	vulnerabilities map[string]*knownVulnerability
-	named           []named        // of the batch at hand, by row
-	last            *knownSoftware // of the previous row: rows of one software mostly come together
+	named           []named             // of the batch at hand, by row
+	last            *knownSoftware      // of the previous row: rows of one software mostly come together
+	lastNamed       *knownVulnerability // of the previous row
 
 	newSoftware []Software
 	newNames    []string
@@ -31,6 +32,8 @@ type knownSoftware struct {
 }
 
 type knownVulnerability struct {
+	name   string
+	next   *knownVulnerability // what came after it the last time, which is likely to come after it again
 	id     int32
 	traits inventory.Traits
 }
@@ -54,6 +57,7 @@ func (n *numbering) resolve(ctx context.Context, rows []inventory.Row) ([]named,
 	}
 	if len(n.vulnerabilities) > maxVulnerabilities {
 		clear(n.vulnerabilities)
+		n.lastNamed = nil
 	}
 	n.named = n.named[:0]
 	for i := range rows {
@@ -84,13 +88,27 @@ func (n *numbering) softwareOf(r *inventory.Row) *knownSoftware {
 
 // vulnerabilityOf goes by the canonical name; most come with it.
 func (n *numbering) vulnerabilityOf(r *inventory.Row) *knownVulnerability {
-	if known, ok := n.vulnerabilities[r.CVE]; ok {
+	last := n.lastNamed
+	if last != nil && last.next != nil && last.next.name == r.CVE {
+		n.lastNamed = last.next
+		return last.next
+	}
+	n.lastNamed = n.lookUp(r.CVE)
+	if last != nil {
+		last.next = n.lastNamed
+	}
+	return n.lastNamed
+}
+
+func (n *numbering) lookUp(cve string) *knownVulnerability {
+	if known, ok := n.vulnerabilities[cve]; ok {
 		return known
 	}
-	name := vulnerabilityName(r.CVE)
+	name := vulnerabilityName(cve)
 	known, ok := n.vulnerabilities[name]
 	if !ok {
-		name, known = strings.Clone(name), new(knownVulnerability)
+		name = strings.Clone(name)
+		known = &knownVulnerability{name: name}
 		n.vulnerabilities[name] = known
 		n.newNames = append(n.newNames, name)
 	}
@@ -120,7 +138,8 @@ func (n *numbering) ask(ctx context.Context) error {
 		return err
 	}
 	for i := range known {
-		*n.vulnerabilities[n.newNames[i]] = knownVulnerability{id: known[i].ID, traits: inventory.TraitsOf(&known[i])}
+		v := n.vulnerabilities[n.newNames[i]]
+		v.id, v.traits = known[i].ID, inventory.TraitsOf(&known[i])
 	}
 	n.newNames = n.newNames[:0]
 	return nil

@@ -26,6 +26,7 @@ type pass struct {
 
 	names        *numbering
 	seed         maphash.Seed
+	advice       [4]hashedText       // of the previous row's recommendation
 	remediations map[uint64]struct{} // hashes of what was staged already
 	pending      []StagedRemediation
 	lastID       string // of the previous row: rows of one machine mostly come together
@@ -173,10 +174,23 @@ func (p *pass) recommendationHash(row *spooledRow, r *inventory.Row) uint64 {
 			h ^= 1 << 63
 		}
 	}
-	for _, text := range [...]string{r.UpdateText, r.UpdateID, r.UpdateURL, r.Exploitability} {
-		h = h*0x9E3779B97F4A7C15 + maphash.String(p.seed, text)
+	for i, text := range [...]string{r.UpdateText, r.UpdateID, r.UpdateURL, r.Exploitability} {
+		h = h*0x9E3779B97F4A7C15 + p.advice[i].of(p.seed, text)
 	}
 	return h
+}
+
+// hashedText keeps the hash of a text until another one comes: rows of one software mostly repeat theirs.
+type hashedText struct {
+	text string
+	sum  uint64
+}
+
+func (h *hashedText) of(seed maphash.Seed, text string) uint64 {
+	if h.sum == 0 || text != h.text {
+		h.text, h.sum = strings.Clone(text), maphash.String(seed, text)
+	}
+	return h.sum
 }
 
 func (p *pass) flushRemediations(ctx context.Context) error {

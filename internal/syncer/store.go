@@ -191,6 +191,7 @@ type ApplyFindings struct {
 	Exposures []StagedExposure    // of the changed assets
 	// CarriersOnly releases carriers that have no open finding any more.
 	CarriersOnly bool
+	Recount      bool             // set the counters by what is stored, not only by what changed
 	CloseReason  inventory.Reason // when set, no rows were read: every open finding of the integration is taken out of scope for this reason
 }
 
@@ -199,5 +200,6 @@ type FindingChanges struct {
 	Created, Updated, Unchanged int64
 	Fixed, Reopened, OutOfScope int64
 	Held                        int64 // findings that would have closed, held back by the removal guard
+	Recounted                   int64 // counters that a recount set right
 	Released                    int64 // assets that left, because they were carriers and have no finding any more
 }

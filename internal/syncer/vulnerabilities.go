@@ -34,6 +34,9 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	r.Counts.Created, r.Counts.Updated, r.Counts.Unchanged = changes.Created, changes.Updated, changes.Unchanged
 	r.Counts.Fixed, r.Counts.Reopened, r.Counts.OutOfScope = changes.Fixed, changes.Reopened, changes.OutOfScope
 	e.held(changes.Held, "findings")
+	if changes.Recounted > 0 {
+		e.log.Error("counters of findings were wrong by a defect and have been set right", "counters", changes.Recounted)
+	}
 	e.bookReleased(changes.Released)
 	return nil
 }
@@ -85,7 +88,7 @@ func (p *pass) stageChanges(ctx context.Context) (ApplyFindings, error) {
 		return ApplyFindings{}, err
 	}
 	s := &staging{
-		pass: p, apply: ApplyFindings{Now: p.now(), LastSeen: map[int64]time.Time{}, CarriersOnly: !p.settings.ImportAssets},
+		pass: p, apply: ApplyFindings{Now: p.now(), LastSeen: map[int64]time.Time{}, CarriersOnly: !p.settings.ImportAssets, Recount: p.run.Mode == Full},
 		changed: make([]bool, len(p.census.known)), exposures: tally{}, needed: map[int64]struct{}{},
 	}
 	for position, asset := range p.census.known {

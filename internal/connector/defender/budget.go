@@ -149,6 +149,18 @@ func (m *MemoryBudget) bucket(key BudgetKey, now time.Time) *bucket {
 	return b
 }
 
+// Unlimited is a [Budget] without limits, for measuring against a simulator that has none either.
+type Unlimited struct{}
+
+// Take implements [Budget].
+func (Unlimited) Take(context.Context, BudgetKey) (time.Duration, error) { return 0, nil }
+
+// Retry implements [Budget].
+func (Unlimited) Retry(BudgetKey) bool { return true }
+
+// Hold implements [Budget].
+func (Unlimited) Hold(BudgetKey, time.Duration) {}
+
 // evict keeps the map bounded: idle buckets go first, and if none is idle any one does.
 func (m *MemoryBudget) evict(now time.Time) {
 	if len(m.buckets) < maxBuckets {

@@ -33,6 +33,7 @@ type Config struct {
 	Cloud              defender.Cloud
 	LoginURL, APIURL   string
 	UnsafeTestUpstream bool
+	UnsafeNoCallLimits bool
 	CAFile             string
 	RootCAs            *x509.CertPool // the system's with those of CAFile; nil for the system's alone
 	RowsPageSize       int
@@ -42,6 +43,8 @@ type Config struct {
 
 	LogLevel slog.Level
 	LogJSON  bool
+
+	Profiles bool
 }
 
 // Lookup gives the text of a setting by its environment name; false when it is not set. An empty text counts as not set.

@@ -113,6 +113,9 @@ func (r *reader) together() {
 			r.problems.add(envOf("DATABASE_URL"), "%v", err)
 		}
 	}
+	if c.UnsafeNoCallLimits && !c.UnsafeTestUpstream {
+		r.problems.add(envOf("UNSAFE_NO_CALL_LIMITS"), "is for a simulator only; it needs %s=true", envOf("UNSAFE_TEST_UPSTREAM"))
+	}
 	if !c.UnsafeTestUpstream {
 		for _, u := range []struct{ name, url string }{{"LOGIN_URL", c.LoginURL}, {"API_URL", c.APIURL}} {
 			if strings.HasPrefix(u.url, "http:") {

@@ -74,6 +74,9 @@ func Settings() []Setting {
 		{Name: "LOG_FORMAT", Kind: "json or text", Default: "json",
 			Help:  "How to log.",
 			parse: parseLogFormat},
+		{Name: "PPROF", Kind: "true or false", Default: "false", Bool: true,
+			Help:  "Serves Go's profiles under /debug/pprof/ of ADMIN_LISTEN, to see where time and memory go.",
+			parse: yesNo(func(c *Config) *bool { return &c.Profiles })},
 
 		{Name: "UNSAFE_DATABASE_TLS", Kind: "true or false", Default: "false", Bool: true,
 			Help:  "Permits an sslmode weaker than verify-full to a database on another machine.",
@@ -81,5 +84,8 @@ func Settings() []Setting {
 		{Name: "UNSAFE_TEST_UPSTREAM", Kind: "true or false", Default: "false", Bool: true,
 			Help:  "Permits http and private addresses for LOGIN_URL and API_URL: for a simulator, never in production.",
 			parse: yesNo(func(c *Config) *bool { return &c.UnsafeTestUpstream })},
+		{Name: "UNSAFE_NO_CALL_LIMITS", Kind: "true or false", Default: "false", Bool: true,
+			Help:  "Calls Microsoft faster than its limits permit: for measuring with a simulator, only together with UNSAFE_TEST_UPSTREAM.",
+			parse: yesNo(func(c *Config) *bool { return &c.UnsafeNoCallLimits })},
 	}
 }

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"pgp.internal/defender/api"
+	"pgp.internal/defender/cmd/defenderbench/internal/report"
+)
+
+// fairness imports many small directories for the first time, by themselves and then, for other tenants, while the large one
+// is imported.
+func (z *sizeRun) fairness(ctx context.Context) error {
+	directories, err := z.smallDirectories(ctx)
+	if err != nil {
+		return err
+	}
+	f := &report.Fairness{Tenants: z.o.small, Machines: z.o.smallMachines, Rows: z.o.smallRows, LargeSize: z.target}
+	if f.Alone, err = z.alone(ctx, directories); err != nil {
+		return fmt.Errorf("alone: %w", err)
+	}
+	if f.Beside, err = z.beside(ctx, directories, f); err != nil {
+		return fmt.Errorf("beside the large one: %w", err)
+	}
+	z.report.Fairness = f
+	z.say("fairness: median %.2f s alone and %.2f s beside, longest %.2f s and %.2f s", f.Alone.Median, f.Beside.Median, f.Alone.Longest, f.Beside.Longest)
+	return nil
+}
+
+// smallDirectories makes the directories and gets their pages ready. One tenant more than is measured fills the catalogue,
+// which the first import of all has to read.
+func (z *sizeRun) smallDirectories(ctx context.Context) ([]directory, error) {
+	if _, err := z.sim.read(ctx, z.sim.main, z.o.pageRows); err != nil {
+		return nil, err
+	}
+	list := make([]directory, z.o.small)
+	for i := range list {
+		list[i] = newDirectory(i + 1)
+		if err := z.sim.addSmall(ctx, list[i], z.o.smallMachines, z.o.smallRows); err != nil {
+			return nil, err
+		}
+		if _, err := z.sim.read(ctx, list[i], z.o.pageRows); err != nil {
+			return nil, err
+		}
+	}
+	pioneer, err := z.service.admit(ctx, z.db, "Pioneer", list[0])
+	if err != nil {
+		return nil, err
+	}
+	run, err := pioneer.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, err = pioneer.follow(ctx, run)
+	return list, err
+}
+
+func (z *sizeRun) alone(ctx context.Context, directories []directory) (report.Group, error) {
+	customers, err := z.admitAll(ctx, "Alone", directories)
+	if err != nil {
+		return report.Group{}, err
+	}
+	return z.group(ctx, customers)
+}
+
+// beside measures the group while imports of the large directory run, one after the other until the group has ended.
+func (z *sizeRun) beside(ctx context.Context, directories []directory, f *report.Fairness) (report.Group, error) {
+	customers, err := z.admitAll(ctx, "Beside", directories)
+	if err != nil {
+		return report.Group{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	busy, over, failed := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		err := z.keepBusy(ctx, busy, over, f)
+		cancel() // without the large import, the group measures nothing
+		failed <- err
+	}()
+	select {
+	case <-busy:
+	case err := <-failed:
+		return report.Group{}, err
+	}
+	g, err := z.group(ctx, customers)
+	close(over)
+	return g, errors.Join(err, <-failed)
+}
+
+// keepBusy imports the large directory for one new tenant after the other. It tells when the first import reads rows, and
+// ends, taking back the last import, when told that it is enough.
+func (z *sizeRun) keepBusy(ctx context.Context, busy chan<- struct{}, over <-chan struct{}, f *report.Fairness) error {
+	for {
+		f.LargeRuns++
+		c, err := z.service.admit(ctx, z.db, fmt.Sprintf("Large %d", f.LargeRuns), z.sim.main)
+		if err != nil {
+			return err
+		}
+		run, err := c.connect(ctx)
+		if err != nil {
+			return err
+		}
+		enough, err := z.watch(ctx, c, run, busy, over)
+		if err != nil || enough {
+			return err
+		}
+		busy = nil
+	}
+}
+
+// watch follows one import of the large directory to its end, or until it is enough.
+func (z *sizeRun) watch(ctx context.Context, c *customer, run string, busy chan<- struct{}, over <-chan struct{}) (enough bool, err error) {
+	for {
+		now, err := c.client.GetRun(ctx, run)
+		if err != nil {
+			return false, err
+		}
+		if busy != nil && now.Stage == api.StageVulnerabilities {
+			close(busy)
+			busy = nil
+		}
+		if now.State.Finished() {
+			if now.State != api.RunSucceeded {
+				return false, fmt.Errorf("the large import ended %s", now.State)
+			}
+			if busy != nil { // it was over before it was seen reading
+				close(busy)
+			}
+			return false, nil
+		}
+		select {
+		case <-over:
+			_, err := c.client.CancelRun(ctx, run)
+			return true, err
+		default:
+		}
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			return false, err
+		}
+	}
+}
+
+func (z *sizeRun) admitAll(ctx context.Context, name string, directories []directory) ([]*customer, error) {
+	var list []*customer
+	for i, d := range directories {
+		c, err := z.service.admit(ctx, z.db, fmt.Sprintf("%s %d", name, i+1), d)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+// group connects all customers at once and waits for their imports.
+func (z *sizeRun) group(ctx context.Context, customers []*customer) (report.Group, error) {
+	runs, errs := make([]*api.Run, len(customers)), make([]error, len(customers))
+	var group sync.WaitGroup
+	for i, c := range customers {
+		group.Go(func() {
+			var id string
+			if id, errs[i] = c.connect(ctx); errs[i] == nil {
+				runs[i], errs[i] = c.follow(ctx, id)
+			}
+		})
+	}
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return report.Group{}, err
+	}
+	return grouped(runs), nil
+}
+
+// grouped takes times from what the service tells: each from its order, the whole from the first order to the last end.
+func grouped(runs []*api.Run) report.Group {
+	var took []float64
+	first, last := runs[0].CreatedAt, runs[0].FinishedAt
+	for _, r := range runs {
+		took = append(took, r.FinishedAt.Sub(r.CreatedAt).Seconds())
+		if r.CreatedAt.Before(first) {
+			first = r.CreatedAt
+		}
+		if r.FinishedAt.After(last) {
+			last = r.FinishedAt
+		}
+	}
+	return report.Group{Median: median(took), Longest: slices.Max(took), Makespan: last.Sub(first).Seconds()}
+}

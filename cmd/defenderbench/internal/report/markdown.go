@@ -1,0 +1,172 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Markdown is the report for people.
+func (r *Report) Markdown() string {
+	b := &strings.Builder{}
+	fmt.Fprintf(b, "# Benchmark\n\nWritten by `%s` on %s; it took %s. ", r.Command, r.Date.UTC().Format(time.DateOnly), time.Duration(r.Seconds*1e9).Round(time.Second))
+	b.WriteString("The same figures are in the JSON file beside this one.\n")
+	if len(r.Failures) > 0 {
+		b.WriteString("\n**This run is not complete.**\n\n")
+		for _, f := range r.Failures {
+			fmt.Fprintf(b, "* %s\n", strings.ReplaceAll(f, "\n", " "))
+		}
+	}
+	r.writeReach(b)
+	for i := range r.Sizes {
+		r.Sizes[i].write(b)
+	}
+	r.Fairness.write(b)
+	r.writeMachine(b)
+	r.writeMethod(b)
+	return b.String()
+}
+
+func (r *Report) writeReach(b *strings.Builder) {
+	b.WriteString("\n## What was reached\n\n")
+	g := newGrid(b, "What", "Measured:", "Held against:", "Result:", "Reach:", "")
+	for _, line := range r.Reach {
+		sign, verdict, value := "≤", "not measured", ""
+		if line.AtLeast {
+			sign = "≥"
+		}
+		if line.Known {
+			value, verdict = figure(line.Value, line.Unit), "**not met**"
+			if line.Met {
+				verdict = "met"
+			}
+		}
+		g.row(line.What, line.Measured, line.Limit, value, sign+" "+figure(line.Bound, line.Unit), verdict)
+	}
+}
+
+// figure writes a ratio with two decimals, and a figure with a unit with one.
+func figure(v float64, unit string) string {
+	switch {
+	case unit != "":
+		return fmt.Sprintf("%.1f %s", v, unit)
+	case v == float64(int64(v)):
+		return fmt.Sprintf("%d", int64(v))
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+func (s *Size) write(b *strings.Builder) {
+	fmt.Fprintf(b, "\n## %s findings\n\n%s machines", Count(s.Target), whole(int64(s.Machines)))
+	if first := s.Phase(First); first != nil {
+		fmt.Fprintf(b, ", %s rows in the report, %s of them accepted, %s findings", whole(first.RowsRead), whole(first.Accepted), whole(first.Findings))
+	}
+	b.WriteString(".\n")
+	if d := s.Decode; d != nil {
+		fmt.Fprintf(b, "\nDecode alone: %s rows in %s, %s, %.0f MB/s of JSON; %s of processor time, peak memory %s.\n",
+			whole(d.Rows), seconds(d.Seconds), rate(d.Rows, d.Seconds, "rows/s"), ratio(float64(d.Bytes)/1e6, d.Seconds), seconds(d.CPUSeconds), mebibytes(d.PeakBytes))
+	}
+	s.writePhases(b)
+	if c := s.Copy; c != nil {
+		fmt.Fprintf(b, "\nLimit of imports: `\\copy` of the %s accepted rows (%s of CSV) in %s, %s, %s of WAL.\n",
+			whole(c.Rows), megabytes(c.Bytes), seconds(c.Seconds), rate(c.Rows, c.Seconds, "rows/s"), megabytes(c.WAL))
+	}
+	s.writeReads(b)
+	if e := s.Export; e != nil {
+		fmt.Fprintf(b, "\nExport: %s findings (%s of NDJSON) in %s, %s; processor time %s of the service and %s of the database, peak memory of the service %s.",
+			whole(e.Findings), megabytes(e.Bytes), seconds(e.Seconds), rate(e.Findings, e.Seconds, "findings/s"), seconds(e.CPU.Service), seconds(e.CPU.Database), mebibytes(e.PeakBytes))
+		fmt.Fprintf(b, " Limit: `\\copy` of the same join to stdout, %s lines in %s.\n", whole(e.LimitRows), seconds(e.LimitSeconds))
+	}
+	s.writeRelations(b)
+}
+
+func (s *Size) writePhases(b *strings.Builder) {
+	if len(s.Phases) == 0 {
+		return
+	}
+	b.WriteString("\n")
+	g := newGrid(b, "Import", "Time:", "Rows of the report:", "Findings:", "CPU service:", "CPU database:", "CPU simulator:",
+		"Peak memory:", "WAL:", "Finding rows written:", "Compared with the truth")
+	for i := range s.Phases {
+		p := &s.Phases[i]
+		check := "**no**"
+		if p.Check != nil {
+			check = whole(p.Check.Findings) + " findings, equal"
+		}
+		g.row(p.Name, seconds(p.Seconds), rate(p.RowsRead, p.Seconds, "/s"), rate(p.Findings, p.Seconds, "/s"), seconds(p.CPU.Service),
+			seconds(p.CPU.Database), seconds(p.CPU.Simulator), mebibytes(p.PeakBytes), megabytes(p.WAL), whole(p.RowsWritten), check)
+	}
+	b.WriteString("\nStages, in seconds: ")
+	for i := range s.Phases {
+		p := &s.Phases[i]
+		parts := make([]string, len(p.Stages))
+		for j, stage := range p.Stages {
+			parts[j] = fmt.Sprintf("%s %.2f", stage.Name, stage.Seconds)
+		}
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		fmt.Fprintf(b, "%s: %s", p.Name, strings.Join(parts, ", "))
+		if p.Throttled > 0 {
+			fmt.Fprintf(b, " (%.2f of it waiting for the simulator's limits)", p.Throttled)
+		}
+	}
+	b.WriteString(".\n")
+}
+
+func (s *Size) writeReads(b *strings.Builder) {
+	if len(s.Reads) == 0 {
+		return
+	}
+	b.WriteString("\n")
+	g := newGrid(b, "Read", "Page:", "Requests:", "p50:", "p99:", "Answer:", "pgbench:", "Ratio:")
+	for _, r := range s.Reads {
+		limit, part := "", ""
+		if r.TPS > 0 {
+			limit, part = perSecond(r.TPS), fmt.Sprintf("%.2f", r.Rate/r.TPS)
+		}
+		g.row(r.Name, whole(int64(r.Page)), perSecond(r.Rate), fmt.Sprintf("%.2f ms", r.P50), fmt.Sprintf("%.2f ms", r.P99),
+			fmt.Sprintf("%.1f kB", float64(r.Bytes)/1e3), limit, part)
+	}
+}
+
+func (s *Size) writeRelations(b *strings.Builder) {
+	if len(s.Relations) == 0 {
+		return
+	}
+	b.WriteString("\n")
+	g := newGrid(b, "Table", "Rows and toast:", "Indexes:")
+	for _, r := range s.Relations {
+		g.row(r.Name, megabytes(r.TableBytes), megabytes(r.IndexBytes))
+	}
+}
+
+func (f *Fairness) write(b *strings.Builder) {
+	if f == nil {
+		return
+	}
+	fmt.Fprintf(b, "\n## Fairness\n\nFirst imports of %d tenants with %d machines of about %d rows each: by themselves, and while the directory of %s findings is imported"+
+		" for the first time", f.Tenants, f.Machines, f.Rows, Count(f.LargeSize))
+	if f.LargeRuns > 1 {
+		fmt.Fprintf(b, " (%d times in a row, for another tenant each time, because once did not take long enough)", f.LargeRuns)
+	}
+	b.WriteString(".\n\n")
+	g := newGrid(b, "", "Median:", "Longest:", "All of them:")
+	g.row("alone", seconds(f.Alone.Median), seconds(f.Alone.Longest), seconds(f.Alone.Makespan))
+	g.row("beside", seconds(f.Beside.Median), seconds(f.Beside.Longest), seconds(f.Beside.Makespan))
+}
+
+func (r *Report) writeMachine(b *strings.Builder) {
+	b.WriteString("\n## Machine\n\n")
+	g := newGrid(b, "", "")
+	g.row("Processor", fmt.Sprintf("%s, %d cores, shared by service, database, simulator and this program", r.Machine.CPU, r.Machine.Cores))
+	g.row("Memory", fmt.Sprintf("%s MiB", whole(r.Machine.MemoryMiB)))
+	g.row("System", r.Machine.Kernel)
+	g.row("Build", r.Build+", "+r.Go)
+	g.row("PostgreSQL", r.Database)
+	parts := make([]string, len(r.Settings))
+	for i, s := range r.Settings {
+		parts[i] = s.Name + " = " + s.Value
+	}
+	g.row("Its settings", strings.Join(parts, ", "))
+}

@@ -1,0 +1,35 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+)
+
+// writeMethod says how the figures were made, in the order in which they appear.
+func (r *Report) writeMethod(b *strings.Builder) {
+	fmt.Fprintf(b, `
+## How it is measured
+
+* Real processes over real sockets: `+"`defendersim`"+` with TLS, `+"`defenderd serve`"+` in both roles with its usual settings, PostgreSQL. Each size has a
+  fresh database, simulator and service. A size is the number of findings stored; a machine has about %d rows in the report, the catalogue about
+  %s vulnerabilities.
+* Microsoft's limits of calls are switched off on both sides. With them the report comes at %d rows a page and 30 pages a minute at most.
+* Before each import the simulator's pages of the report are fetched once, with the same page size and gzip, and kept by it: composing and compressing
+  them is not measured. Machines and catalogue are composed while they are read.
+* Decode alone is a process of its own that reads the whole report with the service's client and throws the rows away.
+* The time of an import goes from the order to its end, as the API tells both. Processor time is taken from /proc: the database's is that of the server
+  with all its processes. Peak memory is the resident memory of the service in that phase (VmHWM, reset before). WAL is the distance of
+  the server's positions. Finding rows written are rows of the tenant's finding table made by a transaction younger than the phase. The spool file is not
+  counted. Vacuum and checkpoint are done between imports, so that neither falls into a measured time by chance.
+* After each import every finding (machine, vulnerability, severity, vector, state, software) and every asset in the tables is compared with what the
+  simulator says must be there: per machine, by a 128-bit sum that does not depend on the order. Any difference fails the run.
+* The limit of imports is `+"`\\copy`"+` by psql from a CSV file of the accepted rows, one line for each piece of software of a finding (tenant int, asset bigint,
+  software int, vulnerability int, two smallint, timestamptz), into a table without index. The ratio is given twice: rows of the report per
+  second, each of which the service reads and judges, and accepted rows alone.
+* Pages have 50 entries and are read over %d connections that stay open, without compression, %s seconds each; answers are read and thrown away. Their
+  limit is `+"`pgbench -M prepared`"+` with as many clients on the statements that the service makes for that page, recorded and not copied, by an account
+  without row-level security.
+* The export is `+"`GET /v1/findings?state=open`"+` as NDJSON. Its limit is psql's `+"`\\copy … to stdout`"+` of all findings joined with their asset, vulnerability,
+  software, places and updates, a line for each piece of software.
+`, r.Setup.RowsPerMachine, Count(int64(r.Setup.Catalogue)), r.Setup.PageRows, r.Setup.Connections, fmt.Sprint(r.Setup.Seconds))
+}

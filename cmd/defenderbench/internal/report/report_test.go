@@ -1,0 +1,139 @@
+package report
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// size makes a size whose figures meet everything when slow is 1.
+func size(target int64, slow float64) Size {
+	phase := func(name string, rowsPerSecond, wal float64) Phase {
+		rows := target * 3 / 2
+		return Phase{Name: name, RowsRead: rows, Accepted: target, Findings: target, Seconds: slow * float64(rows) / rowsPerSecond,
+			PeakBytes: 100 << 20, WAL: int64(wal), Check: &Check{Findings: target}}
+	}
+	return Size{
+		Target: target, Machines: int(target / 100), Findings: target, Copy: &Copy{Rows: target, Seconds: float64(target) / 1e6},
+		Phases: []Phase{phase(First, 300_000, 1e8), phase(Unchanged, 500_000, 1e6), phase(Clustered, 480_000, 1e7), phase(Scattered, 300_000, 1e8)},
+		Reads: []Read{
+			{Name: FindingsBySeverity, Page: 1, Rate: 1000 / slow, TPS: 2000}, {Name: FindingsBySeverity, Page: 1000, Rate: 950 / slow},
+			{Name: FindingsByFirstSeen, Page: 1, Rate: 1000 / slow, TPS: 2000}, {Name: FindingsByFirstSeen, Page: 1000, Rate: 900 / slow},
+		},
+		Export: &Export{Findings: target, Seconds: slow * float64(target) / 1e5, LimitSeconds: float64(target) / 2e5},
+	}
+}
+
+func full() *Report {
+	return &Report{
+		Sizes: []Size{size(100_000, 1), size(1_000_000, 1), size(10_000_000, 1)},
+		Fairness: &Fairness{Tenants: 49, LargeSize: 10_000_000, Alone: Group{Median: 2, Longest: 4, Makespan: 5},
+			Beside: Group{Median: 3, Longest: 7, Makespan: 9}},
+	}
+}
+
+func missed(r *Report) (list []string) {
+	r.HoldUp()
+	for _, line := range r.Reach {
+		if !line.Known || !line.Met {
+			list = append(list, line.What)
+		}
+	}
+	return list
+}
+
+func TestEverythingIsReached(t *testing.T) {
+	t.Parallel()
+	if list := missed(full()); len(list) > 0 {
+		t.Errorf("not met: %v", list)
+	}
+}
+
+// TestEachMissIsSeen makes one figure bad at a time.
+func TestEachMissIsSeen(t *testing.T) {
+	t.Parallel()
+	large := func(r *Report) *Size { return &r.Sizes[2] }
+	for want, spoil := range map[string]func(*Report){
+		"first sync, 10.0 M: rows of the report":                  func(r *Report) { large(r).Copy.Seconds /= 2 },
+		"unchanged re-sync, 10.0 M: accepted rows only":           func(r *Report) { large(r).Phase(Unchanged).Accepted /= 2 },
+		"unchanged re-sync, 10.0 M: finding rows written":         func(r *Report) { large(r).Phase(Unchanged).RowsWritten = 1 },
+		"unchanged re-sync, 10.0 M: WAL":                          func(r *Report) { large(r).Phase(Unchanged).WAL = 11e6 },
+		"1 % clustered re-sync against unchanged":                 func(r *Report) { large(r).Phase(Clustered).Seconds *= 1.3 },
+		"1 % scattered re-sync against unchanged":                 func(r *Report) { large(r).Phase(Scattered).Seconds *= 1.3 },
+		"peak memory of the service, first sync":                  func(r *Report) { r.Sizes[1].Phase(First).PeakBytes = 129 << 20 },
+		"growth of that peak, 1.00 M to 10.0 M":                   func(r *Report) { large(r).Phase(Scattered).PeakBytes = 120 << 20 },
+		"time for a row, first sync, 10.0 M against 1.00 M":       func(r *Report) { r.Sizes[1].Phase(First).Seconds /= 1.3 },
+		"page 1 of findings, by severity, 10.0 M, against":        func(r *Report) { large(r).Reads[0].TPS *= 2 },
+		"page 1000 of findings, by severity against page 1":       func(r *Report) { large(r).Reads[1].Rate /= 1.3 },
+		"page 1 of findings, by first seen, 10.0 M against 100 k": func(r *Report) { r.Sizes[0].Reads[2].Rate *= 1.3 },
+		"export of 1.00 M findings":                               func(r *Report) { r.Sizes[1].Export.LimitSeconds /= 2 },
+		"beside one of 10.0 M findings against alone, longest":    func(r *Report) { r.Fairness.Beside.Longest = 8.1 },
+	} {
+		r := full()
+		spoil(r)
+		if list := missed(r); !strings.Contains(strings.Join(list, "\n"), want) {
+			t.Errorf("%s: only %q are seen", want, list)
+		}
+	}
+}
+
+func TestNothingMeasuredIsNothingMet(t *testing.T) {
+	t.Parallel()
+	for _, r := range []*Report{{}, {Sizes: []Size{{Target: 5000}}}, {Sizes: []Size{{Target: 1}, {Target: 2}}}} {
+		if list := missed(r); len(list) != len(r.Reach) || len(list) < 20 {
+			t.Errorf("%d lines of %d are without a figure", len(list), len(r.Reach))
+		}
+		if text := r.Markdown(); strings.Contains(text, "| met |") || strings.Contains(text, "NaN") || !strings.Contains(text, "not measured") {
+			t.Error(text)
+		}
+	}
+}
+
+func TestReportIsWritten(t *testing.T) {
+	t.Parallel()
+	r := full()
+	r.Command, r.Build, r.Failures = "defenderbench --sizes 1M", "v1.2.3", []string{"1.00 M findings, copy: no psql\nanywhere"}
+	r.HoldUp()
+	path := filepath.Join(t.TempDir(), "docs", "benchmark")
+	if err := r.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path + ".md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"`defenderbench --sizes 1M`", "v1.2.3", "**This run is not complete.**", "no psql anywhere",
+		"| first sync, 10.0 M: rows of the report against \\copy | 300,000 rows/s | 1,000,000 rows/s | 0.30 | ≥ 0.18 | met |",
+		"| first sync | 50.0 s | 300,000 /s | 200,000 /s |", "10,000,000 findings, equal", "| beside | 3.00 s | 7.00 s | 9.00 s |",
+		"| findings, by severity | 1,000 | 950/s |",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the page lacks %q:\n%s", want, text)
+		}
+	}
+	figures, err := os.ReadFile(path + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Report
+	if err := json.Unmarshal(figures, &back); err != nil || len(back.Sizes) != 3 || len(back.Reach) != len(r.Reach) || back.Sizes[2].Phase(First) == nil {
+		t.Errorf("%v %+v", err, back)
+	}
+}
+
+func TestFormats(t *testing.T) {
+	t.Parallel()
+	for got, want := range map[string]string{
+		Count(999): "999", Count(94_887): "95 k", Count(1_090_000): "1.09 M", Count(10_016_474): "10.0 M",
+		whole(0): "0", whole(999): "999", whole(1000): "1,000", whole(-1234567): "-1,234,567",
+		seconds(0.126): "0.13 s", seconds(12.34): "12.3 s", seconds(123.4): "123 s",
+		rate(10, 0, "rows/s"): "0 rows/s",
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

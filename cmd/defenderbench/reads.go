@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"pgp.internal/defender/api"
+	"pgp.internal/defender/cmd/defenderbench/internal/report"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// pageSize is the API's own default.
+const pageSize = 50
+
+// deepPage is how far the lists are walked.
+const deepPage = 1000
+
+// resource is something that is read: its address, and how the store answers.
+type resource struct {
+	name, path, sort string
+	answer           func(context.Context, *postgres.Store, tenant.ID) error
+	cursor           func(context.Context, string) (string, error) // of the page after one; nil for what has no pages to walk
+}
+
+func (z *sizeRun) resources() []resource {
+	page := func(key string, descending bool) inventory.PageRequest {
+		return inventory.PageRequest{Limit: pageSize, Sort: inventory.Sort{Key: key, Descending: descending}}
+	}
+	findings := func(request inventory.PageRequest) func(context.Context, *postgres.Store, tenant.ID) error {
+		return func(ctx context.Context, s *postgres.Store, id tenant.ID) error {
+			_, _, err := s.ListFindings(ctx, id, inventory.FindingFilter{}, request)
+			return err
+		}
+	}
+	next := func(sort string) func(context.Context, string) (string, error) {
+		return func(ctx context.Context, cursor string) (string, error) {
+			p, err := z.customer.client.ListFindings(ctx, api.ListFindingsOptions{Sort: sort, PageOptions: api.PageOptions{Limit: pageSize, Cursor: cursor}})
+			if err != nil {
+				return "", err
+			}
+			return p.NextCursor, nil
+		}
+	}
+	return []resource{
+		{report.FindingsBySeverity, "/v1/findings", "-severity", findings(page("severity", true)), next("-severity")},
+		{report.FindingsByFirstSeen, "/v1/findings", "first_seen_at", findings(page("first_seen_at", false)), next("first_seen_at")},
+		{"assets", "/v1/assets", "hostname", func(ctx context.Context, s *postgres.Store, id tenant.ID) error {
+			_, _, err := s.ListAssets(ctx, id, inventory.AssetFilter{}, page("hostname", false))
+			return err
+		}, nil},
+		{"vulnerabilities", "/v1/vulnerabilities", "-severity", func(ctx context.Context, s *postgres.Store, id tenant.ID) error {
+			_, _, err := s.ListVulnerabilities(ctx, id, inventory.VulnerabilityFilter{}, page("severity", true))
+			return err
+		}, nil},
+		{"summary", "/v1/summary", "", func(ctx context.Context, s *postgres.Store, id tenant.ID) error {
+			_, err := s.Summary(ctx, id)
+			return err
+		}, nil},
+	}
+}
+
+// reads measures pages through the API and, right after each, the database's part of it by pgbench.
+func (z *sizeRun) reads(ctx context.Context) (err error) {
+	programs, err := findPrograms(ctx, z.db.db)
+	if err != nil {
+		return err
+	}
+	store, err := postgres.Open(ctx, z.db.url, postgres.ForRequests(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	var errs []error
+	for _, r := range z.resources() {
+		if err := z.readResource(ctx, r, store, programs); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", r.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (z *sizeRun) readResource(ctx context.Context, r resource, store *postgres.Store, programs pgPrograms) error {
+	first, err := z.readPage(ctx, r, 1, "")
+	if err != nil {
+		return err
+	}
+	var statements []postgres.Statement
+	recording := postgres.Recording(ctx, func(s postgres.Statement) { statements = append(statements, s) })
+	if err := r.answer(recording, store, tenant.ID(z.customer.number)); err != nil {
+		return err
+	}
+	if first.TPS, err = z.db.pgbench(ctx, programs, statements, z.o); err != nil {
+		return err
+	}
+	z.result.Reads = append(z.result.Reads, first)
+	z.say("%s: %.0f/s, p99 %.1f ms; pgbench %.0f/s", r.name, first.Rate, first.P99, first.TPS)
+	if r.cursor == nil {
+		return nil
+	}
+	page, cursor, err := walk(ctx, r.cursor)
+	if err != nil || page == 1 {
+		return err
+	}
+	deep, err := z.readPage(ctx, r, page, cursor)
+	if err != nil {
+		return err
+	}
+	z.result.Reads = append(z.result.Reads, deep)
+	z.say("%s, page %d: %.0f/s, p99 %.1f ms", r.name, page, deep.Rate, deep.P99)
+	return nil
+}
+
+// walk goes to the page that is to be read, or to the last but one if the list ends before: the last may not be full.
+func walk(ctx context.Context, next func(context.Context, string) (string, error)) (page int, cursor string, err error) {
+	before := ""
+	for page = 1; page < deepPage; page++ {
+		further, err := next(ctx, cursor)
+		if err != nil {
+			return 0, "", err
+		}
+		if further == "" {
+			return max(page-1, 1), before, nil
+		}
+		before, cursor = cursor, further
+	}
+	return page, cursor, nil
+}
+
+func (z *sizeRun) readPage(ctx context.Context, r resource, page int, cursor string) (report.Read, error) {
+	query := url.Values{}
+	if r.sort != "" {
+		query.Set("limit", fmt.Sprint(pageSize))
+		query.Set("sort", r.sort)
+	}
+	if cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	l, err := repeat(ctx, z.service.url+r.path+"?"+query.Encode(), z.customer.key, z.o.connections, z.o.readFor())
+	if err != nil {
+		return report.Read{}, err
+	}
+	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
+	return report.Read{Name: r.name, Page: page, Requests: l.requests, Rate: l.rate, P50: milliseconds(l.p50), P99: milliseconds(l.p99), Bytes: l.size}, nil
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"pgp.internal/defender/api"
+	"pgp.internal/defender/cmd/defenderbench/internal/report"
+)
+
+// imports measures the first import, and the ones after it that find nothing or little new. Each needs the one before.
+func (z *sizeRun) imports(ctx context.Context) error {
+	for _, p := range []struct {
+		part, name, pattern string
+		order               func(context.Context) (string, error)
+	}{
+		{partFirst, report.First, "", z.customer.connect},
+		{partUnchanged, report.Unchanged, "", z.customer.again},
+		{partClustered, report.Clustered, "clustered", z.customer.again},
+		{partScattered, report.Scattered, "scattered", z.customer.again},
+	} {
+		if !z.o.wants(p.part) {
+			continue
+		}
+		if err := z.importOnce(ctx, p.name, p.pattern, p.order); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+// prepare changes the directory if asked to, and lets simulator and database get ready.
+func (z *sizeRun) prepare(ctx context.Context, pattern string) error {
+	if pattern != "" {
+		if err := z.sim.churn(ctx, pattern); err != nil {
+			return err
+		}
+	}
+	if _, err := z.sim.read(ctx, z.sim.main, z.o.pageRows); err != nil {
+		return err
+	}
+	return z.db.settle(ctx)
+}
+
+// importOnce measures one import, and compares what it leaves in the tables.
+func (z *sizeRun) importOnce(ctx context.Context, name, pattern string, order func(context.Context) (string, error)) error {
+	if err := z.prepare(ctx, pattern); err != nil {
+		return err
+	}
+	profile, err := z.profile(ctx, name)
+	if err != nil {
+		return err
+	}
+	m := z.meter()
+	if err := m.start(ctx); err != nil {
+		return err
+	}
+	run, err := z.measured(ctx, order)
+	if err != nil {
+		return err
+	}
+	p := report.Phase{Name: name, Seconds: run.FinishedAt.Sub(run.CreatedAt).Seconds()}
+	if p.CPU, p.PeakBytes, p.WAL, err = m.stop(ctx); err != nil {
+		return err
+	}
+	if err := profile.end(ctx); err != nil {
+		return err
+	}
+	if p.Findings, p.RowsWritten, err = z.db.findings(ctx, z.customer.number, m.began.transaction); err != nil {
+		return err
+	}
+	if err := z.describe(ctx, run.ID, &p); err != nil {
+		return err
+	}
+	z.say("%s: %.2f s, %s rows/s, peak %d MiB, %.1f MB of WAL, %d finding rows written", name, p.Seconds,
+		report.Count(int64(float64(p.RowsRead)/p.Seconds)), p.PeakBytes>>20, float64(p.WAL)/1e6, p.RowsWritten)
+	// A difference fails the program, but what comes after can be measured all the same.
+	p.Check, err = z.compare(ctx, run)
+	z.fail(ctx, z.what(name)+", comparison", err)
+	z.result.Phases = append(z.result.Phases, p)
+	z.result.Findings = p.Findings
+	return ctx.Err()
+}
+
+func (z *sizeRun) measured(ctx context.Context, order func(context.Context) (string, error)) (*api.Run, error) {
+	id, err := order(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return z.customer.follow(ctx, id)
+}
+
+// describe adds what the run tells about itself.
+func (z *sizeRun) describe(ctx context.Context, run string, p *report.Phase) error {
+	d, err := z.customer.client.GetRunDiagnostics(ctx, run)
+	if err != nil {
+		return err
+	}
+	for _, s := range d.Stages {
+		p.Stages = append(p.Stages, report.Stage{Name: string(s.Name), Seconds: float64(s.DurationMS) / 1e3})
+		p.Throttled += float64(s.ThrottledMS) / 1e3
+		if s.Name == api.StageVulnerabilities {
+			p.RowsRead, p.Accepted = s.Fetched, s.Accepted
+		}
+	}
+	return nil
+}

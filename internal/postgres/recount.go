@@ -1,0 +1,61 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/syncer"
+)
+
+// recountFindings sets the counters, which otherwise follow the deltas of the runs, to what is really there. Each of its
+// statements reads all the tenant's findings, so only a full run takes it.
+func (st *stage) recountFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	if !o.Recount {
+		return nil
+	}
+	for _, statement := range []string{recountAssets, recountExposures, recountUnexposed} {
+		n, err := affected(ctx, tx, statement, st.job.Tenant)
+		if err != nil {
+			return err
+		}
+		c.Recounted += n
+	}
+	return nil
+}
+
+const (
+	recountAssets = `
+		update asset a set open_critical = n.critical, open_high = n.high, open_medium = n.medium, open_low = n.low, open_unknown = n.unknown
+		from (
+		  select k.id, coalesce(f.critical, 0) as critical, coalesce(f.high, 0) as high, coalesce(f.medium, 0) as medium,
+		         coalesce(f.low, 0) as low, coalesce(f.unknown, 0) as unknown
+		  from asset k left join (
+		    select asset_id, count(*) filter (where severity = 4) as critical, count(*) filter (where severity = 3) as high,
+		           count(*) filter (where severity = 2) as medium, count(*) filter (where severity = 1) as low,
+		           count(*) filter (where severity = 0) as unknown
+		    from finding where tenant_id = $1 and state = 1 group by asset_id
+		  ) f on f.asset_id = k.id
+		  where k.tenant_id = $1
+		) n
+		where a.tenant_id = $1 and a.id = n.id
+		  and (a.open_critical, a.open_high, a.open_medium, a.open_low, a.open_unknown) <> (n.critical, n.high, n.medium, n.low, n.unknown)`
+	recountExposures = `
+		insert into exposure as e (tenant_id, vulnerability_id, open_assets, fixed_assets, out_of_scope_assets, severity, first_seen_at)
+		select $1, n.vulnerability_id, n.open, n.fixed, n.outside, coalesce(nullif(v.severity, 0), n.severity, 0), n.first_seen_at
+		from (
+		  select vulnerability_id, count(*) filter (where state = 1) as open, count(*) filter (where state = 2) as fixed,
+		         count(*) filter (where state = 3) as outside, max(severity) filter (where state = 1) as severity, min(first_seen_at) as first_seen_at
+		  from finding where tenant_id = $1 group by vulnerability_id
+		) n join vulnerability v on v.id = n.vulnerability_id
+		where not exists (
+		  select from exposure k where k.tenant_id = $1 and k.vulnerability_id = n.vulnerability_id
+		  and (k.open_assets, k.fixed_assets, k.out_of_scope_assets) = (n.open, n.fixed, n.outside))
+		order by n.vulnerability_id
+		on conflict (tenant_id, vulnerability_id) do update set open_assets = excluded.open_assets, fixed_assets = excluded.fixed_assets,
+		  out_of_scope_assets = excluded.out_of_scope_assets, updated_at = now()`
+	recountUnexposed = `
+		update exposure e set open_assets = 0, fixed_assets = 0, out_of_scope_assets = 0, updated_at = now()
+		where e.tenant_id = $1 and (e.open_assets, e.fixed_assets, e.out_of_scope_assets) <> (0, 0, 0)
+		  and not exists (select from finding f where f.tenant_id = $1 and f.vulnerability_id = e.vulnerability_id)`
+)
