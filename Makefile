@@ -10,7 +10,7 @@ RACE = $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && echo -race)
 # For a single package: make test PKG=./internal/seal
 PKG ?= ./...
 
-.PHONY: help setup demo test run build lint fuzz scale kill bench bench-quick cover docs image clean
+.PHONY: help setup demo test run build lint fuzz scale plans kill bench bench-quick cover docs image clean
 
 help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ fuzz: setup ## run every fuzz target for a short while: make fuzz FUZZTIME=1m
 
 scale: setup ## sync 20,000 machines with a million findings under a memory ceiling: SCALE_MACHINES, SCALE_FINDINGS, SCALE_CEILING_MIB
 	bin/devdb run -- go test -tags scale -run TestScale -v -count=1 -timeout 30m ./internal/syncer
+
+plans: setup ## look at the plans of all lists with a million findings of 100,000 assets
+	bin/devdb run -- go test -tags scale -run TestPagesAreReadFromIndexes -v -count=1 -timeout 30m ./internal/postgres
 
 kill: setup ## kill the service in each phase and at random moments of its syncs and compare the tables: KILLS, KILL_SEED
 	KILL_QUIET=1 bin/devdb run -- go test -tags soak -run TestKilled -v -count=1 -timeout 60m ./cmd/defenderd

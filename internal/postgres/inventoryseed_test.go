@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/lib/pq"
 
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/postgres"
@@ -43,7 +44,53 @@ func newInventory(t *testing.T) inventoryFixture {
 	}
 	// What only the other tenant has must stay out of every answer to the first one.
 	f.exec(t, fmt.Sprintf(seedOthersOnly, f.other))
+	f.learnWords(t)
 	return f
+}
+
+// learnWords stores for the text search what an import would have stored.
+func (f inventoryFixture) learnWords(t *testing.T) {
+	t.Helper()
+	for _, id := range []tenant.ID{f.mine, f.other} {
+		assets, _, err := f.store.ListAssets(context.Background(), id, inventory.AssetFilter{}, everything)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range assets {
+			_, err := f.owner.Exec("insert into asset_word (tenant_id, word, asset_id) select $1, unnest($2::text[]), $3", id, pq.StringArray(postgres.AssetWords(&a)), a.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for number, texts := range f.catalogueTexts(t) {
+		_, err := f.owner.Exec("insert into vulnerability_words (vulnerability_id, words) values ($1, $2)", number, postgres.WordVector(texts...))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (f inventoryFixture) catalogueTexts(t *testing.T) map[int][]string {
+	t.Helper()
+	rows, err := f.owner.Query("select id, array[name, title, description] from vulnerability")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	found := map[int][]string{}
+	for rows.Next() {
+		var number int
+		var texts pq.StringArray
+		if err := rows.Scan(&number, &texts); err != nil {
+			t.Fatal(err)
+		}
+		found[number] = texts
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 func (f inventoryFixture) exec(t *testing.T, statements string) {
@@ -127,6 +174,7 @@ insert into exposure (tenant_id, vulnerability_id, open_assets, fixed_assets, ou
 
 const seedOthersOnly = `
 update asset set integration_id = 1 where tenant_id = %[1]d and id = 3;
+update asset set hostname_raw = 'SECRET.corp' where tenant_id = %[1]d and id = 6;
 insert into exposure (tenant_id, vulnerability_id, open_assets, severity, first_seen_at) values (%[1]d, 6, 1, 4, '2026-01-01Z');
 insert into finding (tenant_id, asset_id, vulnerability_id, software_ids, severity, severity_source, attack_vector, state, first_seen_at, created_at, updated_at)
 values (%[1]d, 5, 6, '{3}', 4, 4, 1, 1, '2026-01-01Z', '2026-01-01Z', '2026-01-01Z');

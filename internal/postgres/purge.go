@@ -38,8 +38,13 @@ func (s *Store) Purge(ctx context.Context, j job.Job, integration int64) (delete
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `delete from installation n using doomed d where n.tenant_id = $1 and n.asset_id = d.id`, j.Tenant); err != nil {
-			return err
+		for _, statement := range []string{
+			`delete from installation n using doomed d where n.tenant_id = $1 and n.asset_id = d.id`,
+			`delete from asset_word w using doomed d where w.tenant_id = $1 and w.asset_id = d.id`,
+		} {
+			if _, err := tx.ExecContext(ctx, statement, j.Tenant); err != nil {
+				return err
+			}
 		}
 		deleted, err = affected(ctx, tx, `delete from asset a using doomed d where a.tenant_id = $1 and a.id = d.id`, j.Tenant)
 		if err != nil {
