@@ -1,4 +1,5 @@
-# Everyday tasks. A machine with Go and make is enough; "make setup", which the others call, brings the rest.
+# Everyday tasks. Go and make are enough where PostgreSQL is or can be installed; "make setup",
+# which the others call, brings the rest.
 .DEFAULT_GOAL := help
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)

@@ -16,7 +16,7 @@ func (p *program) tenantCommand() *cli.Command {
 		Name: "tenant", Usage: "manage tenants: the PGP customer accounts that the service works for",
 		Description: "A tenant has API keys and integrations of its own; none sees anything of another.",
 	}, p.tenantCreate(), p.tenantList(), p.tenantEntitle(), p.tenantState("suspend", tenant.Suspended), p.tenantState("resume", tenant.Active),
-		p.tenantPlacement(), p.tenantAudit())
+		p.tenantPlacement(), p.tenantAudit(), p.tenantAdmit())
 }
 
 // tenantView is a tenant as it is shown.
