@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -72,8 +73,24 @@ func TestDemoTwice(t *testing.T) {
 			t.Errorf("%s shows the client secret", what)
 		}
 	}
+	checkPublicIDs(t, string(log), state.TenantID)
 	if _, err := invoke(t, environ, "demo", "--exit", "--dir", dir, "--machines", "21"); err == nil || !strings.Contains(err.Error(), "--machines 20") {
 		t.Errorf("another size in the same directory: %v", err)
+	}
+}
+
+// checkPublicIDs expects the ids that the API shows in the log, and no other spelling of an id nor a name.
+func checkPublicIDs(t *testing.T, log, tenantID string) {
+	t.Helper()
+	request := regexp.MustCompile(`msg=request .* tenant=` + tenantID + ` key=key_[0-9a-f]{32}`)
+	run := regexp.MustCompile(`msg="run ended" tenant=` + tenantID + ` run=run_[0-9a-f]{32} integration=int_[0-9a-f]{32}`)
+	for _, want := range []*regexp.Regexp{request, run} {
+		if !want.MatchString(log) {
+			t.Errorf("the log has no line like %s", want)
+		}
+	}
+	if other := regexp.MustCompile(`.*([0-9a-f]{8}-[0-9a-f]{4}-|tenant=\d|Contoso).*`).FindString(log); other != "" {
+		t.Errorf("the log names something otherwise than the API: %s", other)
 	}
 }
 
