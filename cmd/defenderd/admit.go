@@ -45,7 +45,7 @@ func (p *program) tenantAdmit() *cli.Command {
 			if err := checkName("name", name); err != nil {
 				return err
 			}
-			return withStore(ctx, lookup, func(s *postgres.Store) error {
+			return p.withStore(ctx, lookup, func(s *postgres.Store) error {
 				t, made, err := admit(ctx, s, name, file)
 				if err != nil {
 					return err

@@ -263,7 +263,7 @@ func (s *stage) service(ctx context.Context, listen, admin string) (*service, er
 	cfg, err := config.Read(func(name string) (string, bool) {
 		value, ok := settings[strings.TrimPrefix(name, config.Prefix)]
 		return value, ok
-	}, "DATABASE_URL", "KEYRING")
+	}, nil, "DATABASE_URL", "KEYRING")
 	if err != nil {
 		return nil, err
 	}

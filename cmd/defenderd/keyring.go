@@ -85,14 +85,15 @@ func (p *program) keyringCheck() *cli.Command {
 			if err := noArguments(cmd); err != nil {
 				return err
 			}
-			cfg, err := config.Read(overrideKeyring(lookup, cmd.String("file")), "KEYRING")
+			cfg, err := config.Read(overrideKeyring(lookup, cmd.String("file")), p.environ, "KEYRING")
 			if err != nil {
 				return err
 			}
+			p.warn(cfg)
 			if cfg.DatabaseURL.IsZero() {
 				return p.showKeys(cmd, cfg.Keyring, nil)
 			}
-			return withStore(ctx, lookup, func(s *postgres.Store) error {
+			return p.withStore(ctx, lookup, func(s *postgres.Store) error {
 				inUse, err := s.SealingKeys(ctx)
 				if err != nil {
 					return err

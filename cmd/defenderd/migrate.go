@@ -46,7 +46,7 @@ func (p *program) migrateUp() *cli.Command {
 			if err := noArguments(cmd); err != nil {
 				return err
 			}
-			cfg, err := config.Read(lookup, "DATABASE_URL")
+			cfg, err := config.Read(lookup, p.environ, "DATABASE_URL")
 			if err != nil {
 				return err
 			}
@@ -69,7 +69,7 @@ func (p *program) migrateStatus() *cli.Command {
 			if err := noArguments(cmd); err != nil {
 				return err
 			}
-			cfg, err := config.Read(lookup, "DATABASE_URL")
+			cfg, err := config.Read(lookup, p.environ, "DATABASE_URL")
 			if err != nil {
 				return err
 			}
@@ -107,7 +107,7 @@ func (p *program) migrateDown() *cli.Command {
 			if err != nil || steps < 1 || cmd.Args().Len() != 1 {
 				return usagef("%q needs the number of versions to go back", cmd.FullName())
 			}
-			cfg, err := config.Read(lookup, "DATABASE_URL")
+			cfg, err := config.Read(lookup, p.environ, "DATABASE_URL")
 			if err != nil {
 				return err
 			}

@@ -37,8 +37,8 @@ func parsePublicID(prefix, what, text string) (uuid.UUID, error) {
 }
 
 // withStore opens the database for an operator's command.
-func withStore(ctx context.Context, lookup config.Lookup, use func(*postgres.Store) error) (err error) {
-	cfg, err := config.Read(lookup, "DATABASE_URL")
+func (p *program) withStore(ctx context.Context, lookup config.Lookup, use func(*postgres.Store) error) (err error) {
+	cfg, err := config.Read(lookup, p.environ, "DATABASE_URL")
 	if err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func (p *program) tenantCreate() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return withStore(ctx, lookup, func(s *postgres.Store) error {
+			return p.withStore(ctx, lookup, func(s *postgres.Store) error {
 				t, err := s.CreateTenant(ctx, cmd.String("name"), cmd.String("account"))
 				if err != nil {
 					return err
@@ -134,7 +134,7 @@ func (p *program) tenantList() *cli.Command {
 			if err := noArguments(cmd); err != nil {
 				return err
 			}
-			return withStore(ctx, lookup, func(s *postgres.Store) error {
+			return p.withStore(ctx, lookup, func(s *postgres.Store) error {
 				tenants, err := s.ListTenants(ctx)
 				if err != nil {
 					return err
