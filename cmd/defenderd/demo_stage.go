@@ -96,7 +96,8 @@ func (p *program) setStage(ctx context.Context, cancel context.CancelCauseFunc, 
 		return err
 	}
 	w.Line("service:   on %s, log in %s", s.apiURL, s.path(logName))
-	return nil
+	s.state.Unstarted = false
+	return s.state.save(s.dir)
 }
 
 func (s *stage) startDatabase(ctx context.Context, p *program, cancel context.CancelCauseFunc, w *demo.Writer) error {

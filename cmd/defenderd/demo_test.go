@@ -137,6 +137,18 @@ func TestDemoEndsByCtrlC(t *testing.T) {
 	}
 }
 
+func TestADemoThatNeverStartedFixesNoSizes(t *testing.T) {
+	t.Parallel()
+	dir, environ := demoDirectory(t)
+	if _, err := invoke(t, []string{"DATABASE_URL=postgres://nobody@127.0.0.1:1/none?sslmode=disable"}, "demo", "--exit", "--dir", dir, "--machines", "2"); err == nil {
+		t.Fatal("started without a database")
+	}
+	out := must(t, environ, append([]string{"demo", "--exit", "--dir", dir}, smallDemo...)...)
+	if !strings.Contains(out, "a directory of 20 machines") {
+		t.Errorf("not in the sizes asked for:\n%s", out)
+	}
+}
+
 func TestDemoTakesItsDirectoryAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
