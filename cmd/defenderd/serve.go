@@ -8,7 +8,6 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"pgp.internal/defender/cmd/defenderd/internal/config"
-	"pgp.internal/defender/internal/postgres"
 )
 
 func (p *program) serveCommand() *cli.Command {
@@ -61,7 +60,7 @@ func (p *program) serve(ctx context.Context, cfg config.Config, migrate bool) er
 		log.Warn(warning)
 	}
 	if migrate {
-		if _, err := postgres.Migrate(ctx, cfg.DatabaseURL.Reveal()); err != nil {
+		if _, err := migrateSchema(ctx, cfg.DatabaseURL.Reveal()); err != nil {
 			return err
 		}
 	}
