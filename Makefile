@@ -1,8 +1,10 @@
-# Everyday tasks. A machine with Go and make is enough; "make setup", which the others call, brings the rest.
+# Everyday tasks. Go and make are enough where PostgreSQL is or can be installed; "make setup",
+# which the others call, brings the rest.
 .DEFAULT_GOAL := help
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -buildid= -X main.version=$(VERSION)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -X main.revision=$(REVISION)
 
 # The race detector needs a C compiler; Go turns cgo off by itself when there is none.
 RACE = $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && echo -race)
@@ -63,7 +65,7 @@ docs: ## write the pages that are made from the code
 	go run ./cmd/defenderd help config --markdown > docs/configuration.md
 
 image: ## build the container images (buildah, or docker)
-	VERSION=$(VERSION) scripts/image.sh
+	VERSION=$(VERSION) REVISION=$(REVISION) scripts/image.sh
 
 clean: ## remove what was built; data in .local stays
 	rm -rf bin coverage.out

@@ -10,8 +10,11 @@ import (
 	"syscall"
 )
 
-// version is set by the linker.
-var version = "dev"
+// Set by the linker.
+var (
+	version  = "dev"
+	revision = "" // of the sources
+)
 
 // Exit statuses besides 0. Usage errors have one of their own, as with the tools of the system.
 const (
