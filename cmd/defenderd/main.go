@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // Set by the linker.
@@ -25,8 +26,9 @@ const (
 func main() {
 	collectLate()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A second signal ends the process at once.
-	context.AfterFunc(ctx, stop)
+	// A second signal ends the process at once, unless it comes with the first: a terminal or a supervisor signals the whole
+	// group, and a script in it may pass the signal on.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	err := run(ctx, os.Args, os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	if err == nil {
