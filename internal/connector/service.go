@@ -211,7 +211,7 @@ func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r
 	if err != nil {
 		return Integration{}, nil, err
 	}
-	if current.gone() {
+	if current.Gone() {
 		return Integration{}, nil, fault.New(fault.CodeConflict, "the integration is disconnected")
 	}
 	c, err := s.connector(current.Kind)
@@ -233,7 +233,7 @@ func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r
 		return Integration{}, checks, err
 	}
 	updated, err := s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
-		if i.gone() {
+		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration was disconnected meanwhile")
 		}
 		i.ClientID, i.SecretBox, i.SecretHint = creds.ClientID, box, hint(creds)
@@ -257,7 +257,7 @@ func (s *Service) Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]Ch
 	}
 	checks, refused := check(ctx, source, current.Settings)
 	_, err = s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
-		if !i.SecretUpdatedAt.Equal(current.SecretUpdatedAt) || i.gone() {
+		if !i.SecretUpdatedAt.Equal(current.SecretUpdatedAt) || i.Gone() {
 			return nil // rotated or disconnected meanwhile: the finding is about a secret that is gone
 		}
 		if refused == nil {
@@ -273,7 +273,7 @@ func (s *Service) Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]Ch
 // Pause stops scheduled runs; a run in progress finishes unless cancelRun is set.
 func (s *Service) Pause(ctx context.Context, t tenant.ID, id uuid.UUID, cancelRun bool) (Integration, error) {
 	i, err := s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
-		if i.gone() {
+		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration is disconnected")
 		}
 		i.State, i.StateReason, i.NextRunAt = StatePaused, "", time.Time{}
@@ -288,7 +288,7 @@ func (s *Service) Pause(ctx context.Context, t tenant.ID, id uuid.UUID, cancelRu
 // Resume takes scheduled runs up again, the first one soon.
 func (s *Service) Resume(ctx context.Context, t tenant.ID, id uuid.UUID) (Integration, error) {
 	return s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
-		if i.gone() {
+		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration is disconnected")
 		}
 		if i.State == StatePaused {

@@ -226,4 +226,12 @@ func TestDisconnectedIntegrationsAreLeftOutUnlessAskedFor(t *testing.T) {
 	if err != nil || again.ID == gone.ID {
 		t.Errorf("the same directory again: %+v %v", again, err)
 	}
+	// What is left of the first connection can be purged all the same, and that stands in nobody's way.
+	purge, err := c.DisconnectIntegration(ctx, gone.ID, api.DataPurge)
+	if err != nil || purge.Mode != api.ModePurge || purge.IntegrationID != gone.ID {
+		t.Errorf("purge of the earlier connection: %+v %v", purge, err)
+	}
+	if err := second(c.ConnectIntegration(ctx, form(uuid.MustParse(gone.Credentials.TenantID)))); !api.HasCode(err, api.CodeAlreadyConnected) {
+		t.Errorf("the directory a third time: %v", err)
+	}
 }
