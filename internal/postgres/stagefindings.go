@@ -249,7 +249,7 @@ func (st *stage) writeFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `
+	rejected, err := affected(ctx, tx, `
 		update finding f set state_reason = ($3::text[])[d.reason + 1], updated_at = $2 from delta d
 		where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op = 's'`,
 		st.job.Tenant, o.Now, rowReasonNames())
@@ -261,6 +261,7 @@ func (st *stage) writeFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		return err
 	}
 	c.Unchanged = o.Unchanged + incoming - c.Created - c.Updated - c.Reopened
+	c.Updated += rejected
 	return nil
 }
 

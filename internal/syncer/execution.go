@@ -27,6 +27,7 @@ type execution struct {
 	blocked     bool // the subscription imports nothing: the run has nothing to do
 	source      connector.Source
 	estimates   map[Stage]int64
+	withdrawn   int64 // findings that went out of scope with their assets
 	stage       DataStage
 
 	mu  sync.Mutex // guards run.Report and run.Stage while the progress writer is active
@@ -87,6 +88,7 @@ func (e *execution) sync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer e.bookWithdrawn()
 	if !e.settings.ImportVulnerabilities {
 		return e.in(ctx, StageVulnerabilities, e.withdrawFindings)
 	}
@@ -194,6 +196,18 @@ func (e *execution) warn(f *fault.Error) {
 // authenticate gets a token, so that a refused credential is told as such and not as a failed read.
 func (e *execution) authenticate(ctx context.Context, _ *StageReport) error {
 	return connector.Refusal(e.source.Check(ctx, connector.Probe{}))
+}
+
+// bookWithdrawn gives findings that left with their assets a stage of their own if the one of the findings was never
+// reached.
+func (e *execution) bookWithdrawn() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.withdrawn > 0 && e.run.Report.StageNamed(StageVulnerabilities) == nil {
+		e.run.Report.Stages = append(e.run.Report.Stages, StageReport{
+			Name: StageFinish, State: Succeeded, StartedAt: e.now(), Counts: Counts{OutOfScope: e.withdrawn},
+		})
+	}
 }
 
 // purge deletes everything the integration imported, batch by batch.
