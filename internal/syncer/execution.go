@@ -53,6 +53,7 @@ func (e *execution) execute(ctx context.Context) error {
 	}()
 	stop := e.reportProgress(ctx)
 	defer stop()
+	defer e.measureRecords()
 	return e.sync(ctx)
 }
 
@@ -130,16 +131,21 @@ func (e *execution) in(ctx context.Context, name Stage, f func(context.Context, 
 		local.State = Failed
 	}
 	publish()
-	e.measure(&local)
+	e.meter.StageEnded(local.Name, local.State, local.Duration)
 	return err
 }
 
-func (e *execution) measure(r *StageReport) {
-	e.meter.StageEnded(r.Name, r.State, r.Duration)
-	e.meter.Records(r.Name, "fetched", r.Counts.Fetched)
-	e.meter.Records(r.Name, "accepted", r.Counts.Accepted)
-	for reason, n := range r.SkippedBy {
-		e.meter.Records(r.Name, string(reason), n)
+// measureRecords tells what became of the records, at the end of the run: a later stage may still correct what an earlier
+// one has booked.
+func (e *execution) measureRecords() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.run.Report.Stages {
+		e.meter.Records(r.Name, "fetched", r.Counts.Fetched)
+		e.meter.Records(r.Name, "accepted", r.Counts.Accepted)
+		for reason, n := range r.SkippedBy {
+			e.meter.Records(r.Name, string(reason), n)
+		}
 	}
 }
 
