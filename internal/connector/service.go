@@ -159,7 +159,8 @@ func (s *Service) prepare(ctx context.Context, t tenant.ID, d Draft) (Integratio
 	}, checks, nil
 }
 
-// Change applies a merge of name, settings and schedule. Turning an import on checks its permission first.
+// Change applies a merge of name, settings and schedule. Turning an import on checks its permission first. What changes
+// nothing moves no version, and starts no run.
 func (s *Service) Change(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, ch Change) (Integration, error) {
 	current, err := s.store.Integration(ctx, t, id)
 	if err != nil {
@@ -181,7 +182,7 @@ func (s *Service) Change(ctx context.Context, t tenant.ID, id uuid.UUID, version
 			i.IntervalHours = *ch.IntervalHours
 			i.planNext(s.now())
 		}
-		if ch.Settings != nil {
+		if ch.Settings != nil && !ch.Settings.Equal(i.Settings) {
 			i.Settings = *ch.Settings
 			i.runSoon(s.now())
 		}
