@@ -78,6 +78,15 @@ func TestConnectAnswersWhereToFindIt(t *testing.T) {
 	if cancelled.status != http.StatusAccepted || finished.header.Get("Retry-After") != "" || !strings.Contains(finished.body, `"state":"cancelled"`) {
 		t.Errorf("cancelled: %d, then %v %s", cancelled.status, finished.header, finished.body)
 	}
+	for _, accepted := range []raw{
+		{method: http.MethodPost, path: location + "/runs", key: h.mine.keys[tenant.Analyst]},
+		{method: http.MethodDelete, path: location + "?data=purge", key: h.mine.keys[tenant.Admin]},
+	} {
+		accepted.client = h.checked()
+		if got := h.send(accepted); got.status != http.StatusAccepted || got.header.Get("Retry-After") != "5" || got.header.Get("Location") == "" {
+			t.Errorf("%s %s: %d %v", accepted.method, accepted.path, got.status, got.header)
+		}
+	}
 }
 
 func TestWithoutEntitlementConnectingWorksAndSaysSo(t *testing.T) {

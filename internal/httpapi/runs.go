@@ -78,7 +78,15 @@ func (s *server) startRun(w http.ResponseWriter, r *http.Request) error {
 // acceptRun answers with a run that was queued and where to follow it.
 func acceptRun(w http.ResponseWriter, queued *syncer.Run) error {
 	w.Header().Set("Location", "/v1/runs/"+runID(queued.PublicID))
-	return answer(w, http.StatusAccepted, run(queued))
+	return followRun(w, http.StatusAccepted, queued)
+}
+
+// followRun answers with a run and, while it is unfinished, when to ask again.
+func followRun(w http.ResponseWriter, status int, r *syncer.Run) error {
+	if !r.State.Final() {
+		w.Header().Set("Retry-After", pollEvery)
+	}
+	return answer(w, status, run(r))
 }
 
 func (s *server) getRun(w http.ResponseWriter, r *http.Request) error {
@@ -90,10 +98,7 @@ func (s *server) getRun(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !found.State.Final() {
-		w.Header().Set("Retry-After", pollEvery)
-	}
-	return answer(w, http.StatusOK, run(&found))
+	return followRun(w, http.StatusOK, &found)
 }
 
 func (s *server) cancelRun(w http.ResponseWriter, r *http.Request) error {
@@ -110,7 +115,7 @@ func (s *server) cancelRun(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	return answer(w, http.StatusAccepted, run(&found))
+	return followRun(w, http.StatusAccepted, &found)
 }
 
 func (s *server) getRunDiagnostics(w http.ResponseWriter, r *http.Request) error {
