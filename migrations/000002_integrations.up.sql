@@ -68,7 +68,7 @@ create table job (
   subject          uuid not null,            -- what the work is about; at most one live job per kind and subject
   run_id           bigint not null,
   state            text not null default 'queued' check (state in ('queued', 'running', 'dead')),
-  run_at           timestamptz not null default now(),
+  run_at           timestamptz not null default now(), -- when it is due; of a dead one, when it was set aside
   attempt          int not null default 0,
   fence            bigint not null default 0,
   holder           text not null default '',
@@ -80,6 +80,7 @@ create table job (
 create unique index job_live on job (tenant_id, kind, subject) where state <> 'dead';
 create index job_due on job (run_at, id) where state = 'queued';
 create index job_leases on job (lease_until) where state = 'running';
+create index job_dead on job (run_at) where state = 'dead';
 alter table job enable row level security, force row level security;
 create policy tenant_wall on job using (tenant_id = app_tenant() or app_system());
 grant select, insert, update, delete on job to defender_app;
