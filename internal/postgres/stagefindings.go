@@ -21,7 +21,7 @@ func (st *stage) AddFindings(ctx context.Context, now time.Time, findings []sync
 	err := st.copy(ctx, "incoming_finding (asset_id, vulnerability_id, software_ids, severity, source, attack_vector, first_seen_at)", func(w *copyWriter) {
 		for i := range findings {
 			if f := &findings[i]; f.Reason == 0 {
-				writeFinding(w, now, f)
+				copyFinding(w, now, f)
 				w.end()
 			}
 		}
@@ -41,7 +41,7 @@ func (st *stage) AddFindings(ctx context.Context, now time.Time, findings []sync
 	})
 }
 
-func writeFinding(w *copyWriter, now time.Time, f *syncer.StagedFinding) {
+func copyFinding(w *copyWriter, now time.Time, f *syncer.StagedFinding) {
 	w.int(f.AssetID)
 	w.int(int64(f.Vulnerability))
 	numbersField(w, f.Software)
@@ -118,8 +118,8 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 		return c, err
 	}
 	steps := []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
-		st.compareFindings, st.guardFindings, st.writeFindings, st.countFindings, st.recountFindings, st.rateExposures, st.noteAssets,
-		st.writeSurroundings, st.releaseCarriers,
+		st.compareFindings, st.guardFindings, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.countFindings,
+		st.recountFindings, st.rateExposures, st.noteAssets, st.writeSurroundings, st.releaseCarriers,
 	}
 	switch loaded := st.load; {
 	case o.CloseReason != inventory.Accepted:
@@ -211,15 +211,21 @@ func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 	return err
 }
 
-func (st *stage) writeFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) (err error) {
+func (st *stage) createFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) (err error) {
 	c.Created, err = affected(ctx, tx, `
 		insert into finding (tenant_id, asset_id, vulnerability_id, software_ids, severity, severity_source, attack_vector, state, first_seen_at, created_at, updated_at)
 		select $1, asset_id, vulnerability_id, software_ids, severity, source, attack_vector, 1, first_seen_at, $2, $2
 		from delta where op = 'c' order by asset_id, vulnerability_id`, st.job.Tenant, o.Now)
-	if err != nil {
+	return err
+}
+
+// updateFindings writes what changed about findings that are open, and opens those that are back.
+func (st *stage) updateFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	var incoming int64
+	if err := tx.GetContext(ctx, &incoming, `select count(*) from incoming_finding`); err != nil {
 		return err
 	}
-	err = tx.QueryRowxContext(ctx, `
+	err := tx.QueryRowxContext(ctx, `
 		with done as (
 		  update finding f set software_ids = d.software_ids, severity = d.severity, severity_source = d.source, attack_vector = d.attack_vector,
 		         state = 1, state_reason = null, last_seen_at = null, closed_at = null, updated_at = $2,
@@ -232,10 +238,12 @@ func (st *stage) writeFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		)
 		select count(*) filter (where op <> 'r'), count(*) filter (where op = 'r') from done`,
 		st.job.Tenant, o.Now).Scan(&c.Updated, &c.Reopened)
-	if err != nil {
-		return err
-	}
-	err = tx.QueryRowxContext(ctx, `
+	c.Unchanged = o.Unchanged + incoming - c.Created - c.Updated - c.Reopened
+	return err
+}
+
+func (st *stage) closeFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	return tx.QueryRowxContext(ctx, `
 		with done as (
 		  update finding f set state = case d.op when 'f' then 2 else 3 end, closed_at = $2, updated_at = $2,
 		         state_reason = case d.op when 'o' then ($3::text[])[d.reason + 1] end,
@@ -246,23 +254,16 @@ func (st *stage) writeFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		)
 		select count(*) filter (where op = 'f'), count(*) filter (where op = 'o') from done`,
 		st.job.Tenant, o.Now, rowReasonNames()).Scan(&c.Fixed, &c.OutOfScope)
-	if err != nil {
-		return err
-	}
-	rejected, err := affected(ctx, tx, `
+}
+
+// reasonFindings keeps up to date why findings that are out of scope are.
+func (st *stage) reasonFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	changed, err := affected(ctx, tx, `
 		update finding f set state_reason = ($3::text[])[d.reason + 1], updated_at = $2 from delta d
 		where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op = 's'`,
 		st.job.Tenant, o.Now, rowReasonNames())
-	if err != nil {
-		return err
-	}
-	var incoming int64
-	if err := tx.GetContext(ctx, &incoming, `select count(*) from incoming_finding`); err != nil {
-		return err
-	}
-	c.Unchanged = o.Unchanged + incoming - c.Created - c.Updated - c.Reopened
-	c.Updated += rejected
-	return nil
+	c.Updated += changed
+	return err
 }
 
 // countFindings carries the delta into the counters of assets and vulnerabilities.
