@@ -78,15 +78,8 @@ func (s *server) startRun(w http.ResponseWriter, r *http.Request) error {
 // acceptRun answers with a run that was queued and where to follow it.
 func acceptRun(w http.ResponseWriter, queued *syncer.Run) error {
 	w.Header().Set("Location", "/v1/runs/"+runID(queued.PublicID))
-	return followRun(w, http.StatusAccepted, queued)
-}
-
-// followRun answers with a run and, while it is unfinished, when to ask again.
-func followRun(w http.ResponseWriter, status int, r *syncer.Run) error {
-	if !r.State.Final() {
-		w.Header().Set("Retry-After", pollEvery)
-	}
-	return answer(w, status, run(r))
+	w.Header().Set("Retry-After", pollEvery)
+	return answer(w, http.StatusAccepted, run(queued))
 }
 
 func (s *server) getRun(w http.ResponseWriter, r *http.Request) error {
@@ -98,7 +91,10 @@ func (s *server) getRun(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return followRun(w, http.StatusOK, &found)
+	if !found.State.Final() {
+		w.Header().Set("Retry-After", pollEvery)
+	}
+	return answer(w, http.StatusOK, run(&found))
 }
 
 func (s *server) cancelRun(w http.ResponseWriter, r *http.Request) error {
@@ -115,7 +111,10 @@ func (s *server) cancelRun(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	return followRun(w, http.StatusAccepted, &found)
+	if !found.State.Final() {
+		w.Header().Set("Retry-After", pollEvery)
+	}
+	return answer(w, http.StatusAccepted, run(&found))
 }
 
 func (s *server) getRunDiagnostics(w http.ResponseWriter, r *http.Request) error {

@@ -24,9 +24,10 @@ func (s *Store) Prune(ctx context.Context, now time.Time) (deleted int64, more b
 			return err
 		}
 		jobs, err := affected(ctx, tx, `
-			delete from job where id in (
-			  select id from job where state = 'dead' and run_at < $1 order by run_at limit $2 for update skip locked
-			)`, now.Add(-keepDeadFor), pruneBatch)
+			with old as (
+			  select tenant_id, id from job where state = 'dead' and run_at < $1 order by run_at limit $2 for update skip locked
+			)
+			delete from job j using old where j.tenant_id = old.tenant_id and j.id = old.id`, now.Add(-keepDeadFor), pruneBatch)
 		deleted, more = runs+jobs, runs == pruneBatch || jobs == pruneBatch
 		return err
 	})
