@@ -2,12 +2,13 @@
 # Two images: the service (last, so it is the default) and, with --target defendersim, the simulator.
 FROM golang:1.26-bookworm AS build
 ARG VERSION=dev
+ARG REVISION=unknown
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 # The same command line as in the Makefile: same sources and version, same bytes.
-RUN mkdir /out && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=${VERSION}" \
+RUN mkdir /out && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=${VERSION} -X main.revision=${REVISION}" \
       -o /out/ ./cmd/defenderd ./cmd/defendersim \
  && cp /etc/ssl/certs/ca-certificates.crt /out/ && mkdir /out/tmp
 

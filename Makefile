@@ -1,8 +1,10 @@
-# Everyday tasks. A machine with Go and make is enough; "make setup", which the others call, brings the rest.
+# Everyday tasks. Go and make are enough where PostgreSQL is or can be installed; "make setup",
+# which the others call, brings the rest.
 .DEFAULT_GOAL := help
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -buildid= -X main.version=$(VERSION)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -X main.revision=$(REVISION)
 
 # The race detector needs a C compiler; Go turns cgo off by itself when there is none.
 RACE = $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && echo -race)
@@ -10,7 +12,7 @@ RACE = $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && echo -race)
 # For a single package: make test PKG=./internal/seal
 PKG ?= ./...
 
-.PHONY: help setup demo test run build lint fuzz scale kill bench bench-quick cover docs image clean
+.PHONY: help setup demo test run build lint fuzz scale plans kill bench bench-quick cover docs image clean
 
 help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +42,9 @@ fuzz: setup ## run every fuzz target for a short while: make fuzz FUZZTIME=1m
 scale: setup ## sync 20,000 machines with a million findings under a memory ceiling: SCALE_MACHINES, SCALE_FINDINGS, SCALE_CEILING_MIB
 	bin/devdb run -- go test -tags scale -run TestScale -v -count=1 -timeout 30m ./internal/syncer
 
+plans: setup ## look at the plans of all lists with a million findings of 100,000 assets
+	bin/devdb run -- go test -tags scale -run TestPagesAreReadFromIndexes -v -count=1 -timeout 30m ./internal/postgres
+
 kill: setup ## kill the service in each phase and at random moments of its syncs and compare the tables: KILLS, KILL_SEED
 	KILL_QUIET=1 bin/devdb run -- go test -tags soak -run TestKilled -v -count=1 -timeout 60m ./cmd/defenderd
 
@@ -60,7 +65,7 @@ docs: ## write the pages that are made from the code
 	go run ./cmd/defenderd help config --markdown > docs/configuration.md
 
 image: ## build the container images (buildah, or docker)
-	VERSION=$(VERSION) scripts/image.sh
+	VERSION=$(VERSION) REVISION=$(REVISION) scripts/image.sh
 
 clean: ## remove what was built; data in .local stays
 	rm -rf bin coverage.out

@@ -104,7 +104,7 @@ type ListAssetsOptions struct {
 	LastSeenGTE   time.Time  // at or after
 	LastSeenLT    time.Time  // before
 	Severity      []Severity // of an open finding
-	Q             string     // part of the host name
+	Q             string     // beginnings of words of the host name, or of an address
 	Sort          string     // hostname, last_seen_at or created_at; "-" in front reverses
 	PageOptions
 }

@@ -58,7 +58,7 @@ type ListVulnerabilitiesOptions struct {
 	EPSSGTE      *float64  // at least, 0 to 1
 	PublishedGTE time.Time // at or after
 	PublishedLT  time.Time // before
-	Q            string    // part of id, title or description
+	Q            string    // beginnings of words of id, title or description
 	Sort         string    // severity, epss, published_at, exposed_assets or id; "-" in front reverses
 	PageOptions
 }

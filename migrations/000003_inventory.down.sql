@@ -1,1 +1,1 @@
-drop table asset, software, catalogue_read, vulnerability;
+drop table asset_word, asset, software, catalogue_read, vulnerability_words, vulnerability;

@@ -28,7 +28,17 @@ create table vulnerability (
 create index vulnerability_by_name on vulnerability (name, id);
 create index vulnerability_by_epss on vulnerability (coalesce(epss, -1), id);
 create index vulnerability_by_published on vulnerability (coalesce(published_at, '-infinity'), id);
+create index vulnerability_exploited on vulnerability (id) where public_exploit or exploit_verified or exploit_in_kit;
 grant select, insert, update on vulnerability to defender_app;
+
+-- What the text search compares of name, title and description. A table of its own, so that a new EPSS score does not
+-- touch the index of words. Who searches has no policy to pass here; see asset_word for tables that have one.
+create table vulnerability_words (
+  vulnerability_id int primary key references vulnerability (id) on delete cascade,
+  words            tsvector not null
+);
+create index vulnerability_words_by_word on vulnerability_words using gin (words);
+grant select, insert, update on vulnerability_words to defender_app;
 
 -- How far the shared catalogue has been read, per source; the lease keeps two runs from reading it at once.
 create table catalogue_read (
@@ -93,7 +103,7 @@ create table asset (
   state_reason       text not null default '',
   import_state       text not null default 'imported' check (import_state in ('imported', 'carrier')),
   content_hash       bytea not null,         -- of everything a user sees except the times of sighting
-  finding_hash       bytea not null default '', -- of the accepted rows; equal means nothing to compare
+  finding_hash       bytea not null default '', -- of the accepted rows, in parts; equal means nothing to compare
   open_critical      int not null default 0,
   open_high          int not null default 0,
   open_medium        int not null default 0,
@@ -111,7 +121,21 @@ create index asset_by_hostname on asset (tenant_id, hostname, id);
 create index asset_by_last_seen on asset
   (tenant_id, (case when last_seen_at is null then '-infinity' else last_seen_at end), id);
 create index asset_by_created on asset (tenant_id, created_at, id);
-create index asset_by_ip on asset (tenant_id, primary_ip);
 alter table asset enable row level security, force row level security;
 create policy tenant_wall on asset using (tenant_id = app_tenant());
 grant select, insert, update, delete on asset to defender_app;
+
+-- What the text search compares of an asset: from each place on where a word of its host name begins, and each of its
+-- addresses. Under a policy no index serves LIKE, trigrams or tsvector, whose operators PostgreSQL cannot tell to be
+-- leakproof; comparing text byte by byte is, so a range of a B-tree finds what begins with a text. No foreign key: checking
+-- it would cost more than writing the row, and what removes assets removes their words.
+create table asset_word (
+  tenant_id int not null,
+  word      text collate "C" not null,
+  asset_id  bigint not null,
+  primary key (tenant_id, word, asset_id)
+);
+create index asset_word_by_asset on asset_word (tenant_id, asset_id);
+alter table asset_word enable row level security, force row level security;
+create policy tenant_wall on asset_word using (tenant_id = app_tenant());
+grant select, insert, delete on asset_word to defender_app;

@@ -85,6 +85,8 @@ create table exposure (
   tenant_id        int not null references tenant (id) on delete cascade,
   vulnerability_id int not null,
   open_assets      int not null default 0,
+  fixed_assets     int not null default 0,
+  out_of_scope_assets int not null default 0,
   severity         smallint not null default 0,   -- worst among its open findings; the catalogue's own while none is open
   first_seen_at    timestamptz not null,
   updated_at       timestamptz not null default now(),
@@ -95,6 +97,73 @@ create index exposure_by_assets on exposure (tenant_id, open_assets, vulnerabili
 alter table exposure enable row level security, force row level security;
 create policy tenant_wall on exposure using (tenant_id = app_tenant());
 grant select, insert, update, delete on exposure to defender_app;
+
+-- asset_tally and exposure_tally sum a tenant's assets and exposures up for its summary, so that reading it costs the same
+-- whatever the size of the inventory. Triggers keep them, statement by statement, from the rows as they were and as they are.
+create table asset_tally (
+  tenant_id int not null references tenant (id) on delete cascade,
+  state     text not null,
+  os_family text not null,
+  assets    bigint not null,
+  critical  bigint not null, -- open findings
+  high      bigint not null,
+  medium    bigint not null,
+  low       bigint not null,
+  unknown   bigint not null,
+  primary key (tenant_id, state, os_family)
+);
+alter table asset_tally enable row level security, force row level security;
+create policy tenant_wall on asset_tally using (tenant_id = app_tenant());
+grant select, insert, update, delete on asset_tally to defender_app;
+
+create table exposure_tally (
+  tenant_id       int not null references tenant (id) on delete cascade primary key,
+  vulnerabilities bigint not null, -- with an open finding
+  fixed           bigint not null, -- findings
+  out_of_scope    bigint not null
+);
+alter table exposure_tally enable row level security, force row level security;
+create policy tenant_wall on exposure_tally using (tenant_id = app_tenant());
+grant select, insert, update, delete on exposure_tally to defender_app;
+
+create function tally_assets() returns trigger language plpgsql as
+$$
+declare
+  added   text := 'select 1 as n, tenant_id, state, os_family, open_critical, open_high, open_medium, open_low, open_unknown from new_rows';
+  removed text := 'select -1 as n, tenant_id, state, os_family, open_critical, open_high, open_medium, open_low, open_unknown from old_rows';
+begin
+  execute 'insert into asset_tally as t (tenant_id, state, os_family, assets, critical, high, medium, low, unknown)
+    select tenant_id, state, os_family, sum(n), sum(n * open_critical), sum(n * open_high), sum(n * open_medium), sum(n * open_low), sum(n * open_unknown)
+    from (' || case tg_op when 'INSERT' then added when 'DELETE' then removed else added || ' union all ' || removed end || ') c
+    group by tenant_id, state, os_family
+    having sum(n) <> 0 or sum(n * open_critical) <> 0 or sum(n * open_high) <> 0 or sum(n * open_medium) <> 0 or sum(n * open_low) <> 0 or sum(n * open_unknown) <> 0
+    on conflict (tenant_id, state, os_family) do update set assets = t.assets + excluded.assets, critical = t.critical + excluded.critical,
+      high = t.high + excluded.high, medium = t.medium + excluded.medium, low = t.low + excluded.low, unknown = t.unknown + excluded.unknown';
+  return null;
+end
+$$;
+create trigger tally after insert on asset referencing new table as new_rows for each statement execute function tally_assets();
+create trigger tally_changed after update on asset referencing old table as old_rows new table as new_rows for each statement execute function tally_assets();
+create trigger tally_gone after delete on asset referencing old table as old_rows for each statement execute function tally_assets();
+
+create function tally_exposures() returns trigger language plpgsql as
+$$
+declare
+  added   text := 'select tenant_id, (open_assets > 0)::int as exposed, fixed_assets as fixed, out_of_scope_assets as outside from new_rows';
+  removed text := 'select tenant_id, -(open_assets > 0)::int as exposed, -fixed_assets as fixed, -out_of_scope_assets as outside from old_rows';
+begin
+  execute 'insert into exposure_tally as t (tenant_id, vulnerabilities, fixed, out_of_scope)
+    select tenant_id, sum(exposed), sum(fixed), sum(outside)
+    from (' || case tg_op when 'INSERT' then added when 'DELETE' then removed else added || ' union all ' || removed end || ') c
+    group by tenant_id having sum(exposed) <> 0 or sum(fixed) <> 0 or sum(outside) <> 0
+    on conflict (tenant_id) do update set vulnerabilities = t.vulnerabilities + excluded.vulnerabilities, fixed = t.fixed + excluded.fixed,
+      out_of_scope = t.out_of_scope + excluded.out_of_scope';
+  return null;
+end
+$$;
+create trigger tally after insert on exposure referencing new table as new_rows for each statement execute function tally_exposures();
+create trigger tally_changed after update on exposure referencing old table as old_rows new table as new_rows for each statement execute function tally_exposures();
+create trigger tally_gone after delete on exposure referencing old table as old_rows for each statement execute function tally_exposures();
 
 -- A tenant gets its partition with its first findings: load_begin makes a bare table, the importer fills it, load_end gives
 -- it keys and indexes and attaches it, all in one transaction. Nobody sees a part of it, and a killed import leaves nothing.

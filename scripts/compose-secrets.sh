@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 mkdir -p .local # not as private as the rest: the development database is in it too
 umask 077
 dir=.local/compose
-mkdir -p "$dir"
+mkdir -p "$dir" "$dir/demo" # the demonstration's API key comes into the last one
 make_file() { [ -s "$dir/$1" ] || { cat > "$dir/$1.new" && mv "$dir/$1.new" "$dir/$1"; }; }
 
 head -c 24 /dev/urandom | base64 | tr '+/' '-_' | tr -d '\n' | make_file database_password
@@ -19,8 +19,8 @@ printf 'sim8Q~%s\n' "$(head -c 24 /dev/urandom | base64 | tr '+/' '-_')" | make_
 uid=$(id -u)
 if [ "$uid" = 0 ]; then
     uid=65532
-    chown "$uid" "$dir/pgpass" "$dir/keyring" "$dir/simulator_secret"
+    chown "$uid" "$dir/pgpass" "$dir/keyring" "$dir/simulator_secret" "$dir/demo"
 fi
-chmod 400 "$dir"/*
+chmod 400 "$dir/database_password" "$dir/pgpass" "$dir/keyring" "$dir/simulator_secret"
 printf 'DEFENDER_UID=%s\n' "$uid" > .env
 echo "compose-secrets: ready in $dir" >&2

@@ -6,11 +6,12 @@ set -eu
 cd "$(dirname "$0")/.."
 
 version=${VERSION:-dev}
+revision=${REVISION:-unknown}
 say() { echo "image: $*" >&2; }
 
 build_with_docker() {
     for target in defendersim defenderd; do
-        docker build --target "$target" --build-arg "VERSION=$version" -t "$target:$version" .
+        docker build --target "$target" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" -t "$target:$version" .
     done
 }
 
@@ -24,7 +25,7 @@ build_with_buildah() {
     }
     out=$(mktemp -d)
     trap 'rm -rf "$out"' EXIT
-    CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version" \
+    CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version -X main.revision=$revision" \
         -o "$out/" ./cmd/defenderd ./cmd/defendersim
     cp "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$out/ca-certificates.crt"
     mkdir "$out/tmp"

@@ -85,5 +85,6 @@ by_npm() {
 usable && exit 0
 by_apt && exit 0
 by_npm && exit 0
+command -v npm >/dev/null && command -v node >/dev/null || say "without npm and node it cannot be downloaded either"
 say "PostgreSQL could not be set up here"
 "$devdb" find # tells what was looked at and the ways out

@@ -56,7 +56,7 @@ func (p *program) withTenant(ctx context.Context, cmd *cli.Command, lookup confi
 	if err != nil {
 		return err
 	}
-	return withStore(ctx, lookup, func(s *postgres.Store) error {
+	return p.withStore(ctx, lookup, func(s *postgres.Store) error {
 		t, err := s.TenantByPublicID(ctx, id)
 		if err != nil {
 			return err

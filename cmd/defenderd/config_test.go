@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -28,6 +31,8 @@ func TestBadSetUps(t *testing.T) {
 		{"nonsense database", map[string]string{"DEFENDERD_DATABASE_URL": "postgres://u:sesame@[/d"}, "DEFENDERD_DATABASE_URL"},
 		{"unknown setting", map[string]string{"DEFENDERD_LISTN": "sesame"}, "DEFENDERD_LISTN DEFENDERD_LISTEN"},
 		{"bad address", map[string]string{"DEFENDERD_LISTEN": "sesame"}, "DEFENDERD_LISTEN"},
+		{"one address for both", map[string]string{"DEFENDERD_LISTEN": "127.0.0.1:7", "DEFENDERD_ADMIN_LISTEN": "127.0.0.1:7"}, "DEFENDERD_ADMIN_LISTEN DEFENDERD_LISTEN"},
+		{"one among all addresses", map[string]string{"DEFENDERD_LISTEN": ":9090"}, "DEFENDERD_ADMIN_LISTEN DEFENDERD_LISTEN"},
 		{"bad port", map[string]string{"DEFENDERD_ADMIN_LISTEN": "127.0.0.1:sesame"}, "DEFENDERD_ADMIN_LISTEN"},
 		{"bad role", map[string]string{"DEFENDERD_ROLES": "http,sesame"}, "DEFENDERD_ROLES"},
 		{"bad number", map[string]string{"DEFENDERD_WORKERS": "sesame"}, "DEFENDERD_WORKERS"},
@@ -77,10 +82,40 @@ func environOf(maps ...map[string]string) []string {
 
 func TestAllProblemsAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := invoke(t, []string{"DEFENDERD_LISTEN=x", "DEFENDERD_POLL=x"}, "serve", "--workers", "x", "--check")
-	for _, name := range []string{"DATABASE_URL", "KEYRING", "LISTEN", "POLL", "WORKERS"} {
+	_, err := invoke(t, []string{"DEFENDERD_LISTEN=x", "DEFENDERD_POLL=x", "DEFENDERD_FOO=x"}, "serve", "--workers", "x", "--check")
+	for _, name := range []string{"DATABASE_URL", "KEYRING", "LISTEN", "POLL", "WORKERS", "FOO"} {
 		if err == nil || !strings.Contains(err.Error(), "\n  DEFENDERD_"+name+": ") {
 			t.Errorf("%s has no line of its own: %v", name, err)
+		}
+	}
+}
+
+func TestAnUnreadableFileIsOneProblem(t *testing.T) {
+	t.Parallel()
+	for name, line := range map[string][]string{
+		"missing": {"keyring", "check", "--keyring-file", "/nonexistent/keyring"},
+		"empty":   {"keyring", "check", "--file", write(t, "")},
+	} {
+		if _, err := invoke(t, nil, line...); err == nil || !strings.Contains(err.Error(), "has a problem:") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAKeyringForEverybodyIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	name := write(t, seal.NewKey().Reveal())
+	for mode, warned := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o604: true} {
+		if err := os.Chmod(name, mode); err != nil {
+			t.Fatal(err)
+		}
+		var told bytes.Buffer
+		line := []string{"defenderd", "serve", "--check", "--keyring-file", name}
+		if err := run(t.Context(), line, []string{"DEFENDERD_DATABASE_URL=host=/run/postgresql sslmode=disable"}, io.Discard, &told); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(told.String(), "DEFENDERD_KEYRING_FILE") != warned {
+			t.Errorf("%v: told %q", mode, told.String())
 		}
 	}
 }
@@ -94,6 +129,8 @@ func TestGoodSetUps(t *testing.T) {
 		"verified":       {"DEFENDERD_DATABASE_URL=postgres://u@db.example/d?sslmode=verify-full"},
 		"permitted":      {"DEFENDERD_DATABASE_URL=postgres://u@db.example/d?sslmode=disable", "DEFENDERD_UNSAFE_DATABASE_TLS=true"},
 		"from a file":    {"DEFENDERD_DATABASE_URL_FILE=" + write(t, "postgres://u@localhost/d?sslmode=disable\n")},
+		"two free ports": {"DEFENDERD_DATABASE_URL=postgres://u@localhost/d?sslmode=disable", "DEFENDERD_LISTEN=:0", "DEFENDERD_ADMIN_LISTEN=:0"},
+		"a worker":       {"DEFENDERD_DATABASE_URL=postgres://u@localhost/d?sslmode=disable", "DEFENDERD_LISTEN=:9090", "DEFENDERD_ROLES=work"},
 		"empty is unset": {"DEFENDERD_DATABASE_URL=postgres://u@localhost/d?sslmode=disable", "DEFENDERD_LISTEN=", "DEFENDERD_SPOOL_DIR="},
 	} {
 		if _, err := invoke(t, append(environ, keyring), "serve", "--check"); err != nil {

@@ -20,17 +20,30 @@ func (p *program) demoCommand() *cli.Command {
 		Description: "Starts everything on this machine and stops it again; nothing of Microsoft's is called. The database is the one of\n" +
 			"DATABASE_URL if that is set, else a PostgreSQL of its own. Data, keys and the log are kept in --dir, so that a second start\n" +
 			"goes on where the first one ended; remove the directory to begin anew.\n\n" +
-			"Examples:\n\n    defenderd demo\n    defenderd demo --exit\n    defenderd demo --machines 2000 --dir /tmp/demo",
+			"With --against it starts nothing and walks through a service and a simulator that run already.\n\n" +
+			"Examples:\n\n    defenderd demo\n    defenderd demo --exit\n    defenderd demo --machines 2000 --dir /tmp/demo\n" +
+			"    defenderd demo --against http://127.0.0.1:8080 --key-file .local/dev/api-key",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "exit", Usage: "end after the walk, with status 0 only if the import equals what the simulator holds"},
 			&cli.IntFlag{Name: "machines", Value: 500, Usage: "ordinary machines of the simulated directory; odd ones come on top"},
 			&cli.IntFlag{Name: "findings", Value: 40, Usage: "vulnerable software rows of a machine, on average"},
 			&cli.IntFlag{Name: "catalogue", Value: 5000, Usage: "vulnerabilities in Microsoft's simulated catalogue"},
 			&cli.StringFlag{Name: "dir", Value: ".local/demo", Usage: "where data, keys and the log are kept"},
+			&cli.StringFlag{Name: "against", Usage: "address of a running service's API"},
+			&cli.StringFlag{Name: "control", Value: "http://127.0.0.1:9401", Usage: "with --against: address of the simulator's control interface"},
+			&cli.StringFlag{Name: "key-file", Usage: "with --against: file with an admin's API key, as \"tenant admit\" makes it"},
 		},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
 				return err
+			}
+			if cmd.IsSet("against") {
+				for _, other := range []string{"exit", "machines", "findings", "catalogue", "dir"} {
+					if cmd.IsSet(other) {
+						return usagef("--%s is not for --against", other)
+					}
+				}
+				return p.demoAgainst(ctx, cmd.String("against"), cmd.String("control"), cmd.String("key-file"))
 			}
 			size := demoSize{Machines: cmd.Int("machines"), Findings: cmd.Int("findings"), Catalogue: cmd.Int("catalogue")}
 			if size.Machines < 1 || size.Machines > 100_000 || size.Findings < 0 || size.Findings > 1000 || size.Catalogue < 1 || size.Catalogue > 500_000 {

@@ -96,7 +96,8 @@ func (p *program) setStage(ctx context.Context, cancel context.CancelCauseFunc, 
 		return err
 	}
 	w.Line("service:   on %s, log in %s", s.apiURL, s.path(logName))
-	return nil
+	s.state.Unstarted = false
+	return s.state.save(s.dir)
 }
 
 func (s *stage) startDatabase(ctx context.Context, p *program, cancel context.CancelCauseFunc, w *demo.Writer) error {
@@ -263,7 +264,7 @@ func (s *stage) service(ctx context.Context, listen, admin string) (*service, er
 	cfg, err := config.Read(func(name string) (string, bool) {
 		value, ok := settings[strings.TrimPrefix(name, config.Prefix)]
 		return value, ok
-	}, "DATABASE_URL", "KEYRING")
+	}, nil, "DATABASE_URL", "KEYRING")
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,8 @@ type demoSize struct {
 // demoState is what a second start needs to meet the same world. It holds secrets, though only simulated ones.
 type demoState struct {
 	demoSize
-	Database    string `json:"database"` // name, on a server that is not the demonstration's own
+	Unstarted   bool   `json:"unstarted,omitempty"` // nothing was made in these sizes yet
+	Database    string `json:"database"`            // name, on a server that is not the demonstration's own
 	Seed        uint64 `json:"seed"`
 	DirectoryID string `json:"directory_id"`
 	ClientID    string `json:"client_id"`
@@ -49,18 +50,18 @@ func newDemoState(size demoSize) demoState {
 	_, _ = rand.Read(random[:]) // documented never to fail
 	secret := base64.RawURLEncoding.EncodeToString(random[:])
 	return demoState{
-		demoSize: size, Database: "defender_demo_" + strings.ToLower(rand.Text()[:8]), Seed: 1,
+		demoSize: size, Unstarted: true, Database: "defender_demo_" + strings.ToLower(rand.Text()[:8]), Seed: 1,
 		DirectoryID: uuid.NewString(), ClientID: uuid.NewString(), Secret: secret[:3] + "8Q~" + secret[6:], // the look of Microsoft's
 	}
 }
 
-// readDemoState reads the state of an earlier start, or makes a new one. A chosen size must be that of the earlier start:
-// another would look like most machines having vanished.
+// readDemoState reads the state of an earlier start, or makes a new one. A chosen size must be that of an earlier start that
+// succeeded: another would look like most machines having vanished.
 func readDemoState(dir string, size demoSize, chosen bool) (demoState, error) {
 	body, err := os.ReadFile(filepath.Join(dir, stateName))
 	if errors.Is(err, fs.ErrNotExist) {
 		s := newDemoState(size)
-		if err := writeSecret(filepath.Join(dir, keyringName), seal.NewKey().Reveal()); err != nil {
+		if err := writeSecret(filepath.Join(dir, keyringName), seal.NewKey().Reveal()); err != nil && !errors.Is(err, fs.ErrExist) {
 			return s, err
 		}
 		return s, s.save(dir)
@@ -71,6 +72,9 @@ func readDemoState(dir string, size demoSize, chosen bool) (demoState, error) {
 	var s demoState
 	if err := json.Unmarshal(body, &s); err != nil {
 		return s, fmt.Errorf("%s is damaged; remove %s to begin anew", stateName, dir)
+	}
+	if s.Unstarted {
+		s.demoSize = size
 	}
 	if chosen && s.demoSize != size {
 		return s, fmt.Errorf("the demonstration in %s was made with --machines %d --findings %d --catalogue %d; use another --dir, or remove that one",

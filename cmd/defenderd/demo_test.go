@@ -4,14 +4,19 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"fmt"
 	"io"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/lib/pq"
+
+	"pgp.internal/defender/internal/connector/defender/defendersim"
 )
 
 // demoDirectory is where a demonstration on the tests' server keeps its things; its database is dropped in the end.
@@ -72,8 +77,24 @@ func TestDemoTwice(t *testing.T) {
 			t.Errorf("%s shows the client secret", what)
 		}
 	}
+	checkPublicIDs(t, string(log), state.TenantID)
 	if _, err := invoke(t, environ, "demo", "--exit", "--dir", dir, "--machines", "21"); err == nil || !strings.Contains(err.Error(), "--machines 20") {
 		t.Errorf("another size in the same directory: %v", err)
+	}
+}
+
+// checkPublicIDs expects the ids that the API shows in the log, and no other spelling of an id nor a name.
+func checkPublicIDs(t *testing.T, log, tenantID string) {
+	t.Helper()
+	request := regexp.MustCompile(`msg=request .* tenant=` + tenantID + ` key=key_[0-9a-f]{32}`)
+	run := regexp.MustCompile(`msg="run ended" tenant=` + tenantID + ` run=run_[0-9a-f]{32} integration=int_[0-9a-f]{32}`)
+	for _, want := range []*regexp.Regexp{request, run} {
+		if !want.MatchString(log) {
+			t.Errorf("the log has no line like %s", want)
+		}
+	}
+	if other := regexp.MustCompile(`.*([0-9a-f]{8}-[0-9a-f]{4}-|tenant=\d|Contoso).*`).FindString(log); other != "" {
+		t.Errorf("the log names something otherwise than the API: %s", other)
 	}
 }
 
@@ -117,6 +138,53 @@ func TestDemoEndsByCtrlC(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestADemoThatNeverStartedFixesNoSizes(t *testing.T) {
+	t.Parallel()
+	dir, environ := demoDirectory(t)
+	if _, err := invoke(t, []string{"DATABASE_URL=postgres://nobody@127.0.0.1:1/none?sslmode=disable"}, "demo", "--exit", "--dir", dir, "--machines", "2"); err == nil {
+		t.Fatal("started without a database")
+	}
+	out := must(t, environ, append([]string{"demo", "--exit", "--dir", dir}, smallDemo...)...)
+	if !strings.Contains(out, "a directory of 20 machines") {
+		t.Errorf("not in the sizes asked for:\n%s", out)
+	}
+}
+
+func TestDemoAgainstWhatRunsAlready(t *testing.T) {
+	t.Parallel()
+	findings := 5
+	both := []string{defendersim.RoleMachineRead, defendersim.RoleVulnerabilityRead}
+	sim := defendersim.New(defendersim.Config{CatalogueSize: 200})
+	for i, spec := range []defendersim.DirectorySpec{
+		{Domain: "empty.example", EdgeCases: new(bool)},
+		{Domain: "full.example", Machines: 20, FindingsPerMachine: &findings},
+	} {
+		spec.ID = fmt.Sprintf("5a1e5b0c-0c8e-4d1c-9a52-3f5c1d0e7a0%d", i)
+		spec.Apps = []defendersim.App{
+			{ClientID: "0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a00", Secret: resealSecret, Roles: both, Disabled: true},
+			{ClientID: "0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a01", Secret: resealSecret, Roles: both},
+		}
+		if err := sim.AddDirectory(spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	microsoft, control := httptest.NewServer(sim.Handler()), httptest.NewServer(sim.ControlHandler())
+	t.Cleanup(microsoft.Close)
+	t.Cleanup(control.Close)
+	environ := append(environment(t), "DEFENDERD_LOGIN_URL="+microsoft.URL, "DEFENDERD_API_URL="+microsoft.URL, "DEFENDERD_UNSAFE_TEST_UPSTREAM=true", "DEFENDERD_POLL=100ms")
+	s := start(t, environ)
+	key := filepath.Join(t.TempDir(), "key")
+	must(t, environ, "tenant", "admit", "--name", "Contoso", "--key-file", key)
+	for range 2 {
+		if out := must(t, nil, "demo", "--against", s.api, "--control", control.URL+"/", "--key-file", key); !strings.Contains(out, "figures are equal") {
+			t.Errorf("the comparison is missing:\n%s", out)
+		}
+	}
+	if _, err := invoke(t, nil, "demo", "--against", s.api, "--machines", "3", "--key-file", key); err == nil {
+		t.Error("--machines was taken together with --against")
 	}
 }
 

@@ -25,11 +25,14 @@ func (p *program) healthcheckCommand() *cli.Command {
 				return err
 			}
 			cfg, err := config.Read(func(name string) (string, bool) {
-				if name != config.Prefix+"ADMIN_LISTEN" {
-					return "", false // the rest does not matter here, even if it is wrong
+				switch name {
+				case config.Prefix + "ADMIN_LISTEN":
+					return lookup(name)
+				case config.Prefix + "LISTEN":
+					return anyPort, true // its default must not be in the way
 				}
-				return lookup(name)
-			})
+				return "", false // the rest does not matter here, even if it is wrong
+			}, nil)
 			if err != nil {
 				return err
 			}

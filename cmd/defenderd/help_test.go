@@ -60,6 +60,23 @@ func TestDocsAreTheTable(t *testing.T) {
 	}
 }
 
+// TestEveryBuildTellsItsRevision compares the three places that build the program.
+func TestEveryBuildTellsItsRevision(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"Makefile": "-X main.version=$(VERSION) -X main.revision=$(REVISION)\n", "Dockerfile": "-X main.version=${VERSION} -X main.revision=${REVISION}\"",
+		"scripts/image.sh": "-X main.version=$version -X main.revision=$revision\"",
+	} {
+		text, err := os.ReadFile("../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s does not set the revision by %s", name, want)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	if out := must(t, nil, "version"); !strings.Contains(out, version) {

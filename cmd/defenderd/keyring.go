@@ -21,8 +21,8 @@ func (p *program) keyringCommand() *cli.Command {
 	return p.group(&cli.Command{
 		Name: "keyring", Usage: "make and check the keys that seal the stored client secrets",
 		Description: "Whoever loses the keyring loses the stored client secrets: keep a copy apart from the database's backups.\n" +
-			"To change the key, put a new one in the first line and keep the old ones below it.",
-	}, p.keyringNew(), p.keyringCheck())
+			"To change the key, add a new one below the old ones in every process, then make it the first, reseal, and drop the old ones.",
+	}, p.keyringNew(), p.keyringCheck(), p.keyringReseal())
 }
 
 func (p *program) keyringNew() *cli.Command {
@@ -85,14 +85,15 @@ func (p *program) keyringCheck() *cli.Command {
 			if err := noArguments(cmd); err != nil {
 				return err
 			}
-			cfg, err := config.Read(overrideKeyring(lookup, cmd.String("file")), "KEYRING")
+			cfg, err := config.Read(overrideKeyring(lookup, cmd.String("file")), p.environ, "KEYRING")
 			if err != nil {
 				return err
 			}
+			p.warn(cfg)
 			if cfg.DatabaseURL.IsZero() {
 				return p.showKeys(cmd, cfg.Keyring, nil)
 			}
-			return withStore(ctx, lookup, func(s *postgres.Store) error {
+			return p.withStore(ctx, lookup, func(s *postgres.Store) error {
 				inUse, err := s.SealingKeys(ctx)
 				if err != nil {
 					return err
@@ -148,11 +149,12 @@ func (p *program) showKeys(cmd *cli.Command, ring *seal.Ring, inUse map[string]i
 // fitsStore tells whether the keyring opens what is stored: each check value whose key it has, and no key may be missing
 // that still seals a secret.
 func fitsStore(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
+	return errors.Join(checkKeys(ctx, s, ring), checkNoneMissing(ctx, s, ring))
+}
+
+// checkKeys refuses a key that is not the one the database knows by its id.
+func checkKeys(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
 	checks, err := s.KeyringChecks(ctx)
-	if err != nil {
-		return err
-	}
-	inUse, err := s.SealingKeys(ctx)
 	if err != nil {
 		return err
 	}
@@ -165,6 +167,15 @@ func fitsStore(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
 			problems = append(problems, fmt.Errorf("%sKEYRING: the key %q is not the one that the database knows by this id", config.Prefix, id))
 		}
 	}
+	return errors.Join(problems...)
+}
+
+func checkNoneMissing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
+	inUse, err := s.SealingKeys(ctx)
+	if err != nil {
+		return err
+	}
+	var problems []error
 	for _, id := range slices.Sorted(maps.Keys(inUse)) {
 		if !slices.Contains(ring.IDs(), id) {
 			problems = append(problems, fmt.Errorf("%sKEYRING: the key %q is missing, and %d stored secrets are sealed with it", config.Prefix, id, inUse[id]))
@@ -178,11 +189,15 @@ func acceptKeyring(ctx context.Context, s *postgres.Store, ring *seal.Ring) erro
 	if err := fitsStore(ctx, s, ring); err != nil {
 		return err
 	}
+	return leaveChecks(ctx, s, ring)
+}
+
+func leaveChecks(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
 	for _, box := range ring.CheckValues() {
 		if err := s.PutKeyringCheck(ctx, box); err != nil {
 			return err
 		}
 	}
 	// Once more, because another process may have come first with another key by the same id.
-	return fitsStore(ctx, s, ring)
+	return checkKeys(ctx, s, ring)
 }

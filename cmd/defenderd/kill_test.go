@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
-	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -110,15 +109,6 @@ func newVictim(t *testing.T) *victim {
 	s.linked = i.ID
 	s.kill()
 	return s
-}
-
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (s *victim) command(args ...string) string {
@@ -233,6 +223,8 @@ func (s *victim) mustEqualTruth() {
 		"jobs":                        `select id::text from job where state <> 'dead'`,
 		"counters of assets":          `select a.id::text from asset a where open_critical + open_high + open_medium + open_low + open_unknown <> (select count(*) from finding f where f.tenant_id = a.tenant_id and f.asset_id = a.id and f.state = 1)`,
 		"counters of vulnerabilities": `select e.vulnerability_id::text from exposure e where open_assets <> (select count(*) from finding f where f.tenant_id = e.tenant_id and f.vulnerability_id = e.vulnerability_id and f.state = 1)`,
+		"assets nobody finds":         `select a.id::text from asset a where not exists (select from asset_word w where w.tenant_id = a.tenant_id and w.asset_id = a.id and w.word = regexp_replace(host(a.primary_ip), '[.:]+', ' ', 'g') || ' ')`,
+		"words of no asset":           `select w::text from asset_word w where not exists (select from asset a where a.tenant_id = w.tenant_id and a.id = w.asset_id)`,
 		"twins":                       `select source_id from asset group by tenant_id, integration_id, source_id having count(*) > 1`,
 		"reservations":                `select source from catalogue_read where lease_until is not null`,
 	} {

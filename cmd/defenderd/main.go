@@ -10,8 +10,11 @@ import (
 	"syscall"
 )
 
-// version is set by the linker.
-var version = "dev"
+// Set by the linker.
+var (
+	version  = "dev"
+	revision = "" // of the sources
+)
 
 // Exit statuses besides 0. Usage errors have one of their own, as with the tools of the system.
 const (
@@ -20,6 +23,7 @@ const (
 )
 
 func main() {
+	collectLate()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)

@@ -35,7 +35,7 @@ func (p *program) migrateCommand() *cli.Command {
 			}
 			return up.Action(ctx, cmd)
 		},
-	}, up, p.migrateStatus(), p.migrateDown())
+	}, up, p.migrateStatus(), p.migrateDown(), p.migrateForce())
 }
 
 func (p *program) migrateUp() *cli.Command {
@@ -46,11 +46,11 @@ func (p *program) migrateUp() *cli.Command {
 			if err := noArguments(cmd); err != nil {
 				return err
 			}
-			cfg, err := config.Read(lookup, "DATABASE_URL")
+			cfg, err := config.Read(lookup, p.environ, "DATABASE_URL")
 			if err != nil {
 				return err
 			}
-			status, err := postgres.Migrate(ctx, cfg.DatabaseURL.Reveal())
+			status, err := migrateSchema(ctx, cfg.DatabaseURL.Reveal())
 			if err != nil {
 				return err
 			}
@@ -69,7 +69,7 @@ func (p *program) migrateStatus() *cli.Command {
 			if err := noArguments(cmd); err != nil {
 				return err
 			}
-			cfg, err := config.Read(lookup, "DATABASE_URL")
+			cfg, err := config.Read(lookup, p.environ, "DATABASE_URL")
 			if err != nil {
 				return err
 			}
@@ -86,7 +86,7 @@ func (p *program) migrateStatus() *cli.Command {
 func stateOf(s postgres.MigrationStatus) string {
 	switch {
 	case s.Dirty:
-		return "dirty: a migration failed half-way"
+		return "dirty: a migration failed; see defenderd migrate force --help"
 	case s.Version < s.Latest:
 		return "behind: run defenderd migrate"
 	case s.Version > s.Latest:
@@ -107,7 +107,7 @@ func (p *program) migrateDown() *cli.Command {
 			if err != nil || steps < 1 || cmd.Args().Len() != 1 {
 				return usagef("%q needs the number of versions to go back", cmd.FullName())
 			}
-			cfg, err := config.Read(lookup, "DATABASE_URL")
+			cfg, err := config.Read(lookup, p.environ, "DATABASE_URL")
 			if err != nil {
 				return err
 			}
@@ -133,7 +133,7 @@ func (p *program) rollBack(ctx context.Context, dsn string, steps int, agreed bo
 		return errors.New("nothing was done; repeat with --yes if that is what you want")
 	}
 	if status, err = postgres.MigrateDown(ctx, dsn, steps); err != nil {
-		return err
+		return explainDirty(ctx, dsn, err)
 	}
 	fmt.Fprintf(p.stdout, "The schema is at version %d.\n", status.Version)
 	return nil
@@ -147,7 +147,7 @@ func checkSchema(ctx context.Context, cfg config.Config, log *slog.Logger) error
 	case err != nil:
 		return err
 	case status.Dirty:
-		return fmt.Errorf("the database's schema is dirty: the migration to version %d failed half-way; mend it before starting", status.Version)
+		return dirty(status)
 	case status.Version < status.Latest:
 		return fmt.Errorf("the database's schema is at version %d and this program needs %d: run \"defenderd migrate\"", status.Version, status.Latest)
 	case status.Version > status.Latest:

@@ -14,15 +14,16 @@ import (
 
 	"pgp.internal/defender/cmd/defenderd/internal/config"
 	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/tenant"
 )
 
 // Prefixes of public ids, as the API writes them.
 const (
-	tenantPrefix = "tnt_"
-	keyPrefix    = "key_"
+	tenantPrefix = tenant.TenantPrefix
+	keyPrefix    = tenant.KeyPrefix
 )
 
-func publicID(prefix string, id uuid.UUID) string { return prefix + hex.EncodeToString(id[:]) }
+func publicID(prefix string, id uuid.UUID) string { return tenant.PublicText(prefix, id) }
 
 func parsePublicID(prefix, what, text string) (uuid.UUID, error) {
 	digits, ok := strings.CutPrefix(text, prefix)
@@ -36,8 +37,8 @@ func parsePublicID(prefix, what, text string) (uuid.UUID, error) {
 }
 
 // withStore opens the database for an operator's command.
-func withStore(ctx context.Context, lookup config.Lookup, use func(*postgres.Store) error) (err error) {
-	cfg, err := config.Read(lookup, "DATABASE_URL")
+func (p *program) withStore(ctx context.Context, lookup config.Lookup, use func(*postgres.Store) error) (err error) {
+	cfg, err := config.Read(lookup, p.environ, "DATABASE_URL")
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (p *program) tenantPlacement() *cli.Command {
 			case cmd.IsSet("move"):
 				return usagef("--move needs a tenant")
 			}
-			return withStore(ctx, lookup, func(s *postgres.Store) error {
+			return p.withStore(ctx, lookup, func(s *postgres.Store) error {
 				tenants, err := s.ListTenants(ctx)
 				if err != nil {
 					return err

@@ -25,9 +25,6 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // run carries out one command line until it is done or ctx ends. args[0] is the program's name.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	p := &program{environ: environ, stdout: stdout, stderr: stderr}
-	if err := config.Unknown(environ); err != nil {
-		return err
-	}
 	return p.root().Run(ctx, args)
 }
 
@@ -90,12 +87,32 @@ func (p *program) group(parent *cli.Command, children ...*cli.Command) *cli.Comm
 }
 
 func unknownCommand(cmd *cli.Command) error {
-	name := cmd.Args().First()
+	return noSuchCommand(cmd.FullName(), cmd.Args().First(), cmd.Commands)
+}
+
+func noSuchCommand(parent, name string, known []*cli.Command) error {
+	var names []string
+	for _, c := range known {
+		names = append(names, c.Name)
+	}
 	hint := "."
-	if similar := cli.SuggestCommand(cmd.Commands, name); similar != "" {
+	if similar := config.Similar(name, names); similar != "" {
 		hint = "; did you mean " + similar + "?"
 	}
-	return usagef("there is no command %q%s See %q", cmd.FullName()+" "+name, hint, cmd.FullName()+" --help")
+	return usagef("there is no command %q%s See %q", parent+" "+name, hint, parent+" --help")
+}
+
+// named checks that there is a command by these words.
+func named(root *cli.Command, words []string) error {
+	at, path := root, root.Name
+	for _, word := range words {
+		next := at.Command(word)
+		if next == nil {
+			return noSuchCommand(path, word, at.Commands)
+		}
+		at, path = next, path+" "+word
+	}
+	return nil
 }
 
 // badFlag tells what is wrong without printing the whole help.
@@ -123,8 +140,12 @@ func (p *program) helpCommand() *cli.Command {
 				}
 				return config.Text(p.stdout)
 			}
+			root := p.root()
+			if err := named(root, cmd.Args().Slice()); err != nil {
+				return err
+			}
 			// A context of its own, because the library finds a command's parent in the context.
-			return p.root().Run(context.Background(), append(append([]string{"defenderd"}, cmd.Args().Slice()...), "--help"))
+			return root.Run(context.Background(), append(append([]string{"defenderd"}, cmd.Args().Slice()...), "--help"))
 		},
 	}
 }

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v3"
 
 	"pgp.internal/defender/cmd/defenderd/internal/config"
-	"pgp.internal/defender/internal/postgres"
 )
 
 func (p *program) serveCommand() *cli.Command {
@@ -30,13 +30,14 @@ func (p *program) serveCommand() *cli.Command {
 				return err
 			}
 			if cmd.Bool("print-config") {
-				return config.Print(p.stdout, lookup)
+				return errors.Join(config.Print(p.stdout, lookup), config.Unknown(p.environ))
 			}
-			cfg, err := config.Read(lookup, "DATABASE_URL", "KEYRING")
+			cfg, err := config.Read(lookup, p.environ, "DATABASE_URL", "KEYRING")
 			if err != nil {
 				return err
 			}
 			if cmd.Bool("check") {
+				p.warn(cfg)
 				_, err := fmt.Fprintln(p.stdout, "The configuration is complete and well-formed.")
 				return err
 			}
@@ -45,11 +46,21 @@ func (p *program) serveCommand() *cli.Command {
 	}
 }
 
+// warn tells on the side what is permitted and should be mended.
+func (p *program) warn(cfg config.Config) {
+	for _, warning := range cfg.Warnings {
+		fmt.Fprintln(p.stderr, "warning:", warning)
+	}
+}
+
 // serve runs the service until ctx ends.
 func (p *program) serve(ctx context.Context, cfg config.Config, migrate bool) error {
 	log := newLogger(p.stderr, cfg)
+	for _, warning := range cfg.Warnings {
+		log.Warn(warning)
+	}
 	if migrate {
-		if _, err := postgres.Migrate(ctx, cfg.DatabaseURL.Reveal()); err != nil {
+		if _, err := migrateSchema(ctx, cfg.DatabaseURL.Reveal()); err != nil {
 			return err
 		}
 	}

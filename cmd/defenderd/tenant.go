@@ -16,7 +16,7 @@ func (p *program) tenantCommand() *cli.Command {
 		Name: "tenant", Usage: "manage tenants: the PGP customer accounts that the service works for",
 		Description: "A tenant has API keys and integrations of its own; none sees anything of another.",
 	}, p.tenantCreate(), p.tenantList(), p.tenantEntitle(), p.tenantState("suspend", tenant.Suspended), p.tenantState("resume", tenant.Active),
-		p.tenantPlacement(), p.tenantAudit())
+		p.tenantPlacement(), p.tenantAudit(), p.tenantAdmit())
 }
 
 // tenantView is a tenant as it is shown.
@@ -110,7 +110,7 @@ func (p *program) tenantCreate() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return withStore(ctx, lookup, func(s *postgres.Store) error {
+			return p.withStore(ctx, lookup, func(s *postgres.Store) error {
 				t, err := s.CreateTenant(ctx, cmd.String("name"), cmd.String("account"))
 				if err != nil {
 					return err
@@ -134,7 +134,7 @@ func (p *program) tenantList() *cli.Command {
 			if err := noArguments(cmd); err != nil {
 				return err
 			}
-			return withStore(ctx, lookup, func(s *postgres.Store) error {
+			return p.withStore(ctx, lookup, func(s *postgres.Store) error {
 				tenants, err := s.ListTenants(ctx)
 				if err != nil {
 					return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 	"runtime/debug"
@@ -10,17 +11,22 @@ import (
 	"pgp.internal/defender/internal/metrics"
 )
 
-// thisBuild says what is running. The revision is known when the program was built in a checkout with version stamping.
+// thisBuild says what is running. The revision comes from the linker, or from Go's own version stamping.
 func thisBuild() metrics.Build {
-	b := metrics.Build{Version: version, Revision: "unknown", GoVersion: runtime.Version()}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				b.Revision = s.Value
-			}
+	return metrics.Build{Version: version, Revision: cmp.Or(revision, stamped(), "unknown"), GoVersion: runtime.Version()}
+}
+
+func stamped() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
 		}
 	}
-	return b
+	return ""
 }
 
 func (p *program) versionCommand() *cli.Command {

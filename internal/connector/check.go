@@ -49,6 +49,9 @@ func shape(c Connector, creds Credentials) (Credentials, error) {
 	f := fault.New(code, fields[0].Detail)
 	f.Fields = fields
 	if code == fault.CodeSecretIDPasted {
+		f.Detail = "The value entered is a Secret ID, not a secret." // the field's own text says what to do, as the remedy does
+	}
+	if code == fault.CodeSecretIDPasted {
 		f.Data = []Check{{
 			Name: "shape", Code: code, Title: f.Title(), Detail: f.Detail, Cause: f.CauseText(), Remedy: f.RemedyText(),
 		}}

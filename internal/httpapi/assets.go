@@ -66,7 +66,7 @@ func (s *server) answerAssets(w http.ResponseWriter, r *http.Request, p *params,
 		return err
 	}
 	now := s.Now()
-	return answerPage(s, w, r, assets, end, func(a *inventory.Asset) api.Asset { return asset(a, now) })
+	return answerTaggedPage(s, w, r, assets, end, func(a *inventory.Asset) api.Asset { return asset(a, now) })
 }
 
 func (s *server) getAsset(w http.ResponseWriter, r *http.Request) error {
@@ -78,5 +78,5 @@ func (s *server) getAsset(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, asset(&found, s.Now()))
+	return answerTagged(w, r, asset(&found, s.Now()))
 }

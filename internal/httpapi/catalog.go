@@ -24,7 +24,7 @@ func (s *server) listIntegrationTypes(w http.ResponseWriter, r *http.Request) er
 			found = append(found, d)
 		}
 	}
-	return answer(w, http.StatusOK, page(found, "", s.integrationType))
+	return answerTagged(w, r, page(found, "", s.integrationType))
 }
 
 func (s *server) getIntegrationType(w http.ResponseWriter, r *http.Request) error {
@@ -32,7 +32,7 @@ func (s *server) getIntegrationType(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, s.integrationType(&d))
+	return answerTagged(w, r, s.integrationType(&d))
 }
 
 func (s *server) integrationType(d *connector.Description) api.IntegrationType {

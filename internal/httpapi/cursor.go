@@ -16,8 +16,12 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// cursorLife is how long a cursor can be used.
-const cursorLife = 24 * time.Hour
+// cursorLife is how long a cursor can be used at least. It ends on a full hour, so that until then a page that is read
+// again has the same cursor, and with it the same tag.
+const (
+	cursorLife  = 24 * time.Hour
+	cursorGrain = time.Hour
+)
 
 // maxCursor bounds what is decoded at all.
 const maxCursor = 2048
@@ -40,7 +44,8 @@ func (c cursors) write(r *http.Request, t tenant.ID, p inventory.Position) (stri
 	if err != nil {
 		return "", err
 	}
-	body := binary.BigEndian.AppendUint64(nil, uint64(c.now().Add(cursorLife).Unix())) //nolint:gosec // after 1970
+	expiry := c.now().Add(cursorLife + cursorGrain).Truncate(cursorGrain)
+	body := binary.BigEndian.AppendUint64(nil, uint64(expiry.Unix())) //nolint:gosec // after 1970
 	body = append(body, position...)
 	return base64.RawURLEncoding.EncodeToString(append(c.sign(r, t, body), body...)), nil
 }
@@ -105,4 +110,13 @@ func answerPage[D, W any](s *server, w http.ResponseWriter, r *http.Request, ite
 		return err
 	}
 	return answer(w, http.StatusOK, page(items, next, convert))
+}
+
+// answerTaggedPage is answerPage for lists that are often read again unchanged.
+func answerTaggedPage[D, W any](s *server, w http.ResponseWriter, r *http.Request, items []D, end inventory.Position, convert func(*D) W) error {
+	next, err := s.cursors.write(r, caller(r), end)
+	if err != nil {
+		return err
+	}
+	return answerTagged(w, r, page(items, next, convert))
 }

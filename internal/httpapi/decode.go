@@ -69,13 +69,64 @@ func decodeBody[T any](r *http.Request, body []byte, v *T, mediaTypes []string) 
 	if err := scan(body); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(body, v, json.RejectUnknownMembers(true)); err != nil {
-		return invalid(memberError(err))
+	if fields := unmarshal(body, v); len(fields) > 0 {
+		return invalid(fields...)
 	}
 	if fields := validateTags(v); len(fields) > 0 {
 		return invalid(fields...)
 	}
 	return nil
+}
+
+// maxMemberErrors bounds how many members that do not fit are told at once.
+const maxMemberErrors = 20
+
+// unmarshal reads a scanned body into v, or lists the members that do not fit: the decoder stops at the first, so each is
+// taken out and the rest tried again.
+func unmarshal[T any](body []byte, v *T) (fields []fault.Field) {
+	for len(fields) < maxMemberErrors {
+		var into T
+		err := json.Unmarshal(body, &into, json.RejectUnknownMembers(true))
+		if err == nil {
+			if len(fields) == 0 {
+				*v = into
+			}
+			return fields
+		}
+		fields = append(fields, memberError(err))
+		var s *json.SemanticError
+		if !errors.As(err, &s) || s.JSONPointer == "" {
+			return fields
+		}
+		without, err := removeMember(body, slices.Collect(s.JSONPointer.Tokens()))
+		if err != nil {
+			return fields
+		}
+		body = without
+	}
+	return fields
+}
+
+// removeMember takes the member at the path out of an object; an element of a list takes the whole list with it.
+func removeMember(object jsontext.Value, path []string) (jsontext.Value, error) {
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(object, &members); err != nil {
+		return nil, err
+	}
+	inner, ok := members[path[0]]
+	if !ok {
+		return nil, fmt.Errorf("there is no member %q", path[0])
+	}
+	if len(path) == 1 || inner.Kind() != '{' {
+		delete(members, path[0])
+	} else {
+		rest, err := removeMember(inner, path[1:])
+		if err != nil {
+			return nil, err
+		}
+		members[path[0]] = rest
+	}
+	return json.Marshal(members, json.Deterministic(true))
 }
 
 func checkMediaType(r *http.Request, allowed []string) error {

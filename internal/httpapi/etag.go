@@ -26,11 +26,17 @@ func etagOf(version int64, i api.Integration) (string, error) {
 	return fmt.Sprintf(`"%d.%x"`, version, sum[:8]), nil
 }
 
+// weakTag tags a body that somebody may compare and nobody changes.
+func weakTag(body []byte) string {
+	sum := sha256.Sum256(body)
+	return fmt.Sprintf(`W/"%x"`, sum[:16])
+}
+
 // noneMatch reports whether If-None-Match holds the tag; weak comparison, as RFC 9110 asks for here.
 func noneMatch(r *http.Request, etag string) bool {
 	for tag := range strings.SplitSeq(strings.Join(r.Header.Values("If-None-Match"), ","), ",") {
 		tag = strings.TrimSpace(tag)
-		if tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+		if tag == "*" || strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(etag, "W/") {
 			return true
 		}
 	}

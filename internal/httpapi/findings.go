@@ -61,7 +61,7 @@ func (s *server) answerFindings(w http.ResponseWriter, r *http.Request, p *param
 	if err != nil {
 		return err
 	}
-	return answerPage(s, w, r, found, end, finding)
+	return answerTaggedPage(s, w, r, found, end, finding)
 }
 
 func (s *server) getFinding(w http.ResponseWriter, r *http.Request) error {
@@ -73,7 +73,7 @@ func (s *server) getFinding(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, finding(&found))
+	return answerTagged(w, r, finding(&found))
 }
 
 func finding(f *inventory.Finding) api.Finding {

@@ -11,16 +11,17 @@ import (
 	"github.com/google/uuid"
 
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/tenant"
 )
 
 // Prefixes of ids on the wire; behind each stand the 32 hexadecimal digits of a UUID.
 const (
-	integrationPrefix = "int_"
-	runPrefix         = "run_"
+	integrationPrefix = tenant.IntegrationPrefix
+	runPrefix         = tenant.RunPrefix
 	assetPrefix       = "ast_"
 	findingPrefix     = "fnd_"
-	keyPrefix         = "key_"
-	tenantPrefix      = "tnt_"
+	keyPrefix         = tenant.KeyPrefix
+	tenantPrefix      = tenant.TenantPrefix
 )
 
 func integrationID(id uuid.UUID) string { return integrationPrefix + hexOf(id) }

@@ -144,7 +144,8 @@ func (s *server) validateIntegration(w http.ResponseWriter, r *http.Request) err
 	}
 	made, err := s.Integrations.Validate(r.Context(), caller(r), id)
 	if fault.Is(err, fault.CodeSecretUnreadable) { // a finding like any other: the credentials cannot work
-		s.Log.ErrorContext(r.Context(), "stored secret cannot be read", slog.String("request_id", exchangeOf(r.Context()).id), slog.String("error", err.Error()))
+		s.Log.ErrorContext(r.Context(), "stored secret cannot be read", slog.String("request_id", exchangeOf(r.Context()).id),
+			slog.String("integration", integrationID(id)), slog.String("error", err.Error()))
 		made, err = []connector.Check{failedCheck("secret", fault.As(err))}, nil
 	}
 	if err != nil {

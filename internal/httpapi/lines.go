@@ -32,6 +32,9 @@ const (
 
 // wantsLines tells whether the caller asks for lines in so many words; a wildcard does not.
 func wantsLines(r *http.Request) bool {
+	if r.Method == http.MethodHead { // nobody would see the lines
+		return false
+	}
 	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept"), ","), ",") {
 		if kind, params, err := mime.ParseMediaType(part); err == nil && kind == linesType && params["q"] != "0" {
 			return true

@@ -69,7 +69,7 @@ func (s *server) finish(x *exchange, method string, status int, took time.Durati
 		slog.Int("status", status), slog.Duration("duration", took),
 	}
 	if x.principal.Tenant != 0 {
-		attrs = append(attrs, slog.Int("tenant", int(x.principal.Tenant)), slog.String("key_id", x.principal.KeyID.String()))
+		attrs = append(attrs, slog.String("tenant", tenant.PublicText(tenantPrefix, x.principal.TenantPublic)), slog.String("key", tenant.PublicText(keyPrefix, x.principal.KeyID)))
 	}
 	if x.code != "" {
 		attrs = append(attrs, slog.String("code", x.code))

@@ -54,6 +54,7 @@ func sweep(t *testing.T, h *house, x objects) {
 				t.Errorf("%s: %d, want %d: %s", op.id, got.status, status, got.body)
 			}
 		}
+		vary(http.StatusNotModified, func(r *raw) { r.header = map[string]string{"If-None-Match": "*"} })
 		vary(http.StatusBadRequest, func(r *raw) { r.path += "?nonsense=1" })
 		vary(http.StatusUnauthorized, func(r *raw) { r.key = "" })
 		vary(http.StatusForbidden, func(r *raw) { r.key = h.mine.keys[tenant.ReadOnly] })

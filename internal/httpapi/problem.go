@@ -118,7 +118,11 @@ func told(f *fault.Error) string {
 	if what == "" {
 		what = f.CauseText()
 	}
-	return strings.TrimSpace(sentence(what) + " " + sentence(f.RemedyText()))
+	remedy := f.RemedyText()
+	if (f.Code == fault.CodeInvalidRequest || f.Code == fault.CodeInvalidJSON) && f.Remedy == "" && len(f.Fields) == 0 {
+		remedy = "" // the usual one speaks of fields
+	}
+	return strings.TrimSpace(sentence(what) + " " + sentence(remedy))
 }
 
 // sentence begins with a capital and ends with a full stop; the texts of faults are also used inside other sentences.

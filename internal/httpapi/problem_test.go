@@ -56,10 +56,10 @@ func TestRouterRefusesWithProblems(t *testing.T) {
 		{http.MethodGet, "/docs/oauth2-redirect.html", http.StatusNotFound, fault.CodeNotFound, ""},
 		{http.MethodGet, "/metrics", http.StatusNotFound, fault.CodeNotFound, ""},
 		{"BREW", "/v1/nothing", http.StatusNotFound, fault.CodeNotFound, ""},
-		{http.MethodPut, "/v1/assets", http.StatusMethodNotAllowed, fault.CodeMethodNotAllowed, "GET"},
-		{http.MethodOptions, "/v1/integrations", http.StatusMethodNotAllowed, fault.CodeMethodNotAllowed, "GET, POST"},
-		{http.MethodTrace, "/v1/integrations/int_1", http.StatusMethodNotAllowed, fault.CodeMethodNotAllowed, "GET, PATCH, DELETE"},
-		{"BREW", "/v1/version", http.StatusMethodNotAllowed, fault.CodeMethodNotAllowed, "GET"},
+		{http.MethodPut, "/v1/assets", http.StatusMethodNotAllowed, fault.CodeMethodNotAllowed, "GET, HEAD"},
+		{http.MethodOptions, "/v1/integrations", http.StatusMethodNotAllowed, fault.CodeMethodNotAllowed, "GET, HEAD, POST"},
+		{http.MethodTrace, "/v1/integrations/int_1", http.StatusMethodNotAllowed, fault.CodeMethodNotAllowed, "GET, HEAD, PATCH, DELETE"},
+		{"BREW", "/v1/version", http.StatusMethodNotAllowed, fault.CodeMethodNotAllowed, "GET, HEAD"},
 		{http.MethodGet, "/v1/assets?q=" + strings.Repeat("a", 9000), http.StatusRequestURITooLong, fault.CodeURITooLong, ""},
 		{http.MethodGet, "/v1/assets/" + strings.Repeat("a", 9000), http.StatusRequestURITooLong, fault.CodeURITooLong, ""},
 	} {
@@ -79,6 +79,9 @@ func TestEveryPathRefusesUndocumentedMethods(t *testing.T) {
 	for _, op := range operations(t) {
 		path, _ := op.at(nobodys)
 		served[op.method+" "+path], paths[path] = true, true
+		if op.method == http.MethodGet {
+			served["HEAD "+path] = true
+		}
 	}
 	for path := range paths {
 		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"} {

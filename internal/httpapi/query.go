@@ -29,7 +29,9 @@ const (
 func checkQuery(r *http.Request, known []string) error {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return fault.Wrap(err, fault.CodeInvalidRequest, "the query string cannot be read")
+		f := fault.Wrap(err, fault.CodeInvalidRequest, "the query string cannot be read")
+		f.Remedy = "Separate parameters by & and write other special characters as %XX."
+		return f
 	}
 	var fields []fault.Field
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -129,6 +131,8 @@ func (p *params) texts(name string, longest int) []string {
 
 func (p *params) checkLength(name, value string, shortest, longest int) {
 	switch n := utf8.RuneCountInString(value); {
+	case n == 0 && shortest == 1:
+		p.refuse(name, "too_short", "%s", notEmpty)
 	case n < shortest:
 		p.refuse(name, "too_short", "Must have at least %d characters", shortest)
 	case n > longest:

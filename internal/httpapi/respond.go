@@ -14,10 +14,33 @@ func answer(w http.ResponseWriter, status int, v any) error {
 	if err != nil {
 		return err
 	}
+	send(w, status, body)
+	return nil
+}
+
+// answerTagged writes v as JSON under a tag of its own, or 304 to those who have it already.
+func answerTagged(w http.ResponseWriter, r *http.Request, v any) error {
+	body, err := encode(v)
+	if err != nil {
+		return err
+	}
+	sendUnlessKnown(w, r, weakTag(body), body)
+	return nil
+}
+
+func sendUnlessKnown(w http.ResponseWriter, r *http.Request, tag string, body []byte) {
+	w.Header().Set("ETag", tag)
+	if noneMatch(r, tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	send(w, http.StatusOK, body)
+}
+
+func send(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // who no longer listens needs no answer
-	return nil
 }
 
 // encode writes JSON with a line feed behind it. Answers are never read as HTML (nosniff), so "&" and "<" stay legible.

@@ -64,7 +64,7 @@ type router struct {
 	declared func(method, pattern string, e endpoint) // hears of every endpoint; may be nil
 }
 
-func (r *router) Get(pattern string, e endpoint)    { r.add(http.MethodGet, pattern, e) }
+func (r *router) Get(pattern string, e endpoint)    { r.add(http.MethodGet, pattern, e) } // and HEAD
 func (r *router) Post(pattern string, e endpoint)   { r.add(http.MethodPost, pattern, e) }
 func (r *router) Patch(pattern string, e endpoint)  { r.add(http.MethodPatch, pattern, e) }
 func (r *router) Delete(pattern string, e endpoint) { r.add(http.MethodDelete, pattern, e) }
@@ -79,7 +79,11 @@ func (r *router) add(method, pattern string, e endpoint) {
 	if r.declared != nil {
 		r.declared(method, pattern, e)
 	}
-	r.mux.Method(method, pattern, r.server.serve(pattern, e))
+	h := r.server.serve(pattern, e)
+	r.mux.Method(method, pattern, h)
+	if method == http.MethodGet {
+		r.mux.Method(http.MethodHead, pattern, h) // net/http drops the body
+	}
 }
 
 // serve is the one way from HTTP to a handler and from its error to a problem document.
@@ -139,7 +143,7 @@ func (s *server) methodsOf(r *http.Request) []string {
 		path = r.URL.Path
 	}
 	var allowed []string
-	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
 		if s.mux.Match(chi.NewRouteContext(), m, path) {
 			allowed = append(allowed, m)
 		}

@@ -44,7 +44,9 @@ func TestRoutesAreThoseOfTheContract(t *testing.T) {
 		}
 	}
 	err = chi.Walk(bare().mux, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
-		served = append(served, method+" "+route)
+		if method != http.MethodHead { // the contract's introduction has it for every GET
+			served = append(served, method+" "+route)
+		}
 		return nil
 	})
 	if err != nil {

@@ -51,7 +51,7 @@ func (s *server) answerRuns(w http.ResponseWriter, r *http.Request, p *params, i
 	if err != nil {
 		return err
 	}
-	return answerPage(s, w, r, runs, end, run)
+	return answerTaggedPage(s, w, r, runs, end, run)
 }
 
 func (s *server) startRun(w http.ResponseWriter, r *http.Request) error {
@@ -94,7 +94,7 @@ func (s *server) getRun(w http.ResponseWriter, r *http.Request) error {
 	if !found.State.Final() {
 		w.Header().Set("Retry-After", pollEvery)
 	}
-	return answer(w, http.StatusOK, run(&found))
+	return answerTagged(w, r, run(&found))
 }
 
 func (s *server) cancelRun(w http.ResponseWriter, r *http.Request) error {
@@ -134,7 +134,7 @@ func (s *server) getRunDiagnostics(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, api.Diagnostics{
+	return answerTagged(w, r, api.Diagnostics{
 		RunID:        runID(found.PublicID),
 		Stages:       each(found.Report.Stages, func(st *syncer.StageReport) api.StageDiagnostics { return stageDiagnostics(&found, st) }),
 		Explanations: each(s.Explain(found, i, e, s.Now()), explanation),

@@ -46,6 +46,8 @@ values ('CVE-2026-21412', 'Remote code execution', 'A flaw.', 'Critical', 4, 9.8
     '{Remote}', '{https://example.com/x}', '{}', 'Supported', '2026-05-12Z', '2026-06-01Z', false),
   ('TVM-2026-0001', '', '', '', 0, null, '', 0, null, false, false, false, '{}', '{}', '{}', '', null, null, true)
 on conflict do nothing;
+insert into vulnerability_words (vulnerability_id, words)
+select id, to_tsvector('simple', replace(name, '-', ' ') || ' ' || title || ' ' || description) from vulnerability on conflict do nothing;
 insert into software (vendor, product, version) values ('example', 'example_server', '4.2') on conflict do nothing;
 insert into asset (tenant_id, public_id, integration_id, source_id, hostname, hostname_raw, name_kind, primary_ip, addresses, os_platform, os_family,
     os_build, health, onboarding, risk_score, group_id, group_name, tags, aad_device_id, aad_joined, cloud, last_seen_at, findings_seen_at, state,
@@ -59,6 +61,10 @@ select %[1]d, a.public_id::uuid, i.id, a.source, a.host, upper(a.host), 'fqdn', 
 from integration i, (values ('%[3]s', 'source-1', 'web01.contoso.com', '10.20.30.40', 'windows_server', 'active', ''),
   ('%[4]s', 'source-2', 'web02.contoso.com', '10.20.30.41', 'bsd', 'out_of_scope', 'excluded')) as a (public_id, source, host, ip, family, state, reason)
 where i.tenant_id = %[1]d and i.public_id = '%[2]s';
+insert into asset_word (tenant_id, word, asset_id)
+select a.tenant_id, w.word, a.id
+from asset a, unnest(array[replace(a.hostname, '.', ' ') || ' ', 'contoso com ', 'com ', replace(host(a.primary_ip), '.', ' ') || ' ', 'fd12 40 ']) w (word)
+where a.tenant_id = %[1]d;
 insert into finding (tenant_id, asset_id, vulnerability_id, software_ids, severity, severity_source, attack_vector, state, first_seen_at, last_seen_at, closed_at, created_at, updated_at)
 select %[1]d, a.id, v.id, array[s.id], v.severity, 4, v.attack_vector, case when a.source_id = 'source-1' then 1 else 2 end, '2026-05-14Z',
        case when a.source_id = 'source-1' then null else timestamptz '2026-06-01Z' end,

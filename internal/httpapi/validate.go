@@ -39,7 +39,7 @@ func validateTags(v any) []fault.Field {
 	}
 	fields := make([]fault.Field, len(wrong))
 	for i, w := range wrong {
-		code, detail := ruleText(w)
+		code, detail := ruleText(w, rangeOf(reflect.TypeOf(v), w))
 		fields[i] = fault.Field{Pointer: pointerOf(w.Namespace()), Code: code, Detail: detail}
 	}
 	return fields
@@ -51,17 +51,51 @@ func pointerOf(namespace string) string {
 	return "/" + strings.NewReplacer(".", "/", "[", "/", "]", "").Replace(path)
 }
 
-// ruleText says in words what a tag asks for.
-func ruleText(w validator.FieldError) (code, detail string) {
+// rangeOf gives both bounds of a number, as far as the field's tag has them; empty for what is no number.
+func rangeOf(t reflect.Type, w validator.FieldError) string {
+	var tag string
+	_, path, _ := strings.Cut(w.StructNamespace(), ".")
+	for name := range strings.SplitSeq(path, ".") {
+		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+			t = t.Elem()
+		}
+		name, _, _ = strings.Cut(name, "[")
+		f, ok := t.FieldByName(name)
+		if !ok {
+			return ""
+		}
+		t, tag = f.Type, f.Tag.Get("validate")
+	}
+	var least, most string
+	for rule := range strings.SplitSeq(tag, ",") {
+		if bound, ok := strings.CutPrefix(rule, "min="); ok {
+			least = bound
+		} else if bound, ok := strings.CutPrefix(rule, "max="); ok {
+			most = bound
+		}
+	}
+	if w.Kind() != reflect.Int || least == "" || most == "" {
+		return ""
+	}
+	return "from " + least + " to " + most
+}
+
+const notEmpty = "Must not be empty"
+
+// ruleText says in words what a tag asks for. Within is the range of a number, if it has one.
+func ruleText(w validator.FieldError, within string) (code, detail string) {
 	switch w.Tag() {
 	case "required":
+		if within != "" { // a number that is 0 looks like one that is missing
+			return "required", "Must be given, " + within
+		}
 		return "required", "Must be given"
 	case "oneof":
 		return "not_allowed", "Must be one of " + strings.ReplaceAll(w.Param(), " ", ", ")
 	case "min":
-		return boundText(w.Kind(), w.Param(), "at least", "too_short", "too_few", "too_small")
+		return boundText(w, within, "at least", "too_short", "too_few", "too_small")
 	case "max":
-		return boundText(w.Kind(), w.Param(), "at most", "too_long", "too_many", "too_large")
+		return boundText(w, within, "at most", "too_long", "too_many", "too_large")
 	case "ip|cidr":
 		return "invalid_format", "Must be an address or a prefix such as 172.30.0.0/16"
 	case "nocontrol":
@@ -70,12 +104,22 @@ func ruleText(w validator.FieldError) (code, detail string) {
 	return "invalid_format", "Must have the documented form"
 }
 
-func boundText(kind reflect.Kind, bound, side, ofText, ofList, ofNumber string) (code, detail string) {
-	switch kind {
+func boundText(w validator.FieldError, within, side, ofText, ofList, ofNumber string) (code, detail string) {
+	empty := w.Tag() == "min" && w.Param() == "1"
+	switch w.Kind() {
 	case reflect.String:
-		return ofText, "Must have " + side + " " + bound + " characters"
+		if empty {
+			return ofText, notEmpty
+		}
+		return ofText, "Must have " + side + " " + w.Param() + " characters"
 	case reflect.Slice:
-		return ofList, "Must have " + side + " " + bound + " items"
+		if empty {
+			return ofList, notEmpty
+		}
+		return ofList, "Must have " + side + " " + w.Param() + " items"
 	}
-	return ofNumber, "Must be " + side + " " + bound
+	if within != "" {
+		return ofNumber, "Must be " + within
+	}
+	return ofNumber, "Must be " + side + " " + w.Param()
 }

@@ -30,7 +30,7 @@ func (s *server) listVulnerabilities(w http.ResponseWriter, r *http.Request) err
 	if err != nil {
 		return err
 	}
-	return answerPage(s, w, r, found, end, vulnerability)
+	return answerTaggedPage(s, w, r, found, end, vulnerability)
 }
 
 func (s *server) streamVulnerabilities(w http.ResponseWriter, r *http.Request, p *params, f inventory.VulnerabilityFilter) error {
@@ -57,7 +57,7 @@ func (s *server) getVulnerability(w http.ResponseWriter, r *http.Request) error 
 		Description: text.Description, Impact: text.Impact, Recommendation: text.Recommendation, References: listed(text.References),
 		Generated: text.Generated,
 	}
-	return answer(w, http.StatusOK, out)
+	return answerTagged(w, r, out)
 }
 
 func vulnerability(v *inventory.ExposedVulnerability) api.Vulnerability {

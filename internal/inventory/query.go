@@ -44,7 +44,7 @@ type AssetFilter struct {
 	LastSeenFrom   time.Time  // inclusive
 	LastSeenBefore time.Time  // exclusive
 	Severities     []Severity // has an open finding of one of these
-	Text           string     // part of host name or address, without case
+	Text           string     // every term of it in host name or address; see SearchTerms
 	VulnID         int32      // affected by this vulnerability, in an open finding; 0 for any
 }
 
@@ -56,7 +56,7 @@ type VulnerabilityFilter struct {
 	EPSSFrom        float64
 	PublishedFrom   time.Time // inclusive
 	PublishedBefore time.Time // exclusive
-	Text            string    // part of name, title or description
+	Text            string    // every term of it in name, title or description; see SearchTerms
 }
 
 // FindingFilter selects findings.

@@ -149,7 +149,7 @@ func (e *Engine) claim(claimCtx, workCtx context.Context) {
 
 // work carries out one job and records its ending, whatever it is.
 func (e *Engine) work(workCtx context.Context, j Job) {
-	log := e.log.With("job", j.ID, "kind", j.Kind, "tenant", j.Tenant, "run", j.Subject, "attempt", j.Attempt)
+	log := j.Named(e.log).With("job", j.ID, "kind", j.Kind, "attempt", j.Attempt)
 	handler, known := e.handlers[j.Kind]
 	if !known || j.Attempt > e.options.MaxAttempts {
 		e.bury(log, handler, j)

@@ -8,6 +8,7 @@ package job
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,13 +27,19 @@ const (
 
 // Job is one piece of claimed work.
 type Job struct {
-	ID      int64
-	Tenant  tenant.ID
-	Kind    Kind
-	Subject uuid.UUID // public id of the run
-	RunID   int64
-	Attempt int   // 1 at the first claim; being handed back at a shutdown does not count
-	Fence   int64 // proves the claim in every write
+	ID           int64
+	Tenant       tenant.ID
+	TenantPublic uuid.UUID // for the log
+	Kind         Kind
+	Subject      uuid.UUID // public id of the run
+	RunID        int64
+	Attempt      int   // 1 at the first claim; being handed back at a shutdown does not count
+	Fence        int64 // proves the claim in every write
+}
+
+// Named makes a logger name the job's tenant and run as the API does.
+func (j Job) Named(log *slog.Logger) *slog.Logger {
+	return log.With("tenant", tenant.PublicText(tenant.TenantPrefix, j.TenantPublic), "run", tenant.PublicText(tenant.RunPrefix, j.Subject))
 }
 
 // Ending is what a handler says about its job.

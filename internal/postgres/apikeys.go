@@ -101,5 +101,22 @@ func (s *Store) PrincipalByKey(ctx context.Context, hash [sha256.Size]byte) (ten
 	if errors.Is(err, sql.ErrNoRows) {
 		return tenant.Principal{}, fault.New(fault.CodeUnauthenticated, "")
 	}
-	return tenant.Principal{Tenant: tenant.ID(row.TenantID), KeyID: row.PublicID, Name: row.Name, Role: tenant.Role(row.Role)}, classify(ctx, err)
+	if err != nil {
+		return tenant.Principal{}, classify(ctx, err)
+	}
+	p := tenant.Principal{Tenant: tenant.ID(row.TenantID), KeyID: row.PublicID, Name: row.Name, Role: tenant.Role(row.Role)}
+	p.TenantPublic, err = s.publicIDOf(ctx, p.Tenant)
+	return p, err
+}
+
+// publicIDOf asks the database once in a process's life for each tenant: the id never changes.
+func (s *Store) publicIDOf(ctx context.Context, id tenant.ID) (uuid.UUID, error) {
+	if known, ok := s.publicIDs.Load(id); ok {
+		return known.(uuid.UUID), nil
+	}
+	t, err := s.Tenant(ctx, id)
+	if err == nil {
+		s.publicIDs.Store(id, t.PublicID)
+	}
+	return t.PublicID, err
 }

@@ -2,11 +2,11 @@ package postgres
 
 import (
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
@@ -62,6 +62,18 @@ type assetRow struct {
 	CreatedAt           time.Time      `db:"created_at"`
 	UpdatedAt           time.Time      `db:"updated_at"`
 	SortKey             string         `db:"sort_key"`
+}
+
+// columns are in the order of assetColumns.
+func (r *assetRow) columns() []any {
+	return []any{
+		&r.ID, &r.PublicID, &r.IntegrationID, &r.IntegrationPublicID, &r.SourceID, &r.Hostname, &r.HostnameRaw, &r.NameKind,
+		&r.PreviousHostnames, &r.PrimaryIP, &r.Addresses, &r.EgressIP, &r.OSPlatform, &r.OSFamily, &r.OSVersion, &r.OSBuild, &r.OSArchitecture,
+		&r.OSProcessor, &r.Health, &r.Onboarding, &r.RiskScore, &r.ExposureLevel, &r.DeviceValue, &r.GroupID, &r.GroupName, &r.Tags,
+		&r.AADDeviceID, &r.AADJoined, &r.AgentVersion, &r.ManagedBy, &r.ManagedByStatus, &r.Cloud, &r.PotentialDuplicate, &r.Warnings,
+		&r.FirstSeenAt, &r.LastSeenAt, &r.State, &r.StateReason, &r.ImportState, &r.OpenCritical, &r.OpenHigh, &r.OpenMedium, &r.OpenLow,
+		&r.OpenUnknown, &r.CreatedAt, &r.UpdatedAt, &r.SortKey,
+	}
 }
 
 func (r assetRow) asset() (inventory.Asset, error) {

@@ -6,13 +6,15 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
 
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/tenant"
 )
 
 const assetColumns = `
-	a.id, a.public_id, a.integration_id, i.public_id as integration_public_id, a.source_id, a.hostname, a.hostname_raw,
+	a.id, a.public_id, a.integration_id,
+	(select i.public_id from integration i where i.tenant_id = $1 and i.id = a.integration_id) as integration_public_id, a.source_id, a.hostname, a.hostname_raw,
 	a.name_kind, a.previous_hostnames, host(a.primary_ip) as primary_ip, a.addresses,
 	coalesce(host(a.egress_ip), '') as egress_ip, a.os_platform, a.os_family, a.os_version, a.os_build,
 	a.os_architecture, a.os_processor, a.health, a.onboarding, a.risk_score, a.exposure_level, a.device_value,
@@ -21,9 +23,11 @@ const assetColumns = `
 	a.state_reason, a.import_state, a.open_critical, a.open_high, a.open_medium, a.open_low, a.open_unknown,
 	a.created_at, a.updated_at`
 
-const assetSource = `
-	from asset a join integration i on i.tenant_id = $1 and i.id = a.integration_id
-	where a.tenant_id = $1`
+// assetSource is all assets, assetsListed are those whose numbers are known, each looked up.
+const (
+	assetSource  = ` from asset a where a.tenant_id = $1`
+	assetsListed = ` from unnest($2::bigint[]) as listed (id) join asset a on a.tenant_id = $1 and a.id = listed.id where true`
+)
 
 // An asset that was never seen counts as seen longest ago. asset_by_last_seen is an index on the same expression; under
 // row-level security PostgreSQL does not use one on coalesce, which it cannot tell to be leakproof.
@@ -47,8 +51,13 @@ func (s *Store) ListAssets(ctx context.Context, id tenant.ID, f inventory.AssetF
 	}
 	var rows []assetRow
 	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
-		statement, args := assetList(id, f, k)
-		return tx.SelectContext(ctx, &rows, statement, args...)
+		few, err := resolveFew(ctx, tx, assetProperties(id, f))
+		if err != nil {
+			return err
+		}
+		statement, args := assetList(id, f, few, k)
+		rows, err = collect(ctx, tx, (*assetRow).columns, statement, args...)
+		return err
 	})
 	if err != nil {
 		return nil, nil, err
@@ -76,21 +85,60 @@ func (s *Store) Asset(ctx context.Context, id tenant.ID, public uuid.UUID) (inve
 	return row.asset()
 }
 
-func assetList(id tenant.ID, f inventory.AssetFilter, k keyset) (string, []any) {
-	q := newListQuery(id)
+// assetList selects a page of all assets along its order, or of a few that are known already.
+func assetList(id tenant.ID, f inventory.AssetFilter, few shortlist, k keyset) (string, []any) {
+	q, source := few.query(id, assetProperties(id, f), assetsListed, assetSource)
 	assetConditions(q, f)
+	mark := ""
+	if !few.resolved {
+		mark = q.marking()
+	}
 	k.resumeIn(q)
-	statement := "select" + assetColumns + ", " + k.sortKey() + assetSource + q.conditions.String() + k.tail(q)
+	statement := mark + "select" + assetColumns + ", " + k.sortKey() + source + q.conditions.String() + k.tail(q)
 	return statement, q.args
 }
 
+func assetProperties(id tenant.ID, f inventory.AssetFilter) (properties []property) {
+	if f.VulnID != 0 {
+		properties = append(properties, property{
+			find: `select f.asset_id from finding f
+				where f.tenant_id = $1 and f.vulnerability_id = $2 and f.state = 1 order by f.asset_id limit $3`,
+			args:   []any{int32(id), f.VulnID},
+			holds:  "(select true from finding f where f.tenant_id = $1 and f.asset_id = a.id and f.vulnerability_id = ? and f.state = 1 limit 1)",
+			values: []any{f.VulnID},
+		})
+	}
+	if len(f.IPs) > 0 {
+		wanted := addressTexts(f.IPs)
+		properties = append(properties, property{
+			// The words of an address are a host name's too, so what they find is no more than a shortlist.
+			find: `select w.asset_id from unnest($2::text[]) as wanted (word) cross join lateral (
+				  select w.asset_id from asset_word w where w.tenant_id = $1 and w.word = wanted.word order by w.asset_id limit $3
+				) w limit $3`,
+			args:  []any{int32(id), pq.StringArray(each(wanted, addressWord))},
+			holds: "true",
+		})
+	}
+	for _, term := range storableTerms(f.Text) {
+		properties = append(properties, property{
+			find: `select w.asset_id from asset_word w
+				where w.tenant_id = $1 and w.word >= $2 and w.word < $3 order by w.word, w.asset_id limit $4`,
+			args:   []any{int32(id), term, term + beyond},
+			holds:  "(select true from asset_word w where w.tenant_id = $1 and w.asset_id = a.id and w.word >= ? and w.word < ? limit 1)",
+			values: []any{term, term + beyond},
+		})
+	}
+	return properties
+}
+
 func assetConditions(q *listQuery, f inventory.AssetFilter) {
-	q.andText("i.public_id = any(?::uuid[])", uuids(f.Integrations))
+	q.andText("a.integration_id = any(array(select i.id from integration i where i.tenant_id = $1 and i.public_id = any(?::uuid[])))", uuids(f.Integrations))
 	q.andText("a.hostname = any(?::text[])", each(f.Hostnames, strings.ToLower))
 	q.andText("a.os_family = any(?::text[])", f.OSFamilies)
 	q.andText("a.state = any(?::text[])", plain(f.States))
-	q.andText("a.tags && ?::text[]", f.Tags)
-	q.andText("a.group_name = any(?::text[])", f.DeviceGroups)
+	// Both sides lowered by the database, which may know other letters than Go.
+	q.andText("(select true from unnest(a.tags) t where lower(t) = any(array(select lower(n) from unnest(?::text[]) n)) limit 1)", f.Tags)
+	q.andText("lower(a.group_name) = any(array(select lower(n) from unnest(?::text[]) n))", f.DeviceGroups)
 	if len(f.IPs) > 0 {
 		wanted := addressTexts(f.IPs)
 		q.and("a.primary_ip = any(?::inet[]) or exists (select from jsonb_array_elements(a.addresses) e where e ->> 'ip' = any(?::text[]))", wanted, wanted)
@@ -104,12 +152,8 @@ func assetConditions(q *listQuery, f inventory.AssetFilter) {
 	if len(f.Severities) > 0 {
 		q.and(openOfSeverity(f.Severities))
 	}
-	q.andContaining(strings.ToLower(f.Text),
-		"a.hostname like ?", "a.hostname_raw ilike ?", "host(a.primary_ip) like ?",
-		"exists (select from jsonb_array_elements(a.addresses) e where e ->> 'ip' like ?)")
-	if f.VulnID != 0 {
-		q.and("exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id and f.vulnerability_id = ? and f.state = ?)",
-			f.VulnID, inventory.FindingOpen)
+	if f.Text != "" && len(storableTerms(f.Text)) == 0 {
+		q.and("false")
 	}
 }
 

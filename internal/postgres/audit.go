@@ -8,42 +8,87 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// CounterDifference is a stored counter that disagrees with a recount of the findings it sums up.
+// CounterDifference is a stored counter that disagrees with a recount of what it sums up.
 type CounterDifference struct {
-	Counter string `db:"counter"` // asset_open_critical … asset_open_unknown, or exposure_open_assets
-	Subject string `db:"subject"` // the asset's public id, or the vulnerability's name
+	Counter string `db:"counter"` // e.g. asset_open_critical, exposure_fixed_assets, asset_tally_high
+	Subject string `db:"subject"` // the asset's public id, the vulnerability's name, or state and operating system of a tally
 	Stored  int64  `db:"stored"`
 	Counted int64  `db:"counted"`
 }
 
-// AuditCounters recounts a tenant's open findings and returns every counter that says something else; none means that all
-// of them agree. It reads everything the tenant has in one statement, so it is for operators and tests.
+// AuditCounters recounts a tenant's findings, and sums its assets and exposures up, and returns every counter that says
+// something else; none means that all of them agree. It reads everything the tenant has, so it is for operators and tests.
 func (s *Store) AuditCounters(ctx context.Context, t tenant.ID) (differences []CounterDifference, err error) {
 	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
-		return tx.SelectContext(ctx, &differences, `
-			with open as (
-			  select asset_id, vulnerability_id, severity from finding where tenant_id = $1 and state = 1
-			), per_asset as (
-			  select asset_id, severity, count(*) as n from open group by asset_id, severity
-			), per_vulnerability as (
-			  select vulnerability_id, count(*) as n from open group by vulnerability_id
-			), stored_asset as (
-			  select a.id, a.public_id, s.severity, s.name, s.stored
-			  from asset a cross join lateral (values
-			    (4, 'asset_open_critical', a.open_critical), (3, 'asset_open_high', a.open_high), (2, 'asset_open_medium', a.open_medium),
-			    (1, 'asset_open_low', a.open_low), (0, 'asset_open_unknown', a.open_unknown)) as s(severity, name, stored)
-			  where a.tenant_id = $1
-			)
-			select s.name as counter, s.public_id::text as subject, s.stored::bigint as stored, coalesce(p.n, 0) as counted
-			from stored_asset s left join per_asset p on p.asset_id = s.id and p.severity = s.severity
-			where s.stored <> coalesce(p.n, 0)
-			union all
-			select 'exposure_open_assets', v.name, coalesce(e.open_assets, 0), coalesce(p.n, 0)
-			from (select * from exposure where tenant_id = $1) e
-			full join per_vulnerability p using (vulnerability_id)
-			join vulnerability v on v.id = vulnerability_id
-			where coalesce(e.open_assets, 0) <> coalesce(p.n, 0)
-			order by 1, 2`, t)
+		for _, audit := range []string{auditAssets, auditExposures, auditAssetTally, auditExposureTally} {
+			var found []CounterDifference
+			if err := tx.SelectContext(ctx, &found, audit, t); err != nil {
+				return err
+			}
+			differences = append(differences, found...)
+		}
+		return nil
 	})
 	return differences, err
 }
+
+const (
+	auditAssets = `
+		with counted as (
+		  select asset_id, severity, count(*) as n from finding where tenant_id = $1 and state = 1 group by asset_id, severity
+		), stored as (
+		  select a.id, a.public_id, s.severity, s.name, s.stored
+		  from asset a cross join lateral (values
+		    (4, 'asset_open_critical', a.open_critical), (3, 'asset_open_high', a.open_high), (2, 'asset_open_medium', a.open_medium),
+		    (1, 'asset_open_low', a.open_low), (0, 'asset_open_unknown', a.open_unknown)) as s(severity, name, stored)
+		  where a.tenant_id = $1
+		)
+		select s.name as counter, s.public_id::text as subject, s.stored::bigint as stored, coalesce(c.n, 0) as counted
+		from stored s left join counted c on c.asset_id = s.id and c.severity = s.severity
+		where s.stored <> coalesce(c.n, 0)
+		order by 1, 2`
+	auditExposures = `
+		select p.name as counter, v.name as subject, p.stored::bigint as stored, p.counted
+		from (select * from exposure where tenant_id = $1) e
+		full join (
+		  select vulnerability_id, count(*) filter (where state = 1) as open, count(*) filter (where state = 2) as fixed,
+		         count(*) filter (where state = 3) as outside
+		  from finding where tenant_id = $1 group by vulnerability_id
+		) n using (vulnerability_id)
+		join vulnerability v on v.id = vulnerability_id
+		cross join lateral (values
+		  ('exposure_open_assets', coalesce(e.open_assets, 0), coalesce(n.open, 0)),
+		  ('exposure_fixed_assets', coalesce(e.fixed_assets, 0), coalesce(n.fixed, 0)),
+		  ('exposure_out_of_scope_assets', coalesce(e.out_of_scope_assets, 0), coalesce(n.outside, 0))) as p(name, stored, counted)
+		where p.stored <> p.counted
+		order by 1, 2`
+	auditAssetTally = `
+		select p.name as counter, coalesce(t.state, n.state) || ' ' || coalesce(t.os_family, n.os_family) as subject, p.stored, p.counted
+		from (select * from asset_tally where tenant_id = $1) t
+		full join (
+		  select state, os_family, count(*) as assets, sum(open_critical) as critical, sum(open_high) as high, sum(open_medium) as medium,
+		         sum(open_low) as low, sum(open_unknown) as unknown
+		  from asset where tenant_id = $1 group by state, os_family
+		) n on n.state = t.state and n.os_family = t.os_family
+		cross join lateral (values
+		  ('asset_tally_assets', coalesce(t.assets, 0), coalesce(n.assets, 0)), ('asset_tally_critical', coalesce(t.critical, 0), coalesce(n.critical, 0)),
+		  ('asset_tally_high', coalesce(t.high, 0), coalesce(n.high, 0)), ('asset_tally_medium', coalesce(t.medium, 0), coalesce(n.medium, 0)),
+		  ('asset_tally_low', coalesce(t.low, 0), coalesce(n.low, 0)), ('asset_tally_unknown', coalesce(t.unknown, 0), coalesce(n.unknown, 0))
+		) as p(name, stored, counted)
+		where p.stored <> p.counted
+		order by 1, 2`
+	auditExposureTally = `
+		select p.name as counter, '' as subject, p.stored, p.counted
+		from (
+		  select count(*) filter (where open_assets > 0) as vulnerabilities, coalesce(sum(fixed_assets), 0) as fixed,
+		         coalesce(sum(out_of_scope_assets), 0) as outside
+		  from exposure where tenant_id = $1
+		) n
+		left join exposure_tally t on t.tenant_id = $1
+		cross join lateral (values
+		  ('exposure_tally_vulnerabilities', coalesce(t.vulnerabilities, 0), n.vulnerabilities),
+		  ('exposure_tally_fixed', coalesce(t.fixed, 0), n.fixed),
+		  ('exposure_tally_out_of_scope', coalesce(t.out_of_scope, 0), n.outside)) as p(name, stored, counted)
+		where p.stored <> p.counted
+		order by 1, 2`
+)

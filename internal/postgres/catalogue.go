@@ -80,6 +80,7 @@ func (s *Store) EndCatalogue(ctx context.Context, j job.Job, source connector.Ki
 // whole batch.
 type vulnerabilityDocument struct {
 	Name            string     `json:"name"`
+	Words           string     `json:"words"`
 	Title           string     `json:"title"`
 	Description     string     `json:"description"`
 	SeverityWord    string     `json:"severity_word"`
@@ -124,7 +125,10 @@ func (s *Store) PutVulnerabilities(ctx context.Context, entries []inventory.Vuln
 			  insert into vulnerability as v (name, `+vulnerabilityData+`, partial)
 			  select name, `+vulnerabilityData+`, false from changed order by name
 			  on conflict (name) do update set (`+vulnerabilityData+`) = row(`+prefixed("excluded")+`), partial = false, updated_at = now()
-			  returning xmax = 0 as fresh
+			  returning id, name, xmax = 0 as fresh
+			), learnt as (
+			  insert into vulnerability_words as w (vulnerability_id, words) select d.id, c.words from done d join changed c using (name)
+			  on conflict (vulnerability_id) do update set words = excluded.words where w.words <> excluded.words
 			)
 			select count(*) filter (where fresh), count(*) filter (where not fresh) from done`, string(body)).Scan(&created, &updated)
 	})
@@ -134,7 +138,7 @@ func (s *Store) PutVulnerabilities(ctx context.Context, entries []inventory.Vuln
 const vulnerabilityData = `title, description, severity_word, severity, score, vector, attack_vector, epss, public_exploit, exploit_verified,
 	exploit_in_kit, exploit_types, exploit_uris, tags, supportability, published_at, source_updated_at`
 
-const vulnerabilityRecord = `name text, title text, description text, severity_word text, severity smallint, score real, vector text,
+const vulnerabilityRecord = `name text, words tsvector, title text, description text, severity_word text, severity smallint, score real, vector text,
 	attack_vector smallint, epss real, public_exploit boolean, exploit_verified boolean, exploit_in_kit boolean, exploit_types text[],
 	exploit_uris text[], tags text[], supportability text, published_at timestamptz, source_updated_at timestamptz`
 
@@ -152,7 +156,7 @@ func prefixed(alias string) string {
 func documentOf(v *inventory.Vulnerability) vulnerabilityDocument {
 	traits := inventory.TraitsOf(v)
 	return vulnerabilityDocument{
-		Name: v.Name, Title: v.Title, Description: v.Description, SeverityWord: v.SeverityWord, Severity: int(traits.Severity()),
+		Name: v.Name, Words: wordVector(v.Name, v.Title, v.Description), Title: v.Title, Description: v.Description, SeverityWord: v.SeverityWord, Severity: int(traits.Severity()),
 		Score: known(v.Score), Vector: v.Vector, AttackVector: int(traits.Vector), EPSS: known(v.EPSS), PublicExploit: v.PublicExploit,
 		ExploitVerified: v.ExploitVerified, ExploitInKit: v.ExploitInKit, ExploitTypes: list(v.ExploitTypes), ExploitURIs: list(v.ExploitURIs),
 		Tags: list(v.Tags), Supportability: v.Supportability, PublishedAt: optionalTime(v.PublishedAt), SourceUpdatedAt: optionalTime(v.UpdatedAt),
@@ -224,10 +228,15 @@ func (s *Store) KnownVulnerabilities(ctx context.Context, names []string) ([]inv
 	}
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		_, err := tx.ExecContext(ctx, `
-			insert into vulnerability (name, partial)
-			select distinct n, true from unnest($1::text[]) as n
-			where not exists (select from vulnerability k where k.name = n) order by 1
-			on conflict do nothing`, pq.Array(names))
+			with created as (
+			  insert into vulnerability (name, partial)
+			  select distinct n, true from unnest($1::text[]) as n
+			  where not exists (select from vulnerability k where k.name = n) order by 1
+			  on conflict do nothing returning id, name
+			)
+			insert into vulnerability_words (vulnerability_id, words)
+			select distinct c.id, t.words::tsvector from created c join unnest($1::text[], $2::text[]) as t (name, words) using (name)
+			on conflict do nothing`, pq.Array(names), pq.Array(each(names, func(name string) string { return wordVector(name) })))
 		if err != nil {
 			return err
 		}

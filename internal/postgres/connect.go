@@ -48,6 +48,7 @@ func sessionSettings(o Options) map[string]string {
 		"statement_timeout":                   fmt.Sprint(o.StatementTimeout.Milliseconds()),
 		"lock_timeout":                        fmt.Sprint(o.LockTimeout.Milliseconds()),
 		"idle_in_transaction_session_timeout": fmt.Sprint(o.StatementTimeout.Milliseconds()),
+		"jit":                                 "off", // compiling takes longer than any page
 	}
 }
 

@@ -56,6 +56,15 @@ type describedRow struct {
 	Partial             bool           `db:"partial"`
 }
 
+// columns are in the order of describedFinding.
+func (r *describedRow) columns() []any {
+	return []any{
+		&r.AssetID, &r.VulnID, &r.SoftwareIDs, &r.Severity, &r.SeveritySource, &r.AttackVector, &r.State, &r.ReopenCount, &r.StateReason,
+		&r.FirstSeenAt, &r.LastSeenAt, &r.FixedAt, &r.ReopenedAt, &r.CreatedAt, &r.UpdatedAt, &r.SortKey,
+		&r.AssetPublicID, &r.IntegrationPublicID, &r.Hostname, &r.PrimaryIP, &r.Name, &r.Title, &r.Partial,
+	}
+}
+
 // described tells whether the asset and the vulnerability of the finding are there.
 func (r *describedRow) described() bool { return r.AssetPublicID.Valid && r.Name.Valid }
 
@@ -89,8 +98,7 @@ func assemble(ctx context.Context, tx *sqlx.Tx, id tenant.ID, rows []describedRo
 	if len(wanted.finding) == 0 {
 		return findings, nil
 	}
-	var instances []instanceRow
-	err := tx.SelectContext(ctx, &instances, instancesOfPage, int32(id), wanted.finding, wanted.asset, wanted.vulnerability, wanted.software)
+	instances, err := collect(ctx, tx, (*instanceRow).columns, instancesOfPage, int32(id), wanted.finding, wanted.asset, wanted.vulnerability, wanted.software)
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +157,14 @@ type instanceRow struct {
 	UpdateID      string         `db:"update_id"`
 	UpdateURL     string         `db:"update_url"`
 	UpdateReady   *bool          `db:"update_ready"`
+}
+
+// columns are in the order of instancesOfPage.
+func (r *instanceRow) columns() []any {
+	return []any{
+		&r.Finding, &r.SoftwareID, &r.Vendor, &r.Product, &r.Version, &r.DiskPaths, &r.RegistryPaths,
+		&r.UpdateText, &r.UpdateID, &r.UpdateURL, &r.UpdateReady,
+	}
 }
 
 func (r instanceRow) instance() inventory.Instance {

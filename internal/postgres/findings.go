@@ -66,9 +66,9 @@ func (s *Store) ListFindings(ctx context.Context, id tenant.ID, f inventory.Find
 		if err != nil {
 			return err
 		}
-		var rows []describedRow
 		statement, args := findingList(id, f, named, k)
-		if err := tx.SelectContext(ctx, &rows, statement, args...); err != nil {
+		rows, err := collect(ctx, tx, (*describedRow).columns, statement, args...)
+		if err != nil {
 			return err
 		}
 		rows, end = cut(rows, k.limit, func(r describedRow) inventory.Position { return k.position(r.SortKey, r.AssetID, int64(r.VulnID)) })
@@ -110,19 +110,27 @@ func (s *Store) Finding(ctx context.Context, id tenant.ID, asset uuid.UUID, vuln
 func findingList(id tenant.ID, f inventory.FindingFilter, named names, k keyset) (string, []any) {
 	q := newListQuery(id)
 	findingConditions(q, f, named)
+	mark := q.marking()
 	k.resumeIn(q)
-	page := "select" + findingColumns + ", " + k.sortKey() +
-		" from finding f where f.tenant_id = $1" + q.conditions.String() + k.tail(q)
-	return prepared + describedFinding + page + describedFindingJoins + k.orderBy(), q.args
+	source := " from finding f where f.tenant_id = $1" + q.conditions.String()
+	if len(f.Vulnerabilities) > 0 {
+		// Findings of one vulnerability are equally severe and came at about the same time: to walk along an order would be to
+		// pass over all others first. The offset keeps the planner from it.
+		source = " from (select *" + source + " offset 0) f"
+	}
+	page := "select" + findingColumns + ", " + k.sortKey() + source + k.tail(q)
+	return mark + describedFinding + page + describedFindingJoins + k.orderBy(), q.args
 }
+
+// fewVersions is up to how many versions of products are compared with each instance one by one, as && does. More are
+// hashed first, which takes longer to begin with.
+const fewVersions = 8
 
 func findingConditions(q *listQuery, f inventory.FindingFilter, named names) {
 	if len(f.States) > 0 {
 		q.and("f.state = any(?::smallint[])", numbers(f.States))
 	}
-	if len(f.Severities) > 0 {
-		q.and("f.severity = any(?::smallint[])", numbers(f.Severities))
-	}
+	q.andSmallints("f.severity", numbers(f.Severities))
 	if len(f.Assets) > 0 {
 		q.and("f.asset_id = any(?::bigint[])", named.assets)
 	}
@@ -132,8 +140,13 @@ func findingConditions(q *listQuery, f inventory.FindingFilter, named names) {
 	if len(f.Integrations) > 0 {
 		q.and("exists (select from asset a where a.tenant_id = $1 and a.id = f.asset_id and a.integration_id = any(?::bigint[]))", named.integrations)
 	}
-	if len(f.Products) > 0 {
-		// Not &&, which compares every version of a product with every instance; = any hashes the versions once.
+	switch n := len(named.software); {
+	case len(f.Products) == 0:
+	case n == 0:
+		q.and("false") // rather than to look into every finding
+	case n <= fewVersions:
+		q.and("f.software_ids && ?::int[]", named.software)
+	default:
 		q.and("exists (select from unnest(f.software_ids) s (id) where s.id = any(?::int[]))", named.software)
 	}
 	if f.FixAvailable != nil {

@@ -74,8 +74,7 @@ func TestASlowReaderHoldsNoConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := inventoryFixture{store: store, owner: openOwner(t, url), mine: created.ID}
-	f.exec(t, seedCrowd)
-	f.exec(t, fmt.Sprintf(seedMany, created.ID, crowdedAssets))
+	f.exec(t, fmt.Sprintf(seedCrowd, crowdedCatalogue)+fmt.Sprintf(seedAssets, created.ID, crowdedAssets)+fmt.Sprintf(seedFindings, created.ID, crowdedCatalogue/10))
 	batches := 0
 	enough := errors.New("enough")
 	err = store.EachFinding(t.Context(), created.ID, inventory.FindingFilter{}, func([]inventory.Finding) error {

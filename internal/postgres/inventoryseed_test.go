@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/lib/pq"
 
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/postgres"
@@ -43,7 +44,53 @@ func newInventory(t *testing.T) inventoryFixture {
 	}
 	// What only the other tenant has must stay out of every answer to the first one.
 	f.exec(t, fmt.Sprintf(seedOthersOnly, f.other))
+	f.learnWords(t)
 	return f
+}
+
+// learnWords stores for the text search what an import would have stored.
+func (f inventoryFixture) learnWords(t *testing.T) {
+	t.Helper()
+	for _, id := range []tenant.ID{f.mine, f.other} {
+		assets, _, err := f.store.ListAssets(context.Background(), id, inventory.AssetFilter{}, everything)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range assets {
+			_, err := f.owner.Exec("insert into asset_word (tenant_id, word, asset_id) select $1, unnest($2::text[]), $3", id, pq.StringArray(postgres.AssetWords(&a)), a.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for number, texts := range f.catalogueTexts(t) {
+		_, err := f.owner.Exec("insert into vulnerability_words (vulnerability_id, words) values ($1, $2)", number, postgres.WordVector(texts...))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (f inventoryFixture) catalogueTexts(t *testing.T) map[int][]string {
+	t.Helper()
+	rows, err := f.owner.Query("select id, array[name, title, description] from vulnerability")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	found := map[int][]string{}
+	for rows.Next() {
+		var number int
+		var texts pq.StringArray
+		if err := rows.Scan(&number, &texts); err != nil {
+			t.Fatal(err)
+		}
+		found[number] = texts
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 func (f inventoryFixture) exec(t *testing.T, statements string) {
@@ -121,11 +168,13 @@ insert into installation (tenant_id, asset_id, software_ids, location_ids) value
 insert into remediation (tenant_id, software_id, vulnerability_id, update_text, update_id, update_url, update_ready) values
  (%[1]d, 1, 1, 'Update Chrome', 'KB1', 'https://example.com/kb1', true), (%[1]d, 2, 3, '', '', '', false), (%[1]d, 5, 5, '', 'KB5', '', null),
  (%[1]d, 3, 1, '', '', '', null);
-insert into exposure (tenant_id, vulnerability_id, open_assets, severity, first_seen_at) values
- (%[1]d, 1, 1, 4, '2026-01-01Z'), (%[1]d, 2, 0, 3, '2026-01-01Z'), (%[1]d, 3, 2, 3, '2026-01-02Z'), (%[1]d, 4, 1, 0, '2026-01-06Z'), (%[1]d, 5, 1, 1, '2026-01-06Z');`
+insert into exposure (tenant_id, vulnerability_id, open_assets, fixed_assets, out_of_scope_assets, severity, first_seen_at) values
+ (%[1]d, 1, 1, 0, 1, 4, '2026-01-01Z'), (%[1]d, 2, 0, 1, 0, 3, '2026-01-01Z'), (%[1]d, 3, 2, 0, 0, 3, '2026-01-02Z'), (%[1]d, 4, 1, 0, 0, 0, '2026-01-06Z'),
+ (%[1]d, 5, 1, 0, 0, 1, '2026-01-06Z');`
 
 const seedOthersOnly = `
 update asset set integration_id = 1 where tenant_id = %[1]d and id = 3;
+update asset set hostname_raw = 'SECRET.corp' where tenant_id = %[1]d and id = 6;
 insert into exposure (tenant_id, vulnerability_id, open_assets, severity, first_seen_at) values (%[1]d, 6, 1, 4, '2026-01-01Z');
 insert into finding (tenant_id, asset_id, vulnerability_id, software_ids, severity, severity_source, attack_vector, state, first_seen_at, created_at, updated_at)
 values (%[1]d, 5, 6, '{3}', 4, 4, 1, 1, '2026-01-01Z', '2026-01-01Z', '2026-01-01Z');

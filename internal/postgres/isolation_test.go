@@ -2,7 +2,9 @@ package postgres_test
 
 import (
 	"context"
+	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
@@ -15,6 +17,7 @@ import (
 type answers struct {
 	Assets          []inventory.Asset
 	Affected        []inventory.Asset
+	Searched        []inventory.Asset
 	Vulnerabilities []inventory.ExposedVulnerability
 	Details         []inventory.ExposedVulnerability
 	Findings        []inventory.Finding
@@ -35,6 +38,10 @@ func (f inventoryFixture) readAll(t *testing.T, id tenant.ID) (a answers) {
 	yes := true
 	a.Assets = walk(t, small, listAssets(inventory.AssetFilter{}))
 	a.Affected = walk(t, small, listAssets(inventory.AssetFilter{VulnID: 6}))
+	for _, text := range []string{"web", "10.0.0", "secret"} {
+		a.Searched = append(a.Searched, walk(t, small, listAssets(inventory.AssetFilter{Text: text}))...)
+	}
+	a.Searched = append(a.Searched, walk(t, small, listAssets(inventory.AssetFilter{IPs: []netip.Addr{netip.MustParseAddr("10.0.0.3")}}))...)
 	a.Vulnerabilities = walk(t, small, func(p inventory.PageRequest) ([]inventory.ExposedVulnerability, inventory.Position, error) {
 		return f.store.ListVulnerabilities(ctx, id, inventory.VulnerabilityFilter{}, p)
 	})
@@ -75,7 +82,10 @@ func TestTenantsSeeTheirOwnOnly(t *testing.T) {
 	for _, a := range other.Assets {
 		foreign[a.PublicID] = true
 	}
-	for _, a := range mine.Assets {
+	if len(mine.Searched) != 8 || len(other.Searched) != 9 {
+		t.Errorf("mine: %d found by text, the other's: %d", len(mine.Searched), len(other.Searched))
+	}
+	for _, a := range slices.Concat(mine.Assets, mine.Searched) {
 		if foreign[a.PublicID] || a.IntegrationPublic != integrationID(f.mine, int(a.IntegrationID)) {
 			t.Errorf("asset %s of integration %s is another tenant's", a.PublicID, a.IntegrationPublic)
 		}

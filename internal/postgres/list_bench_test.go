@@ -19,7 +19,7 @@ func benchmarkStore(b *testing.B) (*postgres.Store, tenant.ID) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, statement := range []string{seedCrowd, fmt.Sprintf(seedMany, created.ID, crowdedAssets), "analyze"} {
+	for _, statement := range []string{fmt.Sprintf(seedCrowd, crowdedCatalogue), fmt.Sprintf(seedAssets, created.ID, crowdedAssets), fmt.Sprintf(seedFindings, created.ID, crowdedCatalogue/10), "analyze"} {
 		if _, err := owner.Exec(statement); err != nil {
 			b.Fatal(err)
 		}

@@ -53,21 +53,25 @@ func (q *listQuery) andText(condition string, values []string) {
 	}
 }
 
-// andContaining asks for text within one of several columns, each compared with the ? of its own condition.
-func (q *listQuery) andContaining(text string, conditions ...string) {
-	switch {
-	case text == "":
-	case !isStorable(text):
-		q.and("false")
+// andSmallints asks for one of several numbers, which an index in the order of the column finds without passing over what
+// is smaller or greater than all of them.
+func (q *listQuery) andSmallints(column string, values pq.Int64Array) {
+	switch len(values) {
+	case 0:
+	case 1:
+		q.and(column+" = ?::smallint", values[0])
 	default:
-		pattern := any(likePattern(text))
-		q.and(strings.Join(conditions, " or "), slices.Repeat([]any{pattern}, len(conditions))...)
+		q.and(column+" = any(?::smallint[]) and "+column+" between ?::smallint and ?::smallint", values, slices.Min(values), slices.Max(values))
 	}
 }
 
-// likePattern matches text anywhere, whatever the text holds: LIKE's own signs stand for themselves.
-func likePattern(text string) string {
-	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
+// marking is the mark of statements to prepare, for a list without conditions. With some, the best plan depends on their
+// values, and there are more combinations than a connection should keep. It is asked before the cursor's condition is added.
+func (q *listQuery) marking() string {
+	if q.conditions.Len() > 0 {
+		return ""
+	}
+	return prepared
 }
 
 // storable leaves out values that no text column can hold: PostgreSQL would refuse the whole statement because of them,

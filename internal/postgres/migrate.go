@@ -39,6 +39,17 @@ func MigrateDown(ctx context.Context, dsn string, steps int) (MigrationStatus, e
 	return withMigrator(ctx, dsn, func(m *migrate.Migrate) error { return m.Steps(-steps) })
 }
 
+// ForceVersion declares that the schema is at a version after a migration failed and somebody looked what it left behind. It
+// runs nothing.
+func ForceVersion(ctx context.Context, dsn string, version uint) (MigrationStatus, error) {
+	return withMigrator(ctx, dsn, func(m *migrate.Migrate) error {
+		if version == 0 {
+			return m.Force(database.NilVersion)
+		}
+		return m.Force(int(version)) //nolint:gosec // a small number
+	})
+}
+
 // SchemaStatus reads where the schema stands without changing it. A user who is a member of the application's role may do
 // that; the migrator itself could not, because it makes its table first.
 func SchemaStatus(ctx context.Context, dsn string) (status MigrationStatus, err error) {

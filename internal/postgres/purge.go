@@ -27,14 +27,24 @@ func (s *Store) Purge(ctx context.Context, j job.Job, integration int64) (delete
 		_, err = tx.ExecContext(ctx, `
 			with gone as (
 			  delete from finding f using doomed d where f.tenant_id = $1 and f.asset_id = d.id returning f.vulnerability_id, f.state
-			), n as (select vulnerability_id, count(*)::int as n from gone where state = 1 group by vulnerability_id)
-			update exposure e set open_assets = e.open_assets - n.n, updated_at = now()
+			), n as (
+			  select vulnerability_id, count(*) filter (where state = 1) as open, count(*) filter (where state = 2) as fixed,
+			         count(*) filter (where state = 3) as outside
+			  from gone group by vulnerability_id
+			)
+			update exposure e set open_assets = e.open_assets - n.open, fixed_assets = e.fixed_assets - n.fixed,
+			       out_of_scope_assets = e.out_of_scope_assets - n.outside, updated_at = now()
 			from n where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id`, j.Tenant)
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `delete from installation n using doomed d where n.tenant_id = $1 and n.asset_id = d.id`, j.Tenant); err != nil {
-			return err
+		for _, statement := range []string{
+			`delete from installation n using doomed d where n.tenant_id = $1 and n.asset_id = d.id`,
+			`delete from asset_word w using doomed d where w.tenant_id = $1 and w.asset_id = d.id`,
+		} {
+			if _, err := tx.ExecContext(ctx, statement, j.Tenant); err != nil {
+				return err
+			}
 		}
 		deleted, err = affected(ctx, tx, `delete from asset a using doomed d where a.tenant_id = $1 and a.id = d.id`, j.Tenant)
 		if err != nil {

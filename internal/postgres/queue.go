@@ -22,10 +22,14 @@ type jobRow struct {
 	RunID    int64     `db:"run_id"`
 	Attempt  int       `db:"attempt"`
 	Fence    int64     `db:"fence"`
+	Public   uuid.UUID `db:"tenant_public"`
 }
 
 func (r jobRow) job() job.Job {
-	return job.Job{ID: r.ID, Tenant: tenant.ID(r.TenantID), Kind: job.Kind(r.Kind), Subject: r.Subject, RunID: r.RunID, Attempt: r.Attempt, Fence: r.Fence}
+	return job.Job{
+		ID: r.ID, Tenant: tenant.ID(r.TenantID), TenantPublic: r.Public, Kind: job.Kind(r.Kind), Subject: r.Subject, RunID: r.RunID,
+		Attempt: r.Attempt, Fence: r.Fence,
+	}
 }
 
 // Claim takes up to n due jobs for holder, oldest first, and at most perTenant of one tenant at a time.
@@ -60,8 +64,8 @@ func (s *Store) Claim(ctx context.Context, holder string, n, perTenant int, leas
 			)
 			update job j set state = 'running', holder = $3, fence = fence + 1, attempt = attempt + 1,
 			       lease_until = now() + make_interval(secs => $4)
-			from chosen c where j.id = c.id
-			returning j.id, j.tenant_id, j.kind, j.subject, j.run_id, j.attempt, j.fence`,
+			from chosen c, tenant t where j.id = c.id and t.id = j.tenant_id
+			returning j.id, j.tenant_id, j.kind, j.subject, j.run_id, j.attempt, j.fence, t.public_id as tenant_public`,
 			perTenant, n, holder, lease.Seconds())
 	})
 	jobs := make([]job.Job, len(rows))

@@ -41,18 +41,21 @@ const (
 		where a.tenant_id = $1 and a.id = n.id
 		  and (a.open_critical, a.open_high, a.open_medium, a.open_low, a.open_unknown) <> (n.critical, n.high, n.medium, n.low, n.unknown)`
 	recountExposures = `
-		insert into exposure as e (tenant_id, vulnerability_id, open_assets, severity, first_seen_at)
-		select $1, n.vulnerability_id, n.assets, coalesce(nullif(v.severity, 0), n.severity), n.first_seen_at
+		insert into exposure as e (tenant_id, vulnerability_id, open_assets, fixed_assets, out_of_scope_assets, severity, first_seen_at)
+		select $1, n.vulnerability_id, n.open, n.fixed, n.outside, coalesce(nullif(v.severity, 0), n.severity, 0), n.first_seen_at
 		from (
-		  select vulnerability_id, count(*) as assets, max(severity) as severity, min(first_seen_at) as first_seen_at
-		  from finding where tenant_id = $1 and state = 1 group by vulnerability_id
+		  select vulnerability_id, count(*) filter (where state = 1) as open, count(*) filter (where state = 2) as fixed,
+		         count(*) filter (where state = 3) as outside, max(severity) filter (where state = 1) as severity, min(first_seen_at) as first_seen_at
+		  from finding where tenant_id = $1 group by vulnerability_id
 		) n join vulnerability v on v.id = n.vulnerability_id
 		where not exists (
-		  select from exposure k where k.tenant_id = $1 and k.vulnerability_id = n.vulnerability_id and k.open_assets = n.assets)
+		  select from exposure k where k.tenant_id = $1 and k.vulnerability_id = n.vulnerability_id
+		  and (k.open_assets, k.fixed_assets, k.out_of_scope_assets) = (n.open, n.fixed, n.outside))
 		order by n.vulnerability_id
-		on conflict (tenant_id, vulnerability_id) do update set open_assets = excluded.open_assets, updated_at = now()`
+		on conflict (tenant_id, vulnerability_id) do update set open_assets = excluded.open_assets, fixed_assets = excluded.fixed_assets,
+		  out_of_scope_assets = excluded.out_of_scope_assets, updated_at = now()`
 	recountUnexposed = `
-		update exposure e set open_assets = 0, updated_at = now()
-		where e.tenant_id = $1 and e.open_assets <> 0
-		  and not exists (select from finding f where f.tenant_id = $1 and f.vulnerability_id = e.vulnerability_id and f.state = 1)`
+		update exposure e set open_assets = 0, fixed_assets = 0, out_of_scope_assets = 0, updated_at = now()
+		where e.tenant_id = $1 and (e.open_assets, e.fixed_assets, e.out_of_scope_assets) <> (0, 0, 0)
+		  and not exists (select from finding f where f.tenant_id = $1 and f.vulnerability_id = e.vulnerability_id)`
 )

@@ -28,8 +28,8 @@ type stage struct {
 // stageTables lists what the stage creates; see stagemachines.go and stagefindings.go for their columns.
 const stageTables = `
 	create temp table stage_machine (idx int not null, seq bigint not null, source_id text not null, reason text not null, survivor text not null,
-	  public_id uuid, ` + sourceColumnTypes + `);
-	create temp table changed_asset (asset_id bigint not null, hash bytea not null, open_unknown int not null, open_low int not null,
+	  public_id uuid, ` + sourceColumnTypes + `, words text[]);
+	create temp table changed_asset (asset_id bigint not null, hash bytea not null, parts int not null, open_unknown int not null, open_low int not null,
 	  open_medium int not null, open_high int not null, open_critical int not null);
 	create temp table incoming_finding (asset_id bigint not null, vulnerability_id int not null, software_ids int[] not null,
 	  severity smallint not null, source smallint not null, attack_vector smallint not null, first_seen_at timestamptz not null);

@@ -101,7 +101,7 @@ func (st *stage) closeAll(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindin
 		  returning f.vulnerability_id
 		), n as (select vulnerability_id, count(*)::int as n from closed group by vulnerability_id
 		), counted as (
-		  update exposure e set open_assets = e.open_assets - n.n, updated_at = $4 from n
+		  update exposure e set open_assets = e.open_assets - n.n, out_of_scope_assets = e.out_of_scope_assets + n.n, updated_at = $4 from n
 		  where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id
 		)
 		select count(*) from closed`, st.job.Tenant, st.integration.ID, string(o.CloseReason), o.Now)

@@ -57,11 +57,12 @@ func copyFinding(w *copyWriter, now time.Time, f *syncer.StagedFinding) {
 
 // AddChangedAssets names the assets to compare.
 func (st *stage) AddChangedAssets(ctx context.Context, assets []syncer.StagedAsset) error {
-	const target = "changed_asset (asset_id, hash, open_unknown, open_low, open_medium, open_high, open_critical)"
+	const target = "changed_asset (asset_id, hash, parts, open_unknown, open_low, open_medium, open_high, open_critical)"
 	return st.copy(ctx, target, func(w *copyWriter) {
 		for i := range assets {
 			w.int(assets[i].AssetID)
-			w.bytes(assets[i].Hash[:])
+			w.bytes(assets[i].Hash.Bytes())
+			w.int(int64(assets[i].Parts))
 			for _, n := range assets[i].Open {
 				w.int(int64(n))
 			}
@@ -150,7 +151,7 @@ func (st *stage) stageSeen(ctx context.Context, seen map[int64]time.Time) error 
 	})
 }
 
-// compareFindings works out what to do about each finding of the changed assets. The letters of op:
+// compareFindings works out what to do about each finding of the changed parts of assets. The letters of op:
 // c created, u updated, r reopened (was fixed), b back (was out of scope), f fixed, o out of scope, s still out of scope but
 // for another reason.
 func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
@@ -170,14 +171,15 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 		from incoming_finding i
 		full join (
 		  select f.asset_id, f.vulnerability_id, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.state, f.state_reason
-		  from finding f join changed_asset c using (asset_id) where f.tenant_id = $1
+		  from finding f join changed_asset c using (asset_id)
+		  where f.tenant_id = $1 and (c.parts >> (f.vulnerability_id % $4)) & 1 = 1
 		) f on f.asset_id = i.asset_id and f.vulnerability_id = i.vulnerability_id
 		left join rejected r on r.asset_id = f.asset_id and r.vulnerability_id = f.vulnerability_id
 		where f.asset_id is null
 		   or (i.asset_id is null and f.state = 1)
 		   or (i.asset_id is null and f.state = 3 and f.state_reason <> ($2::text[])[r.reason + 1])
 		   or (i.asset_id is not null and (f.state <> 1 or f.software_ids <> i.software_ids or f.severity <> i.severity
-		       or f.severity_source <> i.source or f.attack_vector <> i.attack_vector))`, st.job.Tenant, rowReasonNames(), o.Now)
+		       or f.severity_source <> i.source or f.attack_vector <> i.attack_vector))`, st.job.Tenant, rowReasonNames(), o.Now, syncer.SumParts)
 	if err != nil {
 		return err
 	}
@@ -286,13 +288,15 @@ func (st *stage) countFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `
-		insert into exposure as e (tenant_id, vulnerability_id, open_assets, severity, first_seen_at)
+		insert into exposure as e (tenant_id, vulnerability_id, open_assets, fixed_assets, out_of_scope_assets, severity, first_seen_at)
 		select $1, d.vulnerability_id, count(*) filter (where op in ('c', 'r', 'b')) - count(*) filter (where op in ('f', 'o')),
+		       count(*) filter (where op = 'f') - count(*) filter (where op = 'r'), count(*) filter (where op = 'o') - count(*) filter (where op = 'b'),
 		       coalesce(nullif(v.severity, 0), max(d.severity), 0), min(d.first_seen_at)
 		from delta d join vulnerability v on v.id = d.vulnerability_id where op <> 's'
 		group by d.vulnerability_id, v.severity
 		order by d.vulnerability_id
 		on conflict (tenant_id, vulnerability_id) do update set open_assets = e.open_assets + excluded.open_assets,
+		  fixed_assets = e.fixed_assets + excluded.fixed_assets, out_of_scope_assets = e.out_of_scope_assets + excluded.out_of_scope_assets,
 		  severity = case when excluded.severity = 0 then e.severity else excluded.severity end,
 		  first_seen_at = least(e.first_seen_at, excluded.first_seen_at), updated_at = $2`, st.job.Tenant, o.Now)
 	return err

@@ -14,7 +14,7 @@ import (
 // AddMachines stages judged records. Of several with one index the one added last counts.
 func (st *stage) AddMachines(ctx context.Context, machines []syncer.StagedMachine) error {
 	var failed error
-	err := st.copy(ctx, "stage_machine (idx, seq, source_id, reason, survivor, public_id, "+sourceColumns+")", func(w *copyWriter) {
+	err := st.copy(ctx, "stage_machine (idx, seq, source_id, reason, survivor, public_id, "+sourceColumns+", words)", func(w *copyWriter) {
 		for _, m := range machines {
 			st.sequence++
 			w.int(int64(m.Index))
@@ -23,7 +23,7 @@ func (st *stage) AddMachines(ctx context.Context, machines []syncer.StagedMachin
 			w.text(string(m.Reason))
 			w.text(m.Survivor)
 			if m.Asset == nil {
-				for range 1 + strings.Count(sourceColumns, ",") + 1 {
+				for range 1 + strings.Count(sourceColumns, ",") + 1 + 1 {
 					w.null()
 				}
 			} else {
@@ -32,6 +32,7 @@ func (st *stage) AddMachines(ctx context.Context, machines []syncer.StagedMachin
 					failed = err
 					return
 				}
+				w.strings(assetWords(m.Asset))
 			}
 			w.end()
 		}
@@ -106,9 +107,10 @@ func importState(p *machinePlan) string {
 	return string(inventory.Imported)
 }
 
-func (st *stage) updateAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) (err error) {
+func (st *stage) updateAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
 	// A changed host name leaves the old one behind; an asset that was out of scope has its rows compared afresh.
-	p.done.Updated, err = affected(ctx, tx, `
+	err := tx.GetContext(ctx, &p.done.Updated, `
+		with changed as (
 		update asset a set (`+sourceColumns+`) = row(i.`+strings.Join(splitColumns(sourceColumns), ", i.")+`),
 		  previous_hostnames = case when a.hostname = i.hostname then a.previous_hostnames
 		    else array_append(array_remove(array_remove(a.previous_hostnames, i.hostname), a.hostname), a.hostname) end,
@@ -116,8 +118,15 @@ func (st *stage) updateAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) 
 		  state_reason = '', import_state = $3, updated_at = now()
 		from incoming i
 		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and i.reason = ''
-		  and (a.content_hash <> i.content_hash or a.state <> i.state or a.import_state <> $3)`,
-		st.job.Tenant, st.integration.ID, importState(p))
+		  and (a.content_hash <> i.content_hash or a.state <> i.state or a.import_state <> $3)
+		returning a.id, i.words
+		), forgotten as (
+		delete from asset_word w using changed c where w.tenant_id = $1 and w.asset_id = c.id and w.word <> all (c.words)
+		), learnt as (
+		insert into asset_word (tenant_id, word, asset_id) select $1, unnest(c.words), c.id from changed c
+		on conflict do nothing
+		)
+		select count(*) from changed`, st.job.Tenant, st.integration.ID, importState(p))
 	if err != nil {
 		return err
 	}
@@ -142,14 +151,20 @@ func (st *stage) insertAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) 
 		}
 		room = min(p.fresh, max(0, int64(p.MaxAssets)-inScope))
 	}
-	created, err := affected(ctx, tx, `
+	err := tx.GetContext(ctx, &p.done.Created, `
+		with created as (
 		insert into asset (tenant_id, public_id, integration_id, source_id, import_state, `+sourceColumns+`)
 		select $1, i.public_id, $2, i.source_id, $3, i.`+strings.Join(splitColumns(sourceColumns), ", i.")+`
 		from incoming i
 		where i.reason = '' and not exists (
 		  select from asset a where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id)
-		order by i.idx limit $4`, st.job.Tenant, st.integration.ID, importState(p), room)
-	p.done.Created, p.done.OverQuota = created, p.fresh-created
+		order by i.idx limit $4
+		returning id, source_id
+		), learnt as (
+		insert into asset_word (tenant_id, word, asset_id) select $1, unnest(i.words), c.id from created c join incoming i using (source_id)
+		)
+		select count(*) from created`, st.job.Tenant, st.integration.ID, importState(p), room)
+	p.done.OverQuota = p.fresh - p.done.Created
 	p.done.Unchanged = p.accepted - p.fresh - p.done.Updated
 	return err
 }
@@ -204,7 +219,7 @@ func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, c *syncer.Mach
 		  returning f.vulnerability_id
 		), n as (select vulnerability_id, count(*)::int as n from closed group by vulnerability_id
 		), counted as (
-		  update exposure e set open_assets = e.open_assets - n.n, updated_at = now()
+		  update exposure e set open_assets = e.open_assets - n.n, out_of_scope_assets = e.out_of_scope_assets + n.n, updated_at = now()
 		  from n where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id
 		)
 		select count(*) from closed`, st.job.Tenant)
@@ -245,7 +260,7 @@ func (st *stage) listAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) er
 		if err := rows.Scan(&known.Index, &known.ID, &hash, &known.Findings, &known.Dormant); err != nil {
 			return err
 		}
-		copy(known.FindingHash[:], hash)
+		known.FindingHash = syncer.ReadRowSum(hash)
 		p.done.Assets = append(p.done.Assets, known)
 	}
 	return rows.Err()

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -46,6 +47,7 @@ type Store struct {
 	db         *sqlx.DB
 	log        *slog.Logger
 	partitions int
+	publicIDs  sync.Map // tenant.ID to uuid.UUID, for good once known
 }
 
 // Open connects as the application role. dsn is a PostgreSQL URL or key=value string whose user must be a member of that

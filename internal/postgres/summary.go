@@ -9,25 +9,22 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// Summary counts the tenant's inventory. Open findings come from the counters that every run keeps; operating systems
-// and open findings count over the assets whose findings can be open, stale ones included. Every state has an entry.
+// Summary tells the tenant's inventory in figures, from the tallies that every run keeps: its cost does not grow with the
+// inventory. Operating systems and open findings count over the assets whose findings can be open, stale ones included.
+// Every state has an entry.
 func (s *Store) Summary(ctx context.Context, id tenant.ID) (inventory.Summary, error) {
 	sum := inventory.Summary{
 		Assets: map[inventory.AssetState]int{
 			inventory.AssetActive: 0, inventory.AssetInactive: 0, inventory.AssetStale: 0,
 			inventory.AssetOutOfScope: 0, inventory.AssetMerged: 0, inventory.AssetRemoved: 0,
 		},
-		OSFamilies:    map[string]int{},
-		FindingStates: map[inventory.FindingState]int{inventory.FindingFixed: 0, inventory.FindingOutOfScope: 0},
+		OSFamilies: map[string]int{},
 	}
 	err := s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
 		if err := sumAssets(ctx, tx, id, &sum); err != nil {
 			return err
 		}
-		if err := countClosed(ctx, tx, id, &sum); err != nil {
-			return err
-		}
-		return tx.QueryRowxContext(ctx, countVulnerabilities, int32(id)).Scan(&sum.Vulnerabilities, &sum.WithExploit)
+		return sumExposures(ctx, tx, id, &sum)
 	})
 	if err != nil {
 		return inventory.Summary{}, err
@@ -35,18 +32,11 @@ func (s *Store) Summary(ctx context.Context, id tenant.ID) (inventory.Summary, e
 	return sum, nil
 }
 
-const countVulnerabilities = `
-	select count(*), count(*) filter (where v.public_exploit or v.exploit_verified or v.exploit_in_kit)
-	from exposure e join vulnerability v on v.id = e.vulnerability_id
-	where e.tenant_id = $1 and e.open_assets > 0`
-
 func sumAssets(ctx context.Context, tx *sqlx.Tx, id tenant.ID, sum *inventory.Summary) error {
-	const statement = `
-		select a.state, a.os_family, count(*) as assets, sum(a.open_critical) as critical, sum(a.open_high) as high,
-		       sum(a.open_medium) as medium, sum(a.open_low) as low, sum(a.open_unknown) as unknown
-		from asset a
-		where a.tenant_id = $1
-		group by a.state, a.os_family`
+	const statement = prepared + `
+		select t.state, t.os_family, t.assets, t.critical, t.high, t.medium, t.low, t.unknown
+		from asset_tally t
+		where t.tenant_id = $1 and t.assets > 0`
 	var groups []struct {
 		State    inventory.AssetState `db:"state"`
 		OSFamily string               `db:"os_family"`
@@ -72,25 +62,22 @@ func sumAssets(ctx context.Context, tx *sqlx.Tx, id tenant.ID, sum *inventory.Su
 			sum.OpenFindings.Unknown += g.Unknown
 		}
 	}
-	sum.FindingStates[inventory.FindingOpen] = sum.OpenFindings.Total()
 	return nil
 }
 
-func countClosed(ctx context.Context, tx *sqlx.Tx, id tenant.ID, sum *inventory.Summary) error {
-	const statement = `
-		select f.state, count(*) as findings
-		from finding f
-		where f.tenant_id = $1 and f.state in (2, 3)
-		group by f.state`
-	var groups []struct {
-		State    inventory.FindingState `db:"state"`
-		Findings int                    `db:"findings"`
+// sumExposures asks the tally for all but the exploits: the catalogue, which tells them, changes without the tenant. There
+// are few vulnerabilities with one.
+func sumExposures(ctx context.Context, tx *sqlx.Tx, id tenant.ID, sum *inventory.Summary) error {
+	const statement = prepared + `
+		select coalesce(max(t.vulnerabilities), 0), coalesce(max(t.fixed), 0), coalesce(max(t.out_of_scope), 0),
+		       (select count(*) from vulnerability v join exposure e on e.vulnerability_id = v.id
+		        where (v.public_exploit or v.exploit_verified or v.exploit_in_kit) and e.tenant_id = $1 and e.open_assets > 0)
+		from exposure_tally t
+		where t.tenant_id = $1`
+	var fixed, outside int
+	err := tx.QueryRowxContext(ctx, statement, int32(id)).Scan(&sum.Vulnerabilities, &fixed, &outside, &sum.WithExploit)
+	sum.FindingStates = map[inventory.FindingState]int{
+		inventory.FindingOpen: sum.OpenFindings.Total(), inventory.FindingFixed: fixed, inventory.FindingOutOfScope: outside,
 	}
-	if err := tx.SelectContext(ctx, &groups, statement, int32(id)); err != nil {
-		return err
-	}
-	for _, g := range groups {
-		sum.FindingStates[g.State] = g.Findings
-	}
-	return nil
+	return err
 }

@@ -25,6 +25,15 @@ func TestSummary(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Summary: %v\n got %+v\nwant %+v", err, got, want)
 	}
+	f.exec(t, `update asset set state = 'merged', open_low = 3 where state = 'inactive'; delete from asset where state = 'removed'`)
+	f.exec(t, `update exposure set open_assets = 0, fixed_assets = 4 where vulnerability_id = 5; delete from exposure where vulnerability_id = 4`)
+	want.Assets[inventory.AssetInactive], want.Assets[inventory.AssetMerged], want.Assets[inventory.AssetRemoved] = 0, 1, 0
+	want.OSFamilies["linux"], want.OpenFindings.High, want.FindingStates[inventory.FindingOpen] = 1, 1, 4
+	want.FindingStates[inventory.FindingFixed], want.Vulnerabilities, want.WithExploit = 5, 2, 2
+	got, err = f.store.Summary(context.Background(), f.mine)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("after changes: %v\n got %+v\nwant %+v", err, got, want)
+	}
 }
 
 func TestSummaryOfAnEmptyTenant(t *testing.T) {

@@ -27,6 +27,14 @@ const vulnerabilitySource = `
 	from exposure e join vulnerability v on v.id = e.vulnerability_id
 	where e.tenant_id = $1`
 
+// vulnerabilitiesListed is vulnerabilitySource for some whose numbers are known. The limits on unique keys make the planner
+// look each one up, where it would rather read all exposures.
+const vulnerabilitiesListed = `
+	from unnest($2::int[]) as listed (id)
+	join lateral (select e.* from exposure e where e.tenant_id = $1 and e.vulnerability_id = listed.id limit 1) e on true
+	join lateral (select v.* from vulnerability v where v.id = listed.id limit 1) v on true
+	where true`
+
 // What is not known counts as lowest: no score below any score, no date before any date.
 var vulnerabilityOrder = ordering{
 	keys: map[string]column{
@@ -67,6 +75,15 @@ type vulnerabilityRow struct {
 	SortKey         string                 `db:"sort_key"`
 }
 
+// columns are in the order of vulnerabilityColumns.
+func (r *vulnerabilityRow) columns() []any {
+	return []any{
+		&r.ID, &r.Name, &r.Title, &r.Description, &r.SeverityWord, &r.Score, &r.Vector, &r.AttackVector, &r.EPSS, &r.PublicExploit,
+		&r.ExploitVerified, &r.ExploitInKit, &r.ExploitTypes, &r.ExploitURIs, &r.Tags, &r.Supportability, &r.PublishedAt, &r.SourceUpdatedAt,
+		&r.Partial, &r.Severity, &r.OpenAssets, &r.FirstSeenAt, &r.SortKey,
+	}
+}
+
 func (r vulnerabilityRow) exposed() inventory.ExposedVulnerability {
 	return inventory.ExposedVulnerability{
 		Vulnerability: inventory.Vulnerability{
@@ -89,8 +106,13 @@ func (s *Store) ListVulnerabilities(ctx context.Context, id tenant.ID, f invento
 	}
 	var rows []vulnerabilityRow
 	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
-		statement, args := vulnerabilityList(id, f, k)
-		return tx.SelectContext(ctx, &rows, statement, args...)
+		few, err := resolveFew(ctx, tx, vulnerabilityProperties(f))
+		if err != nil {
+			return err
+		}
+		statement, args := vulnerabilityList(id, f, few, k)
+		rows, err = collect(ctx, tx, (*vulnerabilityRow).columns, statement, args...)
+		return err
 	})
 	if err != nil {
 		return nil, nil, err
@@ -103,30 +125,55 @@ func (s *Store) ListVulnerabilities(ctx context.Context, id tenant.ID, f invento
 	return out, end, nil
 }
 
-func vulnerabilityList(id tenant.ID, f inventory.VulnerabilityFilter, k keyset) (string, []any) {
-	q := newListQuery(id)
-	if len(f.Severities) > 0 {
-		q.and("e.severity = any(?::smallint[])", numbers(f.Severities))
+// vulnerabilityList selects a page of all vulnerabilities along its order, or of a few that are known already.
+func vulnerabilityList(id tenant.ID, f inventory.VulnerabilityFilter, few shortlist, k keyset) (string, []any) {
+	q, source := few.query(id, vulnerabilityProperties(f), vulnerabilitiesListed, vulnerabilitySource)
+	vulnerabilityConditions(q, f)
+	mark := ""
+	if !few.resolved {
+		mark = q.marking()
 	}
+	k.resumeIn(q)
+	statement := mark + "select" + vulnerabilityColumns + ", " + k.sortKey() + source + q.conditions.String() + k.tail(q)
+	return statement, q.args
+}
+
+// vulnerabilityProperties are those of the catalogue, which the tenant is exposed to a part of.
+func vulnerabilityProperties(f inventory.VulnerabilityFilter) []property {
+	terms := storableTerms(f.Text)
+	if len(terms) == 0 {
+		return nil
+	}
+	query := wordQuery(terms)
+	return []property{{
+		find:   "select w.vulnerability_id from vulnerability_words w where w.words @@ $1::tsquery limit $2",
+		args:   []any{query},
+		holds:  "(select w.words @@ ?::tsquery from vulnerability_words w where w.vulnerability_id = v.id limit 1)",
+		values: []any{query},
+	}}
+}
+
+func vulnerabilityConditions(q *listQuery, f inventory.VulnerabilityFilter) {
+	q.andSmallints("e.severity", numbers(f.Severities))
 	if len(f.Vectors) > 0 {
 		q.and("v.attack_vector = any(?::smallint[])", numbers(f.Vectors))
 	}
 	if f.Exploit != nil {
 		q.and("(v.public_exploit or v.exploit_verified or v.exploit_in_kit) = ?", *f.Exploit)
 	}
+	// The indexed expressions, because an index of a list's order would otherwise be read from its end.
 	if f.EPSSFrom > 0 {
-		q.and("v.epss >= ?::real", f.EPSSFrom) // in the column's precision: as a double, 0.9 is above the 0.9 stored
+		q.and("coalesce(v.epss, -1) >= ?::real", f.EPSSFrom) // in the column's precision: as a double, 0.9 is above the 0.9 stored
 	}
 	if !f.PublishedFrom.IsZero() {
-		q.and("v.published_at >= ?", f.PublishedFrom)
+		q.and("coalesce(v.published_at, '-infinity') >= ?", f.PublishedFrom)
 	}
 	if !f.PublishedBefore.IsZero() {
-		q.and("v.published_at < ?", f.PublishedBefore)
+		q.and("coalesce(v.published_at, '-infinity') < ? and v.published_at is not null", f.PublishedBefore)
 	}
-	q.andContaining(f.Text, "v.name ilike ?", "v.title ilike ?", "v.description ilike ?")
-	k.resumeIn(q)
-	statement := "select" + vulnerabilityColumns + ", " + k.sortKey() + vulnerabilitySource + q.conditions.String() + k.tail(q)
-	return statement, q.args
+	if f.Text != "" && len(storableTerms(f.Text)) == 0 {
+		q.and("false")
+	}
 }
 
 // Vulnerability gives one vulnerability with the updates recommended against it. One that the tenant never had a finding

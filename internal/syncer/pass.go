@@ -20,7 +20,7 @@ type pass struct {
 	rows   *spool
 	places *locations
 
-	sums     []rowSum // by machine index
+	sums     []RowSum // by machine index
 	lastSeen []int64  // by machine index, Unix seconds
 	carrying []bool   // by machine index: has an accepted row
 
@@ -39,7 +39,7 @@ const maxRemediations = 1 << 20
 func newPass(e *execution, r *StageReport, c *census) (*pass, error) {
 	p := &pass{
 		execution: e, report: r, census: c, judge: c.judge,
-		sums: make([]rowSum, len(c.entries)), lastSeen: make([]int64, len(c.entries)), carrying: make([]bool, len(c.entries)),
+		sums: make([]RowSum, len(c.entries)), lastSeen: make([]int64, len(c.entries)), carrying: make([]bool, len(c.entries)),
 		names: newNumbering(e.store), seed: maphash.MakeSeed(), remediations: map[uint64]struct{}{}, lastIndex: -1,
 	}
 	var err error

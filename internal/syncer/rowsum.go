@@ -3,16 +3,23 @@ package syncer
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"math/bits"
 	"time"
 )
 
-// rowSum is a 128-bit sum of row hashes: equal sums mean equal sets of rows, in whatever order they came.
-type rowSum struct{ high, low uint64 }
+// SumParts is how many sums are kept of an asset's rows. A row belongs to the part that the last bits of its
+// vulnerability's number name, so that a changed row has only the findings of its part compared.
+const SumParts = 8
+
+// PartOf is the part that a vulnerability belongs to.
+func PartOf(vulnerability int32) int { return int(uint32(vulnerability) % SumParts) }
+
+// RowSum is what is stored of an asset's rows, part by part: equal sums mean equal sets of rows, in whatever order they
+// came. The sums are of 64 bits, which no accident brings to agree.
+type RowSum [SumParts]uint64
 
 // add takes in the stable part of an accepted row: what identifies it and what a user can see of it. Times of sighting
 // change daily and are left out.
-func (s *rowSum) add(row *spooledRow) {
+func (s *RowSum) add(row *spooledRow) {
 	var b [24]byte
 	binary.LittleEndian.PutUint32(b[:], uint32(row.software))
 	binary.LittleEndian.PutUint32(b[4:], uint32(row.vulnerability))
@@ -20,18 +27,47 @@ func (s *rowSum) add(row *spooledRow) {
 	binary.LittleEndian.PutUint64(b[12:], uint64(row.location))
 	binary.LittleEndian.PutUint32(b[20:], row.firstSeen)
 	h := sha256.Sum256(b[:])
-	var carry uint64
-	s.low, carry = bits.Add64(s.low, binary.LittleEndian.Uint64(h[:]), 0)
-	s.high, _ = bits.Add64(s.high, binary.LittleEndian.Uint64(h[8:]), carry)
+	s[PartOf(row.vulnerability)] += binary.LittleEndian.Uint64(h[:])
 }
 
 // rowSumVersion changes when the meaning of the sum changes, so that every asset is compared once more.
-const rowSumVersion = 2
+const rowSumVersion = 3
 
-func (s rowSum) bytes() (b [16]byte) {
-	binary.LittleEndian.PutUint64(b[:], s.low)
-	binary.LittleEndian.PutUint64(b[8:], s.high)
+// parts is a set of parts, a bit each.
+type parts uint8
+
+const allParts parts = 1<<SumParts - 1
+
+func (p parts) has(part int) bool { return p>>part&1 == 1 }
+
+// differing tells the parts in which the sums differ.
+func (s *RowSum) differing(o *RowSum) (p parts) {
+	for i := range s {
+		if s[i] != o[i] {
+			p |= 1 << i
+		}
+	}
+	return p
+}
+
+// Bytes is the stored form.
+func (s *RowSum) Bytes() []byte {
+	b := make([]byte, 0, 8*SumParts)
+	for _, sum := range s {
+		b = binary.LittleEndian.AppendUint64(b, sum)
+	}
 	return b
+}
+
+// ReadRowSum reads the stored form. Anything else, such as nothing, is the sum of no rows.
+func ReadRowSum(b []byte) (s RowSum) {
+	if len(b) != 8*SumParts {
+		return s
+	}
+	for i := range s {
+		s[i] = binary.LittleEndian.Uint64(b[8*i:])
+	}
+	return s
 }
 
 // unix32 is a time in seconds that fits the spool: absent or absurd times become 0.

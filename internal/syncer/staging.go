@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// staging hands the changed assets of a pass to the database: findings in batches, each copied while the next is grouped,
+// staging hands the changed parts of assets to the database: findings in batches, each copied while the next is grouped,
 // and what hangs on them at the end.
 type staging struct {
 	*pass
 	apply     ApplyFindings
-	changed   []bool // by position in census.known; false again once staged
+	changed   []parts // by position in census.known; none again once staged
 	group     grouping
 	exposures tally
 	needed    map[int64]struct{} // locations
@@ -66,20 +66,27 @@ func (s *staging) wanted(machine int32) bool {
 		return false // the last bucket may be wider than what is left
 	}
 	position := s.census.assets[machine]
-	return position >= 0 && s.changed[position]
+	return position >= 0 && s.changed[position] != 0
 }
 
 // machine groups one machine's rows.
 func (s *staging) machine(ctx context.Context, machine int32, rows []spooledRow) error {
 	position := s.census.assets[machine]
-	s.changed[position] = false
+	changed := s.changed[position]
 	s.group.begin(s.asset(position))
+	s.changed[position] = 0
 	s.group.take(rows)
 	s.exposures.add(s.group.findings, s.apply.Now)
 	s.assets = append(s.assets, s.group.asset)
 	s.install()
 	b := s.batch
 	for _, f := range s.group.findings {
+		if !changed.has(PartOf(f.Vulnerability)) {
+			if f.Reason == 0 {
+				s.apply.Unchanged++
+			}
+			continue
+		}
 		start := len(b.software)
 		b.software = append(b.software, f.Software...)
 		f.Software = b.software[start:len(b.software):len(b.software)]
@@ -115,7 +122,7 @@ func (s *staging) copy(ctx context.Context, b *batch) error {
 
 func (s *staging) asset(position int32) StagedAsset {
 	known := &s.census.known[position]
-	return StagedAsset{AssetID: known.ID, Hash: s.sums[known.Index].bytes()}
+	return StagedAsset{AssetID: known.ID, Hash: s.sums[known.Index], Parts: uint8(s.changed[position])}
 }
 
 func (s *staging) install() {
@@ -133,7 +140,7 @@ func (s *staging) install() {
 // finish stages what is left: changed assets without any row have lost all their findings.
 func (s *staging) finish(ctx context.Context) error {
 	for position, left := range s.changed {
-		if left {
+		if left != 0 {
 			s.assets = append(s.assets, s.asset(int32(position)))
 		}
 	}

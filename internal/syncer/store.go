@@ -130,15 +130,16 @@ type MachineChanges struct {
 type KnownAsset struct {
 	Index       int32
 	ID          int64
-	FindingHash [16]byte // of the rows stored for it; zero when never compared
-	Findings    int64    // open ones
-	Dormant     bool     // has findings, all of them closed when it left the scope, and was not compared since
+	FindingHash RowSum // of the rows stored for it; zero when never compared
+	Findings    int64  // open ones
+	Dormant     bool   // has findings, all of them closed when it left the scope, and was not compared since
 }
 
 // StagedAsset is an asset whose rows differ from the stored ones.
 type StagedAsset struct {
 	AssetID int64
-	Hash    [16]byte // of the rows
+	Hash    RowSum   // of the rows
+	Parts   uint8    // a bit for each part of the vulnerabilities to compare; see [PartOf]
 	Open    [5]int32 // findings by severity
 }
 
@@ -188,7 +189,7 @@ type StagedRemediation struct {
 type ApplyFindings struct {
 	Now       time.Time
 	LastSeen  map[int64]time.Time // newest row per asset
-	Unchanged int64               // open findings of the assets that need no comparison
+	Unchanged int64               // open findings that need no comparison
 	Exposures []StagedExposure    // of the changed assets
 	// CarriersOnly releases carriers that have no open finding any more.
 	CarriersOnly bool

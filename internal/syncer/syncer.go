@@ -10,6 +10,7 @@ import (
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/tenant"
 )
 
 // Opener makes a source from a stored integration; [connector.Service] is one.
@@ -73,7 +74,7 @@ func (s *Syncer) Handle(ctx context.Context, j job.Job) job.Outcome {
 	if run.State.Final() {
 		return job.Outcome{Ending: job.Done}
 	}
-	e := &execution{Syncer: s, job: j, run: run, log: s.log.With("run", run.PublicID, "tenant", run.Tenant)}
+	e := &execution{Syncer: s, job: j, run: run, log: j.Named(s.log).With("integration", tenant.PublicText(tenant.IntegrationPrefix, run.IntegrationPublic))}
 	if run.State == Cancelling {
 		return e.conclude(ctx, job.ErrCancelled)
 	}
@@ -104,7 +105,7 @@ func (s *Syncer) postpone(ctx context.Context, j job.Job, err error) job.Outcome
 	case fault.Is(err, fault.CodeUnavailable):
 		return job.Outcome{Ending: job.Snooze, After: 10 * time.Second}
 	}
-	s.log.Error("a run could not be recorded", "run", j.Subject, "error", err)
+	j.Named(s.log).Error("a run could not be recorded", "error", err)
 	return job.Outcome{Ending: job.Retry, After: job.Backoff(j.Attempt), Code: fault.As(err).Code}
 }
 

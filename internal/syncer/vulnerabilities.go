@@ -83,23 +83,28 @@ func (e *execution) withdrawFindings(ctx context.Context, r *StageReport) error 
 	return err
 }
 
-// stageChanges reads the spooled rows back, groups them into findings, and stages those of assets whose hash differs from
-// the stored one. In full mode every asset is compared.
+// stageChanges reads the spooled rows back, groups them into findings, and stages those of the parts of assets whose sums
+// differ from the stored ones. In full mode everything is compared.
 func (p *pass) stageChanges(ctx context.Context) (ApplyFindings, error) {
 	if err := p.flushRemediations(ctx); err != nil {
 		return ApplyFindings{}, err
 	}
 	s := &staging{
 		pass: p, apply: ApplyFindings{Now: p.now(), LastSeen: map[int64]time.Time{}, CarriersOnly: !p.settings.ImportAssets, Recount: p.run.Mode == Full},
-		changed: make([]bool, len(p.census.known)), exposures: tally{}, needed: map[int64]struct{}{},
+		changed: make([]parts, len(p.census.known)), exposures: tally{}, needed: map[int64]struct{}{},
 	}
-	for position, asset := range p.census.known {
+	for position := range p.census.known {
+		asset := &p.census.known[position]
 		if at := p.lastSeen[asset.Index]; at != 0 {
 			s.apply.LastSeen[asset.ID] = time.Unix(at, 0).UTC()
 		}
-		if p.sums[asset.Index].bytes() != asset.FindingHash || asset.Dormant || p.run.Mode == Full {
-			s.changed[position] = true
-		} else {
+		switch {
+		case asset.Dormant || p.run.Mode == Full:
+			s.changed[position] = allParts
+		default:
+			s.changed[position] = p.sums[asset.Index].differing(&asset.FindingHash)
+		}
+		if s.changed[position] == 0 {
 			s.apply.Unchanged += asset.Findings
 		}
 	}

@@ -62,8 +62,9 @@ func rank(r Role) int {
 
 // Principal is an authenticated caller.
 type Principal struct {
-	Tenant ID
-	KeyID  uuid.UUID // the API key it came with
-	Name   string    // the key's name
-	Role   Role
+	Tenant       ID
+	TenantPublic uuid.UUID // for people
+	KeyID        uuid.UUID // the API key it came with
+	Name         string    // the key's name
+	Role         Role
 }

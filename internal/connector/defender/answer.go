@@ -118,7 +118,7 @@ func identifier(text string) string {
 			return ""
 		}
 	}
-	return text
+	return strings.Trim(text, "-|._") // what frames an activity id would run into our sentence
 }
 
 // support is the sentence with the identifiers that Microsoft's support needs.

@@ -141,6 +141,7 @@ func BenchmarkCompressedRows(b *testing.B) {
 	_, _ = w.Write(page)
 	_ = w.Close()
 	p := newRowPages(1000, func([]inventory.Row) error { return nil })
+	defer func() { _ = p.relay.end() }()
 	b.SetBytes(int64(len(page)))
 	b.ReportAllocs()
 	for b.Loop() {

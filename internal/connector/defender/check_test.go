@@ -141,6 +141,9 @@ func TestRefusalsNameMicrosoftsIdentifiers(t *testing.T) {
 	if !strings.Contains(detail, "Microsoft correlation id "+testCorrelation) || !strings.Contains(detail, "trace id "+testTrace) {
 		t.Errorf("detail %q", detail)
 	}
+	if clean := identifier("|3f2a9c4e-11d0.1_"); clean != "3f2a9c4e-11d0.1" {
+		t.Errorf("an activity id is told as %q", clean)
+	}
 	for _, hostile := range []string{"<script>", strings.Repeat("a", 65), "no id at all", "11111111\n"} {
 		if identifier(hostile) != "" {
 			t.Errorf("%q passes as an identifier", hostile)

@@ -34,6 +34,9 @@ func readRows(t testing.TB, page []byte) ([]inventory.Row, string, int, error) {
 		return nil
 	})
 	next, _, err := p.read(bodyOf(t, bytes.NewReader(page)))
+	if consumed := p.relay.end(); err == nil {
+		err = consumed
+	}
 	return rows, next, p.malformed, err
 }
 
@@ -348,6 +351,7 @@ func BenchmarkRows(b *testing.B) {
 	const rows = 50_000
 	page := samplePage(b, rows, "")
 	p := newRowPages(1000, func([]inventory.Row) error { return nil })
+	defer func() { _ = p.relay.end() }()
 	b.SetBytes(int64(len(page)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -122,6 +122,9 @@ func TestRowsDoNotDependOnWhereThePiecesEnd(t *testing.T) {
 			return nil
 		})
 		next, count, err := p.read(bodyOf(t, &pieces{left: page, n: n}))
+		if consumed := p.relay.end(); consumed != nil {
+			t.Error(consumed)
+		}
 		if err != nil || next != "next" || count != 60 {
 			t.Errorf("pieces of %d: %d rows, next %q, %v", n, count, next, err)
 		}

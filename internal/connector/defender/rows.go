@@ -10,23 +10,28 @@ import (
 	"pgp.internal/defender/internal/inventory"
 )
 
-// Rows implements connector.Source. Rows are handed over while their page is still being read; the batch and the slices
-// in it are used again for the next one. A page that breaks off is read again and the rows handed over already are left
+// Rows implements connector.Source. Rows are handed over while their page is still being read, one batch while the next is
+// filled, by a goroutine that ends before Rows does; the batch and the slices in it are used again. A page that breaks off is read again and the rows handed over already are left
 // out, so no row comes twice because of a fault on the way. That rests on the chain of pages belonging to one snapshot of
 // the report: if the page turns out to differ, or Microsoft ends the chain, Rows fails with upstream_unavailable and the
 // report has to be read again from the start.
 func (s *source) Rows(ctx context.Context, yield func([]inventory.Row) error) error {
 	p := newRowPages(s.conn.cfg.Pages.Batch, yield)
+	defer p.relay.close() // should reading panic
 	p.report = func(n int) { s.conn.cfg.Observer.Malformed(EndpointRows, n) }
 	first := s.conn.api + pathRows + "?pageSize=" + strconv.Itoa(s.conn.cfg.Pages.Rows)
-	return toldFault(s.walk(ctx, EndpointRows, first, s.conn.cfg.Pages.MaxRowsBytes, p))
+	err := s.walk(ctx, EndpointRows, first, s.conn.cfg.Pages.MaxRowsBytes, p)
+	if consumed := p.relay.end(); err == nil {
+		err = consumed
+	}
+	return toldFault(err)
 }
 
 type rowPages struct {
 	scan      *scanner
 	record    record[inventory.Row]
-	yield     func([]inventory.Row) error
-	batch     []inventory.Row // its whole length is used again and again
+	relay     *relay[inventory.Row]
+	batch     []inventory.Row // being filled; its whole length is used again and again
 	filled    int
 	malformed int
 	report    func(malformed int)
@@ -36,10 +41,11 @@ type rowPages struct {
 	digest    uint64    // of the identity of those rows
 }
 
+// newRowPages starts a relay, which has to be ended.
 func newRowPages(batch int, yield func([]inventory.Row) error) *rowPages {
 	return &rowPages{
 		scan: newScanner(), record: record[inventory.Row]{fields: rowFields()},
-		yield: yield, batch: make([]inventory.Row, batch), report: func(int) {}, identity: newIdentity(),
+		relay: newRelay(batch, yield), report: func(int) {}, identity: newIdentity(),
 	}
 }
 
@@ -49,6 +55,9 @@ func (p *rowPages) read(b *body) (string, int, error) {
 	p.identity.restart()
 	already, seen := p.delivered, 0
 	p.filled, p.malformed = 0, 0
+	if err := p.room(); err != nil {
+		return "", 0, err
+	}
 	next, err := p.scan.list(b, func() error {
 		row := p.slot()
 		if !p.record.read(p.scan, row) {
@@ -76,8 +85,16 @@ func (p *rowPages) read(b *body) (string, int, error) {
 	return next, seen + p.malformed, err
 }
 
-// hand gives the filled part of the batch away. What was given away is counted before the consumer's answer: its error
-// ends the walk in any case.
+// room makes sure that there is a batch to fill.
+func (p *rowPages) room() (err error) {
+	if p.batch == nil {
+		p.batch, err = p.relay.next()
+	}
+	return err
+}
+
+// hand gives the filled part of the batch away and gets another one. What was given away is counted before the consumer's
+// answer: its error ends the walk in any case.
 func (p *rowPages) hand() error {
 	n := p.filled
 	p.filled = 0
@@ -86,7 +103,12 @@ func (p *rowPages) hand() error {
 	if n == 0 {
 		return nil
 	}
-	return p.yield(p.batch[:n])
+	batch := p.batch[:n]
+	p.batch = nil
+	if err := p.relay.pass(batch); err != nil {
+		return err
+	}
+	return p.room()
 }
 
 func (p *rowPages) commit() error {

@@ -45,15 +45,18 @@ type Config struct {
 	LogJSON  bool
 
 	Profiles bool
+
+	Warnings []string // what is permitted and should be mended; no value is in them
 }
 
 // Lookup gives the text of a setting by its environment name; false when it is not set. An empty text counts as not set.
 type Lookup func(name string) (string, bool)
 
 // Read checks all settings that are given, and that the required ones are. The error holds one line for each problem; it
-// names settings and never shows a value.
-func Read(lookup Lookup, required ...string) (Config, error) {
+// names settings and never shows a value. Names in environ that look like settings and are none are problems too.
+func Read(lookup Lookup, environ []string, required ...string) (Config, error) {
 	r := reader{lookup: lookup, required: required}
+	r.problems.unknown(environ)
 	for _, s := range Settings() {
 		r.read(s)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -43,9 +45,10 @@ func (r *reader) read(s Setting) {
 		if slices.Contains(r.required, s.Name) {
 			r.problems.add(s.Env(), "%s", s.missing())
 		}
-		if text = s.Default; text == "" {
-			return
-		}
+		text = s.Default
+	}
+	if text == "" { // nothing to judge: not given and without default, or its problem is told already
+		return
 	}
 	if err := s.parse(&r.config, text); err != nil {
 		r.problems.add(s.Env(), "%v", err)
@@ -82,8 +85,13 @@ func (r *reader) text(s Setting) (string, bool) {
 	if text = strings.TrimSpace(string(body)); text == "" {
 		r.problems.add(s.FileEnv(), "the file is empty")
 	}
+	if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&readableByAll != 0 {
+		r.config.Warnings = append(r.config.Warnings, s.FileEnv()+": the file can be read by every account of this machine; take that away with chmod o-r")
+	}
 	return text, true
 }
+
+const readableByAll = 0o004
 
 func (r *reader) given(name string) (string, bool) {
 	text, ok := r.lookup(name)
@@ -108,6 +116,9 @@ func (r *reader) together() {
 	if least := 2*c.Workers + 2; c.Workers > 0 && c.WorkMaxConns > 0 && c.WorkMaxConns < least {
 		r.problems.add(envOf("WORK_MAX_CONNS"), "must be at least %d for this many %s: twice as many and two", least, envOf("WORKERS"))
 	}
+	if c.ServeHTTP && sameSocket(c.Listen, c.AdminListen) {
+		r.problems.add(envOf("ADMIN_LISTEN"), "must not be the address of %s", envOf("LISTEN"))
+	}
 	if !c.DatabaseURL.IsZero() {
 		if err := checkDatabaseTLS(c.DatabaseURL.Reveal(), c.UnsafeDatabaseTLS); err != nil {
 			r.problems.add(envOf("DATABASE_URL"), "%v", err)
@@ -125,17 +136,40 @@ func (r *reader) together() {
 	}
 }
 
+// sameSocket tells whether two checked addresses cannot both be listened on.
+func sameSocket(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+	return hostA == hostB || everyAddress(hostA) || everyAddress(hostB)
+}
+
+func everyAddress(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
+}
+
 // Unknown names variables of the environment that look like settings and are none, each with the nearest setting.
 func Unknown(environ []string) error {
 	var p problems
+	p.unknown(environ)
+	return p.err()
+}
+
+func (p *problems) unknown(environ []string) {
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
 		if !strings.HasPrefix(name, Prefix) || slices.Contains(envNames(), name) {
 			continue
 		}
-		p.add(name, "there is no such setting; did you mean %s?", nearest(name, envNames()))
+		hint := `see "defenderd help config"`
+		if similar := Similar(name, envNames()); similar != "" {
+			hint = "did you mean " + similar + "?"
+		}
+		p.add(name, "there is no such setting; %s", hint)
 	}
-	return p.err()
 }
 
 func envNames() []string {
@@ -149,9 +183,16 @@ func envNames() []string {
 	return names
 }
 
-// nearest is the name with the fewest letters to change.
-func nearest(name string, names []string) string {
-	return slices.MinFunc(names, func(a, b string) int { return distance(name, a) - distance(name, b) })
+// Similar is the name with the fewest letters to change, or empty if those are too many for a slip.
+func Similar(name string, names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	best := slices.MinFunc(names, func(a, b string) int { return distance(name, a) - distance(name, b) })
+	if distance(name, best) > max(2, len(strings.TrimPrefix(name, Prefix))/3) {
+		return ""
+	}
+	return best
 }
 
 // distance is the Levenshtein distance.

@@ -14,8 +14,9 @@ func Markdown(w io.Writer) error {
 		"Written by `defenderd help config --markdown`; a test keeps it up to date.\n\n" +
 		"Each setting is an environment variable. Those that are no secrets can be given as flags of `defenderd serve` instead, and a\n" +
 		"flag wins. Secrets are read from the variable, or from the file that the variable with `_FILE` at its end names, never from\n" +
-		"the command line. Variables that begin with `DEFENDERD_` and are not in this table are refused. `defenderd serve --check`\n" +
-		"tells all problems at once and starts nothing; `defenderd serve --print-config` shows what is in force, secrets masked.\n\n" +
+		"the command line. A file that every account of the machine can read is used, with a warning at the start. Variables that begin\n" +
+		"with `DEFENDERD_` and are not in this table are refused. `defenderd serve --check` tells all problems at once and starts\n" +
+		"nothing; `defenderd serve --print-config` shows what is in force, secrets masked.\n\n" +
 		"| Variable | Flag | Value | Default | Meaning |\n|---|---|---|---|---|\n")
 	for _, s := range Settings() {
 		name := "`" + s.Env() + "`"

@@ -1,0 +1,85 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"pgp.internal/defender/internal/tenant"
+)
+
+// TestRepeatedReadsAreCheap reads everything that carries a tag again with the tag.
+func TestRepeatedReadsAreCheap(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	x := h.furnish(h.mine)
+	h.clock.move(time.Until(time.Now().Truncate(time.Hour).Add(time.Hour + time.Minute))) // cursors change with the hour
+	for _, op := range operations(t) {
+		if op.method != http.MethodGet {
+			continue
+		}
+		get := op.request(x, h.mine.keys[tenant.Admin])
+		get.client = h.checked()
+		if op.answers("304") && strings.HasPrefix(op.id, "list") && op.id != "listIntegrationTypes" {
+			get.path += "?limit=1" // so that there is a cursor
+		}
+		first := h.send(get)
+		tag := first.header.Get("ETag")
+		if first.status != http.StatusOK || (tag != "") != op.answers("304") {
+			t.Errorf("%s: %d with tag %q", op.id, first.status, tag)
+		}
+		if tag == "" {
+			continue
+		}
+		if strings.HasPrefix(tag, "W/") == (op.id == "getIntegration") {
+			t.Errorf("%s: tag %s", op.id, tag)
+		}
+		h.clock.move(time.Second)
+		for value, want := range map[string]int{
+			tag: http.StatusNotModified, `"other", ` + tag: http.StatusNotModified, strings.TrimPrefix(tag, "W/"): http.StatusNotModified,
+			`W/"other"`: http.StatusOK, `"`: http.StatusOK,
+		} {
+			get.header = map[string]string{"If-None-Match": value}
+			got := h.send(get)
+			if got.status != want || got.header.Get("ETag") != tag || (got.body == "") != (want == http.StatusNotModified) {
+				t.Errorf("%s with If-None-Match %s: %d, want %d, tag %s, was %s", op.id, value, got.status, want, got.header.Get("ETag"), tag)
+			}
+		}
+	}
+}
+
+func TestTagsChangeWithWhatIsShown(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	x := h.furnish(h.mine)
+	paths := []string{
+		"/v1/assets", "/v1/assets/" + x.asset, "/v1/vulnerabilities/" + x.vulnerability + "/assets", "/v1/findings", "/v1/summary",
+	}
+	read := func(path, tag string) answered {
+		return h.send(raw{method: http.MethodGet, path: path, key: h.mine.keys[tenant.ReadOnly], client: h.checked(), header: map[string]string{"If-None-Match": tag}})
+	}
+	tags := map[string]string{}
+	for _, path := range paths {
+		tags[path] = read(path, "").header.Get("ETag")
+	}
+	h.exec("update asset set hostname = 'renamed.contoso.com', os_family = 'linux' where source_id = 'source-1'")
+	for _, path := range paths {
+		if got := read(path, tags[path]); got.status != http.StatusOK || got.header.Get("ETag") == tags[path] {
+			t.Errorf("%s after a change: %d, tag %s, was %s", path, got.status, got.header.Get("ETag"), tags[path])
+		}
+	}
+}
+
+func TestStreamsHaveNoTag(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.furnish(h.mine)
+	for _, path := range []string{"/v1/assets", "/v1/vulnerabilities", "/v1/findings"} {
+		got := h.send(raw{method: http.MethodGet, path: path, key: h.mine.keys[tenant.ReadOnly], client: h.checked(),
+			header: map[string]string{"Accept": "application/x-ndjson", "If-None-Match": "*"}})
+		if got.status != http.StatusOK || got.body == "" || got.header.Get("ETag") != "" {
+			t.Errorf("%s: %d with tag %q", path, got.status, got.header.Get("ETag"))
+		}
+	}
+}

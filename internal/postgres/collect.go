@@ -1,0 +1,29 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// collect reads all rows of a query. columns gives where each column goes, in the order of the query; it is asked once, for
+// a row that is copied from then on. A page has thousands of values, and finding the place of each by its name, as sqlx
+// does, costs as much as reading it.
+func collect[R any](ctx context.Context, tx *sqlx.Tx, columns func(*R) []any, query string, args ...any) ([]R, error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var list []R
+	var row, empty R
+	into := columns(&row)
+	for rows.Next() {
+		row = empty // slices are read into memory of their own
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		list = append(list, row)
+	}
+	return list, rows.Err()
+}

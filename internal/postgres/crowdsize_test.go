@@ -1,0 +1,10 @@
+//go:build !scale
+
+package postgres_test
+
+// Of a crowded inventory: the assets of its main tenant, with ten findings each, and the shared catalogue, a tenth of
+// which the tenants are exposed to.
+const (
+	crowdedAssets    = 5_000
+	crowdedCatalogue = 20_000
+)
