@@ -19,6 +19,7 @@ create table integration (
   failures          int not null default 0,  -- runs failed in a row
   next_run_at       timestamptz,
   last_success_at   timestamptz,
+  purge_at          timestamptz,          -- when a purge of what it imported is to be queued; null while connected, and once nothing is left
   guard             jsonb not null default '{}', -- what the removal guard holds back until a second run agrees
   version           bigint not null default 1,   -- moves with every change somebody made
   created_at        timestamptz not null default now(),
@@ -26,8 +27,9 @@ create table integration (
   primary key (tenant_id, id),
   unique (tenant_id, public_id)
 );
-create unique index integration_directory on integration (tenant_id, type, directory_id) where state <> 'disconnected';
+create unique index integration_directory on integration (tenant_id, type, directory_id) where state not in ('disconnecting', 'disconnected');
 create index integration_due on integration (next_run_at) where next_run_at is not null;
+create index integration_aged on integration (purge_at) where purge_at is not null;
 alter table integration enable row level security, force row level security;
 create policy tenant_wall on integration using (tenant_id = app_tenant() or app_system());
 grant select, insert, update, delete on integration to defender_app;
@@ -66,7 +68,7 @@ create table job (
   subject          uuid not null,            -- what the work is about; at most one live job per kind and subject
   run_id           bigint not null,
   state            text not null default 'queued' check (state in ('queued', 'running', 'dead')),
-  run_at           timestamptz not null default now(),
+  run_at           timestamptz not null default now(), -- when it is due; of a dead one, when it was set aside
   attempt          int not null default 0,
   fence            bigint not null default 0,
   holder           text not null default '',
@@ -78,6 +80,7 @@ create table job (
 create unique index job_live on job (tenant_id, kind, subject) where state <> 'dead';
 create index job_due on job (run_at, id) where state = 'queued';
 create index job_leases on job (lease_until) where state = 'running';
+create index job_dead on job (run_at) where state = 'dead';
 alter table job enable row level security, force row level security;
 create policy tenant_wall on job using (tenant_id = app_tenant() or app_system());
 grant select, insert, update, delete on job to defender_app;

@@ -104,8 +104,8 @@ func hint(c Credentials) string {
 	return "…" + clear[max(0, len(clear)-3):]
 }
 
-// gone tells whether the secret was destroyed.
-func (i *Integration) gone() bool {
+// Gone tells whether the secret was destroyed: the integration is disconnected, or about to be.
+func (i *Integration) Gone() bool {
 	return i.State == StateDisconnected || i.State == StateDisconnecting
 }
 

@@ -14,9 +14,6 @@ import (
 	"pgp.internal/defender/internal/inventory"
 )
 
-// pgpLife is how long PGP keeps an asset after it was last seen.
-const pgpLife = 30 * 24 * time.Hour
-
 func asset(a *inventory.Asset, now time.Time) api.Asset {
 	return api.Asset{
 		ID: assetID(a.PublicID), IntegrationID: integrationID(a.IntegrationPublic), SourceID: a.SourceID, Hostname: a.Hostname,
@@ -38,7 +35,7 @@ func pgpAsset(a *inventory.Asset, now time.Time) api.PGPAsset {
 		AttackSurface: []api.Surface{api.SurfaceInternal},
 	}
 	if !a.LastSeen.IsZero() {
-		ttl := a.LastSeen.Add(pgpLife).Unix()
+		ttl := a.LastSeen.Add(inventory.PGPLife).Unix()
 		out.TTL = &ttl
 	}
 	return out

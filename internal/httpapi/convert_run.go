@@ -33,9 +33,6 @@ func run(r *syncer.Run) api.Run {
 			Code: e.Code, Title: e.Title, Detail: orElse(e.Detail, e.Cause), Cause: e.Cause, Remedy: e.Remedy, Permanent: e.Permanent,
 		}
 	}
-	if r.Kind == syncer.KindPurge && len(r.Report.Stages) > 0 { // Totals counts what imports do
-		out.Progress = progress(r.Report.Stages[0].Counts)
-	}
 	return out
 }
 

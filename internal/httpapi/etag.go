@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -58,12 +59,17 @@ func matchedVersion(r *http.Request, i *connector.Integration) (int64, error) {
 	return 0, fault.New(fault.CodePreconditionFailed, "")
 }
 
+// ourTag is the form that etagOf gives a tag.
+var ourTag = regexp.MustCompile(`^"([1-9][0-9]*)\.[0-9a-f]{16}"$`)
+
 // versionOf reads the version out of a strong tag of ours; 0, which no integration has, for any other one.
 func versionOf(tag string) int64 {
-	inner, ok := strings.CutPrefix(tag, `"`)
-	number, rest, found := strings.Cut(inner, ".")
-	version, err := strconv.ParseInt(number, 10, 64)
-	if !ok || !found || !strings.HasSuffix(rest, `"`) || err != nil || version < 1 {
+	parts := ourTag.FindStringSubmatch(tag)
+	if parts == nil {
+		return 0
+	}
+	version, err := strconv.ParseInt(parts[1], 10, 64)
+	if err != nil { // no number of ours is so large
 		return 0
 	}
 	return version

@@ -78,6 +78,15 @@ func TestConnectAnswersWhereToFindIt(t *testing.T) {
 	if cancelled.status != http.StatusAccepted || finished.header.Get("Retry-After") != "" || !strings.Contains(finished.body, `"state":"cancelled"`) {
 		t.Errorf("cancelled: %d, then %v %s", cancelled.status, finished.header, finished.body)
 	}
+	for _, accepted := range []raw{
+		{method: http.MethodPost, path: location + "/runs", key: h.mine.keys[tenant.Analyst]},
+		{method: http.MethodDelete, path: location + "?data=purge", key: h.mine.keys[tenant.Admin]},
+	} {
+		accepted.client = h.checked()
+		if got := h.send(accepted); got.status != http.StatusAccepted || got.header.Get("Retry-After") != "5" || got.header.Get("Location") == "" {
+			t.Errorf("%s %s: %d %v", accepted.method, accepted.path, got.status, got.header)
+		}
+	}
 }
 
 func TestWithoutEntitlementConnectingWorksAndSaysSo(t *testing.T) {
@@ -112,7 +121,11 @@ func TestTagsTellChangesByPeopleFromRuns(t *testing.T) {
 	if changed.Name != "Europe" || changed.Settings.MaxAgeDays != 30 {
 		t.Errorf("%+v", changed)
 	}
-	for _, tag := range []string{after.ETag, `"`, `x`, `W/` + changed.ETag, `"1"`, `"-1.x"`} {
+	version, _, _ := strings.Cut(changed.ETag, ".")
+	for _, tag := range []string{
+		after.ETag, `"`, `x`, `W/` + changed.ETag, `"1"`, `"-1.x"`, version + `.x"`, version + `."`, version + `.9f86d081884c7d6"`, version + `.9F86D081884C7D65"`,
+		version + `.9f86d081884c7d65`, strings.Replace(changed.ETag, `"`, `"0`, 1), strings.Replace(changed.ETag, `"`, `"+`, 1), `"99999999999999999999.9f86d081884c7d65"`,
+	} {
 		err := second(c.UpdateIntegration(ctx, i.ID, api.IntegrationPatch{Name: new("x")}, api.IfMatch(tag)))
 		if !api.HasCode(err, api.CodePreconditionFailed) {
 			t.Errorf("If-Match %s: %v", tag, err)
@@ -129,6 +142,36 @@ func TestTagsTellChangesByPeopleFromRuns(t *testing.T) {
 		if _, err := c.GetIntegration(ctx, i.ID, api.IfNoneMatch(tag)); !errors.Is(err, api.ErrNotModified) {
 			t.Errorf("If-None-Match %s: %v", tag, err)
 		}
+	}
+}
+
+// TestAPatchThatChangesNothingDoesNothing sends what is there already, in several ways.
+func TestAPatchThatChangesNothingDoesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx, c := context.Background(), h.admin()
+	i := h.connect(h.mine)
+	must(t, second(c.CancelRun(ctx, i.LastRun.ID)))
+	before, err := c.GetIntegration(ctx, i.ID)
+	must(t, err)
+	for name, patch := range map[string]api.IntegrationPatch{
+		"nothing": {}, "the same name": {Name: &before.Name}, "the same schedule": {Schedule: &before.Schedule}, "no settings": {Settings: &api.SettingsInput{}},
+		"the same settings": {Settings: &api.SettingsInput{
+			ImportAssets: new(true), MaxAgeDays: &before.Settings.MaxAgeDays, DeviceGroups: []string{}, AttackVectors: before.Settings.AttackVectors,
+		}},
+	} {
+		after, err := c.UpdateIntegration(ctx, i.ID, patch)
+		must(t, err)
+		if !reflect.DeepEqual(after, before) {
+			t.Errorf("%s:\n%+v\nbefore:\n%+v", name, after, before)
+		}
+	}
+	if n, err := h.store.ScheduleDue(ctx, time.Now().Add(time.Minute)); err != nil || n != 0 {
+		t.Errorf("%d runs are due, %v", n, err)
+	}
+	changed, err := c.UpdateIntegration(ctx, i.ID, api.IntegrationPatch{Settings: &api.SettingsInput{DeviceGroups: []string{"Servers"}}})
+	if err != nil || changed.ETag == before.ETag || !changed.NextRunAt.Before(before.NextRunAt) {
+		t.Errorf("a change that is one: %+v %v", changed, err)
 	}
 }
 
@@ -225,5 +268,13 @@ func TestDisconnectedIntegrationsAreLeftOutUnlessAskedFor(t *testing.T) {
 	again, err := c.ConnectIntegration(ctx, form(uuid.MustParse(gone.Credentials.TenantID)))
 	if err != nil || again.ID == gone.ID {
 		t.Errorf("the same directory again: %+v %v", again, err)
+	}
+	// What is left of the first connection can be purged all the same, and that stands in nobody's way.
+	purge, err := c.DisconnectIntegration(ctx, gone.ID, api.DataPurge)
+	if err != nil || purge.Mode != api.ModePurge || purge.IntegrationID != gone.ID {
+		t.Errorf("purge of the earlier connection: %+v %v", purge, err)
+	}
+	if err := second(c.ConnectIntegration(ctx, form(uuid.MustParse(gone.Credentials.TenantID)))); !api.HasCode(err, api.CodeAlreadyConnected) {
+		t.Errorf("the directory a third time: %v", err)
 	}
 }

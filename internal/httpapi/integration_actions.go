@@ -30,7 +30,7 @@ func (s *server) updateIntegration(w http.ResponseWriter, r *http.Request) error
 		if err != nil {
 			return err
 		}
-		if i.State == connector.StateDisconnected || i.State == connector.StateDisconnecting {
+		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration is disconnected")
 		}
 		version, err := matchedVersion(r, &i)

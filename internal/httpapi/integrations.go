@@ -170,7 +170,7 @@ func (s *server) whichConnected(r *http.Request, d *connector.Draft, refused err
 	}
 	first := inventory.PageRequest{Limit: 1}
 	found, _, err := s.selectIntegrations(r, first, func(i *connector.Integration) bool {
-		return i.Kind == d.Kind && sameGUID(i.DirectoryID, d.Credentials.DirectoryID) && i.State != connector.StateDisconnected
+		return i.Kind == d.Kind && sameGUID(i.DirectoryID, d.Credentials.DirectoryID) && !i.Gone()
 	})
 	if err != nil {
 		return err

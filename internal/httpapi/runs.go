@@ -78,6 +78,7 @@ func (s *server) startRun(w http.ResponseWriter, r *http.Request) error {
 // acceptRun answers with a run that was queued and where to follow it.
 func acceptRun(w http.ResponseWriter, queued *syncer.Run) error {
 	w.Header().Set("Location", "/v1/runs/"+runID(queued.PublicID))
+	w.Header().Set("Retry-After", pollEvery)
 	return answer(w, http.StatusAccepted, run(queued))
 }
 
@@ -109,6 +110,9 @@ func (s *server) cancelRun(w http.ResponseWriter, r *http.Request) error {
 		if found, err = s.Runs.CancelRun(r.Context(), caller(r), id); err != nil {
 			return err
 		}
+	}
+	if !found.State.Final() {
+		w.Header().Set("Retry-After", pollEvery)
 	}
 	return answer(w, http.StatusAccepted, run(&found))
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	defenderspec "pgp.internal/defender"
+	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -91,4 +92,17 @@ var nobodys = objects{
 	integration: "int_00000000000000000000000000000001", run: "run_00000000000000000000000000000001",
 	asset: "ast_00000000000000000000000000000001", finding: "fnd_00000000000000000000000000000001_1",
 	key: "key_00000000000000000000000000000001", vulnerability: "CVE-1999-0001",
+}
+
+// TestEverySkipReasonIsDocumented compares the open list in the contract with the rules.
+func TestEverySkipReasonIsDocumented(t *testing.T) {
+	t.Parallel()
+	_, text, _ := strings.Cut(string(defenderspec.OpenAPI), "Records not taken, by reason.")
+	text, _, _ = strings.Cut(text, "additionalProperties")
+	words := strings.FieldsFunc(text, func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') })
+	for _, r := range append(inventory.MachineReasons(), inventory.RowReasons()...) {
+		if !slices.Contains(words, string(r)) {
+			t.Errorf("%s is not in the contract", r)
+		}
+	}
 }

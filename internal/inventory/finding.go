@@ -74,14 +74,6 @@ type Verdict struct {
 	Vector   AttackVector
 }
 
-// Better reports whether v's severity has precedence over that of another row of the same finding.
-func (v Verdict) Better(other Verdict) bool {
-	if v.Source != other.Source {
-		return v.Source > other.Source
-	}
-	return v.Severity > other.Severity
-}
-
 // Row judges a row whose vulnerability has the traits t. The caller has made sure that it names a vulnerability and
 // that its machine counts. The verdict is complete also when there is a reason. Row does not allocate.
 func (j *Judge) Row(t Traits, r *Row) (Verdict, Reason) {

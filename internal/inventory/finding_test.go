@@ -125,22 +125,6 @@ func TestRowSeverity(t *testing.T) {
 	}
 }
 
-func TestVerdictPrecedence(t *testing.T) {
-	t.Parallel()
-	ascending := []Verdict{
-		{SeverityUnknown, FromNothing, VectorNetwork}, {SeverityLow, FromRowScore, VectorNetwork}, {SeverityCritical, FromRowScore, VectorNetwork},
-		{SeverityLow, FromScore, VectorNetwork}, {SeverityUnknown, FromRow, VectorNetwork}, {SeverityHigh, FromRow, VectorNetwork},
-		{SeverityLow, FromVulnerable, VectorNetwork},
-	}
-	for i, a := range ascending {
-		for k, b := range ascending {
-			if got := a.Better(b); got != (i > k) {
-				t.Errorf("%v better than %v: %v", a, b, got)
-			}
-		}
-	}
-}
-
 func TestRowRules(t *testing.T) {
 	t.Parallel()
 	const (

@@ -12,6 +12,10 @@ const (
 	PGPPending = "P"
 )
 
+// PGPLife is how long PGP keeps an asset, a risk or an attribute after its last visit. What a disconnected integration
+// left behind lives as long.
+const PGPLife = 30 * 24 * time.Hour
+
 // pgpFreshness is PGP's own rule for assets whose source says nothing about their health.
 const pgpFreshness = 24 * time.Hour
 

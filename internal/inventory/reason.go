@@ -1,5 +1,7 @@
 package inventory
 
+import "slices"
+
 // Reason says why a record was not imported. Reasons are counted per run and shown to customers; the list is open.
 type Reason string
 
@@ -58,12 +60,27 @@ const (
 	UserInteractionOnly Reason = "user_interaction_required"
 )
 
-// Reasons for taking an open finding or a known asset out of scope that are no skip reasons.
+// Reasons for taking an open finding or a known asset out of scope that no rule gives. A machine is skipped for the last one
+// as well.
 const (
 	Removed                  Reason = "removed"
 	ImportVulnerabilitiesOff Reason = "import_vulnerabilities"
 	ImportAssetsOff          Reason = "import_assets"
 )
+
+// machineReasons are all reasons for leaving a machine out, in the order in which the rules are asked.
+var machineReasons = []Reason{
+	IDMissing, Duplicate, Merged, Excluded, NotOnboarded, PlatformMobile, PlatformIoT, PlatformOdd, WSLInstance, Stale, GroupFiltered, TagFiltered,
+	NameMissing, NamePlaceholder, NameIsIP, NameIDNA, NameTooLong, NameLabelTooLong, NameSyntax, NameNumeric, NameNotFQDN,
+	IPNone, IPSyntax, IPUnspecified, IPLoopback, IPLinkLocal, IPMulticast, IPReserved, IPDocumentation, IPTransition, IPContainer, IPDenied,
+	QuotaExceeded, ImportAssetsOff,
+}
+
+// MachineReasons lists every reason for which a run may leave a machine out.
+func MachineReasons() []Reason { return slices.Clone(machineReasons) }
+
+// RowReasons lists every reason for which a run may leave a row of the vulnerability report out.
+func RowReasons() []Reason { return slices.Clone(rowReasons[1:]) } // the first one is acceptance
 
 // rowReasons numbers the reasons of rows, for compact storage. The order is part of the stored format: only append.
 var rowReasons = []Reason{

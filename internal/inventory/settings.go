@@ -1,6 +1,9 @@
 package inventory
 
-import "net/netip"
+import (
+	"net/netip"
+	"reflect"
+)
 
 // UnknownVectorPolicy says what happens to findings whose attack vector is not known.
 type UnknownVectorPolicy string
@@ -37,4 +40,20 @@ func DefaultSettings() Settings {
 		MinSeverity: SeverityLow, AttackVectors: []AttackVector{VectorNetwork, VectorAdjacent},
 		UnknownVector: UnknownIfSevere, MaxAgeDays: 30, AllowUnderscore: true,
 	}
+}
+
+// Equal tells whether two settings let the same records count, as far as they are written alike: no list is an empty one.
+func (s Settings) Equal(o Settings) bool {
+	for _, x := range []*Settings{&s, &o} {
+		x.AttackVectors, x.IPDeny = noneAsNil(x.AttackVectors), noneAsNil(x.IPDeny)
+		x.DeviceGroups, x.TagsInclude, x.TagsExclude = noneAsNil(x.DeviceGroups), noneAsNil(x.TagsInclude), noneAsNil(x.TagsExclude)
+	}
+	return reflect.DeepEqual(s, o)
+}
+
+func noneAsNil[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
 }

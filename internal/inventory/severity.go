@@ -45,12 +45,6 @@ func SeverityOfScore(score float64) Severity {
 // String is the name on the wire: low, medium, high, critical or unknown.
 func (s Severity) String() string { return nameOf(severityNames[:], int(s)) }
 
-// SeverityNamed is the inverse of [Severity.String].
-func SeverityNamed(name string) (Severity, bool) {
-	i, ok := numberOf(severityNames[:], name)
-	return Severity(i), ok
-}
-
 var severitySourceNames = [...]string{
 	FromNothing: "none", FromRowScore: "derived", FromScore: "derived", FromRow: "row", FromVulnerable: "vulnerability",
 }
@@ -58,38 +52,14 @@ var severitySourceNames = [...]string{
 // String is the name on the wire: vulnerability, row, derived or none. Both kinds of scores are "derived".
 func (s SeveritySource) String() string { return nameOf(severitySourceNames[:], int(s)) }
 
-// SeveritySourceNamed is the inverse of [SeveritySource.String]; "derived" gives [FromScore].
-func SeveritySourceNamed(name string) (SeveritySource, bool) {
-	i, ok := numberOf(severitySourceNames[:], name)
-	if SeveritySource(i) == FromRowScore {
-		return FromScore, ok
-	}
-	return SeveritySource(i), ok
-}
-
 var findingStateNames = [...]string{FindingOpen: "open", FindingFixed: "fixed", FindingOutOfScope: "out_of_scope"}
 
 // String is the name on the wire: open, fixed or out_of_scope.
 func (s FindingState) String() string { return nameOf(findingStateNames[:], int(s)) }
-
-// FindingStateNamed is the inverse of [FindingState.String].
-func FindingStateNamed(name string) (FindingState, bool) {
-	i, ok := numberOf(findingStateNames[:], name)
-	return FindingState(i), ok && name != ""
-}
 
 func nameOf(names []string, i int) string {
 	if i < 0 || i >= len(names) {
 		return ""
 	}
 	return names[i]
-}
-
-func numberOf(names []string, name string) (int, bool) {
-	for i, known := range names {
-		if known == name {
-			return i, true
-		}
-	}
-	return 0, false
 }

@@ -11,12 +11,6 @@ var vectorNames = [vectorCount]string{
 // String is the name on the wire: network, adjacent, local, physical or unknown.
 func (v AttackVector) String() string { return nameOf(vectorNames[:], int(v)) }
 
-// AttackVectorNamed is the inverse of [AttackVector.String].
-func AttackVectorNamed(name string) (AttackVector, bool) {
-	i, ok := numberOf(vectorNames[:], name)
-	return AttackVector(i), ok
-}
-
 // ParseVector reads the attack vector of a CVSS vector of version 2, 3 or 4, with or without its prefix or brackets, in
 // any case, and whether a user has to take part. Only the base metrics count: MAV and MUI describe somebody's
 // environment. A metric that is absent, repeated or has a value outside the standard is unknown, or no interaction.

@@ -144,8 +144,12 @@ func TestKnownValuesAreNotOther(t *testing.T) {
 	m.RunEnded(syncer.KindSync, syncer.Failed, fault.CodeSecretExpired, time.Second)
 	m.RunEnded(syncer.KindPurge, syncer.Succeeded, "", time.Second)
 	m.StageEnded(syncer.StageAssets, syncer.Succeeded, time.Second)
-	m.Records(syncer.StageAssets, string(inventory.Stale), 2)
-	m.Records(syncer.StageVulnerabilities, string(inventory.VectorIsLocal), 2)
+	for _, r := range inventory.MachineReasons() {
+		m.Records(syncer.StageAssets, string(r), 2)
+	}
+	for _, r := range inventory.RowReasons() {
+		m.Records(syncer.StageVulnerabilities, string(r), 2)
+	}
 	m.JobEnded(job.Sync, job.HandBack.String(), time.Second)
 	m.Call(defender.EndpointRows, defender.OutcomeThrottled, time.Second)
 	m.TokenFailure(fault.CodeConsentMissing)

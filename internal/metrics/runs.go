@@ -77,7 +77,7 @@ var read = []string{"fetched", "accepted"}
 
 func outcomes() []string {
 	all := append([]string{}, read...)
-	for _, r := range append(machineReasons(), rowReasons()...) {
+	for _, r := range append(inventory.MachineReasons(), inventory.RowReasons()...) {
 		all = append(all, string(r))
 	}
 	return all
@@ -89,20 +89,12 @@ func (m runMetrics) startRecords() {
 			m.records.WithLabelValues(string(stage), outcome)
 		}
 	}
-	for _, reason := range machineReasons() {
+	for _, reason := range inventory.MachineReasons() {
 		m.records.WithLabelValues(string(syncer.StageAssets), string(reason))
 	}
-	for _, reason := range rowReasons() {
+	for _, reason := range inventory.RowReasons() {
 		m.records.WithLabelValues(string(syncer.StageVulnerabilities), string(reason))
 	}
-}
-
-func rowReasons() []inventory.Reason {
-	var list []inventory.Reason
-	for code := 1; code < inventory.RowReasonCount(); code++ { // 0 is acceptance
-		list = append(list, inventory.RowReasonOf(uint8(code)))
-	}
-	return list
 }
 
 // RunEnded counts a run that reached its final state. The code is empty when nothing went wrong.

@@ -147,7 +147,7 @@ func assetConditions(q *listQuery, f inventory.AssetFilter) {
 		q.and("("+assetLastSeen+") >= ?", f.LastSeenFrom)
 	}
 	if !f.LastSeenBefore.IsZero() {
-		q.and(assetLastSeen+" < ?", f.LastSeenBefore)
+		q.and(assetLastSeen+" < ? and a.last_seen_at is not null", f.LastSeenBefore)
 	}
 	if len(f.Severities) > 0 {
 		q.and(openOfSeverity(f.Severities))

@@ -94,6 +94,7 @@ func TestAssetFilters(t *testing.T) {
 		"seen since, inclusive":    {filter{LastSeenFrom: day(7)}, []string{"1", "2", "6"}},
 		"seen within":              {filter{LastSeenFrom: day(7), LastSeenBefore: day(8)}, []string{"1", "2"}},
 		"seen since, later":        {filter{LastSeenFrom: day(7).Add(time.Microsecond)}, []string{"6"}},
+		"seen before":              {filter{LastSeenBefore: day(7)}, []string{"5"}}, // of 3 and 4 nobody knows
 		"critical":                 {filter{Severities: []inventory.Severity{inventory.SeverityCritical}}, []string{"1"}},
 		"high or unknown":          {filter{Severities: []inventory.Severity{inventory.SeverityHigh, inventory.SeverityUnknown}}, []string{"1", "2", "4"}},
 		"medium or low":            {filter{Severities: []inventory.Severity{inventory.SeverityMedium, inventory.SeverityLow}}, []string{"3"}},

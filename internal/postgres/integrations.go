@@ -74,19 +74,16 @@ func (r integrationRow) integration() connector.Integration {
 	}
 }
 
-// CreateIntegration stores a checked integration and queues its first run: both or neither.
+// CreateIntegration stores a checked integration, with the assets that an earlier link to its directory left behind, and
+// queues its first run: all or nothing.
 func (s *Store) CreateIntegration(ctx context.Context, i connector.Integration) (connector.Integration, error) {
 	var created connector.Integration
 	err := s.inTenant(ctx, i.Tenant, func(tx *sqlx.Tx) error {
-		var id int64
-		err := tx.GetContext(ctx, &id, `
-			insert into integration (tenant_id, public_id, type, name, directory_id, client_id, secret_box, secret_hint,
-			  secret_updated_at, secret_expires_at, settings, interval_hours, state, next_run_at)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-			returning id`,
-			i.Tenant, i.PublicID, i.Kind, i.Name, i.DirectoryID, i.ClientID, []byte(i.SecretBox), i.SecretHint,
-			i.SecretUpdatedAt, nullTime(i.SecretExpiresAt), settingsColumn(i.Settings), i.IntervalHours, i.State,
-			nextRun(time.Now(), i.IntervalHours))
+		i.NextRunAt = nextRun(time.Now(), i.IntervalHours)
+		id, err := takeOver(ctx, tx, i)
+		if err == nil && id == 0 {
+			id, err = insertIntegration(ctx, tx, i)
+		}
 		if violates(err, "integration_directory") {
 			return fault.New(fault.CodeAlreadyConnected, "")
 		}
@@ -100,6 +97,18 @@ func (s *Store) CreateIntegration(ctx context.Context, i connector.Integration) 
 		return err
 	})
 	return created, err
+}
+
+func insertIntegration(ctx context.Context, tx *sqlx.Tx, i connector.Integration) (id int64, err error) {
+	err = tx.GetContext(ctx, &id, `
+		insert into integration (tenant_id, public_id, type, name, directory_id, client_id, secret_box, secret_hint, secret_updated_at,
+		  secret_expires_at, settings, interval_hours, state, next_run_at, last_success_at, version, created_at, updated_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+		returning id`,
+		i.Tenant, i.PublicID, i.Kind, i.Name, i.DirectoryID, i.ClientID, []byte(i.SecretBox), i.SecretHint, i.SecretUpdatedAt,
+		nullTime(i.SecretExpiresAt), settingsColumn(i.Settings), i.IntervalHours, i.State, nullTime(i.NextRunAt), nullTime(i.LastSuccessAt),
+		max(i.Version, 1), i.CreatedAt, i.UpdatedAt)
+	return id, err
 }
 
 // Integration reads one integration.
@@ -198,13 +207,14 @@ func (s *Store) DirectoryConnected(ctx context.Context, t tenant.ID, kind connec
 	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
 		return tx.GetContext(ctx, &found, `
 			select exists (select from integration
-			  where tenant_id = $1 and type = $2 and directory_id = $3 and state <> 'disconnected')`, t, kind, directory)
+			  where tenant_id = $1 and type = $2 and directory_id = $3 and state not in ('disconnecting', 'disconnected'))`, t, kind, directory)
 	})
 	return found, err
 }
 
 // Disconnect destroys the secret, ends the active run so that it writes nothing any more, and with purge queues the
-// deletion of everything imported. It returns the purge run's public id, or uuid.Nil.
+// deletion of everything imported. Without, the deletion comes by itself when the data have aged out; see schedulePurges.
+// It returns the purge run's public id, or uuid.Nil.
 func (s *Store) Disconnect(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, purge bool) (purgeRun uuid.UUID, err error) {
 	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
 		i, err := lockIntegration(ctx, tx, t, id, version)
@@ -223,9 +233,9 @@ func (s *Store) Disconnect(ctx context.Context, t tenant.ID, id uuid.UUID, versi
 		if err := endActiveRun(ctx, tx, t, i.ID); err != nil {
 			return err
 		}
-		state := connector.StateDisconnected
+		state, purgeAt := connector.StateDisconnected, time.Now().Add(inventory.PGPLife)
 		if purge {
-			state = connector.StateDisconnecting
+			state, purgeAt = connector.StateDisconnecting, time.Now().Add(purgeRetry)
 			run, err := insertRun(ctx, tx, t, i.ID, syncer.KindPurge, syncer.ByHand, syncer.Full)
 			if err != nil {
 				return err
@@ -234,8 +244,8 @@ func (s *Store) Disconnect(ctx context.Context, t tenant.ID, id uuid.UUID, versi
 		}
 		_, err = tx.ExecContext(ctx, `
 			update integration set state = $3, state_reason = '', secret_box = null, secret_hint = '', next_run_at = null,
-			  version = version + 1, updated_at = now()
-			where tenant_id = $1 and id = $2`, t, i.ID, state)
+			  purge_at = $4, version = version + 1, updated_at = now()
+			where tenant_id = $1 and id = $2`, t, i.ID, state, purgeAt)
 		return err
 	})
 	return purgeRun, err

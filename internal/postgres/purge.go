@@ -111,7 +111,7 @@ func (s *Store) endPurge(ctx context.Context, tx *sqlx.Tx, j job.Job, integratio
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `
-		update integration set state = 'disconnected', updated_at = now()
+		update integration set state = 'disconnected', purge_at = null, updated_at = now()
 		where tenant_id = $1 and id = $2 and state = 'disconnecting'`, j.Tenant, integration)
 	return err
 }

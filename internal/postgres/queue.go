@@ -35,7 +35,8 @@ func (r jobRow) job() job.Job {
 // Claim takes up to n due jobs for holder, oldest first, and at most perTenant of one tenant at a time.
 //
 // Candidates are ranked per tenant by what the tenant already has running, so that a tenant with a long queue cannot
-// take every worker. A row that its holder is just writing under is skipped, not waited for.
+// take every worker. A row that its holder is just writing under is skipped, not waited for. Jobs of a suspended tenant stay
+// in the queue until it is let back in.
 func (s *Store) Claim(ctx context.Context, holder string, n, perTenant int, lease time.Duration) ([]job.Job, error) {
 	var rows []jobRow
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
@@ -50,6 +51,7 @@ func (s *Store) Claim(ctx context.Context, holder string, n, perTenant int, leas
 			  select id, tenant_id, run_at from job
 			  where ((state = 'queued' and run_at <= now()) or (state = 'running' and lease_until <= now()))
 			    and tenant_id not in (select tenant_id from live where n >= $1)
+			    and exists (select from tenant t where t.id = tenant_id and t.state = 'active')
 			  order by run_at, id
 			  limit 1000
 			  for update skip locked
@@ -109,12 +111,12 @@ func (s *Store) Finish(ctx context.Context, j job.Job, o job.Outcome) error {
 func (s *Store) Bury(ctx context.Context, j job.Job) error {
 	return s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
 		return mustAffect(tx.ExecContext(ctx, `
-			update job set state = 'dead', holder = '', lease_until = null
+			update job set state = 'dead', holder = '', lease_until = null, run_at = now()
 			where tenant_id = $1 and id = $2 and fence = $3`, j.Tenant, j.ID, j.Fence))
 	})
 }
 
-// QueueDepth is how many jobs wait, for how long the oldest has been due, and how many were set aside.
+// QueueDepth is how many jobs wait, for how long the oldest that may be claimed has been due, and how many were set aside.
 type QueueDepth struct {
 	Waiting int           `db:"waiting"`
 	Running int           `db:"running"`
@@ -133,7 +135,8 @@ func (s *Store) Depth(ctx context.Context) (QueueDepth, error) {
 			select count(*) filter (where state = 'queued') as waiting,
 			       count(*) filter (where state = 'running') as running,
 			       count(*) filter (where state = 'dead') as dead,
-			       coalesce(extract(epoch from now() - min(run_at) filter (where state = 'queued' and run_at <= now())), 0) as oldest
+			       coalesce(extract(epoch from now() - min(run_at) filter (where state = 'queued' and run_at <= now()
+			         and exists (select from tenant t where t.id = tenant_id and t.state = 'active'))), 0) as oldest
 			from job`)
 	})
 	row.Oldest = time.Duration(row.OldestSeconds * float64(time.Second))

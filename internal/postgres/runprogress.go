@@ -82,9 +82,10 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 		// A pause or a disconnection that came meanwhile is stronger than what the run found. A secret that was replaced
 		// meanwhile had been tried: what the old one met is no finding about the link, and the new one gets its run soon.
 		var replaced bool
-		err := tx.GetContext(ctx, &replaced, `
-			select secret_updated_at > $3::timestamptz from integration where tenant_id = $1 and id = $2 for no key update`,
-			j.Tenant, run.IntegrationID, c.SecretOf)
+		var interval int
+		err := tx.QueryRowxContext(ctx, `
+			select secret_updated_at > $3::timestamptz, interval_hours from integration where tenant_id = $1 and id = $2 for no key update`,
+			j.Tenant, run.IntegrationID, c.SecretOf).Scan(&replaced, &interval)
 		if errors.Is(err, sql.ErrNoRows) { // gone with its tenant, and the job with it
 			return job.ErrLeaseLost
 		}
@@ -94,15 +95,18 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 		if replaced && c.Failed && !c.SecretOf.IsZero() {
 			c = syncer.Consequence{RetryAt: time.Now()}
 		}
+		// A success takes back the early retry that a failure before it had planned; what is due already was asked for.
 		_, err = tx.ExecContext(ctx, `
 			update integration set
 			  state = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state else $3 end,
 			  state_reason = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state_reason else $4 end,
 			  failures = case when $5 then failures + 1 when $6 then 0 else failures end,
 			  last_success_at = case when $6 then now() else last_success_at end,
-			  next_run_at = case when next_run_at is null or $7::timestamptz is null then next_run_at else least(next_run_at, $7) end
+			  next_run_at = case when next_run_at is null then null
+			    when $6 and failures > 0 and next_run_at > now() then $8::timestamptz
+			    else least(next_run_at, $7::timestamptz) end
 			where tenant_id = $1 and id = $2`,
-			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed, c.Succeeded, nullTime(c.RetryAt))
+			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval))
 		if err != nil {
 			return err
 		}

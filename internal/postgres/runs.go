@@ -199,9 +199,13 @@ func beforeID(p inventory.Position) (int64, error) {
 const auditEvery = 7 * 24 * time.Hour
 
 // ScheduleDue queues a run for every integration whose time has come and plans the next one, jittered by up to a tenth of
-// the interval so that integrations connected together drift apart. It returns how many runs were queued.
+// the interval so that integrations connected together drift apart. It also queues the purges of data that have aged out.
+// It returns how many runs were queued.
 func (s *Store) ScheduleDue(ctx context.Context, now time.Time) (queued int, err error) {
 	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		if queued, err = schedulePurges(ctx, tx, now); err != nil {
+			return err
+		}
 		var due []struct {
 			TenantID int32 `db:"tenant_id"`
 			ID       int64 `db:"id"`

@@ -9,6 +9,40 @@ import (
 	"pgp.internal/defender/internal/syncer"
 )
 
+// countFindings carries the delta into the counters of assets and vulnerabilities.
+func (st *stage) countFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	_, err := tx.ExecContext(ctx, `
+		with change as (
+		  select asset_id, severity, 1 as n from delta where op in ('c', 'r', 'b', 'u')
+		  union all
+		  select asset_id, old_severity, -1 from delta where op in ('f', 'o', 'u')
+		), sums as (
+		  select asset_id, coalesce(sum(n) filter (where severity = 4), 0) as critical, coalesce(sum(n) filter (where severity = 3), 0) as high,
+		         coalesce(sum(n) filter (where severity = 2), 0) as medium, coalesce(sum(n) filter (where severity = 1), 0) as low,
+		         coalesce(sum(n) filter (where severity = 0), 0) as unknown
+		  from change group by asset_id
+		)
+		update asset a set open_critical = open_critical + critical, open_high = open_high + high, open_medium = open_medium + medium,
+		       open_low = open_low + low, open_unknown = open_unknown + unknown
+		from sums s where a.tenant_id = $1 and a.id = s.asset_id`, st.job.Tenant)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		insert into exposure as e (tenant_id, vulnerability_id, open_assets, fixed_assets, out_of_scope_assets, severity, first_seen_at)
+		select $1, d.vulnerability_id, count(*) filter (where op in ('c', 'r', 'b')) - count(*) filter (where op in ('f', 'o')),
+		       count(*) filter (where op = 'f') - count(*) filter (where op = 'r'), count(*) filter (where op = 'o') - count(*) filter (where op = 'b'),
+		       coalesce(nullif(v.severity, 0), max(d.severity), 0), min(d.first_seen_at)
+		from delta d join vulnerability v on v.id = d.vulnerability_id where op <> 's'
+		group by d.vulnerability_id, v.severity
+		order by d.vulnerability_id
+		on conflict (tenant_id, vulnerability_id) do update set open_assets = e.open_assets + excluded.open_assets,
+		  fixed_assets = e.fixed_assets + excluded.fixed_assets, out_of_scope_assets = e.out_of_scope_assets + excluded.out_of_scope_assets,
+		  severity = case when excluded.severity = 0 then e.severity else excluded.severity end,
+		  first_seen_at = least(e.first_seen_at, excluded.first_seen_at), updated_at = $2`, st.job.Tenant, o.Now)
+	return err
+}
+
 // rateExposures gives vulnerabilities without a word of their own the worst severity among their open findings: for them
 // the rows decide, and rows may differ.
 func (st *stage) rateExposures(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {

@@ -21,7 +21,7 @@ func (st *stage) AddFindings(ctx context.Context, now time.Time, findings []sync
 	err := st.copy(ctx, "incoming_finding (asset_id, vulnerability_id, software_ids, severity, source, attack_vector, first_seen_at)", func(w *copyWriter) {
 		for i := range findings {
 			if f := &findings[i]; f.Reason == 0 {
-				writeFinding(w, now, f)
+				copyFinding(w, now, f)
 				w.end()
 			}
 		}
@@ -41,7 +41,7 @@ func (st *stage) AddFindings(ctx context.Context, now time.Time, findings []sync
 	})
 }
 
-func writeFinding(w *copyWriter, now time.Time, f *syncer.StagedFinding) {
+func copyFinding(w *copyWriter, now time.Time, f *syncer.StagedFinding) {
 	w.int(f.AssetID)
 	w.int(int64(f.Vulnerability))
 	numbersField(w, f.Software)
@@ -119,8 +119,8 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 		return c, err
 	}
 	steps := []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
-		st.compareFindings, st.guardFindings, st.writeFindings, st.countFindings, st.recountFindings, st.rateExposures, st.noteAssets,
-		st.writeSurroundings, st.releaseCarriers,
+		st.compareFindings, st.guardFindings, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.countFindings,
+		st.recountFindings, st.rateExposures, st.noteAssets, st.writeSurroundings, st.releaseCarriers,
 	}
 	switch loaded := st.load; {
 	case o.CloseReason != inventory.Accepted:
@@ -213,15 +213,21 @@ func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 	return err
 }
 
-func (st *stage) writeFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) (err error) {
+func (st *stage) createFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) (err error) {
 	c.Created, err = affected(ctx, tx, `
 		insert into finding (tenant_id, asset_id, vulnerability_id, software_ids, severity, severity_source, attack_vector, state, first_seen_at, created_at, updated_at)
 		select $1, asset_id, vulnerability_id, software_ids, severity, source, attack_vector, 1, first_seen_at, $2, $2
 		from delta where op = 'c' order by asset_id, vulnerability_id`, st.job.Tenant, o.Now)
-	if err != nil {
+	return err
+}
+
+// updateFindings writes what changed about findings that are open, and opens those that are back.
+func (st *stage) updateFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	var incoming int64
+	if err := tx.GetContext(ctx, &incoming, `select count(*) from incoming_finding`); err != nil {
 		return err
 	}
-	err = tx.QueryRowxContext(ctx, `
+	err := tx.QueryRowxContext(ctx, `
 		with done as (
 		  update finding f set software_ids = d.software_ids, severity = d.severity, severity_source = d.source, attack_vector = d.attack_vector,
 		         state = 1, state_reason = null, last_seen_at = null, closed_at = null, updated_at = $2,
@@ -234,10 +240,12 @@ func (st *stage) writeFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		)
 		select count(*) filter (where op <> 'r'), count(*) filter (where op = 'r') from done`,
 		st.job.Tenant, o.Now).Scan(&c.Updated, &c.Reopened)
-	if err != nil {
-		return err
-	}
-	err = tx.QueryRowxContext(ctx, `
+	c.Unchanged = o.Unchanged + incoming - c.Created - c.Updated - c.Reopened
+	return err
+}
+
+func (st *stage) closeFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	return tx.QueryRowxContext(ctx, `
 		with done as (
 		  update finding f set state = case d.op when 'f' then 2 else 3 end, closed_at = $2, updated_at = $2,
 		         state_reason = case d.op when 'o' then ($3::text[])[d.reason + 1] end,
@@ -248,54 +256,14 @@ func (st *stage) writeFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		)
 		select count(*) filter (where op = 'f'), count(*) filter (where op = 'o') from done`,
 		st.job.Tenant, o.Now, rowReasonNames()).Scan(&c.Fixed, &c.OutOfScope)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `
+}
+
+// reasonFindings keeps up to date why findings that are out of scope are.
+func (st *stage) reasonFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	changed, err := affected(ctx, tx, `
 		update finding f set state_reason = ($3::text[])[d.reason + 1], updated_at = $2 from delta d
 		where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op = 's'`,
 		st.job.Tenant, o.Now, rowReasonNames())
-	if err != nil {
-		return err
-	}
-	var incoming int64
-	if err := tx.GetContext(ctx, &incoming, `select count(*) from incoming_finding`); err != nil {
-		return err
-	}
-	c.Unchanged = o.Unchanged + incoming - c.Created - c.Updated - c.Reopened
-	return nil
-}
-
-// countFindings carries the delta into the counters of assets and vulnerabilities.
-func (st *stage) countFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
-	_, err := tx.ExecContext(ctx, `
-		with change as (
-		  select asset_id, severity, 1 as n from delta where op in ('c', 'r', 'b', 'u')
-		  union all
-		  select asset_id, old_severity, -1 from delta where op in ('f', 'o', 'u')
-		), sums as (
-		  select asset_id, coalesce(sum(n) filter (where severity = 4), 0) as critical, coalesce(sum(n) filter (where severity = 3), 0) as high,
-		         coalesce(sum(n) filter (where severity = 2), 0) as medium, coalesce(sum(n) filter (where severity = 1), 0) as low,
-		         coalesce(sum(n) filter (where severity = 0), 0) as unknown
-		  from change group by asset_id
-		)
-		update asset a set open_critical = open_critical + critical, open_high = open_high + high, open_medium = open_medium + medium,
-		       open_low = open_low + low, open_unknown = open_unknown + unknown
-		from sums s where a.tenant_id = $1 and a.id = s.asset_id`, st.job.Tenant)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `
-		insert into exposure as e (tenant_id, vulnerability_id, open_assets, fixed_assets, out_of_scope_assets, severity, first_seen_at)
-		select $1, d.vulnerability_id, count(*) filter (where op in ('c', 'r', 'b')) - count(*) filter (where op in ('f', 'o')),
-		       count(*) filter (where op = 'f') - count(*) filter (where op = 'r'), count(*) filter (where op = 'o') - count(*) filter (where op = 'b'),
-		       coalesce(nullif(v.severity, 0), max(d.severity), 0), min(d.first_seen_at)
-		from delta d join vulnerability v on v.id = d.vulnerability_id where op <> 's'
-		group by d.vulnerability_id, v.severity
-		order by d.vulnerability_id
-		on conflict (tenant_id, vulnerability_id) do update set open_assets = e.open_assets + excluded.open_assets,
-		  fixed_assets = e.fixed_assets + excluded.fixed_assets, out_of_scope_assets = e.out_of_scope_assets + excluded.out_of_scope_assets,
-		  severity = case when excluded.severity = 0 then e.severity else excluded.severity end,
-		  first_seen_at = least(e.first_seen_at, excluded.first_seen_at), updated_at = $2`, st.job.Tenant, o.Now)
+	c.Updated += changed
 	return err
 }

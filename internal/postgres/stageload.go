@@ -58,7 +58,7 @@ func (st *stage) loadFindings(ctx context.Context, now time.Time, findings []syn
 			if f.Reason != 0 {
 				continue
 			}
-			writeFinding(w, now, f)
+			copyFinding(w, now, f)
 			w.end()
 			st.load.rows++
 		}

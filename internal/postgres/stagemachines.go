@@ -210,16 +210,19 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 
 func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, c *syncer.MachineChanges) error {
 	// Findings of stale assets stay open; those of all others go out of scope with the asset, never to "fixed".
-	_, err := tx.ExecContext(ctx, `
+	err := tx.GetContext(ctx, &c.Withdrawn, `
 		with closed as (
 		  update finding f set state = 3, state_reason = l.reason, closed_at = now(), updated_at = now(),
 		         last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
 		  from leaving l join asset a on a.tenant_id = $1 and a.id = l.id
 		  where f.tenant_id = $1 and f.asset_id = l.id and f.state = 1 and l.state <> 'stale'
 		  returning f.vulnerability_id
-		), n as (select vulnerability_id, count(*)::int as n from closed group by vulnerability_id)
-		update exposure e set open_assets = e.open_assets - n.n, out_of_scope_assets = e.out_of_scope_assets + n.n, updated_at = now()
-		from n where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id`, st.job.Tenant)
+		), n as (select vulnerability_id, count(*)::int as n from closed group by vulnerability_id
+		), counted as (
+		  update exposure e set open_assets = e.open_assets - n.n, out_of_scope_assets = e.out_of_scope_assets + n.n, updated_at = now()
+		  from n where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id
+		)
+		select count(*) from closed`, st.job.Tenant)
 	if err != nil {
 		return err
 	}

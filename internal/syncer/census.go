@@ -59,6 +59,7 @@ func (e *execution) applyMachines(ctx context.Context, r *StageReport, c *census
 	}
 	r.Counts.Created, r.Counts.Updated, r.Counts.Unchanged = changes.Created, changes.Updated, changes.Unchanged
 	r.Counts.OutOfScope, r.Counts.Removed = changes.OutOfScope, changes.Removed
+	e.withdrawn += changes.Withdrawn
 	c.settle(changes.Assets)
 	e.held(changes.Held, "assets")
 	for range changes.OverQuota {

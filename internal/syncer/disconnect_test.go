@@ -5,8 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/syncer"
 )
@@ -116,4 +120,133 @@ func TestAPurgeLeavesNothing(t *testing.T) {
 	if now := h.integration(i); now.State != connector.StateDisconnected {
 		t.Errorf("the integration is %s", now.State)
 	}
+}
+
+// TestANewConnectionTakesOverWhatWasRetained connects a directory twice in a row, and looks at every moment for what is
+// counted twice.
+func TestANewConnectionTakesOverWhatWasRetained(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 8)
+	old := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	source := h.machine(3)
+	cve := h.truthOf(source)[0].CVE
+	for _, op := range []string{"remove_findings", "restore_findings"} {
+		h.change(world.Change{Op: op, MachineID: source, CVEs: []string{cve}})
+		mustSucceed(t, h.again(old, syncer.Incremental))
+	}
+	before, exposed := h.asset(h.tenant, source), h.number(`select sum(open_assets) from exposure`)
+	guard := `select count(*) from integration where id = $1 and guard -> 'settings' ? 'assets' and guard -> 'settings' ? 'findings'`
+	if _, err := h.links.Disconnect(t.Context(), h.tenant, old.PublicID, 0, false); err != nil {
+		t.Fatal(err)
+	}
+
+	link := h.connect(h.tenant, nil)
+	taken := h.asset(h.tenant, source)
+	if taken.IntegrationPublic != link.PublicID || taken.PublicID != before.PublicID || !taken.CreatedAt.Equal(before.CreatedAt) || open(taken) != open(before) {
+		t.Errorf("taken over: %+v\nbefore: %+v", taken, before)
+	}
+	if first, now := h.integration(old), h.integration(link); first.OpenAssets != 0 || now.OpenAssets != 12 || h.inScope(h.tenant) != 12 {
+		t.Errorf("%d assets stayed, %d came, %d are in scope", first.OpenAssets, now.OpenAssets, h.inScope(h.tenant))
+	}
+	if h.number(guard, link.ID) != 1 {
+		t.Error("the removal guard has forgotten what was there")
+	}
+	run := h.work()
+	mustSucceed(t, run)
+	if !run.Report.NoChanges {
+		t.Errorf("the same directory: %s", run.Report.Summary)
+	}
+	if f := h.findingsOf(h.tenant, source)[cve]; f.ReopenCount != 1 {
+		t.Errorf("the finding was reopened %d times, not once", f.ReopenCount)
+	}
+	if n := h.number(`select sum(open_assets) from exposure`); n != exposed {
+		t.Errorf("%d exposed assets became %d", exposed, n)
+	}
+	h.mustEqualTruth(h.tenant)
+	h.mustAudit(h.tenant)
+
+	// What is left of the old one can be purged, and would not have aged out.
+	whole := h.snapshot(h.tenant)
+	if n, err := h.store.ScheduleDue(t.Context(), time.Now().Add(inventory.PGPLife+time.Hour)); err != nil || n != 1 || h.work().Kind != syncer.KindSync {
+		t.Errorf("%d runs are due, %v", n, err)
+	}
+	if _, err := h.links.Disconnect(t.Context(), h.tenant, old.PublicID, 0, true); err != nil {
+		t.Fatalf("purge while the directory is connected again: %v", err)
+	}
+	purge := h.work()
+	mustSucceed(t, purge)
+	if purge.Kind != syncer.KindPurge || h.snapshot(h.tenant) != whole {
+		t.Error("the purge of an empty integration took something")
+	}
+}
+
+// TestWhatIsBeingPurgedIsNotTakenOver connects a directory again before its purge has begun.
+func TestWhatIsBeingPurgedIsNotTakenOver(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 8, 5)
+	old := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	if _, err := h.links.Disconnect(t.Context(), h.tenant, old.PublicID, 0, true); err != nil {
+		t.Fatal(err)
+	}
+	link := h.connect(h.tenant, nil)
+	if purge := h.work(); purge.State != syncer.Succeeded || purge.Report.StageNamed(syncer.StageFinish).Counts.Removed != 8 {
+		t.Errorf("the purge: %s, %+v", purge.State, purge.Report)
+	}
+	run := h.work()
+	mustSucceed(t, run)
+	if c := assetCounts(t, run); c.Created != 8 || h.integration(link).OpenAssets != 8 {
+		t.Errorf("the new import: %+v", c)
+	}
+	h.mustEqualTruth(h.tenant)
+	h.mustAudit(h.tenant)
+}
+
+func TestRetainedDataAgeOut(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 8, 5)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	if _, err := h.links.Disconnect(t.Context(), h.tenant, i.PublicID, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	at := func(later time.Duration) (queued int) {
+		t.Helper()
+		queued, err := h.store.ScheduleDue(t.Context(), time.Now().Add(later))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return queued
+	}
+	if n := at(inventory.PGPLife - time.Hour); n != 0 {
+		t.Fatalf("%d purges before their time", n)
+	}
+	if n := at(inventory.PGPLife + time.Hour); n != 1 || h.integration(i).State != connector.StateDisconnecting {
+		t.Fatalf("%d purges in time, the integration is %s", n, h.integration(i).State)
+	}
+	// A purge that came to nothing is repeated a day later.
+	if _, err := h.store.CancelRun(t.Context(), h.tenant, h.latestPurge(i)); err != nil {
+		t.Fatal(err)
+	}
+	if soon, later := at(inventory.PGPLife+2*time.Hour), at(inventory.PGPLife+26*time.Hour); soon != 0 || later != 1 {
+		t.Fatalf("after a purge that failed: %d at once, %d a day later", soon, later)
+	}
+	purge := h.work()
+	mustSucceed(t, purge)
+	if purge.Kind != syncer.KindPurge || h.snapshot(h.tenant) != "" || h.integration(i).State != connector.StateDisconnected {
+		t.Errorf("the purge: %+v, the integration is %s", purge.Report, h.integration(i).State)
+	}
+	if n := at(10 * inventory.PGPLife); n != 0 {
+		t.Errorf("%d purges of what is gone", n)
+	}
+}
+
+func (h *house) latestPurge(i connector.Integration) uuid.UUID {
+	h.t.Helper()
+	runs, _, err := h.store.ListRuns(h.t.Context(), i.Tenant, syncer.RunFilter{Integrations: []uuid.UUID{i.PublicID}, Purges: true}, inventory.PageRequest{Limit: 1})
+	if err != nil || len(runs) != 1 {
+		h.t.Fatalf("%d purges, %v", len(runs), err)
+	}
+	return runs[0].PublicID
 }

@@ -27,6 +27,7 @@ type execution struct {
 	blocked     bool // the subscription imports nothing: the run has nothing to do
 	source      connector.Source
 	estimates   map[Stage]int64
+	withdrawn   int64 // findings that went out of scope with their assets
 	stage       DataStage
 
 	mu  sync.Mutex // guards run.Report and run.Stage while the progress writer is active
@@ -52,6 +53,7 @@ func (e *execution) execute(ctx context.Context) error {
 	}()
 	stop := e.reportProgress(ctx)
 	defer stop()
+	defer e.measureRecords()
 	return e.sync(ctx)
 }
 
@@ -87,6 +89,7 @@ func (e *execution) sync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer e.bookWithdrawn()
 	if !e.settings.ImportVulnerabilities {
 		return e.in(ctx, StageVulnerabilities, e.withdrawFindings)
 	}
@@ -128,16 +131,21 @@ func (e *execution) in(ctx context.Context, name Stage, f func(context.Context, 
 		local.State = Failed
 	}
 	publish()
-	e.measure(&local)
+	e.meter.StageEnded(local.Name, local.State, local.Duration)
 	return err
 }
 
-func (e *execution) measure(r *StageReport) {
-	e.meter.StageEnded(r.Name, r.State, r.Duration)
-	e.meter.Records(r.Name, "fetched", r.Counts.Fetched)
-	e.meter.Records(r.Name, "accepted", r.Counts.Accepted)
-	for reason, n := range r.SkippedBy {
-		e.meter.Records(r.Name, string(reason), n)
+// measureRecords tells what became of the records, at the end of the run: a later stage may still correct what an earlier
+// one has booked.
+func (e *execution) measureRecords() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.run.Report.Stages {
+		e.meter.Records(r.Name, "fetched", r.Counts.Fetched)
+		e.meter.Records(r.Name, "accepted", r.Counts.Accepted)
+		for reason, n := range r.SkippedBy {
+			e.meter.Records(r.Name, string(reason), n)
+		}
 	}
 }
 
@@ -194,6 +202,18 @@ func (e *execution) warn(f *fault.Error) {
 // authenticate gets a token, so that a refused credential is told as such and not as a failed read.
 func (e *execution) authenticate(ctx context.Context, _ *StageReport) error {
 	return connector.Refusal(e.source.Check(ctx, connector.Probe{}))
+}
+
+// bookWithdrawn gives findings that left with their assets a stage of their own if the one of the findings was never
+// reached.
+func (e *execution) bookWithdrawn() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.withdrawn > 0 && e.run.Report.StageNamed(StageVulnerabilities) == nil {
+		e.run.Report.Stages = append(e.run.Report.Stages, StageReport{
+			Name: StageFinish, State: Succeeded, StartedAt: e.now(), Counts: Counts{OutOfScope: e.withdrawn},
+		})
+	}
 }
 
 // purge deletes everything the integration imported, batch by batch.

@@ -125,11 +125,17 @@ const CancelledUntouched = "Cancelled; nothing was marked removed or fixed."
 func summarize(run *Run) string {
 	switch {
 	case run.Kind == KindPurge && run.State == Succeeded:
-		return fmt.Sprintf("Deleted %d assets with everything that belonged to them.", run.Report.Totals().Removed+purged(run))
+		return fmt.Sprintf("Deleted %d assets with everything that belonged to them.", run.Report.Totals().Removed)
+	case run.State == Cancelled && run.Report.withdrawn() > 0:
+		return fmt.Sprintf("Cancelled after the assets were brought up to date; %d findings went out of scope with their assets, all others were left as they were.",
+			run.Report.withdrawn())
 	case run.State == Cancelled && run.Report.applied():
 		return "Cancelled after the assets were brought up to date; vulnerabilities were left as they were."
 	case run.State == Cancelled:
 		return CancelledUntouched
+	case run.Report.Error != nil && run.State == PartiallySucceeded && run.Report.withdrawn() > 0:
+		return fmt.Sprintf("Assets were imported, and %d findings went out of scope with theirs; vulnerabilities were not: %s.",
+			run.Report.withdrawn(), run.Report.Error.Title)
 	case run.Report.Error != nil && run.State == PartiallySucceeded:
 		return "Assets were imported, vulnerabilities were not: " + run.Report.Error.Title + "."
 	case run.Report.Error != nil:
@@ -161,11 +167,4 @@ func holdings(run *Run) []string {
 		parts = append(parts, fmt.Sprintf("%d findings", s.Counts.Unchanged))
 	}
 	return parts
-}
-
-func purged(run *Run) int64 {
-	if s := run.Report.StageNamed(StageFinish); s != nil {
-		return s.Counts.Removed
-	}
-	return 0
 }

@@ -8,6 +8,7 @@ import (
 	"pgp.internal/defender/internal/connector/defender/defendersim"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/syncer"
 )
@@ -221,5 +222,44 @@ func TestSettingsOfADisconnectedIntegrationDoNotBringItsSecretBack(t *testing.T)
 	}
 	if n := len(h.assets(h.tenant, inventory.AssetActive)); n != 3 {
 		t.Errorf("%d assets are kept, want 3", n)
+	}
+}
+
+// TestASuccessRestoresTheSchedule lets a run by hand succeed before the early retry of the failed one is due.
+func TestASuccessRestoresTheSchedule(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 3, 2)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	regular := h.integration(i).NextRunAt
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	if now := h.integration(i).NextRunAt; !now.Equal(regular) {
+		t.Errorf("a run by hand moved the next one from %v to %v", regular, now)
+	}
+	h.fault(defendersim.Fault{Route: "machines", Status: 503})
+	mustEnd(t, h.again(i, syncer.Incremental), syncer.Failed, fault.CodeUpstreamUnavailable)
+	if early := h.integration(i).NextRunAt; early.After(h.now.Add(time.Hour)) {
+		t.Fatalf("the retry is not early: %v", early)
+	}
+	h.sim.ClearFaults()
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	if now := h.integration(i).NextRunAt; now.Before(h.now.Add(22*time.Hour)) || now.After(h.now.Add(26*time.Hour)) {
+		t.Errorf("after the success the next run is in %v, not in a day", now.Sub(h.now))
+	}
+
+	// What somebody asks for meanwhile is not lost.
+	h.fault(defendersim.Fault{Route: "machines", Status: 503})
+	mustEnd(t, h.again(i, syncer.Incremental), syncer.Failed, fault.CodeUpstreamUnavailable)
+	h.sim.ClearFaults()
+	if _, err := h.store.StartRun(t.Context(), h.tenant, i.PublicID, syncer.Incremental); err != nil {
+		t.Fatal(err)
+	}
+	r := h.holdAt("machines")
+	h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityHigh })
+	if o := r.release(); o.Ending != job.Done {
+		t.Fatalf("the run ended with %v", o.Ending)
+	}
+	if now := h.integration(i).NextRunAt; now.After(time.Now()) {
+		t.Errorf("the run for the new settings was put off until %v", now)
 	}
 }

@@ -1,10 +1,13 @@
 package syncer_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"pgp.internal/defender/internal/connector/defender/defendersim"
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
@@ -80,6 +83,9 @@ func TestARemovedMachineLeavesAndReturnsAsItself(t *testing.T) {
 	mustSucceed(t, run)
 	if c := assetCounts(t, run); c.Removed != 1 || c.Changes() != 1 || len(run.Report.Warnings) != 0 {
 		t.Errorf("counts of the removal: %+v, warnings %v", c, run.Report.Warnings)
+	}
+	if c := findingCounts(t, run); c.OutOfScope != int64(count) || c.Changes() != int64(count) || !strings.Contains(run.Report.Summary, fmt.Sprintf("%d out of scope", count)) {
+		t.Errorf("%d findings left with the machine, booked: %+v, %q", count, c, run.Report.Summary)
 	}
 	gone := h.asset(h.tenant, source)
 	if gone.State != inventory.AssetRemoved || open(gone) != 0 {
@@ -293,6 +299,40 @@ func TestSettingsTakeFindingsOutOfScopeAndBack(t *testing.T) {
 				t.Errorf("counts of the return: %+v, want %d updated", c, hits)
 			}
 			h.mustEqualTruth(h.tenant)
+		})
+	}
+}
+
+// TestFindingsThatLeaveWithTheirAssetsAreBookedOnce looks at runs that do not get to the findings, or get there late.
+func TestFindingsThatLeaveWithTheirAssetsAreBookedOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		route  string // that fails
+		change func(*inventory.Settings)
+		stage  syncer.Stage
+	}{
+		"the catalogue fails": {"vulnerabilities", nil, syncer.StageFinish}, "the rows fail": {"software_vulnerabilities", nil, syncer.StageVulnerabilities},
+		"with asset import off": {"", assetsOff, syncer.StageVulnerabilities},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newPlainHouse(t, 12, 12)
+			i := h.connect(h.tenant, c.change)
+			mustSucceed(t, h.work())
+			source := h.machine(5)
+			count, before := len(h.truthOf(source)), h.findingRows(h.tenant)
+			h.change(world.Change{Op: "exclude_machine", MachineID: source})
+			if c.route != "" {
+				h.fault(defendersim.Fault{Route: c.route, Status: 503})
+			}
+			run := h.again(i, syncer.Incremental)
+			h.mustAccount(run, before)
+			if n := countsOf(t, run, c.stage).OutOfScope; n != int64(count) || run.Report.Totals().OutOfScope != n+1 {
+				t.Errorf("%d findings are booked out of scope, %d left; totals %+v", n, count, run.Report.Totals())
+			}
+			if !strings.Contains(run.Report.Summary, fmt.Sprint(count)) {
+				t.Errorf("%q does not tell of %d findings", run.Report.Summary, count)
+			}
 		})
 	}
 }

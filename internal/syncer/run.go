@@ -124,7 +124,8 @@ type Report struct {
 
 // Counts are the figures of a stage. In the stage assets the unit of all of them is the machine record; in the stage
 // vulnerabilities Fetched, Accepted and Skipped count software rows while the others count findings (asset ×
-// vulnerability); in the stage catalogue all count catalogue entries.
+// vulnerability), those included that left with their assets; in the stage catalogue all count catalogue entries. A stage
+// finish counts findings that left with their assets in a run that did not get to vulnerabilities, or what a purge deleted.
 type Counts struct {
 	Fetched    int64
 	Accepted   int64
@@ -199,11 +200,21 @@ func (r *Report) applied() bool {
 	return s != nil && s.State == Succeeded && s.Counts.Created+s.Counts.Updated+s.Counts.Unchanged+s.Counts.OutOfScope+s.Counts.Removed > 0
 }
 
-// Totals sums assets and findings stages; the catalogue is shared by all tenants and does not count.
+// withdrawn is how many findings left with their assets in a run that did not get so far as to apply findings.
+func (r *Report) withdrawn() (n int64) {
+	for _, s := range r.Stages {
+		if s.Name == StageVulnerabilities || s.Name == StageFinish {
+			n += s.Counts.OutOfScope
+		}
+	}
+	return n
+}
+
+// Totals sums all stages but the catalogue, which is shared by all tenants and does not count.
 func (r *Report) Totals() Counts {
 	var sum Counts
 	for _, s := range r.Stages {
-		if s.Name == StageAssets || s.Name == StageVulnerabilities {
+		if s.Name != StageCatalogue {
 			sum = sum.plus(s.Counts)
 		}
 	}

@@ -13,7 +13,12 @@ import (
 // integration is queued by one of them.
 type DueQueue interface {
 	ScheduleDue(ctx context.Context, now time.Time) (queued int, err error)
+	// Prune deletes a batch of the runs and dead jobs that need not be kept any more, and tells whether there may be more.
+	Prune(ctx context.Context, now time.Time) (deleted int64, more bool, err error)
 }
+
+// pruneEvery is how often it is looked for what need not be kept. While there is more, each look deletes a batch.
+const pruneEvery = time.Hour
 
 // SchedulerOptions tune a scheduler. Zero values take the defaults.
 type SchedulerOptions struct {
@@ -30,8 +35,9 @@ type Scheduler struct {
 	now   func() time.Time
 	log   *slog.Logger
 
-	cancel context.CancelFunc
-	ended  chan struct{}
+	pruneAt time.Time
+	cancel  context.CancelFunc
+	ended   chan struct{}
 }
 
 // NewScheduler prepares a scheduler; nothing happens before Start. wake must not block.
@@ -90,5 +96,23 @@ func (s *Scheduler) look(ctx context.Context) error {
 		s.log.Info("queued scheduled runs", "runs", queued)
 		s.wake()
 	}
-	return err
+	return errors.Join(err, s.prune(ctx))
+}
+
+func (s *Scheduler) prune(ctx context.Context) error {
+	now := s.now()
+	if now.Before(s.pruneAt) {
+		return nil
+	}
+	deleted, more, err := s.queue.Prune(ctx, now)
+	if err != nil {
+		return err
+	}
+	if deleted > 0 {
+		s.log.Info("deleted old runs and dead jobs", "deleted", deleted)
+	}
+	if !more {
+		s.pruneAt = now.Add(pruneEvery)
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,8 @@ type scripted struct {
 	answers []answer
 	asked   []time.Time
 	hold    chan struct{} // when set, looks wait for it and ignore their context
+	batches int           // how many more prunings find something
+	pruned  []time.Time
 }
 
 type answer struct {
@@ -30,6 +33,32 @@ func (s *scripted) ScheduleDue(_ context.Context, now time.Time) (int, error) {
 	}
 	a := s.answers[min(len(s.asked), len(s.answers))-1]
 	return a.queued, a.err
+}
+
+func (s *scripted) Prune(_ context.Context, now time.Time) (int64, bool, error) {
+	s.pruned = append(s.pruned, now)
+	s.batches--
+	return int64(max(0, s.batches+1)), s.batches > 0, nil
+}
+
+func TestSchedulerPrunesHourlyAndOnWhileThereIsMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		queue := &scripted{answers: []answer{{}}, batches: 3}
+		began := time.Now()
+		s := NewScheduler(queue, func() { t.Error("woken by nothing") }, SchedulerOptions{}, slog.New(slog.DiscardHandler))
+		s.Start()
+		time.Sleep(2*time.Hour + time.Minute)
+		if err := s.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var after []time.Duration
+		for _, at := range queue.pruned {
+			after = append(after, at.Sub(began))
+		}
+		if want := []time.Duration{0, 5 * time.Second, 10 * time.Second, time.Hour + 10*time.Second, 2*time.Hour + 10*time.Second}; !slices.Equal(after, want) {
+			t.Errorf("pruned after %v, want %v", after, want)
+		}
+	})
 }
 
 func TestSchedulerLooksAtOnceAndThenRegularly(t *testing.T) {

@@ -121,6 +121,7 @@ type MachineChanges struct {
 	OverQuota                   int64 // new machines left out because of MaxAssets
 	CarrierFree                 int64 // machines left out because asset import is off and they carry no finding
 	Held                        int64 // assets that would have left, held back by the removal guard
+	Withdrawn                   int64 // open findings that went out of scope with their assets
 	// Assets are those in scope now, in no particular order.
 	Assets []KnownAsset
 }

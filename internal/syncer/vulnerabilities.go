@@ -10,6 +10,7 @@ import (
 
 // vulnerabilities reads the whole report of rows, judges each, and applies what changed.
 func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *census) (err error) {
+	r.Counts.OutOfScope = e.withdrawn
 	p, err := newPass(e, r, c)
 	if err != nil {
 		return err
@@ -22,6 +23,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 		if err := e.applyCarriers(ctx, c, p.carriers()); err != nil {
 			return err
 		}
+		r.Counts.OutOfScope = e.withdrawn
 	}
 	apply, err := p.stageChanges(ctx)
 	if err != nil {
@@ -32,7 +34,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 		return err
 	}
 	r.Counts.Created, r.Counts.Updated, r.Counts.Unchanged = changes.Created, changes.Updated, changes.Unchanged
-	r.Counts.Fixed, r.Counts.Reopened, r.Counts.OutOfScope = changes.Fixed, changes.Reopened, changes.OutOfScope
+	r.Counts.Fixed, r.Counts.Reopened, r.Counts.OutOfScope = changes.Fixed, changes.Reopened, e.withdrawn+changes.OutOfScope
 	e.held(changes.Held, "findings")
 	if changes.Recounted > 0 {
 		e.log.Error("counters of findings were wrong by a defect and have been set right", "counters", changes.Recounted)
@@ -77,7 +79,7 @@ func (e *execution) applyCarriers(ctx context.Context, c *census, carriers []int
 // withdrawFindings takes all findings out of scope, because their import was switched off.
 func (e *execution) withdrawFindings(ctx context.Context, r *StageReport) error {
 	changes, err := e.stage.ApplyFindings(ctx, ApplyFindings{Now: e.now(), CloseReason: inventory.ImportVulnerabilitiesOff})
-	r.Counts.OutOfScope = changes.OutOfScope
+	r.Counts.OutOfScope = e.withdrawn + changes.OutOfScope
 	return err
 }
 

@@ -1,0 +1,173 @@
+package connector
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// Change is what may be altered later; nil fields stay.
+type Change struct {
+	Name          *string
+	Settings      *inventory.Settings
+	IntervalHours *int
+}
+
+// Rotation is a new secret, and with it perhaps another application of the same directory.
+type Rotation struct {
+	ClientID        string // empty keeps the application
+	Credentials     Credentials
+	SecretExpiresAt time.Time
+}
+
+// Change applies a merge of name, settings and schedule. Turning an import on checks its permission first. What changes
+// nothing moves no version, and starts no run.
+func (s *Service) Change(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, ch Change) (Integration, error) {
+	current, err := s.store.Integration(ctx, t, id)
+	if err != nil {
+		return Integration{}, err
+	}
+	if ch.Settings != nil {
+		if err := validateChoice(*ch.Settings, 0); err != nil {
+			return Integration{}, err
+		}
+		if err := s.probeNewImports(ctx, current, *ch.Settings); err != nil {
+			return Integration{}, err
+		}
+	}
+	return s.store.UpdateIntegration(ctx, t, id, version, func(i *Integration) error {
+		if ch.Name != nil {
+			i.Name = *ch.Name
+		}
+		if ch.IntervalHours != nil && *ch.IntervalHours != i.IntervalHours {
+			i.IntervalHours = *ch.IntervalHours
+			i.planNext(s.now())
+		}
+		if ch.Settings != nil && !ch.Settings.Equal(i.Settings) {
+			i.Settings = *ch.Settings
+			i.runSoon(s.now())
+		}
+		return nil
+	})
+}
+
+func (s *Service) probeNewImports(ctx context.Context, current Integration, wanted inventory.Settings) error {
+	newly := inventory.Settings{
+		ImportAssets:          wanted.ImportAssets && !current.Settings.ImportAssets,
+		ImportVulnerabilities: wanted.ImportVulnerabilities && !current.Settings.ImportVulnerabilities,
+	}
+	if !newly.ImportAssets && !newly.ImportVulnerabilities {
+		return nil
+	}
+	source, err := s.Open(current)
+	if err != nil {
+		return err
+	}
+	_, err = check(ctx, source, newly)
+	return err
+}
+
+// RotateSecret checks the new secret and swaps it in only if it works; the old one serves until then.
+func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r Rotation) (Integration, []Check, error) {
+	current, err := s.store.Integration(ctx, t, id)
+	if err != nil {
+		return Integration{}, nil, err
+	}
+	if current.Gone() {
+		return Integration{}, nil, fault.New(fault.CodeConflict, "the integration is disconnected")
+	}
+	c, err := s.connector(current.Kind)
+	if err != nil {
+		return Integration{}, nil, err
+	}
+	r.Credentials.DirectoryID = current.DirectoryID
+	r.Credentials.ClientID = cmp.Or(r.ClientID, current.ClientID)
+	creds, err := shape(c, r.Credentials)
+	if err != nil {
+		return Integration{}, nil, err
+	}
+	checks, err := check(ctx, c.Open(creds), current.Settings)
+	if err != nil {
+		return Integration{}, checks, err
+	}
+	box, err := s.sealer.Seal(creds.Secret, current.binding())
+	if err != nil {
+		return Integration{}, checks, err
+	}
+	updated, err := s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
+		if i.Gone() {
+			return fault.New(fault.CodeConflict, "the integration was disconnected meanwhile")
+		}
+		i.ClientID, i.SecretBox, i.SecretHint = creds.ClientID, box, hint(creds)
+		i.SecretUpdatedAt, i.SecretExpiresAt = s.now(), r.SecretExpiresAt
+		i.recover(s.now())
+		return nil
+	})
+	return updated, checks, err
+}
+
+// Validate checks the stored credentials. What it finds becomes the integration's state: a working link leaves
+// action_required and degraded at once, a refused one enters action_required.
+func (s *Service) Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]Check, error) {
+	current, err := s.store.Integration(ctx, t, id)
+	if err != nil {
+		return nil, err
+	}
+	source, err := s.Open(current)
+	if err != nil {
+		return nil, err
+	}
+	checks, refused := check(ctx, source, current.Settings)
+	_, err = s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
+		if !i.SecretUpdatedAt.Equal(current.SecretUpdatedAt) || i.Gone() {
+			return nil // rotated or disconnected meanwhile: the finding is about a secret that is gone
+		}
+		if refused == nil {
+			i.recover(s.now())
+		} else if f := fault.As(refused); f.Definition().Permanent && i.State != StatePaused {
+			i.State, i.StateReason = StateActionRequired, f.Code
+		}
+		return nil
+	})
+	return checks, err
+}
+
+// Pause stops scheduled runs; a run in progress finishes unless cancelRun is set.
+func (s *Service) Pause(ctx context.Context, t tenant.ID, id uuid.UUID, cancelRun bool) (Integration, error) {
+	i, err := s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
+		if i.Gone() {
+			return fault.New(fault.CodeConflict, "the integration is disconnected")
+		}
+		i.State, i.StateReason, i.NextRunAt = StatePaused, "", time.Time{}
+		return nil
+	})
+	if err != nil || !cancelRun {
+		return i, err
+	}
+	return i, s.store.CancelActiveRun(ctx, t, id)
+}
+
+// Resume takes scheduled runs up again, the first one soon.
+func (s *Service) Resume(ctx context.Context, t tenant.ID, id uuid.UUID) (Integration, error) {
+	return s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
+		if i.Gone() {
+			return fault.New(fault.CodeConflict, "the integration is disconnected")
+		}
+		if i.State == StatePaused {
+			i.State, i.StateReason = StateActive, ""
+			i.NextRunAt = s.now()
+		}
+		return nil
+	})
+}
+
+// Disconnect destroys the secret at once. Imported data stay readable, or are deleted by a purge run whose id is returned.
+func (s *Service) Disconnect(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, purge bool) (uuid.UUID, error) {
+	return s.store.Disconnect(ctx, t, id, version, purge)
+}

@@ -1,0 +1,57 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// How long what has ended stays to be looked at.
+const (
+	keepRunsFor = 90 * 24 * time.Hour
+	keepRuns    = 50 // of each integration, however old
+	keepDeadFor = 30 * 24 * time.Hour
+	pruneBatch  = 500 // rows that one call deletes of each kind
+)
+
+// Prune deletes a batch of old runs and of dead jobs, and reports whether there may be more. The last run of an integration
+// that succeeded and the last full one stay whatever their age, because later runs are planned and estimated by them.
+func (s *Store) Prune(ctx context.Context, now time.Time) (deleted int64, more bool, err error) {
+	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		runs, err := affected(ctx, tx, pruneRuns, now.Add(-keepRunsFor), keepRuns-1, pruneBatch)
+		if err != nil {
+			return err
+		}
+		jobs, err := affected(ctx, tx, `
+			with old as (
+			  select tenant_id, id from job where state = 'dead' and run_at < $1 order by run_at limit $2 for update skip locked
+			)
+			delete from job j using old where j.tenant_id = old.tenant_id and j.id = old.id`, now.Add(-keepDeadFor), pruneBatch)
+		deleted, more = runs+jobs, runs == pruneBatch || jobs == pruneBatch
+		return err
+	})
+	return deleted, more, err
+}
+
+// pruneRuns walks the runs of each integration in the order of run_by_integration, from the oldest one that is kept for
+// being recent.
+const pruneRuns = `
+	with old as (
+	  select r.tenant_id, r.id
+	  from integration i
+	  cross join lateral (
+	    select id from run where tenant_id = i.tenant_id and integration_id = i.id order by id desc offset $2 limit 1
+	  ) edge
+	  join run r on r.tenant_id = i.tenant_id and r.integration_id = i.id and r.id < edge.id
+	  where r.finished_at < $1
+	    and r.id is distinct from (
+	      select id from run where tenant_id = r.tenant_id and integration_id = r.integration_id and kind = 'sync' and state = 'succeeded'
+	      order by id desc limit 1)
+	    and r.id is distinct from (
+	      select id from run where tenant_id = r.tenant_id and integration_id = r.integration_id and kind = 'sync' and state = 'succeeded' and mode = 'full'
+	      order by id desc limit 1)
+	  limit $3
+	  for update of r skip locked
+	)
+	delete from run r using old where r.tenant_id = old.tenant_id and r.id = old.id`

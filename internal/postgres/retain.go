@@ -1,0 +1,93 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// purgeRetry is how long after a purge was queued it is queued again, should it not have ended well.
+const purgeRetry = 24 * time.Hour
+
+// takeOver gives a new integration the assets that a disconnected one of the same type and directory left in the tenant, with
+// all their history, so that nothing is counted twice. What is being purged stays where it is. Without anything to take over
+// it returns 0 and has done nothing.
+//
+// No asset is touched, however many there are: the new integration takes the number they are kept under, together with what
+// the removal guard knows of them, and the old one goes on with its runs under a number of its own.
+func takeOver(ctx context.Context, tx *sqlx.Tx, i connector.Integration) (id int64, err error) {
+	var public uuid.UUID
+	err = tx.GetContext(ctx, &public, `
+		select public_id from integration
+		where tenant_id = $1 and type = $2 and directory_id = $3 and state = 'disconnected' and purge_at is not null
+		order by id desc limit 1 for update`, i.Tenant, i.Kind, i.DirectoryID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	old, err := readIntegration(ctx, tx, i.Tenant, public)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.ExecContext(ctx, `
+		update integration set public_id = $3, name = $4, client_id = $5, secret_box = $6, secret_hint = $7, secret_updated_at = $8,
+		  secret_expires_at = $9, settings = $10, interval_hours = $11, state = $12, state_reason = '', failures = 0, next_run_at = $13,
+		  last_success_at = null, purge_at = null, version = 1, created_at = $14, updated_at = $14
+		where tenant_id = $1 and id = $2`,
+		i.Tenant, old.ID, i.PublicID, i.Name, i.ClientID, []byte(i.SecretBox), i.SecretHint, i.SecretUpdatedAt, nullTime(i.SecretExpiresAt),
+		settingsColumn(i.Settings), i.IntervalHours, i.State, i.NextRunAt, i.CreatedAt)
+	if err != nil {
+		return 0, err
+	}
+	emptied, err := insertIntegration(ctx, tx, old)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.ExecContext(ctx, `update run set integration_id = $3 where tenant_id = $1 and integration_id = $2`, i.Tenant, old.ID, emptied)
+	return old.ID, err
+}
+
+// schedulePurges queues the deletion of what disconnected integrations imported, once it has aged out, and of what an
+// earlier purge did not get deleted.
+func schedulePurges(ctx context.Context, tx *sqlx.Tx, now time.Time) (queued int, err error) {
+	var due []struct {
+		TenantID int32 `db:"tenant_id"`
+		ID       int64 `db:"id"`
+	}
+	err = tx.SelectContext(ctx, &due, `
+		select i.tenant_id, i.id from integration i join tenant t on t.id = i.tenant_id
+		where i.purge_at <= $1 and i.state in ('disconnecting', 'disconnected') and t.state = 'active'
+		order by i.purge_at limit 100
+		for update of i skip locked`, now)
+	if err != nil {
+		return 0, err
+	}
+	for _, d := range due {
+		_, err := insertRun(ctx, tx, tenant.ID(d.TenantID), d.ID, syncer.KindPurge, syncer.BySchedule, syncer.Full)
+		switch {
+		case fault.Is(err, fault.CodeRunInProgress): // it is being purged
+		case err != nil:
+			return queued, err
+		default:
+			queued++
+		}
+		_, err = tx.ExecContext(ctx, `
+			update integration set state = 'disconnecting', purge_at = $3, updated_at = now() where tenant_id = $1 and id = $2`,
+			d.TenantID, d.ID, now.Add(purgeRetry))
+		if err != nil {
+			return queued, err
+		}
+	}
+	return queued, nil
+}
