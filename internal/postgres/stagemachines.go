@@ -77,7 +77,7 @@ func (st *stage) gatherMachines(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 		create temp table incoming on commit drop as
 		select distinct on (idx) * from stage_machine order by idx, seq desc;
 		create unique index on incoming (source_id);
-		analyze incoming;`)
+		analyze incoming (idx, source_id, reason);`)
 	if err != nil {
 		return err
 	}
