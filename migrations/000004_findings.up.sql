@@ -102,6 +102,7 @@ grant select, insert, update, delete on exposure to defender_app;
 -- whatever the size of the inventory. Triggers keep them, statement by statement, from the rows as they were and as they are.
 create table asset_tally (
   tenant_id int not null references tenant (id) on delete cascade,
+  integration_id bigint not null,
   state     text not null,
   os_family text not null,
   assets    bigint not null,
@@ -110,7 +111,7 @@ create table asset_tally (
   medium    bigint not null,
   low       bigint not null,
   unknown   bigint not null,
-  primary key (tenant_id, state, os_family)
+  primary key (tenant_id, integration_id, state, os_family)
 );
 alter table asset_tally enable row level security, force row level security;
 create policy tenant_wall on asset_tally using (tenant_id = app_tenant());
@@ -129,15 +130,15 @@ grant select, insert, update, delete on exposure_tally to defender_app;
 create function tally_assets() returns trigger language plpgsql as
 $$
 declare
-  added   text := 'select 1 as n, tenant_id, state, os_family, open_critical, open_high, open_medium, open_low, open_unknown from new_rows';
-  removed text := 'select -1 as n, tenant_id, state, os_family, open_critical, open_high, open_medium, open_low, open_unknown from old_rows';
+  added   text := 'select 1 as n, tenant_id, integration_id, state, os_family, open_critical, open_high, open_medium, open_low, open_unknown from new_rows';
+  removed text := 'select -1 as n, tenant_id, integration_id, state, os_family, open_critical, open_high, open_medium, open_low, open_unknown from old_rows';
 begin
-  execute 'insert into asset_tally as t (tenant_id, state, os_family, assets, critical, high, medium, low, unknown)
-    select tenant_id, state, os_family, sum(n), sum(n * open_critical), sum(n * open_high), sum(n * open_medium), sum(n * open_low), sum(n * open_unknown)
+  execute 'insert into asset_tally as t (tenant_id, integration_id, state, os_family, assets, critical, high, medium, low, unknown)
+    select tenant_id, integration_id, state, os_family, sum(n), sum(n * open_critical), sum(n * open_high), sum(n * open_medium), sum(n * open_low), sum(n * open_unknown)
     from (' || case tg_op when 'INSERT' then added when 'DELETE' then removed else added || ' union all ' || removed end || ') c
-    group by tenant_id, state, os_family
+    group by tenant_id, integration_id, state, os_family
     having sum(n) <> 0 or sum(n * open_critical) <> 0 or sum(n * open_high) <> 0 or sum(n * open_medium) <> 0 or sum(n * open_low) <> 0 or sum(n * open_unknown) <> 0
-    on conflict (tenant_id, state, os_family) do update set assets = t.assets + excluded.assets, critical = t.critical + excluded.critical,
+    on conflict (tenant_id, integration_id, state, os_family) do update set assets = t.assets + excluded.assets, critical = t.critical + excluded.critical,
       high = t.high + excluded.high, medium = t.medium + excluded.medium, low = t.low + excluded.low, unknown = t.unknown + excluded.unknown';
   return null;
 end

@@ -66,10 +66,10 @@ const (
 		select p.name as counter, coalesce(t.state, n.state) || ' ' || coalesce(t.os_family, n.os_family) as subject, p.stored, p.counted
 		from (select * from asset_tally where tenant_id = $1) t
 		full join (
-		  select state, os_family, count(*) as assets, sum(open_critical) as critical, sum(open_high) as high, sum(open_medium) as medium,
+		  select integration_id, state, os_family, count(*) as assets, sum(open_critical) as critical, sum(open_high) as high, sum(open_medium) as medium,
 		         sum(open_low) as low, sum(open_unknown) as unknown
-		  from asset where tenant_id = $1 group by state, os_family
-		) n on n.state = t.state and n.os_family = t.os_family
+		  from asset where tenant_id = $1 group by integration_id, state, os_family
+		) n on n.integration_id = t.integration_id and n.state = t.state and n.os_family = t.os_family
 		cross join lateral (values
 		  ('asset_tally_assets', coalesce(t.assets, 0), coalesce(n.assets, 0)), ('asset_tally_critical', coalesce(t.critical, 0), coalesce(n.critical, 0)),
 		  ('asset_tally_high', coalesce(t.high, 0), coalesce(n.high, 0)), ('asset_tally_medium', coalesce(t.medium, 0), coalesce(n.medium, 0)),

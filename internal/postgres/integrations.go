@@ -58,9 +58,9 @@ const integrationQuery = `
 	  where tenant_id = i.tenant_id and integration_id = i.id and kind = 'sync' order by id desc limit 1
 	) r on true
 	cross join lateral (
-	  select count(*) filter (where state in ('active', 'inactive')) as open_assets,
-	         coalesce(sum(open_critical + open_high + open_medium + open_low + open_unknown), 0) as open_findings
-	  from asset where tenant_id = i.tenant_id and integration_id = i.id
+	  select coalesce(sum(assets) filter (where state in ('active', 'inactive')), 0) as open_assets,
+	         coalesce(sum(critical + high + medium + low + unknown), 0) as open_findings
+	  from asset_tally where tenant_id = i.tenant_id and integration_id = i.id
 	) n`
 
 func (r integrationRow) integration() connector.Integration {

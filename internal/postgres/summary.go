@@ -34,9 +34,11 @@ func (s *Store) Summary(ctx context.Context, id tenant.ID) (inventory.Summary, e
 
 func sumAssets(ctx context.Context, tx *sqlx.Tx, id tenant.ID, sum *inventory.Summary) error {
 	const statement = prepared + `
-		select t.state, t.os_family, t.assets, t.critical, t.high, t.medium, t.low, t.unknown
+		select t.state, t.os_family, sum(t.assets) as assets, sum(t.critical) as critical, sum(t.high) as high, sum(t.medium) as medium,
+		       sum(t.low) as low, sum(t.unknown) as unknown
 		from asset_tally t
-		where t.tenant_id = $1 and t.assets > 0`
+		where t.tenant_id = $1 and t.assets > 0
+		group by t.state, t.os_family`
 	var groups []struct {
 		State    inventory.AssetState `db:"state"`
 		OSFamily string               `db:"os_family"`
