@@ -141,11 +141,11 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 	return c, err
 }
 
-func (st *stage) stageSeen(ctx context.Context, seen map[int64]time.Time) error {
+func (st *stage) stageSeen(ctx context.Context, seen []syncer.SeenAsset) error {
 	return st.copy(ctx, "stage_seen (asset_id, seen_at)", func(w *copyWriter) {
-		for id, at := range seen {
-			w.int(id)
-			w.time(at)
+		for _, s := range seen {
+			w.int(s.AssetID)
+			w.time(time.Unix(s.At, 0))
 			w.end()
 		}
 	})

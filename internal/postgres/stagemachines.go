@@ -254,6 +254,7 @@ func (st *stage) listAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) er
 		return err
 	}
 	defer func() { _ = rows.Close() }()
+	p.done.Assets = make([]syncer.KnownAsset, 0, p.accepted)
 	for rows.Next() {
 		var known syncer.KnownAsset
 		var hash []byte

@@ -18,7 +18,6 @@ type census struct {
 }
 
 type entry struct {
-	sourceID string
 	survivor string // of a merged record
 	reason   inventory.Reason
 	lastSeen int64
@@ -107,9 +106,9 @@ func (c *census) take(m *inventory.Machine, r *StageReport) (StagedMachine, bool
 	} else {
 		index = int32(len(c.entries))
 		c.byID[id] = index
-		c.entries = append(c.entries, entry{sourceID: id})
+		c.entries = append(c.entries, entry{})
 	}
-	c.entries[index] = entry{sourceID: id, reason: reason, lastSeen: m.LastSeen.Unix()}
+	c.entries[index] = entry{reason: reason, lastSeen: m.LastSeen.Unix()}
 	staged := StagedMachine{Index: index, SourceID: id, Reason: reason}
 	if reason != inventory.Accepted {
 		r.skip(reason, sample)

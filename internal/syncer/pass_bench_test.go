@@ -64,7 +64,7 @@ func benchmarkPass(b *testing.B, machines int) *pass {
 	c := newCensus(inventory.NewJudge(inventory.DefaultSettings(), time.Now()))
 	for i := range machines {
 		c.byID[machineName(i)] = int32(i)
-		c.entries = append(c.entries, entry{sourceID: machineName(i), reason: inventory.Accepted})
+		c.entries = append(c.entries, entry{reason: inventory.Accepted})
 	}
 	p, err := newPass(&execution{Syncer: &Syncer{store: numbers{}}}, &StageReport{publish: func() {}}, c)
 	if err != nil {

@@ -21,11 +21,11 @@ type staging struct {
 	batch  *batch // being filled
 	copied chan *batch
 	full   chan *batch
-	assets []StagedAsset
 }
 
-// batch is what one COPY of findings and one of installations take.
+// batch is what one COPY of each kind takes.
 type batch struct {
+	assets    []StagedAsset
 	findings  []StagedFinding
 	software  []int32 // backs the findings' software
 	installed []StagedInstallation
@@ -45,7 +45,7 @@ func (s *staging) findings(ctx context.Context) error {
 			if err := s.copy(ctx, b); err != nil {
 				return err
 			}
-			b.findings, b.software, b.installed = b.findings[:0], b.software[:0], b.installed[:0]
+			b.assets, b.findings, b.software, b.installed = b.assets[:0], b.findings[:0], b.software[:0], b.installed[:0]
 			s.copied <- b
 		}
 		return nil
@@ -53,7 +53,7 @@ func (s *staging) findings(ctx context.Context) error {
 	group.Go(func() error {
 		defer close(s.full)
 		err := s.rows.each(s.wanted, func(machine int32, rows []spooledRow) error { return s.machine(either, machine, rows) })
-		if err == nil && len(s.batch.findings) > 0 {
+		if err == nil && len(s.batch.assets) > 0 {
 			err = s.flush(either)
 		}
 		return err
@@ -77,9 +77,9 @@ func (s *staging) machine(ctx context.Context, machine int32, rows []spooledRow)
 	s.changed[position] = 0
 	s.group.take(rows)
 	s.exposures.add(s.group.findings, s.apply.Now)
-	s.assets = append(s.assets, s.group.asset)
-	s.install()
 	b := s.batch
+	b.assets = append(b.assets, s.group.asset)
+	s.install()
 	for _, f := range s.group.findings {
 		if !changed.has(PartOf(f.Vulnerability)) {
 			if f.Reason == 0 {
@@ -92,7 +92,7 @@ func (s *staging) machine(ctx context.Context, machine int32, rows []spooledRow)
 		f.Software = b.software[start:len(b.software):len(b.software)]
 		b.findings = append(b.findings, f)
 	}
-	if len(b.findings) < stageBatch {
+	if len(b.findings) < stageBatch && len(b.assets) < stageBatch {
 		return nil
 	}
 	return s.flush(ctx)
@@ -117,6 +117,9 @@ func (s *staging) copy(ctx context.Context, b *batch) error {
 	if err := s.stage.AddFindings(ctx, s.apply.Now, b.findings); err != nil {
 		return err
 	}
+	if err := s.stage.AddChangedAssets(ctx, b.assets); err != nil {
+		return err
+	}
 	return s.stage.AddInstallations(ctx, b.installed)
 }
 
@@ -139,14 +142,18 @@ func (s *staging) install() {
 
 // finish stages what is left: changed assets without any row have lost all their findings.
 func (s *staging) finish(ctx context.Context) error {
+	s.apply.Exposures = slices.Collect(maps.Values(s.exposures))
+	assets := make([]StagedAsset, 0, stageBatch/10)
 	for position, left := range s.changed {
 		if left != 0 {
-			s.assets = append(s.assets, s.asset(int32(position)))
+			assets = append(assets, s.asset(int32(position)))
 		}
-	}
-	s.apply.Exposures = slices.Collect(maps.Values(s.exposures))
-	if err := s.stage.AddChangedAssets(ctx, s.assets); err != nil {
-		return err
+		if len(assets) == cap(assets) || position == len(s.changed)-1 {
+			if err := s.stage.AddChangedAssets(ctx, assets); err != nil {
+				return err
+			}
+			assets = assets[:0]
+		}
 	}
 	return s.locate(ctx)
 }

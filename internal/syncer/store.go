@@ -185,12 +185,18 @@ type StagedRemediation struct {
 	Exploitability          string
 }
 
+// SeenAsset is when the newest row of an asset was seen.
+type SeenAsset struct {
+	AssetID int64
+	At      int64 // Unix seconds
+}
+
 // ApplyFindings is how the rows of a complete read are to be applied.
 type ApplyFindings struct {
 	Now       time.Time
-	LastSeen  map[int64]time.Time // newest row per asset
-	Unchanged int64               // open findings that need no comparison
-	Exposures []StagedExposure    // of the changed assets
+	LastSeen  []SeenAsset      // assets that a row told the time of
+	Unchanged int64            // open findings that need no comparison
+	Exposures []StagedExposure // of the changed assets
 	// CarriersOnly releases carriers that have no open finding any more.
 	CarriersOnly bool
 	Recount      bool             // set the counters by what is stored, not only by what changed

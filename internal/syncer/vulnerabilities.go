@@ -3,7 +3,6 @@ package syncer
 import (
 	"context"
 	"errors"
-	"time"
 
 	"pgp.internal/defender/internal/inventory"
 )
@@ -90,13 +89,14 @@ func (p *pass) stageChanges(ctx context.Context) (ApplyFindings, error) {
 		return ApplyFindings{}, err
 	}
 	s := &staging{
-		pass: p, apply: ApplyFindings{Now: p.now(), LastSeen: map[int64]time.Time{}, CarriersOnly: !p.settings.ImportAssets, Recount: p.run.Mode == Full},
+		pass: p, apply: ApplyFindings{Now: p.now(), CarriersOnly: !p.settings.ImportAssets, Recount: p.run.Mode == Full},
 		changed: make([]parts, len(p.census.known)), exposures: tally{}, needed: map[int64]struct{}{},
 	}
+	s.apply.LastSeen = make([]SeenAsset, 0, len(p.census.known))
 	for position := range p.census.known {
 		asset := &p.census.known[position]
 		if at := p.lastSeen[asset.Index]; at != 0 {
-			s.apply.LastSeen[asset.ID] = time.Unix(at, 0).UTC()
+			s.apply.LastSeen = append(s.apply.LastSeen, SeenAsset{asset.ID, at})
 		}
 		switch {
 		case asset.Dormant || p.run.Mode == Full:
