@@ -28,7 +28,10 @@ func collectLate() {
 func setGrowth() {
 	held := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(held)
-	debug.SetGCPercent(growth(held[0].Value.Uint64()))
+	percent := growth(held[0].Value.Uint64())
+	debug.SetGCPercent(percent)
+	// The setting is that of the cycle before: what is held may grow much within one. The limit keeps it from being doubled again.
+	debug.SetMemoryLimit(limit(held[0].Value.Uint64(), percent))
 	// An object that nobody holds tells when the next cycle has ended.
 	runtime.AddCleanup(new([64]byte), func(int) { setGrowth() }, 0)
 }
@@ -41,3 +44,11 @@ func growth(held uint64) int {
 	percent := (int64(heapInUse) - int64(held)) * 100 / int64(held)
 	return int(min(mostGrowth, max(leastGrowth, percent)))
 }
+
+// limit is what the whole process may take until the next cycle.
+func limit(held uint64, percent int) int64 {
+	return max(heapInUse, int64(held)*int64(100+percent)/100) + besideHeap
+}
+
+// besideHeap is what a Go process takes besides its heap: stacks, the collector's own tables, spans not in use.
+const besideHeap = 24 << 20
