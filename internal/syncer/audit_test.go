@@ -142,8 +142,8 @@ func (h *house) mustEqualTruthWithStale() {
 	h.sql(`update finding f set state = 3, state_reason = 'stale' from asset a
 		where a.tenant_id = f.tenant_id and a.id = f.asset_id and a.state = 'stale' and f.state = 1`)
 	h.sql(`update asset set open_critical = 0, open_high = 0, open_medium = 0, open_low = 0, open_unknown = 0 where state = 'stale'`)
-	h.sql(`update exposure e set open_assets = (select count(*) from finding f
-		where f.tenant_id = e.tenant_id and f.vulnerability_id = e.vulnerability_id and f.state = 1)`)
+	h.sql(`update exposure e set (open_assets, out_of_scope_assets) = (select count(*) filter (where f.state = 1), count(*) filter (where f.state = 3)
+		from finding f where f.tenant_id = e.tenant_id and f.vulnerability_id = e.vulnerability_id)`)
 	h.mustEqualTruth(h.tenant)
 }
 
