@@ -1,7 +1,9 @@
 package defender_test
 
 import (
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -58,5 +60,43 @@ func TestContractNamesEveryProblemCode(t *testing.T) {
 	slices.Sort(known)
 	if !slices.Equal(told, known) {
 		t.Errorf("the contract lists\n%v\nthe catalogue holds\n%v", told, known)
+	}
+}
+
+// named is a Go or shell file as the documents name it: from the top of the project, or from a package's own directory.
+var named = regexp.MustCompile("`((?:[a-z-]+/)+[a-z_-]+\\.(?:go|sh))`")
+
+// TestDocumentsNameFilesThatExist keeps the paths in README and docs from outliving their files.
+func TestDocumentsNameFilesThatExist(t *testing.T) {
+	var files []string
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if d.IsDir() && strings.HasPrefix(path, ".") && path != "." {
+			return fs.SkipDir
+		}
+		files = append(files, "/"+filepath.ToSlash(path))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, page := range append(pages, "README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range named.FindAllSubmatch(text, -1) {
+			seen++
+			if !slices.ContainsFunc(files, func(path string) bool { return strings.HasSuffix(path, "/"+string(name[1])) }) {
+				t.Errorf("%s names %s, which does not exist", page, name[1])
+			}
+		}
+	}
+	if seen < 5 {
+		t.Fatalf("only %d names looked for", seen)
 	}
 }

@@ -29,6 +29,7 @@ type execution struct {
 	estimates   map[Stage]int64
 	withdrawn   int64 // findings that went out of scope with their assets
 	stage       DataStage
+	entered     chan struct{} // tells the progress writer that a stage has begun
 
 	mu  sync.Mutex // guards run.Report and run.Stage while the progress writer is active
 	run Run
@@ -111,6 +112,10 @@ func (e *execution) in(ctx context.Context, name Stage, f func(context.Context, 
 	e.run.Report.Stages = append(e.run.Report.Stages, local)
 	index := len(e.run.Report.Stages) - 1
 	e.mu.Unlock()
+	select {
+	case e.entered <- struct{}{}:
+	default: // it has yet to take note of an earlier one
+	}
 
 	publish := func() {
 		local.spent(before, e.source.Usage())
@@ -166,9 +171,10 @@ func (r *StageReport) clone() StageReport {
 	return c
 }
 
-// reportProgress stores the report every now and then until stop is called.
+// reportProgress stores the report when a stage begins, and every now and then, until stop is called.
 func (e *execution) reportProgress(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
+	e.entered = make(chan struct{}, 1)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -178,19 +184,24 @@ func (e *execution) reportProgress(ctx context.Context) (stop func()) {
 			select {
 			case <-ctx.Done():
 				return
+			case <-e.entered:
 			case <-tick.C:
 			}
-			e.mu.Lock()
-			stage, report := e.run.Stage, e.run.Report
-			report.Stages = slices.Clone(report.Stages)
-			report.Warnings = slices.Clone(report.Warnings)
-			e.mu.Unlock()
-			if err := e.store.SaveProgress(ctx, e.job, stage, report); err != nil && ctx.Err() == nil {
-				e.log.Warn("cannot store a run's progress", "error", err)
-			}
+			e.saveProgress(ctx)
 		}
 	}()
 	return func() { cancel(); <-done }
+}
+
+func (e *execution) saveProgress(ctx context.Context) {
+	e.mu.Lock()
+	stage, report := e.run.Stage, e.run.Report
+	report.Stages = slices.Clone(report.Stages)
+	report.Warnings = slices.Clone(report.Warnings)
+	e.mu.Unlock()
+	if err := e.store.SaveProgress(ctx, e.job, stage, report); err != nil && ctx.Err() == nil {
+		e.log.Warn("cannot store a run's progress", "error", err)
+	}
 }
 
 func (e *execution) warn(f *fault.Error) {

@@ -25,6 +25,7 @@ const (
 	ExplainNoRows       = "no_vulnerability_rows"
 	ExplainRowsFiltered = "all_rows_filtered"
 	ExplainNothingNew   = "nothing_new"
+	ExplainRestarted    = "restarted"
 )
 
 // Explain says in plain language why a run imported what it imported, the most important reason first. "Nothing was
@@ -61,7 +62,11 @@ func Explain(run Run, i connector.Integration, e tenant.Entitlement, now time.Ti
 		out = append(out, explainRows(run)...)
 	}
 	if run.Report.NoChanges {
-		add(ExplainNothingNew, "Nothing has changed", "Everything was read and is as it was after the last run.", "Nothing to do.")
+		add(ExplainNothingNew, "Nothing has changed", "Everything was read, and what is stored equals it.", "Nothing to do.")
+	}
+	if run.Report.Restarted {
+		add(ExplainRestarted, "The run was interrupted and started again",
+			"Its counts are those of the last attempt: what an earlier one had stored already counts as unchanged.", "Nothing to do; the data are complete.")
 	}
 	return out
 }

@@ -51,9 +51,9 @@ func TestFirstFindingsBecomeAPartition(t *testing.T) {
 		"orders": `select count(*) from (
 			select replace(substring(pg_get_indexdef(indexrelid) from '\(.*'), 'tenant_id, ', '') from pg_index where indrelid = 'finding_shared'::regclass and not indisprimary
 			except select substring(pg_get_indexdef(indexrelid) from '\(.*') from pg_index where indrelid = $1::regclass and not indisprimary) missing`,
-		"walls":         `select count(*) - 1 from pg_class c join pg_policy p on p.polrelid = c.oid where c.oid = $1::regclass and relrowsecurity and relforcerowsecurity`,
-		"rights":        `select count(*) from information_schema.role_table_grants where table_name = $1 and grantee = 'defender_app'`,
-		"statistics":    `select (count(*) = 0)::int from pg_stats where tablename = $1`,
+		"walls":      `select count(*) - 1 from pg_class c join pg_policy p on p.polrelid = c.oid where c.oid = $1::regclass and relrowsecurity and relforcerowsecurity`,
+		"rights":     `select count(*) from information_schema.role_table_grants where table_name = $1 and grantee = 'defender_app'`,
+		"statistics": `select (count(*) = 0)::int from pg_stats where tablename = $1`,
 	} {
 		if n := h.number(query, table); n != 0 {
 			t.Errorf("%s of %s are off by %d", what, table, n)

@@ -119,6 +119,7 @@ type Report struct {
 	Warnings  []Notice
 	Error     *Notice
 	NoChanges bool   // complete, and nothing differed from the last run
+	Restarted bool   // an earlier attempt was interrupted; what it stored counts as unchanged here
 	Summary   string // one sentence for people, set at the end
 }
 

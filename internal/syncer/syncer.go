@@ -78,7 +78,8 @@ func (s *Syncer) Handle(ctx context.Context, j job.Job) job.Outcome {
 	if run.State == Cancelling {
 		return e.conclude(ctx, job.ErrCancelled)
 	}
-	e.run.Report = Report{}
+	// What an attempt before this one has stored stays; its counts went with it.
+	e.run.Report = Report{Restarted: run.StartedAt.Before(run.UpdatedAt)}
 	return e.conclude(ctx, e.execute(ctx))
 }
 
@@ -162,7 +163,7 @@ func (e *execution) settle(ctx context.Context, err error) Consequence {
 	defer func() { run.Report.Summary = summarize(run) }()
 	if err == nil {
 		run.State, run.Stage = Succeeded, StageFinish
-		run.Report.NoChanges = run.Kind == KindSync && run.Report.Totals().Changes() == 0 && len(run.Report.Warnings) == 0
+		run.Report.NoChanges = run.Kind == KindSync && run.Report.Totals().Changes() == 0 && len(run.Report.Warnings) == 0 && !run.Report.Restarted
 		if e.blocked {
 			return Consequence{} // nobody asked Microsoft: what was known of the link still stands
 		}
