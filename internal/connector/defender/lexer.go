@@ -78,8 +78,17 @@ func (l *lexer) fill() bool {
 	}
 }
 
-// peek is the first byte of what comes next, blanks skipped; 0 when nothing comes.
+// peek is the first byte of what comes next, blanks skipped; 0 when nothing comes. Mostly there is no blank, and the
+// compiler puts this in the place of the call.
 func (l *lexer) peek() byte {
+	if l.pos < l.end && l.buf[l.pos] > ' ' {
+		return l.buf[l.pos]
+	}
+	return l.pass()
+}
+
+// pass passes over blanks.
+func (l *lexer) pass() byte {
 	for {
 		for l.pos < l.end {
 			c := l.buf[l.pos]

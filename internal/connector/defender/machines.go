@@ -16,14 +16,20 @@ const (
 
 // Machines implements connector.Source. It sends no $top, because the server then pages by itself; with it, it sends no
 // next link and the rest would be lost. Offset paging is no snapshot: a machine may come twice or, when the list changes
-// meanwhile, not at all. Machines without an id are handed over; judging them is not this package's business.
+// meanwhile, not at all. Machines without an id are handed over; judging them is not this package's business. They are
+// handed over, by a goroutine that ends before Machines does, while the next page is read.
 func (s *source) Machines(ctx context.Context, yield func([]inventory.Machine) error) error {
+	r := newRelay(s.conn.cfg.Pages.Batch, yield)
+	defer r.close() // should reading panic
 	p := &listing[inventory.Machine]{
 		scan: newScanner(), record: record[inventory.Machine]{fields: machineFields()},
-		keep: func(*inventory.Machine) bool { return true }, yield: yield, batch: s.conn.cfg.Pages.Batch,
+		keep: func(*inventory.Machine) bool { return true }, yield: r.send, batch: s.conn.cfg.Pages.Batch,
 		report: func(n int) { s.conn.cfg.Observer.Malformed(EndpointMachines, n) },
 	}
 	err := s.walk(ctx, EndpointMachines, s.conn.api+pathMachines, s.conn.cfg.Pages.MaxListBytes, p)
+	if consumed := r.end(); err == nil {
+		err = consumed
+	}
 	var f *failure
 	if errors.As(err, &f) && f.page == 1 && f.noMachines() {
 		return nil

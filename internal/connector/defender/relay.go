@@ -62,6 +62,15 @@ func (r *relay[T]) pass(batch []T) error {
 	}
 }
 
+// send hands over a copy of at most one batch's items, and returns the consumer's error like pass.
+func (r *relay[T]) send(items []T) error {
+	batch, err := r.next()
+	if err != nil {
+		return err
+	}
+	return r.pass(batch[:copy(batch, items)])
+}
+
 // close lets the consumer go once it is through with all batches. Nothing may be passed afterwards.
 func (r *relay[T]) close() { r.closing.Do(func() { close(r.full) }) }
 

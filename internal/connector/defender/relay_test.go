@@ -1,10 +1,15 @@
 package defender
 
 import (
+	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"pgp.internal/defender/internal/inventory"
 )
 
 func TestARelayHandsOverEverythingInOrder(t *testing.T) {
@@ -57,4 +62,29 @@ func TestAPanicOfTheConsumerGoesOnWithItsCaller(t *testing.T) {
 	_ = r.pass(batch)
 	_ = r.end()
 	t.Error("the panic was lost")
+}
+
+// TestMachinesAreTakenWhileTheNextPageIsRead has a consumer that waits for the call of the second page.
+func TestMachinesAreTakenWhileTheNextPageIsRead(t *testing.T) {
+	t.Parallel()
+	called := make(chan struct{})
+	u := newUpstream(t)
+	last := page(listOf("id", 10, 20, ""))
+	u.onAPI = inTurn(page(listOf("id", 0, 10, u.URL+pathMachines+"?$skip=10")), func(w http.ResponseWriter, r *http.Request) {
+		close(called)
+		last(w, r)
+	})
+	n := 0
+	err := u.open().Machines(t.Context(), func(batch []inventory.Machine) error {
+		n += len(batch)
+		select {
+		case <-called:
+			return nil
+		case <-time.After(10 * time.Second):
+			return context.DeadlineExceeded
+		}
+	})
+	if err != nil || n != 20 {
+		t.Errorf("%d machines, %v", n, err)
+	}
 }

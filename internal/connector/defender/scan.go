@@ -69,7 +69,7 @@ func (s *scanner) id() string {
 
 // remembered is text that is likely to be what it was in the record before.
 func (s *scanner) remembered(m *memo, limit int) string {
-	if s.peek(); s.matches(m.raw) {
+	if s.matches(m.raw) {
 		return m.text
 	}
 	v := s.value()
@@ -140,7 +140,7 @@ func (s *scanner) moment() time.Time {
 
 // rememberedTime is a moment that is likely to be what it was in the record before.
 func (s *scanner) rememberedTime(m *memo) time.Time {
-	if s.peek(); s.matches(m.raw) {
+	if s.matches(m.raw) {
 		return m.at
 	}
 	v := s.value()
