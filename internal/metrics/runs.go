@@ -34,7 +34,7 @@ func newRunMetrics(f factory) runMetrics {
 	m := runMetrics{
 		kinds: wordsOf(syncer.KindSync, syncer.KindPurge), states: wordsOf(finalStates...), stages: wordsOf(stages...),
 		codes: wordsOf(runCodes()...), outcomes: wordsOf(outcomes()...),
-		ended:         f.counterVec("runs_total", "Ended runs by kind and final state.", "kind", "state"),
+		ended:         f.counterVec("runs_total", "Runs that a worker ended, by kind and final state.", "kind", "state"),
 		failures:      f.counterVec("run_failures_total", "Runs that did not read everything, by problem code.", "code"),
 		durations:     f.histogramVec("run_duration_seconds", "Duration of ended runs.", runBuckets, "kind"),
 		stagesEnded:   f.counterVec("run_stages_total", "Ended stages of runs by final state.", "stage", "state"),

@@ -54,7 +54,6 @@ func (e *execution) execute(ctx context.Context) error {
 	}()
 	stop := e.reportProgress(ctx)
 	defer stop()
-	defer e.measureRecords()
 	return e.sync(ctx)
 }
 
@@ -140,11 +139,9 @@ func (e *execution) in(ctx context.Context, name Stage, f func(context.Context, 
 	return err
 }
 
-// measureRecords tells what became of the records, at the end of the run: a later stage may still correct what an earlier
-// one has booked.
+// measureRecords tells what became of the records once the run's end is stored: a later stage may still correct what an
+// earlier one has booked, and what no run record holds was read in vain.
 func (e *execution) measureRecords() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	for _, r := range e.run.Report.Stages {
 		e.meter.Records(r.Name, "fetched", r.Counts.Fetched)
 		e.meter.Records(r.Name, "accepted", r.Counts.Accepted)

@@ -119,7 +119,7 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 	switch {
 	case err == nil && !errors.Is(cause, job.ErrLeaseLost): // everything was applied, whatever happened since
 	case errors.Is(err, job.ErrLeaseLost) || errors.Is(cause, job.ErrLeaseLost):
-		e.log.Warn("the run's claim was lost; whoever holds it now goes on")
+		e.log.Warn("the run's claim is gone: another worker took it over, or its integration was disconnected")
 		return job.Outcome{Ending: job.HandBack}
 	case errors.Is(cause, job.ErrStopping):
 		return e.requeue(done, job.Outcome{Ending: job.HandBack})
@@ -139,6 +139,7 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 	if e.run.Report.Error != nil {
 		code = e.run.Report.Error.Code
 	}
+	e.measureRecords()
 	e.meter.RunEnded(e.run.Kind, e.run.State, code, took)
 	e.log.Info("run ended", "state", e.run.State, "code", code, "took", took, "summary", e.run.Report.Summary)
 	return job.Outcome{Ending: job.Done}
