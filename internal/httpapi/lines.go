@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"pgp.internal/defender/api"
@@ -30,19 +28,6 @@ const (
 	// lineBuffer is how much is written at once.
 	lineBuffer = 64 << 10
 )
-
-// wantsLines tells whether the caller asks for lines in so many words; a wildcard does not.
-func wantsLines(r *http.Request) bool {
-	if r.Method == http.MethodHead { // nobody would see the lines
-		return false
-	}
-	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept"), ","), ",") {
-		if kind, params, err := mime.ParseMediaType(part); err == nil && kind == linesType && params["q"] != "0" {
-			return true
-		}
-	}
-	return false
-}
 
 // lines writes an answer of one document a line. The status goes out with the first bytes, so an error after them can
 // only cut the answer off. The transfer is then incomplete, which a proxy or a pipe may hide from the reader; so the last
