@@ -11,7 +11,7 @@ const (
 
 var definitions = []Definition{
 	{CodeInvalidRequest, Invalid, "The request is not valid", "A parameter or field is missing, unknown or malformed.", "Correct the fields listed under errors and send it again.", true, Caller},
-	{CodeInvalidJSON, Invalid, "The body is not acceptable JSON", "The body is no JSON object in UTF-8, repeats a member, holds null or NUL, is nested too deeply, or has something behind it.", "Correct what is listed under errors and send it again.", true, Caller},
+	{CodeInvalidJSON, Invalid, "The body is not acceptable JSON", "The body is no JSON object in UTF-8, repeats a member, holds NUL, is nested too deeply, or has something behind it.", "Correct what is listed under errors and send it again.", true, Caller},
 	{CodeInvalidCursor, Invalid, "The cursor is not valid", "The cursor was altered, is older than 24 hours, or belongs to another filter, sort or tenant.", "Start again without cursor.", true, Caller},
 	{CodeUnauthenticated, Unauthenticated, "No valid credential", "The Authorization header is missing, or the API key is unknown, expired or revoked.", "Send a current API key as \"Authorization: Bearer …\".", true, Caller},
 	{CodeForbidden, Forbidden, "Not allowed", "The role of this API key does not include the operation.", "Use a key with the role named in the operation's description.", true, Caller},
