@@ -118,6 +118,9 @@ func succeed(t *testing.T, h *house, x objects) {
 	if run == nil || run.Mode != api.ModePurge || run.Trigger != api.TriggerDisconnect {
 		t.Errorf("purge: %+v", run)
 	}
+	if again, err := c.DisconnectIntegration(ctx, x.integration, api.DataPurge); err != nil || again.ID != run.ID {
+		t.Errorf("the purge again: %+v %v, not %s", again, err, run.ID)
+	}
 }
 
 // refuse meets the refusals that belong to single operations.
@@ -154,6 +157,7 @@ func refuse(t *testing.T, h *house) {
 	want(api.CodePreconditionFailed, second(c.UpdateIntegration(ctx, i.ID, api.IntegrationPatch{Name: new("x")}, stale)))
 	want(api.CodePreconditionFailed, second(c.DisconnectIntegration(ctx, i.ID, api.DataRetain, stale)))
 	must(t, second(c.DisconnectIntegration(ctx, i.ID, api.DataRetain)))
+	want(api.CodeConflict, second(c.DisconnectIntegration(ctx, i.ID, api.DataRetain)))
 	want(api.CodeConflict, second(c.UpdateIntegration(ctx, i.ID, api.IntegrationPatch{Name: new("x")})))
 	want(api.CodeConflict, second(c.RotateIntegrationSecret(ctx, i.ID, api.RotateSecretRequest{ClientSecret: canary})))
 	want(api.CodeConflict, second(c.ValidateIntegration(ctx, i.ID)))
