@@ -37,7 +37,7 @@ var components = map[string]reflect.Type{
 	"Diagnostics": typ[Diagnostics](), "StageDiagnostics": typ[StageDiagnostics](), "SkipSample": typ[SkipSample](),
 
 	"Address": typ[Address](), "OperatingSystem": typ[OperatingSystem](), "CloudInstance": typ[CloudInstance](), "SeverityCounts": typ[SeverityCounts](), "VulnerabilitySummary": typ[VulnerabilitySummary](),
-	"PGPAsset": typ[PGPAsset](), "Asset": typ[Asset](), "AssetPage": typ[Page[Asset]](), "AssetState": typ[AssetState](),
+	"PGPAsset": typ[PGPAsset](), "Asset": typ[Asset](), "AssetPage": typ[Page[Asset]](), "ListEnd": typ[ListEnd](), "AssetState": typ[AssetState](),
 	"AssetImportState": typ[AssetImportState](), "OSFamily": typ[OSFamily](), "Surface": typ[Surface](), "NameKind": typ[NameKind](),
 	"AddressScope": typ[AddressScope](), "PGPAssetStatus": typ[PGPAssetStatus](),
 

@@ -12,6 +12,9 @@ import (
 	"pgp.internal/defender/cmd/defenderbench/internal/report"
 )
 
+// lastLine is how long the last line of an export may be.
+const lastLine = 64
+
 // joined gives what the export gives, a line for each piece of software of a finding.
 const joined = `
 	select f.asset_id, f.vulnerability_id, f.severity, f.severity_source, f.attack_vector, f.state, f.reopen_count, f.state_reason, f.first_seen_at,
@@ -68,8 +71,8 @@ func (z *sizeRun) export(ctx context.Context) error {
 	return nil
 }
 
-// streamFindings counts the lines and bytes of the answer and looks at nothing else.
-func (c *customer) streamFindings(ctx context.Context, s *service) (lines, size int64, err error) {
+// streamFindings counts the findings and bytes of the answer and looks at nothing else but its end.
+func (c *customer) streamFindings(ctx context.Context, s *service) (items, size int64, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/v1/findings?state=open", nil)
 	if err != nil {
 		return 0, 0, err
@@ -85,14 +88,26 @@ func (c *customer) streamFindings(ctx context.Context, s *service) (lines, size 
 	if resp.StatusCode != http.StatusOK {
 		return 0, 0, fmt.Errorf("the export was answered with %s", resp.Status)
 	}
+	return countLines(resp.Body)
+}
+
+// countLines counts the items up to the line that says that they are all, and the bytes of everything.
+func countLines(body io.Reader) (items, size int64, err error) {
+	var tail []byte // enough of what came last for that line
 	buffer := make([]byte, 256<<10)
 	for {
-		n, err := resp.Body.Read(buffer)
-		lines += int64(bytes.Count(buffer[:n], []byte("\n")))
+		n, err := body.Read(buffer)
+		items += int64(bytes.Count(buffer[:n], []byte("\n")))
 		size += int64(n)
+		tail = append(tail, buffer[max(0, n-lastLine):n]...)
+		tail = tail[max(0, len(tail)-lastLine):]
 		switch {
 		case errors.Is(err, io.EOF):
-			return lines, size, nil
+			items--
+			if !bytes.HasSuffix(tail, fmt.Appendf(nil, `{"_end":true,"count":%d}`+"\n", items)) {
+				return 0, 0, fmt.Errorf("the export broke off after %d lines", items+1)
+			}
+			return items, size, nil
 		case err != nil:
 			return 0, 0, err
 		}

@@ -1,8 +1,10 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"pgp.internal/defender/internal/fault"
@@ -15,7 +17,22 @@ func check(ctx context.Context, source Source, s inventory.Settings) ([]Check, e
 	ctx, cancel := context.WithTimeout(ctx, CheckBudget)
 	defer cancel()
 	checks := source.Check(ctx, Probe{Assets: s.ImportAssets, Vulnerabilities: s.ImportVulnerabilities})
+	for i := range checks {
+		if checks[i].Code == fault.CodeUpstreamThrottled {
+			checks[i].Remedy = throttledRemedy(checks[i].RetryAfter)
+		}
+	}
 	return checks, Refusal(checks)
+}
+
+// usualWait is what somebody is told to wait when the source does not say.
+const usualWait = time.Minute
+
+// throttledRemedy tells somebody in front of a form what a run does by itself: to wait.
+func throttledRemedy(asked time.Duration) string {
+	wait := int64(math.Ceil(cmp.Or(asked, usualWait).Seconds()))
+	return fmt.Sprintf("Nothing waits for Microsoft here: try again after the time in Retry-After, %d seconds. "+
+		"If it persists, look for other programs that use the same app registration.", wait)
 }
 
 // Refusal is the fault of the first failed check, with all checks as its Data, or nil if none failed.
@@ -27,7 +44,7 @@ func Refusal(checks []Check) error {
 		f := fault.New(c.Code, c.Detail)
 		f.Cause, f.Remedy, f.Data = c.Cause, c.Remedy, checks
 		if f.Kind() == fault.Unavailable {
-			f.RetryAfter = time.Minute
+			f.RetryAfter = cmp.Or(c.RetryAfter, usualWait)
 		}
 		return f
 	}

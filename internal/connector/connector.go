@@ -37,6 +37,8 @@ type Check struct {
 	Cause    string
 	Remedy   string
 	Duration time.Duration
+
+	RetryAfter time.Duration // what the source asked for, or 0
 }
 
 // Usage is what a source has spent upstream since it was opened.

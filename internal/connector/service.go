@@ -35,7 +35,8 @@ type Store interface {
 	// CancelActiveRun asks the integration's active run, if any, to end.
 	CancelActiveRun(ctx context.Context, t tenant.ID, id uuid.UUID) error
 	// Disconnect destroys the secret, ends the active run, and with purge queues the deletion of everything imported; without,
-	// that comes when the data have aged out. It returns the public id of the purge run, or uuid.Nil.
+	// that comes when the data have aged out. It returns the public id of the purge run, or uuid.Nil. Of a disconnected
+	// integration only a purge may be asked for, else it is the fault conflict; a purge under way is not begun again.
 	Disconnect(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, purge bool) (uuid.UUID, error)
 	Entitlement(ctx context.Context, t tenant.ID) (tenant.Entitlement, error)
 }

@@ -211,16 +211,28 @@ func isURI(s string) error {
 	return err
 }
 
-// decodeLines reads one JSON document a line into a list, which is how the document describes such an answer.
+// decodeLines reads one JSON document a line into a list, which is how the document describes such an answer. That the
+// last one, and no other, counts the rest is what no schema can say.
 func decodeLines(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
 	list := []any{}
-	for d := json.NewDecoder(body); ; {
+	d := json.NewDecoder(body)
+	for {
 		var item any
 		if err := d.Decode(&item); errors.Is(err, io.EOF) {
-			return list, nil
+			break
 		} else if err != nil {
 			return nil, err
 		}
 		list = append(list, item)
 	}
+	for i, item := range list {
+		members, _ := item.(map[string]any)
+		if _, end := members["_end"]; end != (i == len(list)-1) || end && members["count"] != float64(i) {
+			return nil, fmt.Errorf("line %d of %d: %v", i+1, len(list), item)
+		}
+	}
+	if len(list) == 0 {
+		return nil, errors.New("the last line is missing")
+	}
+	return list, nil
 }

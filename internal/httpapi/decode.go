@@ -7,12 +7,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"reflect"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"pgp.internal/defender/internal/fault"
@@ -66,67 +63,14 @@ func decodeBody[T any](r *http.Request, body []byte, v *T, mediaTypes []string) 
 	if err := checkMediaType(r, mediaTypes); err != nil {
 		return err
 	}
-	if err := scan(body); err != nil {
+	nulls, err := scan(body)
+	if err != nil {
 		return err
 	}
-	if fields := unmarshal(body, v); len(fields) > 0 {
-		return invalid(fields...)
-	}
-	if fields := validateTags(v); len(fields) > 0 {
+	if fields := readMembers(body, nulls, v); len(fields) > 0 {
 		return invalid(fields...)
 	}
 	return nil
-}
-
-// maxMemberErrors bounds how many members that do not fit are told at once.
-const maxMemberErrors = 20
-
-// unmarshal reads a scanned body into v, or lists the members that do not fit: the decoder stops at the first, so each is
-// taken out and the rest tried again.
-func unmarshal[T any](body []byte, v *T) (fields []fault.Field) {
-	for len(fields) < maxMemberErrors {
-		var into T
-		err := json.Unmarshal(body, &into, json.RejectUnknownMembers(true))
-		if err == nil {
-			if len(fields) == 0 {
-				*v = into
-			}
-			return fields
-		}
-		fields = append(fields, memberError(err))
-		var s *json.SemanticError
-		if !errors.As(err, &s) || s.JSONPointer == "" {
-			return fields
-		}
-		without, err := removeMember(body, slices.Collect(s.JSONPointer.Tokens()))
-		if err != nil {
-			return fields
-		}
-		body = without
-	}
-	return fields
-}
-
-// removeMember takes the member at the path out of an object; an element of a list takes the whole list with it.
-func removeMember(object jsontext.Value, path []string) (jsontext.Value, error) {
-	var members map[string]jsontext.Value
-	if err := json.Unmarshal(object, &members); err != nil {
-		return nil, err
-	}
-	inner, ok := members[path[0]]
-	if !ok {
-		return nil, fmt.Errorf("there is no member %q", path[0])
-	}
-	if len(path) == 1 || inner.Kind() != '{' {
-		delete(members, path[0])
-	} else {
-		rest, err := removeMember(inner, path[1:])
-		if err != nil {
-			return nil, err
-		}
-		members[path[0]] = rest
-	}
-	return json.Marshal(members, json.Deterministic(true))
 }
 
 func checkMediaType(r *http.Request, allowed []string) error {
@@ -140,11 +84,11 @@ func checkMediaType(r *http.Request, allowed []string) error {
 }
 
 // scan reads a body token by token before any of it is taken: exactly one object, no member twice, valid UTF-8, and none
-// of what the contract refuses wherever it stands.
-func scan(body []byte) error {
+// of what the contract refuses wherever it stands. Nulls are JSON, but no value of any member; it tells where they are.
+func scan(body []byte) (nulls []jsontext.Pointer, err error) {
 	d := jsontext.NewDecoder(bytes.NewReader(body))
 	if kind := d.PeekKind(); kind != '{' && kind != 0 && kind != jsontext.KindInvalid {
-		return invalidJSON("", "wrong_type", "Must be an object")
+		return nil, invalidJSON("", "wrong_type", "Must be an object")
 	}
 	for {
 		t, err := d.ReadToken()
@@ -152,22 +96,21 @@ func scan(body []byte) error {
 			break
 		}
 		if err != nil {
-			return syntaxError(err)
+			return nil, syntaxError(err)
 		}
-		at := pointerText(d.StackPointer())
 		switch {
 		case d.StackDepth() > maxDepth:
-			return invalidJSON("", "too_large", fmt.Sprintf("Must not be nested deeper than %d levels", maxDepth))
+			return nil, invalidJSON("", "too_large", fmt.Sprintf("Must not be nested deeper than %d levels", maxDepth))
 		case t.Kind() == 'n':
-			return invalidJSON(at, "not_allowed", "Must not be null; leave it out instead")
+			nulls = append(nulls, d.StackPointer())
 		case t.Kind() == '"' && strings.ContainsRune(t.String(), 0):
-			return invalidJSON(at, "invalid_format", "Must not contain the NUL character")
+			return nil, invalidJSON(pointerText(d.StackPointer()), "invalid_format", "Must not contain the NUL character")
 		}
 		if d.StackDepth() == 0 {
-			return trailing(d)
+			return nulls, trailing(d)
 		}
 	}
-	return nil
+	return nulls, nil
 }
 
 // trailing refuses anything but white space behind the object.
@@ -206,43 +149,4 @@ func pointerText(p jsontext.Pointer) string {
 		parts = parts[:maxDepth]
 	}
 	return strings.Join(parts, "/")
-}
-
-// memberError says which member does not fit; the value itself is never told, since it may be a secret.
-func memberError(err error) fault.Field {
-	var s *json.SemanticError
-	if !errors.As(err, &s) {
-		return fault.Field{Code: "invalid_format", Detail: "Must be JSON in UTF-8"}
-	}
-	at := pointerText(s.JSONPointer)
-	if errors.Is(s.Err, json.ErrUnknownName) {
-		return fault.Field{Pointer: at, Code: "unknown_field", Detail: "There is no such member"}
-	}
-	if s.GoType == reflect.TypeFor[time.Time]() {
-		return fault.Field{Pointer: at, Code: "invalid_format", Detail: "Must be a time as in RFC 3339, such as 2026-11-01T00:00:00Z"}
-	}
-	return fault.Field{Pointer: at, Code: "wrong_type", Detail: "Must be " + kindText(s.GoType)}
-}
-
-func kindText(t reflect.Type) string {
-	if t == nil {
-		return "of another type"
-	}
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	switch t.Kind() {
-	case reflect.String:
-		return "a string"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Int, reflect.Int32, reflect.Int64:
-		return "an integer"
-	case reflect.Float64:
-		return "a number"
-	case reflect.Slice:
-		return "a list"
-	default:
-		return "an object"
-	}
 }

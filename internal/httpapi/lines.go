@@ -6,12 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
+	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 )
@@ -30,27 +29,16 @@ const (
 	lineBuffer = 64 << 10
 )
 
-// wantsLines tells whether the caller asks for lines in so many words; a wildcard does not.
-func wantsLines(r *http.Request) bool {
-	if r.Method == http.MethodHead { // nobody would see the lines
-		return false
-	}
-	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept"), ","), ",") {
-		if kind, params, err := mime.ParseMediaType(part); err == nil && kind == linesType && params["q"] != "0" {
-			return true
-		}
-	}
-	return false
-}
-
 // lines writes an answer of one document a line. The status goes out with the first bytes, so an error after them can
-// only cut the answer off: without its regular end the transfer is incomplete, which every client notices.
+// only cut the answer off. The transfer is then incomplete, which a proxy or a pipe may hide from the reader; so the last
+// line says that it is the last.
 type lines struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	buf     bytes.Buffer
 	encoder *json.Encoder
 	stall   time.Duration
+	count   int64 // of the lines added
 	begun   bool
 	lost    bool // the reader takes nothing any more
 }
@@ -100,10 +88,14 @@ func (l *lines) run(ctx context.Context, produce func(context.Context, *lines) e
 	if err := produce(ctx, l); err != nil {
 		return err
 	}
+	if err := l.encoder.Encode(api.ListEnd{End: true, Count: l.count}); err != nil {
+		return err
+	}
 	return l.flush()
 }
 
 func (l *lines) add(v any) error {
+	l.count++
 	if err := l.encoder.Encode(v); err != nil || l.buf.Len() < lineBuffer {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"slices"
@@ -113,6 +114,21 @@ func TestABrokenStreamNeverLooksComplete(t *testing.T) {
 	}
 }
 
+// TestTheLastLineTellsHowManyCameBefore reads lists that need several writes, that are short, and that are empty.
+func TestTheLastLineTellsHowManyCameBefore(t *testing.T) {
+	t.Parallel()
+	for _, count := range []int{0, 1, 1000} {
+		h := newHouse(t, func(d *httpapi.Deps) {
+			d.Findings = brokenFindings{d.Findings, manyFindings()[:count], func() error { return nil }}
+		})
+		a := h.send(raw{method: http.MethodGet, path: "/v1/findings", key: h.mine.keys[tenant.ReadOnly], header: map[string]string{"Accept": "application/x-ndjson"}})
+		got := strings.SplitAfter(a.body, "\n")
+		if len(got) != count+2 || got[count] != fmt.Sprintf(`{"_end":true,"count":%d}`+"\n", count) || got[count+1] != "" || strings.Count(a.body, `"_end"`) != 1 {
+			t.Errorf("%d findings: %d lines, the last %q", count, len(got)-1, got[max(0, len(got)-2):])
+		}
+	}
+}
+
 // TestStreamsAreFew occupies every place and asks for one more.
 func TestStreamsAreFew(t *testing.T) {
 	t.Parallel()
@@ -135,7 +151,7 @@ func TestStreamsAreFew(t *testing.T) {
 	}
 	close(proceed)
 	for range 8 {
-		if a := <-done; a.status != http.StatusOK || a.body != "" || a.header.Get("Content-Type") != "application/x-ndjson" {
+		if a := <-done; a.status != http.StatusOK || a.body != "{\"_end\":true,\"count\":0}\n" || a.header.Get("Content-Type") != "application/x-ndjson" {
 			t.Errorf("%d %q %v", a.status, a.body, a.header)
 		}
 	}

@@ -1,7 +1,9 @@
 package httpapi_test
 
 import (
+	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -16,7 +18,7 @@ func TestMessagesSayWhatWouldDo(t *testing.T) {
 	h := newHouse(t)
 	good := strings.TrimSuffix(bodies["connectIntegration"], "}")
 	for member, want := range map[string]string{
-		`"schedule":{"interval_hours":0}`:           "Must be given, from 1 to 168.",
+		`"schedule":{"interval_hours":0}`:           "Must be from 1 to 168.",
 		`"schedule":{}`:                             "Must be given, from 1 to 168.",
 		`"schedule":{"interval_hours":169}`:         "Must be from 1 to 168.",
 		`"settings":{"max_age_days":0}`:             "Must be from 1 to 180.",
@@ -48,26 +50,53 @@ func (h *house) post(path, body string) answered {
 	})
 }
 
-func TestEveryMemberThatDoesNotFitIsTold(t *testing.T) {
+// TestEverythingThatIsWrongIsTold mixes nulls, members that do not fit and values that break rules.
+func TestEverythingThatIsWrongIsTold(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	body := strings.TrimSuffix(bodies["connectIntegration"], "}") +
-		`,"name":7,"nome":"x","settings":{"import_assets":"yes","max_age_days":1.5,"tags_include":["a",1],"odd":{"a":1}},"schedule":[]}`
-	p := h.post("/v1/integrations", body).problem(t)
-	got := map[string]string{}
-	for _, e := range p.Errors {
-		got[e.Pointer] = e.Code
-	}
-	for pointer, code := range map[string]string{
-		"/name": "wrong_type", "/nome": "unknown_field", "/settings/import_assets": "wrong_type", "/settings/max_age_days": "wrong_type",
-		"/settings/tags_include/1": "wrong_type", "/settings/odd": "unknown_field", "/schedule": "wrong_type",
+	good := strings.TrimSuffix(bodies["connectIntegration"], "}")
+	const null, wrong, unknown = "not_allowed", "wrong_type", "unknown_field"
+	for name, c := range map[string]struct {
+		patch bool
+		body  string
+		want  map[string]string
+	}{
+		"misfits": {false, good + `,"name":7,"nome":"x","settings":{"import_assets":"yes","max_age_days":1.5,"tags_include":["a",1],"odd":{"a":1}},"schedule":[]}`,
+			map[string]string{"/name": wrong, "/nome": unknown, "/settings/import_assets": wrong, "/settings/max_age_days": wrong,
+				"/settings/tags_include/1": wrong, "/settings/odd": unknown, "/schedule": wrong}},
+		"nulls": {true, `{"name":null,"settings":{"max_age_days":null,"tags_include":["a",null,null]},"schedule":{"interval_hours":null}}`,
+			map[string]string{"/name": null, "/settings/max_age_days": null, "/settings/tags_include/1": null, "/settings/tags_include/2": null, "/schedule/interval_hours": null}},
+		"all kinds in a patch": {true, `{"nome":"x","name":"","settings":{"import_assets":1,"max_age_days":181,"require_fqdn":null},"schedule":{"interval_hours":0,"odd":1}}`,
+			map[string]string{"/nome": unknown, "/name": "too_short", "/settings/import_assets": wrong, "/settings/max_age_days": "too_large",
+				"/settings/require_fqdn": null, "/schedule/interval_hours": "too_small", "/schedule/odd": unknown}},
+		"all kinds in a connection": {false, `{"type":"other","credentials":{"tenant_id":null,"client_id":7},"nome":"x"}`,
+			map[string]string{"/type": null, "/credentials/tenant_id": null, "/credentials/client_id": wrong, "/credentials/client_secret": "required", "/nome": unknown}},
+		"what was taken out is not missed": {false, `{"type":null,"credentials":"x"}`, map[string]string{"/type": null, "/credentials": wrong}},
 	} {
-		if got[pointer] != code {
-			t.Errorf("%s: %q, not %s", pointer, got[pointer], code)
+		request := raw{method: http.MethodPost, path: "/v1/integrations", key: h.mine.keys[tenant.Admin], body: c.body, header: map[string]string{"Content-Type": "application/json"}}
+		if c.patch {
+			request.method, request.path = http.MethodPatch, "/v1/integrations/"+nobodys.integration
+		}
+		p := h.send(request).problem(t)
+		got := map[string]string{}
+		for _, e := range p.Errors {
+			got[e.Pointer] = e.Code
+			if strings.Contains(c.body, "null") && e.Code == null && e.Pointer != "/type" && e.Detail != "Must not be null: give it a value, or leave it out." {
+				t.Errorf("%s: %s: %s", name, e.Pointer, e.Detail)
+			}
+		}
+		if !maps.Equal(got, c.want) || p.Status != http.StatusBadRequest || p.Code != fault.CodeInvalidRequest || !strings.HasPrefix(p.Detail, strconv.Itoa(len(c.want))+" values") {
+			t.Errorf("%s: %s: %v", name, p.Detail, got)
 		}
 	}
-	if len(got) != 7 || p.Code != fault.CodeInvalidRequest || !strings.HasPrefix(p.Detail, "7 values") {
-		t.Errorf("%s: %v", p.Detail, got)
+}
+
+func TestNotEveryNullOfThousandsIsTold(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	p := h.post("/v1/api-keys", `{"name":[`+strings.Repeat("null,", 5000)+`null]}`).problem(t)
+	if len(p.Errors) != 20 || p.Code != fault.CodeInvalidRequest {
+		t.Errorf("%s: %d errors", p.Code, len(p.Errors))
 	}
 }
 

@@ -112,11 +112,20 @@ func succeed(t *testing.T, h *house, x objects) {
 	key, err := c.CreateAPIKey(ctx, api.CreateAPIKeyRequest{Name: "SIEM", Role: api.RoleAnalyst})
 	must(t, err)
 	must(t, c.DeleteAPIKey(ctx, key.ID))
-	must(t, second(c.DisconnectIntegration(ctx, x.integration, api.DataRetain)))
-	run, err := c.DisconnectIntegration(ctx, x.integration, api.DataPurge)
+	disconnect(t, c, x.integration)
+}
+
+// disconnect retains the data, then purges them, and asks for that twice.
+func disconnect(t *testing.T, c *api.Client, id string) {
+	t.Helper()
+	must(t, second(c.DisconnectIntegration(t.Context(), id, api.DataRetain)))
+	run, err := c.DisconnectIntegration(t.Context(), id, api.DataPurge)
 	must(t, err)
 	if run == nil || run.Mode != api.ModePurge || run.Trigger != api.TriggerDisconnect {
-		t.Errorf("purge: %+v", run)
+		t.Fatalf("purge: %+v", run)
+	}
+	if again, err := c.DisconnectIntegration(t.Context(), id, api.DataPurge); err != nil || again.ID != run.ID {
+		t.Errorf("the purge again: %+v %v, not %s", again, err, run.ID)
 	}
 }
 
@@ -154,12 +163,19 @@ func refuse(t *testing.T, h *house) {
 	want(api.CodePreconditionFailed, second(c.UpdateIntegration(ctx, i.ID, api.IntegrationPatch{Name: new("x")}, stale)))
 	want(api.CodePreconditionFailed, second(c.DisconnectIntegration(ctx, i.ID, api.DataRetain, stale)))
 	must(t, second(c.DisconnectIntegration(ctx, i.ID, api.DataRetain)))
-	want(api.CodeConflict, second(c.UpdateIntegration(ctx, i.ID, api.IntegrationPatch{Name: new("x")})))
-	want(api.CodeConflict, second(c.RotateIntegrationSecret(ctx, i.ID, api.RotateSecretRequest{ClientSecret: canary})))
-	want(api.CodeConflict, second(c.ValidateIntegration(ctx, i.ID)))
-	want(api.CodeConflict, second(c.PauseIntegration(ctx, i.ID, false)))
-	want(api.CodeConflict, second(c.ResumeIntegration(ctx, i.ID)))
-	want(api.CodeConflict, second(c.StartRun(ctx, i.ID, api.StartRunRequest{})))
+	refuseDisconnected(c, i.ID, want)
+}
+
+// refuseDisconnected tries everything that cannot be done with a disconnected integration.
+func refuseDisconnected(c *api.Client, id string, want func(code string, err error)) {
+	ctx := context.Background()
+	want(api.CodeConflict, second(c.DisconnectIntegration(ctx, id, api.DataRetain)))
+	want(api.CodeConflict, second(c.UpdateIntegration(ctx, id, api.IntegrationPatch{Name: new("x")})))
+	want(api.CodeConflict, second(c.RotateIntegrationSecret(ctx, id, api.RotateSecretRequest{ClientSecret: canary})))
+	want(api.CodeConflict, second(c.ValidateIntegration(ctx, id)))
+	want(api.CodeConflict, second(c.PauseIntegration(ctx, id, false)))
+	want(api.CodeConflict, second(c.ResumeIntegration(ctx, id)))
+	want(api.CodeConflict, second(c.StartRun(ctx, id, api.StartRunRequest{})))
 }
 
 func must(t *testing.T, err error) {

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/go-playground/validator/v10"
 
 	"pgp.internal/defender/internal/fault"
@@ -14,7 +15,7 @@ import (
 var rules = newRules()
 
 func newRules() *validator.Validate {
-	v := validator.New(validator.WithRequiredStructEnabled())
+	v := validator.New() // an object that is missing is told as the required members that it would have
 	v.RegisterTagNameFunc(func(f reflect.StructField) string {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		return name
@@ -29,8 +30,9 @@ func noControl(l validator.FieldLevel) bool {
 	return !strings.ContainsFunc(l.Field().String(), func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
-// validateTags lists what is wrong with a decoded request.
-func validateTags(v any) []fault.Field {
+// validateTags lists what is wrong with a decoded request. Of its body it takes what v does not know: whether a number
+// that is 0 was given.
+func validateTags(v any, body jsontext.Value) []fault.Field {
 	var wrong validator.ValidationErrors
 	if err := rules.Struct(v); err == nil {
 		return nil
@@ -39,8 +41,9 @@ func validateTags(v any) []fault.Field {
 	}
 	fields := make([]fault.Field, len(wrong))
 	for i, w := range wrong {
-		code, detail := ruleText(w, rangeOf(reflect.TypeOf(v), w))
-		fields[i] = fault.Field{Pointer: pointerOf(w.Namespace()), Code: code, Detail: detail}
+		at := pointerOf(w.Namespace())
+		code, detail := ruleText(w, rangeOf(reflect.TypeOf(v), w), hasMember(body, jsontext.Pointer(at)))
+		fields[i] = fault.Field{Pointer: at, Code: code, Detail: detail}
 	}
 	return fields
 }
@@ -82,11 +85,15 @@ func rangeOf(t reflect.Type, w validator.FieldError) string {
 
 const notEmpty = "Must not be empty"
 
-// ruleText says in words what a tag asks for. Within is the range of a number, if it has one.
-func ruleText(w validator.FieldError, within string) (code, detail string) {
+// ruleText says in words what a tag asks for. Within is the range of a number, if it has one; given tells that the member
+// is there.
+func ruleText(w validator.FieldError, within string, given bool) (code, detail string) {
 	switch w.Tag() {
 	case "required":
-		if within != "" { // a number that is 0 looks like one that is missing
+		if within != "" && given { // to the library a number that is 0 is one that is missing
+			return "too_small", "Must be " + within
+		}
+		if within != "" {
 			return "required", "Must be given, " + within
 		}
 		return "required", "Must be given"

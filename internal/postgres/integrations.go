@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -214,20 +213,21 @@ func (s *Store) DirectoryConnected(ctx context.Context, t tenant.ID, kind connec
 
 // Disconnect destroys the secret, ends the active run so that it writes nothing any more, and with purge queues the
 // deletion of everything imported. Without, the deletion comes by itself when the data have aged out; see schedulePurges.
-// It returns the purge run's public id, or uuid.Nil.
+// It returns the public id of the purge run, the one that is under way if there is one, or uuid.Nil.
 func (s *Store) Disconnect(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, purge bool) (purgeRun uuid.UUID, err error) {
 	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
 		i, err := lockIntegration(ctx, tx, t, id, version)
 		if err != nil {
 			return err
 		}
-		if i.State == connector.StateDisconnected && !purge {
-			return fault.New(fault.CodeNotFound, "the integration is disconnected already")
+		if i.Gone() && !purge {
+			return fault.New(fault.CodeConflict, "the integration is disconnected")
 		}
 		if i.State == connector.StateDisconnecting {
-			// A purge that was cancelled or failed may be asked for again.
-			if active, err := purging(ctx, tx, t, i.ID); err != nil || active || !purge {
-				return cmp.Or(err, error(fault.New(fault.CodeNotFound, "the integration is being disconnected already")))
+			// A purge that was cancelled or failed may be asked for again; one that is still to end is the answer.
+			purgeRun, err = purging(ctx, tx, t, i.ID)
+			if err != nil || purgeRun != uuid.Nil {
+				return err
 			}
 		}
 		if err := endActiveRun(ctx, tx, t, i.ID); err != nil {
@@ -251,11 +251,14 @@ func (s *Store) Disconnect(ctx context.Context, t tenant.ID, id uuid.UUID, versi
 	return purgeRun, err
 }
 
-// purging tells whether a run of an integration that is being disconnected is still to end.
-func purging(ctx context.Context, tx *sqlx.Tx, t tenant.ID, integration int64) (active bool, err error) {
-	err = tx.GetContext(ctx, &active, `
-		select exists (select from run where tenant_id = $1 and integration_id = $2 and state in ('queued', 'running', 'cancelling'))`, t, integration)
-	return active, err
+// purging gives the run, if any, of an integration that is being disconnected, that is still to end.
+func purging(ctx context.Context, tx *sqlx.Tx, t tenant.ID, integration int64) (id uuid.UUID, err error) {
+	err = tx.GetContext(ctx, &id, `
+		select public_id from run where tenant_id = $1 and integration_id = $2 and state in ('queued', 'running', 'cancelling')`, t, integration)
+	if errors.Is(err, sql.ErrNoRows) {
+		return uuid.Nil, nil
+	}
+	return id, err
 }
 
 // endActiveRun ends a run at once, whatever its worker does: without its job row the worker can no longer write.

@@ -72,7 +72,7 @@ func TestADisconnectionDuringARunIsFinal(t *testing.T) {
 			if now.State != connector.StateDisconnected || now.SecretBox != nil || now.SecretHint != "" || !now.NextRunAt.IsZero() {
 				t.Errorf("the integration is %s, secret %v, hint %q", now.State, now.SecretBox != nil, now.SecretHint)
 			}
-			if _, err := h.links.Disconnect(t.Context(), h.tenant, i.PublicID, 0, false); !fault.Is(err, fault.CodeNotFound) {
+			if _, err := h.links.Disconnect(t.Context(), h.tenant, i.PublicID, 0, false); !fault.Is(err, fault.CodeConflict) {
 				t.Errorf("disconnected twice: %v", err)
 			}
 			if n := h.number(`select count(*) from job`); n != 0 {
@@ -98,8 +98,11 @@ func TestAPurgeLeavesNothing(t *testing.T) {
 	if now := h.integration(i); now.State != connector.StateDisconnecting {
 		t.Errorf("the integration is %s", now.State)
 	}
-	if _, err := h.links.Disconnect(t.Context(), h.tenant, i.PublicID, 0, true); !fault.Is(err, fault.CodeNotFound) {
-		t.Errorf("disconnected twice: %v", err)
+	if again, err := h.links.Disconnect(t.Context(), h.tenant, i.PublicID, 0, true); err != nil || again != id {
+		t.Errorf("the purge is %v, asked for again %v, %v", id, again, err)
+	}
+	if _, err := h.links.Disconnect(t.Context(), h.tenant, i.PublicID, 0, false); !fault.Is(err, fault.CodeConflict) {
+		t.Errorf("retained while it is purged: %v", err)
 	}
 
 	// A purge that somebody cancelled can be asked for again.

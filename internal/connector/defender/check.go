@@ -140,5 +140,6 @@ func result(step string, err error, took time.Duration) connector.Check {
 	f := fault.As(err)
 	return connector.Check{
 		Name: step, Code: f.Code, Title: f.Title(), Detail: f.Detail, Cause: f.CauseText(), Remedy: f.RemedyText(), Duration: took,
+		RetryAfter: f.RetryAfter,
 	}
 }
