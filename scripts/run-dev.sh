@@ -58,7 +58,8 @@ umask "$umask_before"
 # The shell waits for its child before it looks at signals, so the service runs in the background and is waited for.
 "$bin/defenderd" serve &
 service_pid=$!
-trap 'kill -TERM "$service_pid" 2>/dev/null || true' INT TERM HUP
+signals=0
+trap 'signals=$((signals + 1)); kill -TERM "$service_pid" 2>/dev/null || true' INT TERM HUP
 until "$bin/defenderd" healthcheck 2>/dev/null || ! kill -0 "$service_pid" 2>/dev/null; do sleep 0.2; done
 if kill -0 "$service_pid" 2>/dev/null; then
     cat >&2 <<END
@@ -77,10 +78,12 @@ if kill -0 "$service_pid" 2>/dev/null; then
 
 END
 fi
-status=0
-wait "$service_pid" || status=$?
-while kill -0 "$service_pid" 2>/dev/null; do # the wait was cut short by a signal
-    status=0
-    wait "$service_pid" || status=$?
+# A signal cuts the wait short, whether or not the service has ended meanwhile; only a wait without one tells its status.
+# Who was waited for already is no longer known (127).
+status=0 answered=-1
+while [ "$answered" -ne "$signals" ]; do
+    answered=$signals ended=0
+    wait "$service_pid" || ended=$?
+    [ "$ended" -eq 127 ] || status=$ended
 done
 exit "$status"
