@@ -110,7 +110,7 @@ func (h *house) anything(random *rand.Rand) world.Change {
 		{Op: "remove_machines", Machine: machine}, {Op: "restore_machines", From: 0, To: 20},
 		{Op: "exclude_machine", Machine: machine}, {Op: "include_machine", Machine: machine},
 		{Op: "merge_machine", Machine: machine, Into: ptr((*machine + 1) % 20)}, {Op: "unmerge_machine", Machine: machine},
-		{Op: "touch_machine", Machine: machine, LastSeenDaysAgo: random.IntN(40)},
+		{Op: "touch_machine", Machine: machine, LastSeenDaysAgo: 7 * random.IntN(6)}, // never just at the limit of 30
 		{Op: "rename_machine", Machine: machine, Hostname: "renamed.contoso.example"},
 		{Op: "readdress_machine", Machine: machine, IP: "10.9.8.7"},
 		{Op: "remove_findings", Machine: machine}, {Op: "restore_findings", Machine: machine},
