@@ -67,7 +67,7 @@ func TestConnectReturnsTheIntegration(t *testing.T) {
 		w.WriteHeader(http.StatusCreated)
 		_, _ = fmt.Fprintf(w, `{"id":%q,"etag":"\"1.a\"","name":%q}`, integrationID, r.URL.RawQuery)
 	})
-	got, err := api.New(server.URL, "k").ConnectIntegration(t.Context(), connect)
+	got, err := api.New(server.URL, "k", api.WithHTTPClient(server.Client())).ConnectIntegration(t.Context(), connect)
 	if err != nil || got.ID != integrationID || got.Name != "" {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -122,7 +122,7 @@ func TestFaultyCallsAreNotSent(t *testing.T) {
 		}
 	}
 	server := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") })
-	client := api.New(server.URL, "k")
+	client := api.New(server.URL, "k", api.WithHTTPClient(server.Client()))
 	if _, err := client.GetAsset(t.Context(), ""); err == nil {
 		t.Error("an empty id was accepted")
 	}
@@ -141,7 +141,7 @@ func TestIDsAreEscaped(t *testing.T) {
 		got = r.RequestURI
 		w.WriteHeader(http.StatusNotFound)
 	})
-	client := api.New(server.URL+"/base/", "k", api.WithUserAgent("siem/1"))
+	client := api.New(server.URL+"/base/", "k", api.WithHTTPClient(server.Client()), api.WithUserAgent("siem/1"))
 	_, err := client.GetAsset(t.Context(), "a/../../api-keys?x=#")
 	if err == nil || got != "/base/v1/assets/a%2F..%2F..%2Fapi-keys%3Fx=%23" {
 		t.Errorf("asked for %s: %v", got, err)

@@ -22,7 +22,7 @@ func pages(t *testing.T, queries *[]string) *api.Client {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = fmt.Fprintf(w, `{"items":[{"id":"%s-1"},{"id":"%s-2"}],"next_cursor":%q}`, cursor, cursor, next[cursor])
 	})
-	return api.New(server.URL, "k")
+	return api.New(server.URL, "k", api.WithHTTPClient(server.Client()))
 }
 
 func collect[T any](t *testing.T, items iter.Seq2[T, error], id func(T) string) []string {
