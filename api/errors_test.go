@@ -67,7 +67,7 @@ func TestConnectReturnsTheIntegration(t *testing.T) {
 		w.WriteHeader(http.StatusCreated)
 		_, _ = fmt.Fprintf(w, `{"id":%q,"etag":"\"1.a\"","name":%q}`, integrationID, r.URL.RawQuery)
 	})
-	got, err := api.New(server.URL, "k", api.WithHTTPClient(server.Client())).ConnectIntegration(t.Context(), connect)
+	got, err := clientOf(server).ConnectIntegration(t.Context(), connect)
 	if err != nil || got.ID != integrationID || got.Name != "" {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -99,7 +99,7 @@ func TestUnexpectedAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := api.New(serve(t, answer).URL, "k").GetTenant(t.Context())
+			_, err := clientOf(serve(t, answer)).GetTenant(t.Context())
 			if e, ok := errors.AsType[*api.UnexpectedError](err); name != "redirect" && (!ok || e.Status == 0) || err == nil {
 				t.Errorf("got %v", err)
 			}
@@ -114,6 +114,11 @@ func serve(t *testing.T, f http.HandlerFunc) *httptest.Server {
 	return server
 }
 
+// clientOf has connections of its own: those of http.DefaultTransport are broken off when any test closes its server.
+func clientOf(server *httptest.Server) *api.Client {
+	return api.New(server.URL, "k", api.WithHTTPClient(server.Client()))
+}
+
 func TestFaultyCallsAreNotSent(t *testing.T) {
 	t.Parallel()
 	for _, base := range []string{"", "api.example.com", "ftp://api.example.com", "https://", "https://a.example/?x=1", "http://a b/"} {
@@ -122,7 +127,7 @@ func TestFaultyCallsAreNotSent(t *testing.T) {
 		}
 	}
 	server := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") })
-	client := api.New(server.URL, "k", api.WithHTTPClient(server.Client()))
+	client := clientOf(server)
 	if _, err := client.GetAsset(t.Context(), ""); err == nil {
 		t.Error("an empty id was accepted")
 	}

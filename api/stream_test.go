@@ -34,7 +34,7 @@ func TestAStreamIsCompleteOnlyWithItsEnd(t *testing.T) {
 		})
 		var last error
 		items := 0
-		for _, err := range api.New(server.URL, "k", api.WithHTTPClient(server.Client())).StreamFindings(t.Context(), api.ListFindingsOptions{}) {
+		for _, err := range clientOf(server).StreamFindings(t.Context(), api.ListFindingsOptions{}) {
 			if last = err; err == nil {
 				items++
 			}

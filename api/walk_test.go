@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 
@@ -22,7 +23,7 @@ func pages(t *testing.T, queries *[]string) *api.Client {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = fmt.Fprintf(w, `{"items":[{"id":"%s-1"},{"id":"%s-2"}],"next_cursor":%q}`, cursor, cursor, next[cursor])
 	})
-	return api.New(server.URL, "k", api.WithHTTPClient(server.Client()))
+	return clientOf(server)
 }
 
 func collect[T any](t *testing.T, items iter.Seq2[T, error], id func(T) string) []string {
@@ -106,16 +107,16 @@ func TestIteratorsEndWithAnError(t *testing.T) {
 		_, _ = fmt.Fprint(w, `{"code":"invalid_cursor"}`)
 	})
 	for name, c := range map[string]struct {
-		url   string
-		items int
-		is    func(error) bool
+		server *httptest.Server
+		items  int
+		is     func(error) bool
 	}{
-		"repeated cursor": {stuck.URL, 2, func(err error) bool { return err != nil }},
-		"problem":         {broken.URL, 0, func(err error) bool { return api.HasCode(err, api.CodeInvalidCursor) }},
+		"repeated cursor": {stuck, 2, func(err error) bool { return err != nil }},
+		"problem":         {broken, 0, func(err error) bool { return api.HasCode(err, api.CodeInvalidCursor) }},
 	} {
 		var last error
 		items := 0
-		for _, err := range api.New(c.url, "k").AllFindings(t.Context(), api.ListFindingsOptions{}) {
+		for _, err := range clientOf(c.server).AllFindings(t.Context(), api.ListFindingsOptions{}) {
 			if last != nil {
 				t.Fatalf("%s: it goes on after an error", name)
 			}

@@ -152,11 +152,14 @@ func (a answered) problem(t *testing.T) api.Problem {
 	return p
 }
 
+// plain has connections of its own: those of http.DefaultClient are broken off when any test closes its server.
+var plain = &http.Client{Transport: &http.Transport{}}
+
 // raw is a request that no well-behaved client makes.
 type raw struct {
 	method, path, key, body string
 	header                  map[string]string
-	client                  *http.Client // http.DefaultClient when nil
+	client                  *http.Client // plain when nil
 	base                    string
 }
 
@@ -178,7 +181,7 @@ func (h *house) send(r raw) answered {
 	}
 	client := r.client
 	if client == nil {
-		client = http.DefaultClient
+		client = plain
 	}
 	resp, err := client.Do(req)
 	if err != nil {

@@ -212,7 +212,7 @@ func TestSlowCallersThatHangUpAreNotAnswered(t *testing.T) {
 		<-waiting
 		cancel()
 	}()
-	if resp, err := http.DefaultClient.Do(req); err == nil {
+	if resp, err := plain.Do(req); err == nil {
 		_ = resp.Body.Close()
 		t.Fatalf("answered %d", resp.StatusCode)
 	}
