@@ -84,11 +84,10 @@ func (l *lexer) peek() byte {
 	if l.pos < l.end && l.buf[l.pos] > ' ' {
 		return l.buf[l.pos]
 	}
-	return l.pass()
+	return l.peekPastBlanks()
 }
 
-// pass passes over blanks.
-func (l *lexer) pass() byte {
+func (l *lexer) peekPastBlanks() byte {
 	for {
 		for l.pos < l.end {
 			c := l.buf[l.pos]
@@ -114,7 +113,8 @@ func (l *lexer) at(n int) byte {
 }
 
 // matches consumes exactly these bytes if they come next. They must be whole tokens of which the last has an end of its
-// own. It may miss a match where a piece ends.
+// own. It may miss a match where a piece ends or
+// blanks come first.
 func (l *lexer) matches(raw []byte) bool {
 	if n := len(raw); n > 0 && l.end-l.pos >= n && string(l.buf[l.pos:l.pos+n]) == string(raw) {
 		l.pos += n
