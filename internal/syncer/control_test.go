@@ -42,6 +42,19 @@ func (r *held) release() job.Outcome {
 	return <-r.ending
 }
 
+// stop ends the process that carries the run out, and hands its job back.
+func (r *held) stop() {
+	r.h.t.Helper()
+	r.end(job.ErrStopping)
+	o := <-r.ending
+	if o.Ending != job.HandBack {
+		r.h.t.Fatalf("the handler ended with %v", o.Ending)
+	}
+	if err := r.h.store.Finish(r.h.t.Context(), r.job, o); err != nil {
+		r.h.t.Fatal(err)
+	}
+}
+
 func (h *house) run(i connector.Integration, j job.Job) syncer.Run {
 	h.t.Helper()
 	run, err := h.store.Run(context.WithoutCancel(h.t.Context()), i.Tenant, j.Subject)
@@ -254,14 +267,7 @@ func TestAStoppedRunGoesBackToTheQueue(t *testing.T) {
 	h := newPlainHouse(t, 8, 5)
 	i := h.connect(h.tenant, nil)
 	r := h.holdAt("machines")
-	r.end(job.ErrStopping)
-	o := <-r.ending
-	if o.Ending != job.HandBack {
-		t.Fatalf("the handler ended with %v", o.Ending)
-	}
-	if err := h.store.Finish(t.Context(), r.job, o); err != nil {
-		t.Fatal(err)
-	}
+	r.stop()
 	if run := h.run(i, r.job); run.State != syncer.Queued || len(run.Report.Stages) != 0 {
 		t.Errorf("the run is %s at %s", run.State, run.Stage)
 	}

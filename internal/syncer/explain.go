@@ -66,7 +66,7 @@ func Explain(run Run, i connector.Integration, e tenant.Entitlement, now time.Ti
 	}
 	if run.Report.Restarted {
 		add(ExplainRestarted, "The run was interrupted and started again",
-			"Its counts are those of the last attempt: what an earlier one had stored already counts as unchanged.", "Nothing to do; the data are complete.")
+			"Its counts are those of the last attempt: what an earlier one had stored already counts as unchanged.", "Nothing to do.")
 	}
 	return out
 }

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
 )
@@ -16,11 +15,7 @@ func TestARestartedRunDoesNotClaimThatNothingChanged(t *testing.T) {
 	t.Parallel()
 	h := newPlainHouse(t, 8, 0)
 	i := h.connect(h.tenant, nil)
-	r := h.holdAt("software_vulnerabilities")
-	r.end(job.ErrStopping)
-	if err := h.store.Finish(t.Context(), r.job, <-r.ending); err != nil {
-		t.Fatal(err)
-	}
+	h.holdAt("software_vulnerabilities").stop()
 	h.sim.ClearFaults()
 	second := h.claim()
 	if err := h.store.Finish(t.Context(), second, h.syncer.Handle(t.Context(), second)); err != nil {
@@ -47,8 +42,10 @@ func TestAStageIsToldWhenItBegins(t *testing.T) {
 	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), ProgressEvery: time.Hour}, logger(), silence{}, h.clock)
 	i := h.connect(h.tenant, nil)
 	r := h.holdAt("machines")
-	for h.run(i, r.job).Stage != syncer.StageAssets {
-		runtime.Gosched() // the test's own time limit ends this
+	for late := time.Now().Add(time.Minute); h.run(i, r.job).Stage != syncer.StageAssets; runtime.Gosched() {
+		if time.Now().After(late) {
+			t.Fatal("the stage was not told")
+		}
 	}
 	r.release()
 	mustSucceed(t, h.run(i, r.job))

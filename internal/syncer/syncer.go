@@ -78,7 +78,8 @@ func (s *Syncer) Handle(ctx context.Context, j job.Job) job.Outcome {
 	if run.State == Cancelling {
 		return e.conclude(ctx, job.ErrCancelled)
 	}
-	// What an attempt before this one has stored stays; its counts went with it.
+	// What an attempt before this one has stored stays; its counts go. The first attempt of all has just been marked as
+	// started, at the same time as it was updated.
 	e.run.Report = Report{Restarted: run.StartedAt.Before(run.UpdatedAt)}
 	return e.conclude(ctx, e.execute(ctx))
 }
