@@ -3,17 +3,19 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"time"
 
+	"pgp.internal/defender/api"
 	"pgp.internal/defender/cmd/defenderbench/internal/report"
 )
 
-// lastLine is how long the last line of an export may be.
-const lastLine = 64
+// maxEnd is how long the last line of an export may be.
+const maxEnd = 64
 
 // joined gives what the export gives, a line for each piece of software of a finding.
 const joined = `
@@ -99,15 +101,16 @@ func countLines(body io.Reader) (items, size int64, err error) {
 		n, err := body.Read(buffer)
 		items += int64(bytes.Count(buffer[:n], []byte("\n")))
 		size += int64(n)
-		tail = append(tail, buffer[max(0, n-lastLine):n]...)
-		tail = tail[max(0, len(tail)-lastLine):]
+		tail = append(tail, buffer[max(0, n-maxEnd):n]...)
+		tail = tail[max(0, len(tail)-maxEnd):]
 		switch {
 		case errors.Is(err, io.EOF):
 			items--
-			if !bytes.HasSuffix(tail, fmt.Appendf(nil, `{"_end":true,"count":%d}`+"\n", items)) {
-				return 0, 0, fmt.Errorf("the export broke off after %d lines", items+1)
+			end, err := json.Marshal(api.ListEnd{End: true, Count: items})
+			if err == nil && !bytes.HasSuffix(tail, append(end, '\n')) {
+				err = fmt.Errorf("the export broke off after %d lines", items+1)
 			}
-			return items, size, nil
+			return items, size, err
 		case err != nil:
 			return 0, 0, err
 		}

@@ -111,12 +111,12 @@ func (p *program) tenantAudit() *cli.Command {
 					return err
 				}
 				views, rows := []differenceView{}, [][]string{{"COUNTER", "OF", "STORED", "COUNTED"}}
+				if len(differences) == 0 {
+					rows = [][]string{{"All counters equal the recount."}}
+				}
 				for _, d := range differences {
 					views = append(views, differenceView(d))
 					rows = append(rows, []string{d.Counter, d.Subject, strconv.FormatInt(d.Stored, 10), strconv.FormatInt(d.Counted, 10)})
-				}
-				if len(differences) == 0 {
-					rows = [][]string{{"All counters equal the recount."}}
 				}
 				if err := show(p.stdout, cmd, views, rows...); err != nil || len(differences) == 0 {
 					return err
