@@ -50,7 +50,7 @@ kill: setup ## kill the service in each phase and at random moments of its syncs
 
 # Settings of the server that is measured, an operator's and not the tests': what is written is on disk. Leave the last one
 # out where PostgreSQL is built without lz4.
-BENCH_SERVER ?= -set shared_buffers=1GB -set max_wal_size=8GB -set wal_compression=lz4
+BENCH_SERVER ?= -set shared_buffers=1GB -set max_wal_size=8GB -set checkpoint_timeout=30min -set wal_compression=lz4
 
 bench: setup build ## measure with 100 k, 1 M and 10 M findings, into docs/benchmark.md; needs 20 GB of disk: ARGS="--skip fairness"
 	bin/devdb run -dir .local/bench/postgres $(BENCH_SERVER) -- bin/defenderbench --sizes 100k,1M,10M --out docs/benchmark $(ARGS)
