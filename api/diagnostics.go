@@ -12,18 +12,19 @@ type Diagnostics struct {
 // StageDiagnostics is one stage in detail. Skipped counts by reason what was not taken, in the unit of Progress; Samples holds up to five
 // records for each reason. Reasons are an open list; openapi.yaml names today's.
 type StageDiagnostics struct {
-	Name        RunStageName            `json:"name"`
-	State       RunStageState           `json:"state"`
-	DurationMS  int64                   `json:"duration_ms"`
-	Calls       int64                   `json:"calls"`
-	Pages       int64                   `json:"pages"`
-	Retries     int64                   `json:"retries"`
-	ThrottledMS int64                   `json:"throttled_ms"`
-	Bytes       int64                   `json:"bytes"`
-	Fetched     int64                   `json:"fetched"`
-	Accepted    int64                   `json:"accepted"`
-	Skipped     map[string]int64        `json:"skipped"`
-	Samples     map[string][]SkipSample `json:"samples"`
+	Name         RunStageName            `json:"name"`
+	State        RunStageState           `json:"state"`
+	DurationMS   int64                   `json:"duration_ms"`
+	Calls        int64                   `json:"calls"`
+	Pages        int64                   `json:"pages"`
+	ResumedPages int64                   `json:"resumed_pages"`
+	Retries      int64                   `json:"retries"`
+	ThrottledMS  int64                   `json:"throttled_ms"`
+	Bytes        int64                   `json:"bytes"`
+	Fetched      int64                   `json:"fetched"`
+	Accepted     int64                   `json:"accepted"`
+	Skipped      map[string]int64        `json:"skipped"`
+	Samples      map[string][]SkipSample `json:"samples"`
 }
 
 // SkipSample is a record that was not taken.

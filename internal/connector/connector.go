@@ -45,6 +45,7 @@ type Check struct {
 type Usage struct {
 	Calls     int64
 	Pages     int64
+	Resumed   int64 // pages that an interrupted attempt had kept
 	Retries   int64
 	Throttled time.Duration // time spent waiting because the source asked for it or its budget was used up
 	Bytes     int64         // of response bodies, decompressed
@@ -65,6 +66,8 @@ type Source interface {
 	Catalogue(ctx context.Context, since time.Time, yield func([]inventory.Vulnerability) error) error
 	// Rows streams the whole current vulnerability report of the directory, in no particular order.
 	Rows(ctx context.Context, yield func([]inventory.Row) error) error
+	// KeepPages makes the streams keep what they read in l, and begin with what is kept there. It comes before any stream.
+	KeepPages(l PageLog)
 	// Usage may be called at any time, also while a stream runs.
 	Usage() Usage
 }

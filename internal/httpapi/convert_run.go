@@ -102,7 +102,7 @@ func stage(r *syncer.Run, s *syncer.StageReport) api.RunStage {
 func stageDiagnostics(r *syncer.Run, s *syncer.StageReport) api.StageDiagnostics {
 	out := api.StageDiagnostics{
 		Name: runStage(r, s.Name), State: api.RunStageState(s.State), DurationMS: s.Duration.Milliseconds(), Calls: s.Calls,
-		Pages: s.Pages, Retries: s.Retries, ThrottledMS: s.Throttled.Milliseconds(), Bytes: s.Bytes, Fetched: s.Counts.Fetched,
+		Pages: s.Pages, ResumedPages: s.Resumed, Retries: s.Retries, ThrottledMS: s.Throttled.Milliseconds(), Bytes: s.Bytes, Fetched: s.Counts.Fetched,
 		Accepted: s.Counts.Accepted, Skipped: map[string]int64{}, Samples: map[string][]api.SkipSample{},
 	}
 	for reason, n := range s.SkippedBy {

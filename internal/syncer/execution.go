@@ -14,6 +14,7 @@ import (
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/pagelog"
 )
 
 // execution is one run in progress.
@@ -29,6 +30,7 @@ type execution struct {
 	estimates   map[Stage]int64
 	withdrawn   int64 // findings that went out of scope with their assets
 	stage       DataStage
+	pages       *pagelog.Log  // nil: pages are not kept
 	entered     chan struct{} // tells the progress writer that a stage has begun
 
 	mu  sync.Mutex // guards run.Report and run.Stage while the progress writer is active
@@ -36,14 +38,13 @@ type execution struct {
 }
 
 // execute carries the run out. It returns nil only if everything was read and applied.
-func (e *execution) execute(ctx context.Context) error {
+func (e *execution) execute(ctx context.Context) (err error) {
 	if e.run.Kind == KindPurge {
 		return e.purge(ctx)
 	}
 	if err := e.prepare(ctx); err != nil || e.blocked {
 		return err
 	}
-	var err error
 	if e.stage, err = e.store.NewStage(ctx, e.job, e.integration); err != nil {
 		return err
 	}
@@ -52,6 +53,8 @@ func (e *execution) execute(ctx context.Context) error {
 			e.log.Warn("cannot close the working area", "error", err)
 		}
 	}()
+	e.keepPages()
+	defer func() { e.releasePages(err) }()
 	stop := e.reportProgress(ctx)
 	defer stop()
 	return e.sync(ctx)
@@ -153,7 +156,7 @@ func (e *execution) measureRecords() {
 
 // spent books the source's usage since the stage began.
 func (r *StageReport) spent(before, now connector.Usage) {
-	r.Calls, r.Pages, r.Retries = now.Calls-before.Calls, now.Pages-before.Pages, now.Retries-before.Retries
+	r.Calls, r.Pages, r.Resumed, r.Retries = now.Calls-before.Calls, now.Pages-before.Pages, now.Resumed-before.Resumed, now.Retries-before.Retries
 	r.Throttled, r.Bytes = now.Throttled-before.Throttled, now.Bytes-before.Bytes
 }
 

@@ -152,6 +152,7 @@ type StageReport struct {
 	Samples       map[inventory.Reason][]Sample // at most SamplesPerReason each
 	Calls         int64
 	Pages         int64
+	Resumed       int64 // pages that an interrupted attempt had kept
 	Retries       int64
 	Throttled     time.Duration
 	Bytes         int64

@@ -4,20 +4,18 @@ import (
 	"context"
 	"errors"
 
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/inventory"
 )
 
 // vulnerabilities reads the whole report of rows, judges each, and applies what changed.
 func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *census) (err error) {
 	r.Counts.OutOfScope = e.withdrawn
-	p, err := newPass(e, r, c)
+	p, err := e.readReport(ctx, r, c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	if err := e.source.Rows(ctx, func(rows []inventory.Row) error { return p.take(ctx, rows) }); err != nil {
-		return err
-	}
 	if !e.settings.ImportAssets {
 		if err := e.applyCarriers(ctx, c, p.carriers()); err != nil {
 			return err
@@ -40,6 +38,26 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	}
 	e.bookReleased(changes.Released)
 	return nil
+}
+
+// readReport reads the report to its end; once more from its start should Microsoft end the chain of its pages before.
+func (e *execution) readReport(ctx context.Context, r *StageReport, c *census) (*pass, error) {
+	for again := true; ; again = false {
+		p, err := newPass(e, r, c)
+		if err != nil {
+			return nil, err
+		}
+		err = e.source.Rows(ctx, func(rows []inventory.Row) error { return p.take(ctx, rows) })
+		if err == nil {
+			return p, nil
+		}
+		err = errors.Join(err, p.close())
+		if !again || !errors.Is(err, connector.ErrSnapshotLost) {
+			return nil, err
+		}
+		e.log.Warn("the report could not be read to its end and is read again from its start", "error", err)
+		r.Counts, r.SkippedBy, r.Samples = Counts{OutOfScope: e.withdrawn}, nil, nil
+	}
 }
 
 // bookReleased moves carriers that have no finding left from the accepted machines to the skipped ones.

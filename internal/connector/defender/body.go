@@ -22,6 +22,7 @@ type body struct {
 	current []byte
 	rest    []byte // of current, not handed over yet
 
+	encoding string // Content-Encoding it came in
 	handed   int64
 	maxToken int64 // for the decoder
 }

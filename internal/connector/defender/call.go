@@ -7,20 +7,30 @@ import (
 	"net/http"
 	"time"
 
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 )
 
 // consumer reads the body of a 200. Its error is either a *failure, or one of its own caller's that ends the walk.
 type consumer func(*body) error
 
+// call is one address of the API to be read.
+type call struct {
+	endpoint Endpoint
+	address  string
+	size     int64              // most bytes of the body, decompressed
+	kept     connector.PageBody // takes in the body as it comes, unless nil
+	consume  consumer
+}
+
 // get reads one address of the API. A 401 makes it renew the token and try once more: a token may be revoked, or be one
 // that was issued before the service knew of it.
-func (s *source) get(ctx context.Context, e Endpoint, address string, size int64, consume consumer) error {
+func (s *source) get(ctx context.Context, c call) error {
 	t, err := s.token(ctx)
 	if err != nil {
 		return err
 	}
-	err = s.exchange(ctx, e, address, t, size, consume)
+	err = s.exchange(ctx, c, t)
 	var f *failure
 	if !errors.As(err, &f) || f.status != http.StatusUnauthorized {
 		return err
@@ -29,17 +39,17 @@ func (s *source) get(ctx context.Context, e Endpoint, address string, size int64
 	if t, err = s.token(ctx); err != nil {
 		return err
 	}
-	return s.exchange(ctx, e, address, t, size, consume)
+	return s.exchange(ctx, c, t)
 }
 
-// exchange makes one HTTP call and hands a 200 to consume.
-func (s *source) exchange(ctx context.Context, e Endpoint, address string, t token, size int64, consume consumer) error {
-	if err := s.take(ctx, e); err != nil {
+// exchange makes one HTTP call and hands a 200 to the call's consumer.
+func (s *source) exchange(ctx context.Context, c call, t token) error {
+	if err := s.take(ctx, c.endpoint); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.address, nil)
 	if err != nil {
 		return malformed(errBadAddress, "An address of the Microsoft Defender API could not be formed.", false)
 	}
@@ -51,27 +61,36 @@ func (s *source) exchange(ctx context.Context, e Endpoint, address string, t tok
 	res, err := s.conn.client.Do(req)
 	if err != nil {
 		f := networkFailure(err)
-		s.observe(e, f.outcome, started)
+		s.observe(c.endpoint, f.outcome, started)
 		return f
 	}
 	defer res.Body.Close() //nolint:errcheck // read-only
-	b := newBody(ctx, stop, inflated(res), s.limits(size, res.StatusCode))
 	if res.StatusCode != http.StatusOK {
-		f := s.refusal(e, res, b, t)
-		s.observe(e, f.outcome, started)
+		b := newBody(ctx, stop, c.plain(res), s.limits(maxErrorBody))
+		f := s.refusal(c.endpoint, res, b, t)
+		s.observe(c.endpoint, f.outcome, started)
 		return f
 	}
-	err = s.consume(b, consume)
-	s.observe(e, outcomeOfError(err), started)
+	b := newBody(ctx, stop, c.plain(res), s.limits(c.size))
+	b.encoding = res.Header.Get("Content-Encoding")
+	err = s.consume(b, c.consume)
+	s.observe(c.endpoint, outcomeOfError(err), started)
 	return err
+}
+
+// plain is an answer's body as it was before it was compressed; on its way the page is kept as it came.
+func (c call) plain(res *http.Response) io.Reader {
+	from := io.Reader(res.Body)
+	if c.kept != nil && res.StatusCode == http.StatusOK {
+		c.kept.Again()
+		from = io.TeeReader(from, c.kept)
+	}
+	return inflated(from, res.Header.Get("Content-Encoding"))
 }
 
 var errBadAddress = errors.New("address cannot be parsed")
 
-func (s *source) limits(size int64, status int) bodyLimits {
-	if status != http.StatusOK {
-		size = maxErrorBody
-	}
+func (s *source) limits(size int64) bodyLimits {
 	t := s.conn.cfg.Timeouts
 	return bodyLimits{idle: t.Idle, call: t.Call, size: size, value: int64(s.conn.cfg.Pages.MaxValueBytes)}
 }

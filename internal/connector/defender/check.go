@@ -85,11 +85,11 @@ func probesFor(want connector.Probe) []*probe {
 func (s *source) try(ctx context.Context, p *probe, t token) {
 	started := time.Now()
 	p.err = s.repeat(ctx, p.endpoint, checkTries, func(ctx context.Context) error {
-		return s.exchange(ctx, p.endpoint, s.conn.api+p.path+"?$top=1", t, maxProbeBody, func(b *body) error {
+		return s.exchange(ctx, call{endpoint: p.endpoint, address: s.conn.api + p.path + "?$top=1", size: maxProbeBody, consume: func(b *body) error {
 			scan := newScanner()
 			_, err := scan.list(b, func() error { scan.skip(); return nil })
 			return err
-		})
+		}}, t)
 	})
 	var f *failure
 	if errors.As(p.err, &f) && f.noMachines() {

@@ -63,7 +63,8 @@ type source struct {
 	conn        *Connector
 	credentials connector.Credentials
 	tokens      tokens
-	usage       struct{ calls, pages, retries, throttled, bytes atomic.Int64 }
+	log         connector.PageLog // nil: pages are not kept
+	usage       struct{ calls, pages, resumed, retries, throttled, bytes atomic.Int64 }
 }
 
 var _ connector.Source = (*source)(nil)
@@ -71,7 +72,7 @@ var _ connector.Source = (*source)(nil)
 // Usage implements connector.Source.
 func (s *source) Usage() connector.Usage {
 	return connector.Usage{
-		Calls: s.usage.calls.Load(), Pages: s.usage.pages.Load(), Retries: s.usage.retries.Load(),
+		Calls: s.usage.calls.Load(), Pages: s.usage.pages.Load(), Resumed: s.usage.resumed.Load(), Retries: s.usage.retries.Load(),
 		Throttled: time.Duration(s.usage.throttled.Load()), Bytes: s.usage.bytes.Load(),
 	}
 }

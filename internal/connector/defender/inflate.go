@@ -3,7 +3,6 @@ package defender
 import (
 	"bufio"
 	"io"
-	"net/http"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
@@ -13,12 +12,12 @@ import (
 // header. Naming the encoding ourselves keeps net/http from inflating, which takes it a quarter longer.
 const acceptEncoding = "gzip"
 
-// inflated is the body of an answer as it was before it was compressed. Nothing is read before the first Read.
-func inflated(res *http.Response) io.Reader {
-	if !strings.EqualFold(res.Header.Get("Content-Encoding"), "gzip") {
-		return res.Body
+// inflated is a body of this Content-Encoding as it was before it was compressed. Nothing is read before the first Read.
+func inflated(src io.Reader, encoding string) io.Reader {
+	if !strings.EqualFold(encoding, "gzip") {
+		return src
 	}
-	return &gunzip{src: res.Body}
+	return &gunzip{src: src}
 }
 
 type gunzip struct {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 )
 
@@ -19,41 +20,86 @@ type pages interface {
 	commit() error
 }
 
-// walk follows a list from its first address to its end. Paging is the server's: without $top it sends next links.
+// walk is the way through one list, from its first address to its end. Paging is the server's: without $top it sends next
+// links.
+type walk struct {
+	*source
+	endpoint Endpoint
+	first    string
+	size     int64 // most bytes of a page, decompressed
+	pages    pages
+
+	address string // of the page to read next; empty behind the last one
+	page    int    // its number, from 1
+	seen    map[string]bool
+	empty   int // pages without records in a row
+}
+
 func (s *source) walk(ctx context.Context, e Endpoint, first string, size int64, p pages) error {
-	limits := s.conn.cfg.Pages
-	seen := map[string]bool{first: true}
-	empty := 0
-	for page, address := 1, first; ; page++ {
-		var next string
-		var records int
-		err := s.repeat(ctx, e, s.conn.cfg.Retry.Tries, func(ctx context.Context) error {
-			return s.get(ctx, e, address, size, func(b *body) (err error) {
-				next, records, err = p.read(b)
-				return err
-			})
-		})
+	w := &walk{source: s, endpoint: e, first: first, size: size, pages: p, address: first, page: 1, seen: map[string]bool{first: true}}
+	if err := w.replay(ctx); err != nil {
+		return err
+	}
+	for w.address != "" {
+		next, records, err := w.fetch(ctx)
 		if err != nil {
-			return chainError(e, page, err)
+			return w.lost(ctx, chainError(e, w.page, err))
 		}
-		if err := p.commit(); err != nil {
+		if err := w.done(next, records); err != nil {
 			return err
 		}
 		s.usage.pages.Add(1)
-		if next == "" {
-			return nil
-		}
-		if empty++; records > 0 {
-			empty = 0
-		}
-		if address, err = s.follow(first, next); err != nil {
-			return err
-		}
-		if seen[address] || page >= limits.Max || empty > limits.MaxEmpty {
-			return fault.Newf(fault.CodeUpstreamUnexpected, "Microsoft's list of pages does not come to an end; it was left after page %d.", page)
-		}
-		seen[address] = true
 	}
+	return nil
+}
+
+// done ends a page and finds the one behind it.
+func (w *walk) done(next string, records int) (err error) {
+	if err := w.pages.commit(); err != nil {
+		return err
+	}
+	if next == "" {
+		w.address = ""
+		return nil
+	}
+	if w.empty++; records > 0 {
+		w.empty = 0
+	}
+	if w.address, err = w.follow(w.first, next); err != nil {
+		return err
+	}
+	if limits := w.conn.cfg.Pages; w.seen[w.address] || w.page >= limits.Max || w.empty > limits.MaxEmpty {
+		return fault.Newf(fault.CodeUpstreamUnexpected, "Microsoft's list of pages does not come to an end; it was left after page %d.", w.page)
+	}
+	w.seen[w.address] = true
+	w.page++
+	return nil
+}
+
+// fetch reads a page from Microsoft, and keeps it if there is a log. A log that fails costs only what a later attempt
+// could have spared.
+func (w *walk) fetch(ctx context.Context) (next string, records int, err error) {
+	kept := w.begin(ctx)
+	encoding := ""
+	err = w.repeat(ctx, w.endpoint, w.conn.cfg.Retry.Tries, func(ctx context.Context) error {
+		return w.get(ctx, call{endpoint: w.endpoint, address: w.address, size: w.size, kept: kept, consume: func(b *body) (err error) {
+			encoding = b.encoding
+			next, records, err = w.pages.read(b)
+			return err
+		}})
+	})
+	if kept == nil {
+		return next, records, err
+	}
+	if err != nil {
+		kept.Discard()
+		return next, records, err
+	}
+	if failed := kept.Keep(next, encoding); failed != nil {
+		w.conn.cfg.Logger.WarnContext(ctx, "a page could not be kept; an interrupted run will have to read the list again", "error", failed)
+		w.log = nil
+	}
+	return next, records, nil
 }
 
 // chainError notes the page an error is about. It explains a chain of report pages that broke: their links belong
@@ -72,7 +118,7 @@ func chainError(e Endpoint, page int, err error) error {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests:
 		return &placed
 	}
-	told := fault.Wrap(f, fault.CodeUpstreamUnavailable, "Microsoft ended the vulnerability report in the middle of its pages; it has to be read again from the start.")
+	told := fault.Wrap(errors.Join(connector.ErrSnapshotLost, f.origin), fault.CodeUpstreamUnavailable, "Microsoft ended the vulnerability report in the middle of its pages; it has to be read again from the start.")
 	return &failure{fault: told, status: f.status, outcome: f.outcome, page: page, origin: f.origin}
 }
 

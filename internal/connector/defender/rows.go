@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 )
@@ -127,7 +128,7 @@ func (p *rowPages) slot() *inventory.Row {
 }
 
 func pageChanged() error {
-	f := fault.Wrap(errPageChanged, fault.CodeUpstreamUnavailable, "Microsoft's vulnerability report changed while a page of it was read again; it has to be read again from the start.")
+	f := fault.Wrap(errors.Join(connector.ErrSnapshotLost, errPageChanged), fault.CodeUpstreamUnavailable, "Microsoft's vulnerability report changed while a page of it was read again; it has to be read again from the start.")
 	return &failure{fault: f, outcome: OutcomeMalformed, origin: errPageChanged}
 }
 

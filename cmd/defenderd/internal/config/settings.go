@@ -39,7 +39,7 @@ func Settings() []Setting {
 			Help:  "How old the shared catalogue of vulnerabilities may be before an import reads what changed.",
 			parse: duration(func(c *Config) *durationOf { return &c.CatalogueMaxAge }, oneSecond, oneWeek)},
 		{Name: "SPOOL_DIR", Kind: "directory",
-			Help:  "Where imports keep their rows meanwhile, 28 bytes each, and the paths of software; the system's temporary directory if not set.",
+			Help:  "Where imports keep their rows meanwhile, 28 bytes each, and the pages they have read, so that they can go on after a crash if this outlives the process; the system's temporary directory if not set.",
 			parse: directory(func(c *Config) *string { return &c.SpoolDir })},
 		{Name: "TENANT_PARTITIONS", Kind: "number", Default: "1000",
 			Help:  "How many tenants may have their findings in a partition of their own, from their first import on; the others share.",

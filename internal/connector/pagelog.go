@@ -1,0 +1,46 @@
+package connector
+
+import (
+	"errors"
+	"io"
+)
+
+// ErrSnapshotLost is in the chain of a stream's error when what was read of a list no longer belongs together, so that the
+// list has to be read from its start.
+var ErrSnapshotLost = errors.New("connector: the list has to be read from its start")
+
+// PageLog keeps the pages of a source's lists as they came, beyond the end of the process if need be. Different lists may
+// be in use at the same time, each by one caller.
+type PageLog interface {
+	// Replay gives the kept pages of a list to use, in order. When use finds a page unusable, that page and those behind it
+	// are forgotten and Replay ends; an error of use ends it too and is returned.
+	Replay(l PageList, use func(KeptPage) (usable bool, err error)) error
+	// Begin takes in the page behind the kept ones.
+	Begin(l PageList) (PageBody, error)
+	// Forget gives the kept pages up: the list has to be read from its start.
+	Forget(l PageList) error
+}
+
+// PageList is a list as its source names it.
+type PageList struct {
+	Name     string
+	First    string // address of its first page; with another one it is another list
+	Snapshot bool   // all its pages show one point in time, so that a later run may go on with it
+}
+
+// KeptPage is a page as the source sent it.
+type KeptPage struct {
+	Next     string // address of the page behind it; empty on the last one
+	Encoding string // Content-Encoding of Body
+	Body     io.Reader
+}
+
+// PageBody takes in the body of one page. Exactly one of Keep and Discard ends it.
+type PageBody interface {
+	io.Writer // never fails; Keep reports what went wrong
+	// Again forgets what was written: the page is read once more.
+	Again()
+	// Keep makes the page count.
+	Keep(next, encoding string) error
+	Discard()
+}

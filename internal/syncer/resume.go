@@ -1,0 +1,37 @@
+package syncer
+
+import (
+	"errors"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/pagelog"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// keepPages lets the source keep what it reads, so that an interrupted run goes on behind the last page. A log that cannot
+// be had costs only that.
+func (e *execution) keepPages() {
+	integration := tenant.PublicText(tenant.IntegrationPrefix, e.run.IntegrationPublic)
+	l, err := pagelog.Open(e.options.SpoolDir, integration, e.run.PublicID.String(), e.now)
+	if err != nil {
+		e.log.Warn("pages cannot be kept; if this run is interrupted, it will read everything again", "error", err)
+		return
+	}
+	e.pages = l
+	e.source.KeepPages(l)
+}
+
+// releasePages ends the log. What was kept stays if the run, or a later one, may go on with it.
+func (e *execution) releasePages(err error) {
+	if e.pages == nil {
+		return
+	}
+	end := e.pages.Remove
+	if err != nil && !errors.Is(err, job.ErrCancelled) && !fault.As(err).Definition().Permanent {
+		end = e.pages.Close
+	}
+	if err := end(); err != nil {
+		e.log.Warn("kept pages could not be put away", "error", err)
+	}
+}
