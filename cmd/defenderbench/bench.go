@@ -182,7 +182,7 @@ func (z *sizeRun) parts(ctx context.Context) (err error) {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context) error
-	}{{partCopy, z.copyLimit}, {partReads, z.reads}, {partExport, z.export}} {
+	}{{partReads, z.reads}, {partExport, z.export}} {
 		if z.o.wants(part.name) && ctx.Err() == nil {
 			z.fail(ctx, z.what(part.name), z.withCause(part.measure(ctx)))
 		}

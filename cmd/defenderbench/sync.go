@@ -25,6 +25,9 @@ func (z *sizeRun) imports(ctx context.Context) error {
 		if err := z.importOnce(ctx, p.name, p.pattern, p.order); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
+		if z.o.wants(partCopy) {
+			z.fail(ctx, z.what(partCopy), z.withCause(z.copyLimit(ctx)))
+		}
 	}
 	return nil
 }

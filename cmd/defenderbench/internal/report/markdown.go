@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -67,9 +68,10 @@ func (s *Size) write(b *strings.Builder) {
 			whole(d.Rows), seconds(d.Seconds), rate(d.Rows, d.Seconds, "rows/s"), ratio(float64(d.Bytes)/1e6, d.Seconds), seconds(d.CPUSeconds), mebibytes(d.PeakBytes))
 	}
 	s.writePhases(b)
-	if c := s.Copy; c != nil {
-		fmt.Fprintf(b, "\nLimit of imports: `\\copy` of the %s accepted rows (%s of CSV) in %s, %s, %s of WAL.\n",
-			whole(c.Rows), megabytes(c.Bytes), seconds(c.Seconds), rate(c.Rows, c.Seconds, "rows/s"), megabytes(c.WAL))
+	if c := s.Copy; c != nil && len(c.Each) > 0 {
+		fmt.Fprintf(b, "\nLimit of imports: `\\copy` of the %s accepted rows (%s of CSV) in %s, %s, %s of WAL; the median of %d, from %s to %s.\n",
+			whole(c.Rows), megabytes(c.Bytes), seconds(c.Seconds), rate(c.Rows, c.Seconds, "rows/s"), megabytes(c.WAL),
+			len(c.Each), seconds(slices.Min(c.Each)), seconds(slices.Max(c.Each)))
 	}
 	s.writeReads(b)
 	if e := s.Export; e != nil {

@@ -107,10 +107,11 @@ type Check struct {
 
 // Copy is the limit of imports: psql's \copy of the accepted rows, in their narrowest form, into a table without index.
 type Copy struct {
-	Rows    int64   `json:"rows"`
-	Bytes   int64   `json:"bytes"`
-	Seconds float64 `json:"seconds"`
-	WAL     int64   `json:"wal_bytes"`
+	Rows    int64     `json:"rows"`
+	Bytes   int64     `json:"bytes"`
+	Seconds float64   `json:"seconds"` // the median of Each
+	Each    []float64 `json:"each"`    // after one import and another
+	WAL     int64     `json:"wal_bytes"`
 }
 
 // Read is one kind of request, repeated, and its limit: pgbench with the statements behind it. Without a limit TPS is 0.

@@ -16,7 +16,7 @@ func size(target int64, slow float64) Size {
 			PeakBytes: 100 << 20, WAL: int64(wal), Check: &Check{Findings: target}}
 	}
 	return Size{
-		Target: target, Machines: int(target / 100), Findings: target, Copy: &Copy{Rows: target, Seconds: float64(target) / 1e6},
+		Target: target, Machines: int(target / 100), Findings: target, Copy: &Copy{Rows: target, Seconds: float64(target) / 1e6, Each: []float64{float64(target) / 1e6}},
 		Phases: []Phase{phase(First, 300_000, 1e8), phase(Unchanged, 500_000, 1e6), phase(Clustered, 480_000, 1e7), phase(Scattered, 300_000, 1e8)},
 		Reads: []Read{
 			{Name: FindingsBySeverity, Page: 1, Rate: 1000 / slow, TPS: 2000}, {Name: FindingsBySeverity, Page: 1000, Rate: 950 / slow},
