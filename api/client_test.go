@@ -78,6 +78,10 @@ var calls = map[string]func(context.Context, *api.Client) (any, error){
 		return c.PauseIntegration(ctx, integrationID, true)
 	},
 	"resumeIntegration": func(ctx context.Context, c *api.Client) (any, error) { return c.ResumeIntegration(ctx, integrationID) },
+	"listHeldChanges": func(ctx context.Context, c *api.Client) (any, error) { return c.ListHeldChanges(ctx, integrationID) },
+	"approveHeldChange": func(ctx context.Context, c *api.Client) (any, error) {
+		return c.ApproveHeldChange(ctx, integrationID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: runID})
+	},
 	"startRun": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.StartRun(ctx, integrationID, api.StartRunRequest{Mode: new(api.ModeFull)})
 	},

@@ -1,6 +1,9 @@
 package api
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Diagnostics is what a run did at Microsoft and what it left out.
 type Diagnostics struct {
@@ -25,7 +28,24 @@ type StageDiagnostics struct {
 	Accepted     int64                   `json:"accepted"`
 	Skipped      map[string]int64        `json:"skipped"`
 	Samples      map[string][]SkipSample `json:"samples"`
+	Report       *ReportReading          `json:"report,omitempty"`
 }
+
+// ReportReading is how the stage vulnerabilities read Microsoft's report, and why so.
+type ReportReading struct {
+	Reading ReadingKind `json:"reading"`
+	Since   time.Time   `json:"since,omitzero"` // of changes
+	Reason  string      `json:"reason"`
+}
+
+// ReadingKind tells a whole report from its changes.
+type ReadingKind string
+
+// Kinds of readings.
+const (
+	ReadingWhole   ReadingKind = "whole"
+	ReadingChanges ReadingKind = "changes"
+)
 
 // SkipSample is a record that was not taken.
 type SkipSample struct {

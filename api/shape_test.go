@@ -35,6 +35,8 @@ var components = map[string]reflect.Type{
 	"RunState": typ[RunState](), "RunTrigger": typ[RunTrigger](), "RunMode": typ[RunMode](), "RunStageName": typ[RunStageName](),
 	"RunStageState": typ[RunStageState](), "PGPJobStatus": typ[PGPJobStatus](),
 	"Diagnostics": typ[Diagnostics](), "StageDiagnostics": typ[StageDiagnostics](), "SkipSample": typ[SkipSample](),
+	"ReportReading": typ[ReportReading](), "ReadingKind": typ[ReadingKind](),
+	"HeldChanges": typ[HeldChanges](), "HeldChange": typ[HeldChange](), "HeldKind": typ[HeldKind](), "ApproveHeldChangeRequest": typ[ApproveHeldChangeRequest](),
 
 	"Address": typ[Address](), "OperatingSystem": typ[OperatingSystem](), "CloudInstance": typ[CloudInstance](), "SeverityCounts": typ[SeverityCounts](), "VulnerabilitySummary": typ[VulnerabilitySummary](),
 	"PGPAsset": typ[PGPAsset](), "Asset": typ[Asset](), "AssetPage": typ[Page[Asset]](), "ListEnd": typ[ListEnd](), "AssetState": typ[AssetState](),
@@ -57,7 +59,7 @@ var components = map[string]reflect.Type{
 func typ[T any]() reflect.Type { return reflect.TypeFor[T]() }
 
 // requests are the schemas that clients send. Their optional members must tell absence from every value.
-var requests = []string{"ConnectRequest", "CredentialsInput", "RotateSecretRequest", "SettingsInput", "IntegrationPatch", "StartRunRequest", "CreateAPIKeyRequest"}
+var requests = []string{"ConnectRequest", "CredentialsInput", "RotateSecretRequest", "SettingsInput", "IntegrationPatch", "StartRunRequest", "CreateAPIKeyRequest", "ApproveHeldChangeRequest"}
 
 func document(t *testing.T) *openapi3.T {
 	t.Helper()

@@ -20,6 +20,7 @@ create table integration (
   next_run_at       timestamptz,
   last_success_at   timestamptz,
   purge_at          timestamptz,          -- when a purge of what it imported is to be queued; null while connected, and once nothing is left
+  reading           jsonb not null default '{}', -- how its report was read last: what the next reading may build on
   guard             jsonb not null default '{}', -- what the removal guard holds back until a second run agrees
   version           bigint not null default 1,   -- moves with every change somebody made
   created_at        timestamptz not null default now(),

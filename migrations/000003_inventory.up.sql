@@ -102,6 +102,9 @@ create table asset (
   state              text not null check (state in ('active', 'inactive', 'stale', 'out_of_scope', 'merged', 'removed')),
   state_reason       text not null default '',
   import_state       text not null default 'imported' check (import_state in ('imported', 'carrier')),
+  missing_since      timestamptz,            -- start of the first complete read that did not have it, since it was last read
+  misses             smallint not null default 0, -- complete reads that did not have it since then
+  missed_in          bigint,                 -- number of the run that made the last of them
   content_hash       bytea not null,         -- of everything a user sees except the times of sighting
   finding_hash       bytea not null default '', -- of the accepted rows, in parts; equal means nothing to compare
   open_critical      int not null default 0,

@@ -138,7 +138,10 @@ func (s *service) wireWork(opener syncer.Opener, meter *metrics.Metrics) error {
 	}
 	policy := syncer.DefaultCataloguePolicy()
 	policy.MaxAge = s.cfg.CatalogueMaxAge
-	runs := syncer.New(s.work, opener, syncer.Options{SpoolDir: s.cfg.SpoolDir, Catalogue: policy}, s.log, meter, time.Now)
+	report := syncer.DefaultReportPolicy()
+	report.WholeEvery, report.WholeRows = s.cfg.ReportWholeEvery, int64(s.cfg.ReportWholeRows)
+	runs := syncer.New(s.work, opener, syncer.Options{SpoolDir: s.cfg.SpoolDir, Catalogue: policy, Report: report,
+		Removal: syncer.RemovalPolicy{Misses: s.cfg.RemovalMisses, Over: s.cfg.RemovalOver}}, s.log, meter, time.Now)
 	s.engine = job.NewEngine(s.work, map[job.Kind]job.Handler{job.Sync: runs, job.Purge: runs}, job.Options{
 		Workers: s.cfg.Workers, Lease: s.cfg.Lease, Heartbeat: s.cfg.Heartbeat, Poll: s.cfg.Poll, Grace: handBackWithin, Holder: holder(),
 	}, s.log, meter)

@@ -48,6 +48,7 @@ type Usage struct {
 	Resumed   int64 // pages that an interrupted attempt had kept
 	Retries   int64
 	Throttled time.Duration // time spent waiting because the source asked for it or its budget was used up
+	Malformed int64         // records of the streams that could not be read and were left out
 	Bytes     int64         // of response bodies, decompressed
 }
 
@@ -66,6 +67,11 @@ type Source interface {
 	Catalogue(ctx context.Context, since time.Time, yield func([]inventory.Vulnerability) error) error
 	// Rows streams the whole current vulnerability report of the directory, in no particular order.
 	Rows(ctx context.Context, yield func([]inventory.Row) error) error
+	// Changes streams the rows of the report that appeared, changed or vanished at or after since, with what became of them.
+	// Some may come twice, and some may have happened before: of each row the newest change counts, and of a row that both
+	// vanished and appeared at one time, that it appeared. ErrSnapshotLost is in the chain of the error when the source
+	// cannot tell the changes since then any more.
+	Changes(ctx context.Context, since time.Time, yield func([]inventory.Row) error) error
 	// KeepPages makes the streams keep what they read in l, and begin with what is kept there. It comes before any stream.
 	KeepPages(l PageLog)
 	// Usage may be called at any time, also while a stream runs.

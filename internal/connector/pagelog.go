@@ -5,9 +5,9 @@ import (
 	"io"
 )
 
-// ErrSnapshotLost is in the chain of a stream's error when what was read of a list no longer belongs together, so that the
-// list has to be read from its start.
-var ErrSnapshotLost = errors.New("connector: the list has to be read from its start")
+// ErrSnapshotLost is in the chain of a stream's error when what was read of the report no longer belongs together, so that
+// the report has to be read from its start.
+var ErrSnapshotLost = errors.New("connector: the report has to be read from its start")
 
 // PageLog keeps the pages of a source's lists as they came, beyond the end of the process if need be. Different lists may
 // be in use at the same time, each by one caller.

@@ -75,6 +75,7 @@ const (
 	CodeRunCancelled  = "run_cancelled"
 	CodeRemovalHeld   = "removal_held_back"
 	CodeQuotaExceeded = "quota_exceeded"
+	CodeUnreadable    = "records_unreadable"
 )
 
 // Lookup finds a code's definition.

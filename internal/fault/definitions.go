@@ -51,5 +51,6 @@ var definitions = []Definition{
 	{CodeWorkerLost, Internal, "The worker was lost", "The process that carried out the run ended without finishing it, more often than allowed.", "Start a new run; if it happens again, the operator looks at the logs of the workers.", false, Operator},
 	{CodeRunCancelled, Conflict, "The run was cancelled", "Somebody cancelled the run, or paused or disconnected the integration.", "Start a new run when wanted.", false, Caller},
 	{CodeRemovalHeld, Conflict, "Removal held back", "Far fewer records arrived than last time (none, or less than half). Nothing was marked removed or fixed.", "If the drop is real, the next complete run confirms it by itself; if not, check licence, permissions and device groups in Microsoft Defender.", false, Nobody},
+	{CodeUnreadable, Unavailable, "Some records could not be read", "Microsoft sent records that are damaged or have no identifier. They were set aside; nothing was marked removed or fixed.", "Nothing to do: the next complete run settles it. If it persists, report the request id of the run.", false, Nobody},
 	{CodeQuotaExceeded, Forbidden, "Asset quota reached", "The tenant's subscription allows no further assets; known ones are kept up to date, new ones are skipped.", "Ask your PGP representative to raise the quota.", true, Operator},
 }

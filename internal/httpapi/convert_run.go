@@ -104,6 +104,7 @@ func stageDiagnostics(r *syncer.Run, s *syncer.StageReport) api.StageDiagnostics
 		Name: runStage(r, s.Name), State: api.RunStageState(s.State), DurationMS: s.Duration.Milliseconds(), Calls: s.Calls,
 		Pages: s.Pages, ResumedPages: s.Resumed, Retries: s.Retries, ThrottledMS: s.Throttled.Milliseconds(), Bytes: s.Bytes, Fetched: s.Counts.Fetched,
 		Accepted: s.Counts.Accepted, Skipped: map[string]int64{}, Samples: map[string][]api.SkipSample{},
+		Report: reportReading(s.Plan),
 	}
 	for reason, n := range s.SkippedBy {
 		out.Skipped[string(reason)] = n
@@ -112,6 +113,17 @@ func stageDiagnostics(r *syncer.Run, s *syncer.StageReport) api.StageDiagnostics
 		out.Samples[string(reason)] = each(samples, skipSample)
 	}
 	return out
+}
+
+// reportReading is nil for stages that read no report.
+func reportReading(p syncer.Plan) *api.ReportReading {
+	switch {
+	case p.Why == "":
+		return nil
+	case p.Changes:
+		return &api.ReportReading{Reading: api.ReadingChanges, Since: p.Since.UTC(), Reason: p.Why}
+	}
+	return &api.ReportReading{Reading: api.ReadingWhole, Reason: p.Why}
 }
 
 func skipSample(s *syncer.Sample) api.SkipSample {

@@ -107,12 +107,46 @@ func succeed(t *testing.T, h *house, x objects) {
 	must(t, second(c.ValidateIntegration(ctx, x.integration)))
 	must(t, second(c.CancelRun(ctx, x.run)))
 	must(t, second(c.StartRun(ctx, x.integration, api.StartRunRequest{})))
+	approveHeld(t, h, c, x)
 	must(t, second(c.PauseIntegration(ctx, x.integration, true)))
 	must(t, second(c.ResumeIntegration(ctx, x.integration)))
 	key, err := c.CreateAPIKey(ctx, api.CreateAPIKeyRequest{Name: "SIEM", Role: api.RoleAnalyst})
 	must(t, err)
 	must(t, c.DeleteAPIKey(ctx, key.ID))
 	disconnect(t, c, x.integration)
+}
+
+// approveHeld lets through what a run is said to have held back.
+func approveHeld(t *testing.T, h *house, c *api.Client, x objects) {
+	t.Helper()
+	ctx := t.Context()
+	run, err := c.GetRun(ctx, x.run)
+	must(t, err)
+	h.exec(`update integration set guard = '{"held": {"assets": {"run": "` + plainID(x.run) + `", "before": 9, "after": 2, "leaving": 7, "at": "2026-11-28T10:00:00Z",
+		"samples": [{"SourceID": "00aa", "Name": "build-07", "Detail": "removed"}]}}}' where public_id = '` + plainID(run.IntegrationID) + `'`)
+	held, err := c.ListHeldChanges(ctx, run.IntegrationID)
+	must(t, err)
+	if len(held.Items) != 1 || held.Items[0].RunID != x.run || held.Items[0].Leaving != 7 || len(held.Items[0].Samples) != 1 || !held.Items[0].ApprovedAt.IsZero() {
+		t.Fatalf("held changes: %+v", held)
+	}
+	request := api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: x.run}
+	approved, err := c.ApproveHeldChange(ctx, run.IntegrationID, request)
+	must(t, err)
+	again, err := c.ApproveHeldChange(ctx, run.IntegrationID, request)
+	must(t, err)
+	if approved.ApprovedAt.IsZero() || !again.ApprovedAt.Equal(approved.ApprovedAt) {
+		t.Errorf("approved at %v, and again at %v", approved.ApprovedAt, again.ApprovedAt)
+	}
+	request.Kind = api.HeldFindings
+	if err := second(c.ApproveHeldChange(ctx, run.IntegrationID, request)); !api.HasCode(err, api.CodeConflict) {
+		t.Errorf("approving of what is not held: %v", err)
+	}
+}
+
+// plainID is the UUID in a public id.
+func plainID(id string) string {
+	_, digits, _ := strings.Cut(id, "_")
+	return uuid.MustParse(digits).String()
 }
 
 // disconnect retains the data, then purges them, and asks for that twice.

@@ -83,6 +83,7 @@ var bodies = map[string]string{
 		`"client_secret":"` + canary + `","tenant_id":"0c8a6a52-8f0e-4b8c-9a55-3f6d2d4a9e10"}}`,
 	"updateIntegration":       `{"name":"Another name"}`,
 	"rotateIntegrationSecret": `{"client_secret":"` + canary + `"}`,
+	"approveHeldChange":       `{"kind":"assets","run_id":"run_00000000000000000000000000000001"}`,
 	"startRun":                `{"mode":"full"}`,
 	"createAPIKey":            `{"name":"SIEM","role":"readonly"}`,
 }

@@ -10,6 +10,7 @@ const Accepted Reason = ""
 
 // Reasons for skipping a machine, in the order in which the rules are asked.
 const (
+	Unreadable     Reason = "record_unreadable" // no JSON object, or without a readable key; rows and catalogue entries too
 	IDMissing      Reason = "id_missing"
 	Duplicate      Reason = "duplicate"
 	Merged         Reason = "merged"
@@ -70,7 +71,7 @@ const (
 
 // machineReasons are all reasons for leaving a machine out, in the order in which the rules are asked.
 var machineReasons = []Reason{
-	IDMissing, Duplicate, Merged, Excluded, NotOnboarded, PlatformMobile, PlatformIoT, PlatformOdd, WSLInstance, Stale, GroupFiltered, TagFiltered,
+	Unreadable, IDMissing, Duplicate, Merged, Excluded, NotOnboarded, PlatformMobile, PlatformIoT, PlatformOdd, WSLInstance, Stale, GroupFiltered, TagFiltered,
 	NameMissing, NamePlaceholder, NameIsIP, NameIDNA, NameTooLong, NameLabelTooLong, NameSyntax, NameNumeric, NameNotFQDN,
 	IPNone, IPSyntax, IPUnspecified, IPLoopback, IPLinkLocal, IPMulticast, IPReserved, IPDocumentation, IPTransition, IPContainer, IPDenied,
 	QuotaExceeded, ImportAssetsOff,
@@ -85,7 +86,7 @@ func RowReasons() []Reason { return slices.Clone(rowReasons[1:]) } // the first 
 // rowReasons numbers the reasons of rows, for compact storage. The order is part of the stored format: only append.
 var rowReasons = []Reason{
 	Accepted, CVEMissing, AssetNotImported, VectorIsLocal, VectorIsPhysical, VectorIsUnknown, VectorNotSelected,
-	SeverityBelowMin, UserInteractionOnly,
+	SeverityBelowMin, UserInteractionOnly, Unreadable,
 }
 
 // RowReasonCode numbers a reason of the row rules; 0 is [Accepted].

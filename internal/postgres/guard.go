@@ -6,14 +6,17 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
+	"time"
 
 	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/syncer"
 )
 
 // What the removal guard measures, each by itself.
 const (
-	guardAssets   = "assets"
-	guardFindings = "findings"
+	guardAssets   = string(syncer.HeldAssets)
+	guardFindings = string(syncer.HeldFindings)
 )
 
 // guardDocument is what an integration remembers for the removal guard, by measure.
@@ -23,23 +26,32 @@ type guardDocument struct {
 }
 
 type guardEntry struct {
-	Run    string `json:"run"`
-	Before int64  `json:"before"`
-	After  int64  `json:"after"`
+	Run      string          `json:"run"`
+	Before   int64           `json:"before"`
+	After    int64           `json:"after"`
+	Leaving  int64           `json:"leaving"`
+	Samples  []syncer.Sample `json:"samples,omitempty"` // of what would leave, at most heldSamples
+	At       time.Time       `json:"at"`
+	Approved time.Time       `json:"approved,omitzero"` // when somebody let it through
 }
+
+// heldSamples bounds what is kept of a change that is held back.
+const heldSamples = 50
 
 // reading is what a complete read did to a measure.
 type reading struct {
-	before  int64 // in scope until now
-	after   int64 // in scope from now on
-	refused int64 // in scope until now, read again, and refused by a rule
+	before  int64                                                    // in scope until now
+	after   int64                                                    // in scope from now on
+	refused int64                                                    // in scope until now, read again, and refused by a rule
+	leaving int64                                                    // would leave
+	samples func(context.Context, *sqlx.Tx) ([]syncer.Sample, error) // of what would leave
 }
 
 // drops tells whether a fall is large enough to be doubted: to nothing, or by more than half.
 func drops(before, after int64) bool { return before > 0 && (after == 0 || after*2 < before) }
 
 // guard decides whether what left has to wait for a second complete read. It agrees if it does not show a further large
-// drop; a read without a drop makes the guard forget. After the customer changed the settings, records that did arrive and
+// drop, or after a person has approved of what the last one showed; a read without a drop makes the guard forget. After the customer changed the settings, records that did arrive and
 // are refused now are no loss.
 //
 // What it remembers is written at the end of the transaction, so that nobody who changes the integration waits for it.
@@ -63,15 +75,19 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	}
 	run := st.job.Subject.String()
 	earlier, doubted := known.Held[measure]
-	agreed := doubted && earlier.Run != run && !drops(earlier.After, after)
-	hold = drops(r.before, after) && !agreed
+	agreed := doubted && (earlier.Run != run || !earlier.Approved.IsZero()) && !drops(earlier.After, after)
+	hold = drops(r.before, after) && r.leaving > 0 && !agreed
 	next := guardDocument{Held: orEmpty(maps.Clone(known.Held)), Settings: orEmpty(maps.Clone(known.Settings))}
 	delete(next.Held, measure)
 	if hold {
-		next.Held[measure] = guardEntry{Run: run, Before: r.before, After: after}
+		held := guardEntry{Run: run, Before: r.before, After: after, Leaving: r.leaving, At: time.Now()}
+		if held.Samples, err = r.samples(ctx, tx); err != nil {
+			return false, err
+		}
+		next.Held[measure] = held
 	}
 	next.Settings[measure] = digest
-	if !maps.Equal(next.Held, known.Held) || !maps.Equal(next.Settings, known.Settings) {
+	if hold || doubted || !maps.Equal(next.Settings, known.Settings) {
 		st.remember = &next
 	}
 	return hold, nil

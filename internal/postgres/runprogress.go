@@ -78,6 +78,10 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 	if err != nil {
 		return err
 	}
+	reading, err := readingColumn(c.Reading)
+	if err != nil {
+		return err
+	}
 	return s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
 		// A pause or a disconnection that came meanwhile is stronger than what the run found. A secret that was replaced
 		// meanwhile had been tried: what the old one met is no finding about the link, and the new one gets its run soon.
@@ -100,13 +104,14 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			update integration set
 			  state = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state else $3 end,
 			  state_reason = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state_reason else $4 end,
+			  reading = coalesce($9, reading),
 			  failures = case when $5 then failures + 1 when $6 then 0 else failures end,
 			  last_success_at = case when $6 then now() else last_success_at end,
 			  next_run_at = case when next_run_at is null then null
 			    when $6 and failures > 0 and next_run_at > now() then $8::timestamptz
 			    else least(next_run_at, $7::timestamptz) end
 			where tenant_id = $1 and id = $2`,
-			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval))
+			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval), reading)
 		if err != nil {
 			return err
 		}
@@ -118,6 +123,27 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			where tenant_id = $1 and id = $2`, j.Tenant, run.ID, run.State, run.Stage, string(body))
 		return err
 	})
+}
+
+// readingColumn is a reading as it is stored; nothing for none.
+func readingColumn(r *syncer.Reading) (sql.NullString, error) {
+	if r == nil {
+		return sql.NullString{}, nil
+	}
+	body, err := json.Marshal(r)
+	return sql.NullString{String: string(body), Valid: true}, err
+}
+
+// Reading gives what the last runs of an integration remembered of how they read the report.
+func (s *Store) Reading(ctx context.Context, t tenant.ID, integration int64) (r syncer.Reading, err error) {
+	var body []byte
+	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &body, `select reading from integration where tenant_id = $1 and id = $2`, t, integration)
+	})
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(body, &r)
 }
 
 // FailuresInARow is how many runs of an integration failed since the last success.

@@ -33,6 +33,8 @@ const stageTables = `
 	  open_medium int not null, open_high int not null, open_critical int not null);
 	create temp table incoming_finding (asset_id bigint not null, vulnerability_id int not null, software_ids int[] not null,
 	  severity smallint not null, source smallint not null, attack_vector smallint not null, first_seen_at timestamptz not null);
+	create temp table incoming_change (asset_id bigint not null, vulnerability_id int not null, software_ids int[] not null, severity smallint not null,
+	  source smallint not null, attack_vector smallint not null, first_seen_at timestamptz not null, gone int[] not null, reason smallint not null);
 	create temp table rejected (asset_id bigint not null, vulnerability_id int not null, reason smallint not null);
 	create temp table stage_installation (asset_id bigint not null, software_ids int[] not null, location_ids bigint[] not null);
 	create temp table stage_location (id bigint not null, disk_paths text[] not null, registry_paths text[] not null);

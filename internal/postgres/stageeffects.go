@@ -85,13 +85,15 @@ func (st *stage) noteAssets(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFind
 	return err
 }
 
+const insertLocations = `
+	insert into location (tenant_id, id, disk_paths, registry_paths)
+	select $1, s.id, s.disk_paths, s.registry_paths from stage_location s
+	where not exists (select from location l where l.tenant_id = $1 and l.id = s.id)
+	on conflict do nothing`
+
 // writeSurroundings keeps where software sits and what is recommended against its vulnerabilities.
 func (st *stage) writeSurroundings(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
-	for _, statement := range []string{`
-		insert into location (tenant_id, id, disk_paths, registry_paths)
-		select $1, s.id, s.disk_paths, s.registry_paths from stage_location s
-		where not exists (select from location l where l.tenant_id = $1 and l.id = s.id)
-		on conflict do nothing`, `
+	for _, statement := range []string{insertLocations, `
 		delete from installation n using changed_asset c
 		where n.tenant_id = $1 and n.asset_id = c.asset_id
 		  and not exists (select from stage_installation s where s.asset_id = n.asset_id)`, `

@@ -61,7 +61,11 @@ func (st *stage) AddChangedAssets(ctx context.Context, assets []syncer.StagedAss
 	return st.copy(ctx, target, func(w *copyWriter) {
 		for i := range assets {
 			w.int(assets[i].AssetID)
-			w.bytes(assets[i].Hash.Bytes())
+			if assets[i].Uncompared {
+				w.bytes(uncompared)
+			} else {
+				w.bytes(assets[i].Hash.Bytes())
+			}
 			w.int(int64(assets[i].Parts))
 			for _, n := range assets[i].Open {
 				w.int(int64(n))
@@ -119,7 +123,7 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 		return c, err
 	}
 	steps := []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
-		st.compareFindings, st.guardFindings, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.countFindings,
+		st.compareFindings, st.keepUnread, st.guardFindings, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.countFindings,
 		st.recountFindings, st.rateExposures, st.noteAssets, st.writeSurroundings, st.releaseCarriers,
 	}
 	switch loaded := st.load; {
@@ -128,6 +132,8 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 		steps = append(steps, st.closeAll)
 	case loaded != nil:
 		steps = loaded.steps(st)
+	case o.Changes:
+		steps = st.changeSteps()
 	}
 	err = st.apply(ctx, func(tx *sqlx.Tx) error {
 		c = syncer.FindingChanges{}
@@ -187,6 +193,18 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 	return err
 }
 
+// keepUnread leaves findings open that are missing from rows some of which could not be read.
+func (st *stage) keepUnread(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	if !o.Incomplete {
+		return nil
+	}
+	// The hash of an asset with withheld changes stays old, so that the next run compares it again.
+	_, err := tx.ExecContext(ctx, `
+		delete from changed_asset where asset_id in (select asset_id from delta where op = 'f');
+		delete from delta where op = 'f';`)
+	return err
+}
+
 // guardFindings holds back closings when open findings drop to nothing or by more than half.
 func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	var r reading
@@ -201,6 +219,7 @@ func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 	if err != nil {
 		return err
 	}
+	r.leaving, r.samples = closing, st.closingFindings
 	hold, err := st.guard(ctx, tx, guardFindings, r)
 	if err != nil || !hold {
 		return err
@@ -211,6 +230,15 @@ func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		delete from changed_asset where asset_id in (select asset_id from delta where op in ('f', 'o'));
 		delete from delta where op in ('f', 'o');`)
 	return err
+}
+
+// closingFindings names some of the findings that would close.
+func (st *stage) closingFindings(ctx context.Context, tx *sqlx.Tx) (samples []syncer.Sample, err error) {
+	err = tx.SelectContext(ctx, &samples, `
+		select a.source_id as sourceid, v.name, a.hostname as detail
+		from (select asset_id, vulnerability_id from delta where op in ('f', 'o') order by old_severity desc, asset_id, vulnerability_id limit $2) d
+		join asset a on a.tenant_id = $1 and a.id = d.asset_id join vulnerability v on v.id = d.vulnerability_id`, st.job.Tenant, heldSamples)
+	return samples, err
 }
 
 func (st *stage) createFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) (err error) {

@@ -169,87 +169,14 @@ func (st *stage) insertAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) 
 	return err
 }
 
-// releaseAssets handles the assets known before that are not accepted now: gone from the source, merged, stale, or
-// filtered. A drop to nothing or by more than half is held back until a second complete read agrees; what leaves because
-// asset import is off was asked for.
-func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
-	_, err := tx.ExecContext(ctx, `
-		create temp table leaving on commit drop as
-		select * from (
-		  select a.id, a.state as old_state, a.state_reason as old_reason, i.idx is not null as arrived,
-		         case when i.idx is null then 'removed' when i.reason = 'merged' then 'merged' when i.reason = 'stale' then 'stale'
-		              else 'out_of_scope' end as state,
-		         coalesce(i.reason, 'removed') as reason
-		  from asset a left join incoming i on i.source_id = a.source_id
-		  where a.tenant_id = $1 and a.integration_id = $2
-		    and (i.idx is null and a.state not in ('removed', 'merged') or i.reason <> '')
-		) l where state <> old_state or reason <> old_reason`, st.job.Tenant, st.integration.ID)
-	if err != nil {
-		return err
-	}
-	r := reading{before: p.before, after: p.accepted}
-	var doubtful int64
-	err = tx.QueryRowxContext(ctx, `
-		select count(*), count(*) filter (where arrived) from leaving where old_state in ('active', 'inactive') and reason <> $1`,
-		string(inventory.ImportAssetsOff)).Scan(&doubtful, &r.refused)
-	if err != nil {
-		return err
-	}
-	hold, err := st.guard(ctx, tx, guardAssets, r)
-	if err != nil {
-		return err
-	}
-	if hold {
-		p.done.Held = doubtful
-		if _, err := tx.ExecContext(ctx, `delete from leaving where reason <> $1`, string(inventory.ImportAssetsOff)); err != nil {
-			return err
-		}
-	}
-	return st.takeOutOfScope(ctx, tx, &p.done)
-}
-
-func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, c *syncer.MachineChanges) error {
-	// Findings of stale assets stay open; those of all others go out of scope with the asset, never to "fixed".
-	err := tx.GetContext(ctx, &c.Withdrawn, `
-		with closed as (
-		  update finding f set state = 3, state_reason = l.reason, closed_at = now(), updated_at = now(),
-		         last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
-		  from leaving l join asset a on a.tenant_id = $1 and a.id = l.id
-		  where f.tenant_id = $1 and f.asset_id = l.id and f.state = 1 and l.state <> 'stale'
-		  returning f.vulnerability_id
-		), n as (select vulnerability_id, count(*)::int as n from closed group by vulnerability_id
-		), counted as (
-		  update exposure e set open_assets = e.open_assets - n.n, out_of_scope_assets = e.out_of_scope_assets + n.n, updated_at = now()
-		  from n where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id
-		)
-		select count(*) from closed`, st.job.Tenant)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `
-		update asset a set state = l.state, state_reason = l.reason, updated_at = now(),
-		  finding_hash  = case when l.state = 'stale' then a.finding_hash else '' end,
-		  open_critical = case when l.state = 'stale' then a.open_critical else 0 end,
-		  open_high     = case when l.state = 'stale' then a.open_high else 0 end,
-		  open_medium   = case when l.state = 'stale' then a.open_medium else 0 end,
-		  open_low      = case when l.state = 'stale' then a.open_low else 0 end,
-		  open_unknown  = case when l.state = 'stale' then a.open_unknown else 0 end
-		from leaving l where a.tenant_id = $1 and a.id = l.id`, st.job.Tenant)
-	if err != nil {
-		return err
-	}
-	return tx.QueryRowxContext(ctx, `
-		select count(*) filter (where state <> 'removed'), count(*) filter (where state = 'removed') from leaving`).
-		Scan(&c.OutOfScope, &c.Removed)
-}
-
 // listAssets hands the run the assets it may attach findings to.
 func (st *stage) listAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
 	rows, err := tx.QueryxContext(ctx, `
 		select i.idx, a.id, a.finding_hash, a.open_critical + a.open_high + a.open_medium + a.open_low + a.open_unknown,
-		       a.finding_hash = '' and exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id)
+		       a.finding_hash = '' and exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id),
+		       a.finding_hash = $3, extract(epoch from a.created_at)::bigint, coalesce(extract(epoch from a.first_seen_at)::bigint, 0)
 		from incoming i join asset a on a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id
-		where i.reason = ''`, st.job.Tenant, st.integration.ID)
+		where i.reason = ''`, st.job.Tenant, st.integration.ID, uncompared)
 	if err != nil {
 		return err
 	}
@@ -258,7 +185,7 @@ func (st *stage) listAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) er
 	for rows.Next() {
 		var known syncer.KnownAsset
 		var hash []byte
-		if err := rows.Scan(&known.Index, &known.ID, &hash, &known.Findings, &known.Dormant); err != nil {
+		if err := rows.Scan(&known.Index, &known.ID, &hash, &known.Findings, &known.Dormant, &known.Uncompared, &known.CreatedAt, &known.FirstSeenAt); err != nil {
 			return err
 		}
 		known.FindingHash = syncer.ReadRowSum(hash)

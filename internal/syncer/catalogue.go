@@ -38,6 +38,7 @@ func (e *execution) catalogue(ctx context.Context, r *StageReport) (err error) {
 		return nil
 	})
 	complete = err == nil
+	e.setAside(r)
 	return err
 }
 

@@ -44,6 +44,7 @@ func (e *execution) assets(ctx context.Context, r *StageReport, c *census) error
 	if err != nil {
 		return err
 	}
+	e.unread += e.setAside(r)
 	if !e.settings.ImportAssets {
 		return nil
 	}
@@ -52,6 +53,7 @@ func (e *execution) assets(ctx context.Context, r *StageReport, c *census) error
 
 // applyMachines makes the assets current and learns their numbers.
 func (e *execution) applyMachines(ctx context.Context, r *StageReport, c *census, o ApplyMachines) error {
+	o.Incomplete, o.Removal, o.Now = e.unread > 0, e.options.Removal, e.now()
 	changes, err := e.stage.ApplyMachines(ctx, o)
 	if err != nil {
 		return err
@@ -61,6 +63,7 @@ func (e *execution) applyMachines(ctx context.Context, r *StageReport, c *census
 	e.withdrawn += changes.Withdrawn
 	c.settle(changes.Assets)
 	e.held(changes.Held, "assets")
+	r.Missing = changes.Missing
 	for range changes.OverQuota {
 		r.Counts.Accepted--
 		r.skip(inventory.QuotaExceeded, func() Sample {

@@ -28,7 +28,9 @@ type execution struct {
 	blocked     bool // the subscription imports nothing: the run has nothing to do
 	source      connector.Source
 	estimates   map[Stage]int64
-	withdrawn   int64 // findings that went out of scope with their assets
+	learnt      *Reading // what to remember of how the report was read; nil until it was applied
+	unread      int64    // records of machines and rows that could not be read
+	withdrawn   int64    // findings that went out of scope with their assets
 	stage       DataStage
 	pages       *pagelog.Log  // nil: pages are not kept
 	entered     chan struct{} // tells the progress writer that a stage has begun
@@ -110,7 +112,7 @@ func (e *execution) in(ctx context.Context, name Stage, f func(context.Context, 
 	began, before := e.now(), e.source.Usage()
 	e.mu.Lock()
 	e.run.Stage = name
-	local := StageReport{Name: name, State: Running, StartedAt: began, TotalEstimate: e.estimates[name]}
+	local := StageReport{Name: name, State: Running, StartedAt: began, TotalEstimate: e.estimates[name], spentBefore: before}
 	e.run.Report.Stages = append(e.run.Report.Stages, local)
 	index := len(e.run.Report.Stages) - 1
 	e.mu.Unlock()
@@ -242,6 +244,20 @@ func (e *execution) purge(ctx context.Context) error {
 	report.State, report.Duration = Succeeded, e.now().Sub(report.StartedAt)
 	e.run.Report.Stages = append(e.run.Report.Stages, report)
 	return nil
+}
+
+// setAside books the records of a stage that could not be read, and returns how many there were. Nothing may be missed in a
+// list that has such records: what is missing may be among them.
+func (e *execution) setAside(r *StageReport) int64 {
+	n := e.source.Usage().Malformed - r.spentBefore.Malformed
+	r.Counts.Fetched += n
+	for range n {
+		r.skip(inventory.Unreadable, func() Sample { return Sample{Detail: "not an object, or without a readable identifier"} })
+	}
+	if n > 0 {
+		e.warn(fault.New(fault.CodeUnreadable, fmt.Sprintf("%d records of the stage %s could not be read", n, r.Name)))
+	}
+	return n
 }
 
 // held warns that the removal guard stopped something.

@@ -26,6 +26,7 @@ const (
 	ExplainRowsFiltered = "all_rows_filtered"
 	ExplainNothingNew   = "nothing_new"
 	ExplainRestarted    = "restarted"
+	ExplainMissing      = "machines_missing"
 )
 
 // Explain says in plain language why a run imported what it imported, the most important reason first. "Nothing was
@@ -73,6 +74,13 @@ func Explain(run Run, i connector.Integration, e tenant.Entitlement, now time.Ti
 
 func explainAssets(run Run) []Notice {
 	s := run.Report.StageNamed(StageAssets)
+	if s != nil && s.Missing > 0 {
+		return []Notice{{
+			Code: ExplainMissing, Title: "Some machines were not reported this time",
+			Detail: fmt.Sprintf("%d known machines were missing from the list. They are kept until they are missing again in a later run.", s.Missing),
+			Remedy: "Nothing to do: they are removed, or back, after one of the next runs.",
+		}}
+	}
 	switch {
 	case s == nil || s.State != Succeeded || s.Counts.Accepted > 0:
 		return nil
@@ -93,7 +101,7 @@ func explainAssets(run Run) []Notice {
 func explainRows(run Run) []Notice {
 	s := run.Report.StageNamed(StageVulnerabilities)
 	switch {
-	case s == nil || s.State != Succeeded || s.Counts.Accepted > 0 || s.Counts.OutOfScope > 0 && s.Counts.Fetched == 0:
+	case s == nil || s.State != Succeeded || s.Counts.Accepted > 0 || s.Plan.Changes || s.Counts.OutOfScope > 0 && s.Counts.Fetched == 0:
 		return nil
 	case s.Counts.Fetched == 0:
 		return []Notice{{

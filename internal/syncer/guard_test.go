@@ -142,7 +142,8 @@ func TestTheGuardAlsoWatchesCarriers(t *testing.T) {
 func TestAReadThatBreaksOffRemovesNothing(t *testing.T) {
 	t.Parallel()
 	h := newPlainHouse(t, 10, 8)
-	h.wire(defender.Config{Pages: defender.Pages{Rows: 15, Batch: 3}, Retry: defender.RetryPolicy{Tries: 2}})
+	cfg := defender.Config{Pages: defender.Pages{Rows: 15, Batch: 3}, Retry: defender.RetryPolicy{Tries: 2}}
+	h.wire(cfg)
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
 	h.change(leave(2), world.Change{Op: "remove_findings", Machine: ptr(5)})
@@ -171,6 +172,7 @@ func TestAReadThatBreaksOffRemovesNothing(t *testing.T) {
 	broken := 0
 	for _, f := range breaks {
 		t.Run(fmt.Sprintf("%s %d after %d", f.Route, max(f.Status, f.ResetAfter), f.After), func(t *testing.T) {
+			h.wire(cfg) // with no page kept of the run before
 			h.fault(f)
 			defer h.sim.ClearFaults()
 			run := h.again(i, syncer.Incremental)

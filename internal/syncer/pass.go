@@ -36,14 +36,14 @@ type pass struct {
 // maxRemediations bounds what is remembered of recommendations, 8 bytes each.
 const maxRemediations = 1 << 20
 
-func newPass(e *execution, r *StageReport, c *census) (*pass, error) {
+func newPass(e *execution, r *StageReport, c *census, changes bool) (*pass, error) {
 	p := &pass{
 		execution: e, report: r, census: c, judge: c.judge,
 		sums: make([]RowSum, len(c.entries)), lastSeen: make([]int64, len(c.entries)), carrying: make([]bool, len(c.entries)),
 		names: newNumbering(e.store), seed: maphash.MakeSeed(), remediations: map[uint64]struct{}{}, lastIndex: -1,
 	}
 	var err error
-	if p.rows, err = newSpool(e.options.SpoolDir, len(c.entries)); err != nil {
+	if p.rows, err = newSpool(e.options.SpoolDir, len(c.entries), changes); err != nil {
 		return nil, err
 	}
 	if p.places, err = newLocations(e.options.SpoolDir); err != nil {
@@ -60,8 +60,12 @@ func (p *pass) take(ctx context.Context, rows []inventory.Row) error {
 	if err != nil {
 		return err
 	}
+	judge := p.row
+	if p.rows.changes {
+		judge = p.change
+	}
 	for i := range rows {
-		if err := p.row(&rows[i], named[i]); err != nil {
+		if err := judge(&rows[i], named[i]); err != nil {
 			return err
 		}
 	}
@@ -73,27 +77,11 @@ func (p *pass) take(ctx context.Context, rows []inventory.Row) error {
 }
 
 func (p *pass) row(r *inventory.Row, n named) error {
-	p.report.Counts.Fetched++
-	if r.CVE == "" {
-		p.skip(inventory.CVEMissing, r)
+	machine := p.machineOf(r)
+	if machine < 0 {
 		return nil
 	}
-	if r.MachineID != p.lastID || p.lastIndex < 0 {
-		p.lastID, p.lastIndex = strings.Clone(r.MachineID), p.census.find(r.MachineID)
-	}
-	machine := p.lastIndex
-	if machine < 0 || (p.census.assets != nil && p.census.assets[machine] < 0) {
-		p.skip(inventory.AssetNotImported, r)
-		return nil
-	}
-	verdict, reason := p.judge.Row(n.vulnerability.traits, r)
-	row := spooledRow{
-		machine: machine, software: n.software.id, vulnerability: n.vulnerability.id, severity: verdict.Severity, source: verdict.Source,
-		vector: verdict.Vector, firstSeen: unix32(r.FirstSeen),
-	}
-	if at := r.LastSeen.Unix(); !r.LastSeen.IsZero() && at > p.lastSeen[machine] {
-		p.lastSeen[machine] = at
-	}
+	row, reason := p.judged(machine, r, n)
 	if reason != inventory.Accepted {
 		p.skip(reason, r)
 		if !p.mayHaveFinding(machine) {
@@ -112,6 +100,36 @@ func (p *pass) row(r *inventory.Row, n named) error {
 	}
 	p.sums[machine].add(&row)
 	return p.rows.add(&row)
+}
+
+// machineOf counts a row and finds its machine; -1 when the row is skipped.
+func (p *pass) machineOf(r *inventory.Row) int32 {
+	p.report.Counts.Fetched++
+	if r.CVE == "" {
+		p.skip(inventory.CVEMissing, r)
+		return -1
+	}
+	if r.MachineID != p.lastID || p.lastIndex < 0 {
+		p.lastID, p.lastIndex = strings.Clone(r.MachineID), p.census.find(r.MachineID)
+	}
+	machine := p.lastIndex
+	if machine < 0 || (p.census.assets != nil && p.census.assets[machine] < 0) {
+		p.skip(inventory.AssetNotImported, r)
+		return -1
+	}
+	if at := r.LastSeen.Unix(); !r.LastSeen.IsZero() && at > p.lastSeen[machine] {
+		p.lastSeen[machine] = at
+	}
+	return machine
+}
+
+// judged is the row as it is spooled, but for its place.
+func (p *pass) judged(machine int32, r *inventory.Row, n named) (spooledRow, inventory.Reason) {
+	verdict, reason := p.judge.Row(n.vulnerability.traits, r)
+	return spooledRow{
+		machine: machine, software: n.software.id, vulnerability: n.vulnerability.id, severity: verdict.Severity, source: verdict.Source,
+		vector: verdict.Vector, firstSeen: unix32(r.FirstSeen),
+	}, reason
 }
 
 // mayHaveFinding tells whether the machine's asset has findings stored that a refusal matters to. Before the assets are

@@ -66,7 +66,7 @@ func benchmarkPass(b *testing.B, machines int) *pass {
 		c.byID[machineName(i)] = int32(i)
 		c.entries = append(c.entries, entry{reason: inventory.Accepted})
 	}
-	p, err := newPass(&execution{Syncer: &Syncer{store: numbers{}}}, &StageReport{publish: func() {}}, c)
+	p, err := newPass(&execution{Syncer: &Syncer{store: numbers{}}}, &StageReport{publish: func() {}}, c, false)
 	if err != nil {
 		b.Fatal(err)
 	}

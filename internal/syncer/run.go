@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/tenant"
@@ -148,6 +149,8 @@ type StageReport struct {
 	Duration      time.Duration
 	Counts        Counts
 	TotalEstimate int64 // of Fetched, from the last complete run; 0 when unknown
+	Missing       int64 // of the stage assets: assets that were not read and wait to be missing once more before they count as removed
+	Plan          Plan  // of the stage vulnerabilities: how it read the report
 	SkippedBy     map[inventory.Reason]int64
 	Samples       map[inventory.Reason][]Sample // at most SamplesPerReason each
 	Calls         int64
@@ -156,6 +159,8 @@ type StageReport struct {
 	Retries       int64
 	Throttled     time.Duration
 	Bytes         int64
+
+	spentBefore connector.Usage // what the source had spent when the stage began
 
 	publish func() // makes the figures so far visible to the progress writer
 }
@@ -169,6 +174,27 @@ type Sample struct {
 	Name     string
 	Detail   string
 }
+
+// HeldChange is what the removal guard keeps from happening until a second complete run agrees or somebody approves of it.
+type HeldChange struct {
+	Kind       HeldKind
+	Run        uuid.UUID // that met it
+	At         time.Time
+	Before     int64 // records in scope until then
+	After      int64 // that would be left
+	Leaving    int64
+	Samples    []Sample
+	ApprovedAt time.Time // zero while nobody has
+}
+
+// HeldKind is what a held change is about.
+type HeldKind string
+
+// Kinds of held changes.
+const (
+	HeldAssets   HeldKind = "assets"
+	HeldFindings HeldKind = "findings"
+)
 
 // Notice is a failure or warning as it is kept with the run.
 type Notice struct {

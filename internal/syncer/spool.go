@@ -15,10 +15,15 @@ import (
 // texts were. Rows are dealt into buckets by machine, so that they can be read back in order with no more than one bucket
 // in memory: 10 million rows make buckets of 40,000. The file has no name any more once it is open, so that not even a
 // killed process leaves it behind.
+//
+// A spool of changes keeps five bytes more for each row: what became of it, and when.
 type spool struct {
 	file    *os.File
 	end     int64
 	width   int32 // machines per bucket
+	changes bool
+	stride  int // bytes of a row
+	chunk   int // bytes of a full buffer
 	buckets []bucket
 
 	// Of the bucket being read, used again for the next:
@@ -35,8 +40,9 @@ type bucket struct {
 
 const (
 	spoolRow     = 28
+	spoolChange  = spoolRow + 5
 	spoolBuckets = 256
-	spoolChunk   = 585 * spoolRow // nearly 16 KiB
+	spoolChunk   = 16 << 10 // at most
 )
 
 // spooledRow is a row with the machine's index in place of the asset's number, which may not be known yet.
@@ -50,16 +56,26 @@ type spooledRow struct {
 	source        inventory.SeveritySource
 	vector        inventory.AttackVector
 	reason        uint8
+
+	gone      bool   // of a change: the row is in the report no more
+	changedAt uint32 // of a change, Unix seconds
 }
 
-// newSpool makes a spool in dir for rows of so many machines.
-func newSpool(dir string, machines int) (*spool, error) {
+// newSpool makes a spool in dir for rows, or changes of rows, of so many machines.
+func newSpool(dir string, machines int, changes bool) (*spool, error) {
 	f, err := unnamedFile(dir)
 	if err != nil {
 		return nil, err
 	}
 	width := machines/spoolBuckets + 1
-	return &spool{file: f, width: int32(width), buckets: make([]bucket, machines/width+1)}, nil
+	stride := spoolRow
+	if changes {
+		stride = spoolChange
+	}
+	return &spool{
+		file: f, width: int32(width), buckets: make([]bucket, machines/width+1),
+		changes: changes, stride: stride, chunk: spoolChunk / stride * stride,
+	}, nil
 }
 
 // unnamedFile opens a file that vanishes with its last descriptor.
@@ -86,7 +102,7 @@ func CheckSpool(dir string) error {
 func (s *spool) add(r *spooledRow) error {
 	b := &s.buckets[r.machine/s.width]
 	if b.buf == nil {
-		b.buf = make([]byte, 0, spoolChunk)
+		b.buf = make([]byte, 0, s.chunk)
 	}
 	b.buf = binary.LittleEndian.AppendUint32(b.buf, uint32(r.machine))
 	b.buf = binary.LittleEndian.AppendUint32(b.buf, uint32(r.vulnerability))
@@ -94,20 +110,30 @@ func (s *spool) add(r *spooledRow) error {
 	b.buf = binary.LittleEndian.AppendUint64(b.buf, uint64(r.location))
 	b.buf = binary.LittleEndian.AppendUint32(b.buf, r.firstSeen)
 	b.buf = append(b.buf, byte(r.severity), byte(r.source), byte(r.vector), r.reason)
-	if len(b.buf) < spoolChunk {
+	if s.changes {
+		b.buf = append(binary.LittleEndian.AppendUint32(b.buf, r.changedAt), bit(r.gone))
+	}
+	if len(b.buf) < s.chunk {
 		return nil
 	}
 	if _, err := s.file.WriteAt(b.buf, s.end); err != nil {
 		return fmt.Errorf("write the spool file: %w", err)
 	}
 	b.chunks = append(b.chunks, s.end)
-	s.end += spoolChunk
+	s.end += int64(s.chunk)
 	b.buf = b.buf[:0]
 	return nil
 }
 
+func bit(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // each hands over the rows of the wanted machines, machine by machine, in the order of machines, vulnerabilities and
-// software; machines without rows are left out. The rows are f's until it returns. Nothing can be added afterwards.
+// software, changes of one row the newest last; machines without rows are left out. The rows are f's until it returns. Nothing can be added afterwards.
 func (s *spool) each(wanted func(machine int32) bool, f func(machine int32, rows []spooledRow) error) error {
 	for i := range s.buckets {
 		first := int32(i) * s.width
@@ -136,6 +162,12 @@ func (r spooledRow) compare(o spooledRow) int {
 	if a != b {
 		return cmp.Compare(a, b)
 	}
+	if r.changedAt != o.changedAt {
+		return cmp.Compare(r.changedAt, o.changedAt)
+	}
+	if r.gone != o.gone {
+		return cmp.Compare(bit(o.gone), bit(r.gone)) // what is there at the same time outweighs what is gone
+	}
 	return cmp.Compare(r.location, o.location)
 }
 
@@ -153,7 +185,7 @@ func (s *spool) load(b *bucket, first int32, wanted func(machine int32) bool) er
 		return nil
 	}
 	if s.raw == nil {
-		s.raw = make([]byte, spoolChunk)
+		s.raw = make([]byte, s.chunk)
 	}
 	for _, at := range b.chunks {
 		if _, err := s.file.ReadAt(s.raw, at); err != nil {
@@ -168,18 +200,22 @@ func (s *spool) load(b *bucket, first int32, wanted func(machine int32) bool) er
 
 // unpack adds the wanted rows to the mixed ones and counts them by machine.
 func (s *spool) unpack(b []byte, first int32, wanted func(machine int32) bool) {
-	for ; len(b) >= spoolRow; b = b[spoolRow:] {
+	for ; len(b) >= s.stride; b = b[s.stride:] {
 		machine := int32(binary.LittleEndian.Uint32(b))
 		if !wanted(machine) {
 			continue
 		}
 		s.ends[machine-first]++
-		s.mixed = append(s.mixed, spooledRow{
+		row := spooledRow{
 			machine: machine, vulnerability: int32(binary.LittleEndian.Uint32(b[4:])),
 			software: int32(binary.LittleEndian.Uint32(b[8:])), location: int64(binary.LittleEndian.Uint64(b[12:])),
 			firstSeen: binary.LittleEndian.Uint32(b[20:]), severity: inventory.Severity(b[24]), source: inventory.SeveritySource(b[25]),
 			vector: inventory.AttackVector(b[26]), reason: b[27],
-		})
+		}
+		if s.changes {
+			row.changedAt, row.gone = binary.LittleEndian.Uint32(b[28:]), b[32] == 1
+		}
+		s.mixed = append(s.mixed, row)
 	}
 }
 

@@ -155,26 +155,26 @@ func (s *staging) finish(ctx context.Context) error {
 			assets = assets[:0]
 		}
 	}
-	return s.locate(ctx)
+	return s.locate(ctx, s.needed)
 }
 
 // locate stages the places that changed assets refer to, whoever else has software there.
-func (s *staging) locate(ctx context.Context) error {
+func (p *pass) locate(ctx context.Context, needed map[int64]struct{}) error {
 	batch := make([]StagedLocation, 0, stageBatch/10)
-	err := s.places.each(func(l StagedLocation) error {
-		if _, wanted := s.needed[l.ID]; !wanted {
+	err := p.places.each(func(l StagedLocation) error {
+		if _, wanted := needed[l.ID]; !wanted {
 			return nil
 		}
-		delete(s.needed, l.ID)
+		delete(needed, l.ID)
 		if batch = append(batch, l); len(batch) < cap(batch) {
 			return nil
 		}
-		err := s.stage.AddLocations(ctx, batch)
+		err := p.stage.AddLocations(ctx, batch)
 		batch = batch[:0]
 		return err
 	})
 	if err != nil || len(batch) == 0 {
 		return err
 	}
-	return s.stage.AddLocations(ctx, batch)
+	return p.stage.AddLocations(ctx, batch)
 }

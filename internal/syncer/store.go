@@ -16,6 +16,7 @@ type Consequence struct {
 	Reason    string          // a fault code
 	Succeeded bool            // everything was read: moves last_success_at and clears the failure count
 	Failed    bool            // counts as one more failure in a row
+	Reading   *Reading        // what to remember of how the report was read; nil leaves it
 	RetryAt   time.Time       // brings the next scheduled run forward; zero leaves the schedule
 	SecretOf  time.Time       // when the secret that was used had been stored; if it was replaced since, a failure says nothing about the link
 }
@@ -29,6 +30,8 @@ type Store interface {
 	FinishRun(ctx context.Context, j job.Job, run Run, c Consequence) error
 	// Estimates gives what the last complete run of an integration fetched in each stage; empty without one.
 	Estimates(ctx context.Context, t tenant.ID, integration int64) (map[Stage]int64, error)
+	// Reading gives what the last runs of an integration remembered of how they read the report.
+	Reading(ctx context.Context, t tenant.ID, integration int64) (Reading, error)
 	FailuresInARow(ctx context.Context, j job.Job, integration int64) (int, error)
 
 	IntegrationByID(ctx context.Context, t tenant.ID, id int64) (connector.Integration, error)
@@ -64,6 +67,8 @@ type DataStage interface {
 	// AddFindings takes the findings of changed assets, asset by asset, in the order of assets and vulnerabilities.
 	// A finding whose rows tell no time counts as first seen now.
 	AddFindings(ctx context.Context, now time.Time, findings []StagedFinding) error
+	// AddChanges takes what became of findings since the last reading, each finding once.
+	AddChanges(ctx context.Context, now time.Time, changes []StagedChange) error
 	// AddChangedAssets names the assets whose findings were taken, also those without any; only they are compared.
 	AddChangedAssets(ctx context.Context, assets []StagedAsset) error
 	// AddInstallations takes where software sits on changed assets, and AddLocations the places, some perhaps repeatedly.
@@ -110,9 +115,22 @@ type ApplyMachines struct {
 	// CarriersOnly imports just the machines listed in Carriers, and those that still have open findings, as carriers of
 	// findings: asset import is off.
 	CarriersOnly bool
+	Incomplete   bool    // some machines could not be read: none counts as gone
 	Carriers     []int32 // indexes with at least one accepted row
 	MaxAssets    int     // 0 for no limit
+	Removal      RemovalPolicy
+	Now          time.Time
 }
+
+// RemovalPolicy says when an asset that is missing from complete reads counts as removed. The zero value believes the first.
+type RemovalPolicy struct {
+	Misses int           // complete reads by different runs in a row that did not have it
+	Over   time.Duration // between the first and the last of them
+}
+
+// DefaultRemovalPolicy wants two reads some hours apart: lists that are paged by offset may skip a record while others come
+// and go, and single machines were seen to vanish and return within minutes.
+func DefaultRemovalPolicy() RemovalPolicy { return RemovalPolicy{Misses: 2, Over: 6 * time.Hour} }
 
 // MachineChanges is what applying machines did.
 type MachineChanges struct {
@@ -121,6 +139,7 @@ type MachineChanges struct {
 	OverQuota                   int64 // new machines left out because of MaxAssets
 	CarrierFree                 int64 // machines left out because asset import is off and they carry no finding
 	Held                        int64 // assets that would have left, held back by the removal guard
+	Missing                     int64 // assets that were not there, but not often enough to count as removed
 	Withdrawn                   int64 // open findings that went out of scope with their assets
 	// Assets are those in scope now, in no particular order.
 	Assets []KnownAsset
@@ -133,6 +152,9 @@ type KnownAsset struct {
 	FindingHash RowSum // of the rows stored for it; zero when never compared
 	Findings    int64  // open ones
 	Dormant     bool   // has findings, all of them closed when it left the scope, and was not compared since
+	Uncompared  bool   // only changes of its rows were read since they were compared last
+	CreatedAt   int64  // when it was imported first, Unix seconds
+	FirstSeenAt int64  // by the source, Unix seconds; 0 when not told
 }
 
 // StagedAsset is an asset whose rows differ from the stored ones.
@@ -141,6 +163,8 @@ type StagedAsset struct {
 	Hash    RowSum   // of the rows
 	Parts   uint8    // a bit for each part of the vulnerabilities to compare; see [PartOf]
 	Open    [5]int32 // findings by severity
+
+	Uncompared bool // Hash says nothing: only some of its rows were read
 }
 
 // StagedFinding is a vulnerability of a changed asset, judged.
@@ -153,6 +177,13 @@ type StagedFinding struct {
 	Vector        inventory.AttackVector
 	Reason        uint8  // inventory.RowReasonCode of why all its rows were refused; 0 for a finding
 	FirstSeen     uint32 // Unix seconds; 0 when not told
+}
+
+// StagedChange is what became of a vulnerability of an asset: its Software are those that were reported as new or
+// updated, with the severity and so on they give.
+type StagedChange struct {
+	StagedFinding
+	Gone []int32 // software that is reported no more, ascending; Reason says why if not because it was fixed
 }
 
 // StagedExposure sums up the findings of one vulnerability over all changed assets.
@@ -197,9 +228,13 @@ type ApplyFindings struct {
 	LastSeen  []SeenAsset      // assets that a row told the time of
 	Unchanged int64            // open findings that need no comparison
 	Exposures []StagedExposure // of the changed assets
+	// Changes says that changes were read instead of all rows: what is not among them stays. Unchanged is then how many
+	// findings were open before.
+	Changes bool
 	// CarriersOnly releases carriers that have no open finding any more.
 	CarriersOnly bool
 	Recount      bool             // set the counters by what is stored, not only by what changed
+	Incomplete   bool             // some rows could not be read: no finding counts as fixed for want of rows
 	CloseReason  inventory.Reason // when set, no rows were read: every open finding of the integration is taken out of scope for this reason
 }
 

@@ -30,6 +30,8 @@ type Options struct {
 	ProgressEvery time.Duration // how often a running run's report is stored; default 1 s
 	SpoolDir      string        // for the rows of a run in progress; default the system's temporary directory
 	Catalogue     CataloguePolicy
+	Removal       RemovalPolicy
+	Report        ReportPolicy // the zero value reads the report whole always
 }
 
 func (o Options) withDefaults() Options {
@@ -166,10 +168,14 @@ func (e *execution) settle(ctx context.Context, err error) Consequence {
 	if err == nil {
 		run.State, run.Stage = Succeeded, StageFinish
 		run.Report.NoChanges = run.Kind == KindSync && run.Report.Totals().Changes() == 0 && len(run.Report.Warnings) == 0 && !run.Report.Restarted
+		if e.unread > 0 {
+			run.State = PartiallySucceeded
+			return Consequence{State: connector.StateDegraded, Reason: fault.CodeUnreadable, Reading: e.learnt}
+		}
 		if e.blocked {
 			return Consequence{} // nobody asked Microsoft: what was known of the link still stands
 		}
-		return Consequence{State: connector.StateActive, Succeeded: run.Kind == KindSync}
+		return Consequence{State: connector.StateActive, Succeeded: run.Kind == KindSync, Reading: e.learnt}
 	}
 	if errors.Is(err, job.ErrCancelled) {
 		notice := NoticeOf(fault.New(fault.CodeRunCancelled, ""))

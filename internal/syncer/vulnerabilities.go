@@ -8,24 +8,38 @@ import (
 	"pgp.internal/defender/internal/inventory"
 )
 
-// vulnerabilities reads the whole report of rows, judges each, and applies what changed.
+// vulnerabilities reads the report of rows, or what changed in it, judges each row, and applies what changed.
 func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *census) (err error) {
 	r.Counts.OutOfScope = e.withdrawn
-	p, err := e.readReport(ctx, r, c)
+	known, err := e.store.Reading(ctx, e.run.Tenant, e.run.IntegrationID)
+	if err != nil {
+		return err
+	}
+	began := e.now()
+	r.TotalEstimate = known.Rows
+	plan := c.allow(e.options.Report.plan(known, e.run.Mode, e.settings, began), known)
+	p, err := e.readReport(ctx, r, c, &plan)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
+	unread := e.setAside(r)
+	e.unread += unread
 	if !e.settings.ImportAssets {
 		if err := e.applyCarriers(ctx, c, p.carriers()); err != nil {
 			return err
 		}
 		r.Counts.OutOfScope = e.withdrawn
 	}
-	apply, err := p.stageChanges(ctx)
+	stage := p.stageChanges
+	if plan.Changes {
+		stage = p.stageReportChanges
+	}
+	apply, err := stage(ctx)
 	if err != nil {
 		return err
 	}
+	apply.Incomplete = unread > 0
 	changes, err := e.stage.ApplyFindings(ctx, apply)
 	if err != nil {
 		return err
@@ -37,27 +51,45 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 		e.log.Error("counters of findings were wrong by a defect and have been set right", "counters", changes.Recounted)
 	}
 	e.bookReleased(changes.Released)
+	e.learnt = known.learn(plan, e.settings, r.Counts.Fetched, began, changes.Held > 0 || unread > 0)
 	return nil
 }
 
-// readReport reads the report to its end; once more from its start should Microsoft end the chain of its pages before.
-func (e *execution) readReport(ctx context.Context, r *StageReport, c *census) (*pass, error) {
+// readReport reads the report as planned; whole and from its start should Microsoft not tell the changes any more, or end
+// the chain of its pages.
+func (e *execution) readReport(ctx context.Context, r *StageReport, c *census, plan *Plan) (*pass, error) {
 	for again := true; ; again = false {
-		p, err := newPass(e, r, c)
-		if err != nil {
-			return nil, err
+		read := e.readRows
+		if plan.Changes {
+			read = e.readChanges
 		}
-		err = e.source.Rows(ctx, func(rows []inventory.Row) error { return p.take(ctx, rows) })
-		if err == nil {
-			return p, nil
+		r.Plan = *plan
+		if plan.Changes {
+			r.TotalEstimate = 0 // nobody knows
 		}
-		err = errors.Join(err, p.close())
-		if !again || !errors.Is(err, connector.ErrSnapshotLost) {
-			return nil, err
+		p, err := read(ctx, r, c, *plan)
+		if err == nil || !again || !errors.Is(err, connector.ErrSnapshotLost) {
+			return p, err
 		}
 		e.log.Warn("the report could not be read to its end and is read again from its start", "error", err)
+		if plan.Changes {
+			*plan = Plan{Why: "Microsoft could not tell what changed since the last reading"}
+		}
 		r.Counts, r.SkippedBy, r.Samples = Counts{OutOfScope: e.withdrawn}, nil, nil
 	}
+}
+
+// readRows reads the whole report.
+func (e *execution) readRows(ctx context.Context, r *StageReport, c *census, _ Plan) (*pass, error) {
+	p, err := newPass(e, r, c, false)
+	if err != nil {
+		return nil, err
+	}
+	err = e.source.Rows(ctx, func(rows []inventory.Row) error { return p.take(ctx, rows) })
+	if err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
 }
 
 // bookReleased moves carriers that have no finding left from the accepted machines to the skipped ones.
@@ -117,7 +149,7 @@ func (p *pass) stageChanges(ctx context.Context) (ApplyFindings, error) {
 			s.apply.LastSeen = append(s.apply.LastSeen, SeenAsset{asset.ID, at})
 		}
 		switch {
-		case asset.Dormant || p.run.Mode == Full:
+		case asset.Dormant || asset.Uncompared || p.run.Mode == Full:
 			s.changed[position] = allParts
 		default:
 			s.changed[position] = p.sums[asset.Index].differing(&asset.FindingHash)

@@ -19,6 +19,7 @@ const (
 	FamilyMachines        Family = "machines"
 	FamilyVulnerabilities Family = "vulnerabilities"
 	FamilyExport          Family = "export"
+	FamilyChanges         Family = "changes"
 )
 
 // BudgetKey names one quota: Microsoft counts by application and directory.

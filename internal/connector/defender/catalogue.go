@@ -39,7 +39,7 @@ func (s *source) catalogue(ctx context.Context, first string, yield func([]inven
 		scan: newScanner(), record: record[inventory.Vulnerability]{fields: vulnerabilityFields()},
 		blank: inventory.Vulnerability{Score: -1, EPSS: -1}, keep: nameVulnerability,
 		yield: yield, batch: s.conn.cfg.Pages.Batch,
-		report: func(n int) { s.conn.cfg.Observer.Malformed(EndpointVulnerabilities, n) },
+		report: s.malformed(EndpointVulnerabilities),
 	}
 	return s.walk(ctx, EndpointVulnerabilities, first, s.conn.cfg.Pages.MaxListBytes, p)
 }

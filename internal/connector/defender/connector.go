@@ -64,7 +64,7 @@ type source struct {
 	credentials connector.Credentials
 	tokens      tokens
 	log         connector.PageLog // nil: pages are not kept
-	usage       struct{ calls, pages, resumed, retries, throttled, bytes atomic.Int64 }
+	usage       struct{ calls, pages, resumed, retries, throttled, malformed, bytes atomic.Int64 }
 }
 
 var _ connector.Source = (*source)(nil)
@@ -73,7 +73,7 @@ var _ connector.Source = (*source)(nil)
 func (s *source) Usage() connector.Usage {
 	return connector.Usage{
 		Calls: s.usage.calls.Load(), Pages: s.usage.pages.Load(), Resumed: s.usage.resumed.Load(), Retries: s.usage.retries.Load(),
-		Throttled: time.Duration(s.usage.throttled.Load()), Bytes: s.usage.bytes.Load(),
+		Throttled: time.Duration(s.usage.throttled.Load()), Malformed: s.usage.malformed.Load(), Bytes: s.usage.bytes.Load(),
 	}
 }
 
@@ -86,6 +86,8 @@ func (s *source) key(e Endpoint) BudgetKey {
 		family = FamilyMachines
 	case EndpointRows:
 		family = FamilyExport
+	case EndpointChanges:
+		family = FamilyChanges
 	}
 	return BudgetKey{DirectoryID: s.credentials.DirectoryID, ClientID: s.credentials.ClientID, Family: family}
 }
@@ -105,6 +107,14 @@ func (s *source) throttled(e Endpoint, d time.Duration) {
 	if d > 0 {
 		s.usage.throttled.Add(int64(d))
 		s.conn.cfg.Observer.Throttled(e, d)
+	}
+}
+
+// malformed counts records that were left out.
+func (s *source) malformed(e Endpoint) func(records int) {
+	return func(records int) {
+		s.usage.malformed.Add(int64(records))
+		s.conn.cfg.Observer.Malformed(e, records)
 	}
 }
 

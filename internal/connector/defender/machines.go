@@ -12,6 +12,7 @@ const (
 	pathMachines        = "/api/machines"
 	pathVulnerabilities = "/api/vulnerabilities"
 	pathRows            = "/api/machines/SoftwareVulnerabilitiesByMachine"
+	pathChanges         = "/api/machines/SoftwareVulnerabilityChangesByMachine"
 )
 
 // Machines implements connector.Source. It sends no $top, because the server then pages by itself; with it, it sends no
@@ -24,7 +25,7 @@ func (s *source) Machines(ctx context.Context, yield func([]inventory.Machine) e
 	p := &listing[inventory.Machine]{
 		scan: newScanner(), record: record[inventory.Machine]{fields: machineFields()},
 		keep: func(*inventory.Machine) bool { return true }, yield: r.send, batch: s.conn.cfg.Pages.Batch,
-		report: func(n int) { s.conn.cfg.Observer.Malformed(EndpointMachines, n) },
+		report: s.malformed(EndpointMachines),
 	}
 	err := s.walk(ctx, EndpointMachines, s.conn.api+pathMachines, s.conn.cfg.Pages.MaxListBytes, p)
 	if consumed := r.end(); err == nil {

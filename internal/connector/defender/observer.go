@@ -11,6 +11,7 @@ const (
 	EndpointMachines        Endpoint = "machines"
 	EndpointVulnerabilities Endpoint = "vulnerabilities"
 	EndpointRows            Endpoint = "software_vulnerabilities_by_machine"
+	EndpointChanges         Endpoint = "software_vulnerability_changes_by_machine"
 )
 
 // Outcome says how one upstream call ended; the set is closed.

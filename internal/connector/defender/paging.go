@@ -111,7 +111,7 @@ func chainError(e Endpoint, page int, err error) error {
 	}
 	placed := *f // others may hold f: a token request serves several walks
 	placed.page = page
-	if e != EndpointRows || page == 1 || f.status/100 != 4 {
+	if (e != EndpointRows && e != EndpointChanges) || page == 1 || f.status/100 != 4 {
 		return &placed
 	}
 	switch f.status {

@@ -13,7 +13,7 @@ func (s *source) KeepPages(l connector.PageLog) { s.log = l }
 // list is how the walk's list is called in a log. The chain of pages of the vulnerability report belongs to one snapshot;
 // the other lists are paged by offset.
 func (w *walk) list() connector.PageList {
-	return connector.PageList{Name: string(w.endpoint), First: w.first, Snapshot: w.endpoint == EndpointRows}
+	return connector.PageList{Name: string(w.endpoint), First: w.first, Snapshot: w.endpoint == EndpointRows || w.endpoint == EndpointChanges}
 }
 
 // begin opens a place for the next page in the log, if there is one.

@@ -17,15 +17,19 @@ import (
 // the report: if the page turns out to differ, or Microsoft ends the chain, Rows fails with upstream_unavailable and the
 // report has to be read again from the start.
 func (s *source) Rows(ctx context.Context, yield func([]inventory.Row) error) error {
+	return toldFault(s.report(ctx, EndpointRows, pathRows+"?pageSize="+strconv.Itoa(s.conn.cfg.Pages.Rows), yield))
+}
+
+// report reads a list of rows, from its first page on.
+func (s *source) report(ctx context.Context, e Endpoint, first string, yield func([]inventory.Row) error) error {
 	p := newRowPages(s.conn.cfg.Pages.Batch, yield)
 	defer p.relay.close() // should reading panic
-	p.report = func(n int) { s.conn.cfg.Observer.Malformed(EndpointRows, n) }
-	first := s.conn.api + pathRows + "?pageSize=" + strconv.Itoa(s.conn.cfg.Pages.Rows)
-	err := s.walk(ctx, EndpointRows, first, s.conn.cfg.Pages.MaxRowsBytes, p)
+	p.report = s.malformed(e)
+	err := s.walk(ctx, e, s.conn.api+first, s.conn.cfg.Pages.MaxRowsBytes, p)
 	if consumed := p.relay.end(); err == nil {
 		err = consumed
 	}
-	return toldFault(err)
+	return err
 }
 
 type rowPages struct {
@@ -177,5 +181,7 @@ func rowFields() fields[inventory.Row] {
 		"registrypaths":      func(s *scanner, r *row) { r.RegistryPaths = s.texts(r.RegistryPaths[:0], maxPath, registry) },
 		"firstseentimestamp": at(func(r *row) *time.Time { return &r.FirstSeen }),
 		"lastseentimestamp":  at(func(r *row) *time.Time { return &r.LastSeen }),
+		"eventtimestamp":     at(func(r *row) *time.Time { return &r.ChangedAt }),
+		"status":             func(s *scanner, r *row) { r.Change = readChange(s) },
 	}
 }

@@ -27,6 +27,10 @@ type Config struct {
 	Heartbeat        time.Duration
 	Poll             time.Duration
 	CatalogueMaxAge  time.Duration
+	ReportWholeEvery time.Duration
+	ReportWholeRows  int
+	RemovalMisses    int
+	RemovalOver      time.Duration
 	SpoolDir         string
 	TenantPartitions int
 

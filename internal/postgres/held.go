@@ -1,0 +1,79 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// HeldChanges lists what the removal guard holds back in an integration, assets before findings.
+func (s *Store) HeldChanges(ctx context.Context, t tenant.ID, integration uuid.UUID) (held []syncer.HeldChange, err error) {
+	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		known, err := readGuard(ctx, tx, t, integration)
+		if err != nil {
+			return err
+		}
+		for _, kind := range []syncer.HeldKind{syncer.HeldAssets, syncer.HeldFindings} {
+			if e, ok := known.Held[string(kind)]; ok {
+				held = append(held, e.change(kind))
+			}
+		}
+		return nil
+	})
+	return held, err
+}
+
+// ApproveHeldChange lets the next run go through with what the given run met, unless it meets a further drop by then. The
+// fault conflict says that something else is held back now, or nothing. An active integration gets its run soon.
+func (s *Store) ApproveHeldChange(ctx context.Context, t tenant.ID, integration uuid.UUID, kind syncer.HeldKind, run uuid.UUID, now time.Time) (held syncer.HeldChange, err error) {
+	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		if _, err := lockIntegration(ctx, tx, t, integration, 0); err != nil {
+			return err
+		}
+		known, err := readGuard(ctx, tx, t, integration)
+		if err != nil {
+			return err
+		}
+		e, ok := known.Held[string(kind)]
+		if !ok || e.Run != run.String() {
+			return fault.New(fault.CodeConflict, "what that run held back is not held back any more: list the held changes again")
+		}
+		if e.Approved.IsZero() {
+			e.Approved = now.UTC()
+			known.Held[string(kind)] = e
+		}
+		held = e.change(kind)
+		body, err := json.Marshal(known)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `
+			update integration set guard = $3, next_run_at = case when state in ('active', 'degraded') then least(next_run_at, $4) else next_run_at end
+			where tenant_id = $1 and public_id = $2`, t, integration, string(body), now)
+		return err
+	})
+	return held, err
+}
+
+func readGuard(ctx context.Context, tx *sqlx.Tx, t tenant.ID, integration uuid.UUID) (known guardDocument, err error) {
+	var body []byte
+	err = tx.GetContext(ctx, &body, `select guard from integration where tenant_id = $1 and public_id = $2`, t, integration)
+	if err != nil {
+		return known, notFound(err, "integration")
+	}
+	return known, json.Unmarshal(body, &known)
+}
+
+func (e guardEntry) change(kind syncer.HeldKind) syncer.HeldChange {
+	run, _ := uuid.Parse(e.Run) // written by this package
+	return syncer.HeldChange{
+		Kind: kind, Run: run, At: e.At.UTC(), Before: e.Before, After: e.After, Leaving: e.Leaving, Samples: e.Samples, ApprovedAt: e.Approved,
+	}
+}

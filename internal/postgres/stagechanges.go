@@ -1,0 +1,123 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// AddChanges stages what became of findings.
+func (st *stage) AddChanges(ctx context.Context, now time.Time, changes []syncer.StagedChange) error {
+	const target = "incoming_change (asset_id, vulnerability_id, software_ids, severity, source, attack_vector, first_seen_at, gone, reason)"
+	return st.copy(ctx, target, func(w *copyWriter) {
+		for i := range changes {
+			copyFinding(w, now, &changes[i].StagedFinding)
+			numbersField(w, changes[i].Gone)
+			w.int(int64(changes[i].Reason))
+			w.end()
+		}
+	})
+}
+
+// uncompared stands in the place of an asset's hash when only changes of its rows were read since they were compared last.
+var uncompared = []byte{1}
+
+// changeSteps apply changes; but for the comparing they are those of a whole reading.
+func (st *stage) changeSteps() []findingStep {
+	return []findingStep{
+		st.compareChanges, st.guardChanges, st.createFindings, st.updateFindings, st.closeFindings, st.countFindings, st.rateExposures, st.noteAssets,
+		st.mergeSurroundings, st.countUntouched,
+	}
+}
+
+// compareChanges works out what to do about each changed finding; for the letters of op see compareFindings. The severity
+// that a change tells counts against that of software which did not change as in [syncer.StagedFinding]: the stronger
+// source wins, and of equal ones the worse, unless the vulnerability's own word speaks or all of its software changed.
+func (st *stage) compareChanges(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	_, err := tx.ExecContext(ctx, `
+		create temp table delta on commit drop as
+		with merged as (
+		  select i.asset_id, i.vulnerability_id, i.severity, i.source, i.attack_vector, i.first_seen_at, i.reason, f.state,
+		         f.severity as old_severity, f.severity_source as old_source, f.attack_vector as old_vector, f.software_ids as old_software,
+		         array(select unnest(f.software_ids) where f.state = 1 except select unnest(i.gone) union select unnest(i.software_ids) order by 1) as software_ids,
+		         i.software_ids = '{}' as only_gone,
+		         f.state = 1 and not f.software_ids <@ (i.software_ids || i.gone) as others
+		  from incoming_change i left join finding f on f.tenant_id = $1 and f.asset_id = i.asset_id and f.vulnerability_id = i.vulnerability_id
+		), settled as (
+		  select asset_id, vulnerability_id, old_severity, old_source, old_vector, old_software, software_ids, first_seen_at, reason, state,
+		         case when only_gone or others and old_source > source then old_severity
+		              when others and old_source = source and source < $2 then greatest(old_severity, severity) else severity end as severity,
+		         case when only_gone or others and old_source > source then old_source else source end as source,
+		         case when only_gone then old_vector else attack_vector end as attack_vector
+		  from merged
+		), decided as (
+		  select *, case when software_ids = '{}' then case when state = 1 then case when reason = 0 then 'f' else 'o' end end
+		                 when state is null then 'c' when state = 2 then 'r' when state = 3 then 'b'
+		                 when old_software <> software_ids or old_severity <> severity or old_source <> source or old_vector <> attack_vector then 'u'
+		            end as op
+		  from settled
+		)
+		select asset_id, vulnerability_id, old_severity, software_ids, severity, source, attack_vector, first_seen_at, reason, op
+		from decided where op is not null`, st.job.Tenant, inventory.FromVulnerable)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `analyze delta`)
+	return err
+}
+
+// guardChanges holds back closings like guardFindings.
+func (st *stage) guardChanges(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	r := reading{before: o.Unchanged}
+	var closing, opening int64
+	err := tx.QueryRowxContext(ctx, `
+		select count(*) filter (where op in ('f', 'o')), count(*) filter (where op in ('c', 'r', 'b')), count(*) filter (where op = 'o') from delta`).
+		Scan(&closing, &opening, &r.refused)
+	if err != nil {
+		return err
+	}
+	r.after = r.before - closing + opening
+	r.leaving, r.samples = closing, st.closingFindings
+	hold, err := st.guard(ctx, tx, guardFindings, r)
+	if err != nil || !hold {
+		return err
+	}
+	c.Held = closing
+	_, err = tx.ExecContext(ctx, `delete from delta where op in ('f', 'o')`)
+	return err
+}
+
+// countUntouched says how many findings are as they were.
+func (st *stage) countUntouched(_ context.Context, _ *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	c.Unchanged = o.Unchanged - c.Updated - c.Fixed - c.OutOfScope
+	return nil
+}
+
+// mergeSurroundings is writeSurroundings for changes: software that no change names stays where it is.
+func (st *stage) mergeSurroundings(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	for _, statement := range []string{insertLocations, `
+		insert into installation as n (tenant_id, asset_id, software_ids, location_ids)
+		select $1, s.asset_id, m.software_ids, m.location_ids
+		from stage_installation s left join installation k on k.tenant_id = $1 and k.asset_id = s.asset_id
+		cross join lateral (
+		  select array_agg(software order by software) as software_ids, array_agg(location order by software) as location_ids
+		  from (
+		    select distinct on (software) software, location from (
+		      select unnest(s.software_ids) as software, unnest(s.location_ids) as location, 0 as age
+		      union all select unnest(k.software_ids), unnest(k.location_ids), 1
+		    ) either order by software, age, location
+		  ) newest
+		) m
+		on conflict (tenant_id, asset_id) do update set software_ids = excluded.software_ids, location_ids = excluded.location_ids
+		  where (n.software_ids, n.location_ids) <> (excluded.software_ids, excluded.location_ids)`,
+	} {
+		if _, err := tx.ExecContext(ctx, statement, st.job.Tenant); err != nil {
+			return err
+		}
+	}
+	return st.writeRemediations(ctx, tx)
+}

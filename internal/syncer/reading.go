@@ -1,0 +1,90 @@
+package syncer
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"pgp.internal/defender/internal/inventory"
+)
+
+// ReportPolicy says when the vulnerability report is read whole and when only what changed in it. The zero value reads it
+// whole always.
+type ReportPolicy struct {
+	WholeEvery time.Duration // read it whole when the last whole reading is older; 0 means always
+	WholeRows  int64         // read it whole while it has no more rows: it is few calls, and complete
+	KeptFor    time.Duration // how far back the source can tell changes
+	Overlap    time.Duration // ask for changes this much before the last reading, against late ones
+}
+
+// A report may be six hours old when its reading begins, and its reading may go on with pages that are six hours old by
+// then (see [pagelog.MaxAge]); the overlap of the default covers both.
+//
+// DefaultReportPolicy follows Microsoft's page "Export software vulnerabilities assessment per device": the report whole at
+// least once a week, and changes, which are kept for 14 days and come in batches of six hours, in between. Up to four pages
+// it is read whole.
+func DefaultReportPolicy() ReportPolicy {
+	return ReportPolicy{WholeEvery: 7 * 24 * time.Hour, WholeRows: 200_000, KeptFor: 13 * 24 * time.Hour, Overlap: 18 * time.Hour}
+}
+
+// Reading is what an integration remembers of how its report was read.
+type Reading struct {
+	WholeAt  time.Time `json:"whole_at,omitzero"`  // when the last whole reading that was applied had begun
+	KnownAt  time.Time `json:"known_at,omitzero"`  // changes until then are known
+	Rows     int64     `json:"rows,omitempty"`     // of the last whole reading
+	Settings string    `json:"settings,omitempty"` // digest of those it was judged by
+	Doubted  bool      `json:"doubted,omitempty"`  // something was held back until a second whole reading
+}
+
+// Plan is how a run reads the report, and why so.
+type Plan struct {
+	Changes bool      // only what changed
+	Since   time.Time // of the changes
+	Why     string    // a clause for people
+}
+
+// plan decides between the whole report and its changes.
+func (p ReportPolicy) plan(r Reading, mode Mode, s inventory.Settings, now time.Time) Plan {
+	switch {
+	case p.WholeEvery == 0:
+		return Plan{Why: "the service is set to read it whole always"}
+	case r.WholeAt.IsZero():
+		return Plan{Why: "it has not been read before"}
+	case mode == Full:
+		return Plan{Why: "a full run compares everything"}
+	case !s.ImportAssets:
+		return Plan{Why: "asset import is off, and which machines count follows from the whole report"}
+	case r.Settings != digest(s):
+		return Plan{Why: "the settings have changed since it was read last"}
+	case r.Doubted:
+		return Plan{Why: "something was held back last time until a second reading agrees"}
+	case r.Rows <= p.WholeRows:
+		return Plan{Why: fmt.Sprintf("it had %d rows last time, which takes few calls", r.Rows)}
+	case now.Sub(r.WholeAt) >= p.WholeEvery:
+		return Plan{Why: fmt.Sprintf("it was read whole last on %s", r.WholeAt.UTC().Format(time.DateOnly))}
+	case now.Sub(r.KnownAt) >= p.KeptFor:
+		return Plan{Why: "the last reading is so long ago that Microsoft no longer has all the changes since"}
+	}
+	return Plan{Changes: true, Since: r.KnownAt.Add(-p.Overlap), Why: fmt.Sprintf("it was read whole on %s", r.WholeAt.UTC().Format(time.DateOnly))}
+}
+
+// learn is what to remember after a reading that was applied in full. rows is how many there were, began when it began.
+func (r Reading) learn(p Plan, s inventory.Settings, rows int64, began time.Time, held bool) *Reading {
+	next := Reading{WholeAt: r.WholeAt, KnownAt: began, Rows: r.Rows, Settings: digest(s), Doubted: held}
+	if !p.Changes {
+		next.WholeAt, next.Rows = began, rows
+	}
+	return &next
+}
+
+// digest tells settings apart.
+func digest(s inventory.Settings) string {
+	text, err := json.Marshal([]any{s, rowSumVersion})
+	if err != nil {
+		panic(err) // a struct of texts, numbers and lists
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}

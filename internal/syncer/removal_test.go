@@ -1,0 +1,112 @@
+package syncer_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// believeAfter makes a syncer that believes in a removal after some misses.
+func (h *house) believeAfter(p syncer.RemovalPolicy) {
+	o := syncer.Options{SpoolDir: h.t.TempDir(), ProgressEvery: 50 * time.Millisecond, Removal: p}
+	h.syncer = syncer.New(h.store, h.links, o, logger(), silence{}, h.clock)
+}
+
+func TestAMachineMustBeMissingMoreThanOnce(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 4)
+	h.believeAfter(syncer.RemovalPolicy{Misses: 2, Over: time.Hour})
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	before := h.snapshot(h.tenant)
+	missing := func(want int64, wait time.Duration) syncer.Run {
+		t.Helper()
+		h.pass(wait)
+		run := h.again(i, syncer.Incremental)
+		mustSucceed(t, run)
+		s := run.Report.StageNamed(syncer.StageAssets)
+		if s.Missing != want || s.Counts.Removed != 0 {
+			t.Errorf("%d machines are missing, want %d; %d were removed", s.Missing, want, s.Counts.Removed)
+		}
+		return run
+	}
+	h.change(leave(3))
+	run := missing(3, time.Minute)
+	if told := syncer.Explain(run, h.integration(i), tenant.Entitlement{InternalAssessments: true}, h.now); told[0].Code != syncer.ExplainMissing {
+		t.Errorf("the run explains %+v", told)
+	}
+	missing(3, time.Minute) // often enough, but not for long enough
+	h.change(back(3))
+	missing(0, time.Hour)
+	if h.snapshot(h.tenant) != before {
+		t.Error("machines that came back in time changed the inventory")
+	}
+	h.change(leave(3))
+	missing(3, time.Minute) // the first miss again
+	h.pass(time.Hour)
+	run = h.again(i, syncer.Incremental)
+	if c := assetCounts(t, run); c.Removed != 3 {
+		t.Errorf("%d machines were removed, want 3", c.Removed)
+	}
+	h.mustEqualTruth(h.tenant)
+}
+
+func TestAPersonMayLetAHeldChangeThrough(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 8)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	before := h.snapshot(h.tenant)
+	h.change(leave(9))
+	run := h.again(i, syncer.Incremental)
+	h.mustHold(run, before)
+	held, err := h.store.HeldChanges(t.Context(), h.tenant, i.PublicID)
+	if err != nil || len(held) != 1 {
+		t.Fatalf("%+v, %v", held, err)
+	}
+	c := held[0]
+	if c.Kind != syncer.HeldAssets || c.Run != run.PublicID || c.Before != 12 || c.After != 3 || c.Leaving != 9 || len(c.Samples) != 9 || !c.ApprovedAt.IsZero() {
+		t.Errorf("held is %+v", c)
+	}
+	if c.Samples[0].Name == "" || c.Samples[0].SourceID == "" || c.Samples[0].Detail != "removed" {
+		t.Errorf("a sample is %+v", c.Samples[0])
+	}
+	approve := func(kind syncer.HeldKind, run uuid.UUID) error {
+		_, err := h.store.ApproveHeldChange(t.Context(), h.tenant, i.PublicID, kind, run, h.now)
+		return err
+	}
+	for kind, other := range map[syncer.HeldKind]uuid.UUID{syncer.HeldFindings: run.PublicID, syncer.HeldAssets: uuid.New()} {
+		if err := approve(kind, other); !fault.Is(err, fault.CodeConflict) {
+			t.Errorf("approving of %s of another run: %v", kind, err)
+		}
+	}
+	if err := approve(syncer.HeldAssets, run.PublicID); err != nil {
+		t.Fatal(err)
+	}
+	mustSucceed(t, h.due())
+	h.mustEqualTruth(h.tenant)
+	if held, err := h.store.HeldChanges(t.Context(), h.tenant, i.PublicID); err != nil || len(held) != 0 {
+		t.Errorf("%+v is still held, %v", held, err)
+	}
+}
+
+func TestAnApprovalIsOfWhatWasSeen(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 20, 4)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	before := h.snapshot(h.tenant)
+	h.change(leave(12))
+	run := h.again(i, syncer.Incremental)
+	h.mustHold(run, before)
+	if _, err := h.store.ApproveHeldChange(t.Context(), h.tenant, i.PublicID, syncer.HeldAssets, run.PublicID, h.now); err != nil {
+		t.Fatal(err)
+	}
+	h.change(leave(18)) // meanwhile most of the rest went too
+	h.mustHold(h.due(), before)
+}

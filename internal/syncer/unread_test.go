@@ -1,0 +1,87 @@
+package syncer_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// spoiler stands between client and simulator and spoils the third record of every list below a path.
+type spoiler struct {
+	next http.Handler
+	path string
+}
+
+func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.path == "" || !strings.EqualFold(r.URL.Path, s.path) {
+		s.next.ServeHTTP(w, r)
+		return
+	}
+	r.Header.Del("Accept-Encoding")
+	answer := httptest.NewRecorder()
+	s.next.ServeHTTP(answer, r)
+	var list map[string]any
+	if err := json.Unmarshal(answer.Body.Bytes(), &list); err != nil {
+		http.Error(w, "", http.StatusBadGateway)
+		return
+	}
+	if rows, ok := list["value"].([]any); ok && len(rows) > 2 {
+		rows[2] = "no record"
+	}
+	var body bytes.Buffer
+	_ = json.NewEncoder(&body).Encode(list)
+	w.Header().Set("Content-Type", answer.Header().Get("Content-Type"))
+	_, _ = w.Write(body.Bytes())
+}
+
+func TestRecordsThatCannotBeReadAreSetAside(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		path  string
+		stage syncer.Stage
+	}{
+		{"/api/machines", syncer.StageAssets},
+		{"/api/machines/SoftwareVulnerabilitiesByMachine", syncer.StageVulnerabilities},
+	} {
+		t.Run(string(tc.stage), func(t *testing.T) {
+			t.Parallel()
+			h := newPlainHouse(t, 12, 8)
+			bad := &spoiler{next: h.server.Config.Handler}
+			h.server.Config.Handler = bad
+			i := h.connect(h.tenant, nil)
+			mustSucceed(t, h.work())
+			before, since := h.snapshot(h.tenant), h.integration(i).LastSuccessAt
+			h.change(world.Change{Op: "remove_machines", From: 5, To: 7}, world.Change{Op: "remove_findings", Machine: ptr(8)})
+			bad.path = tc.path
+			run := h.again(i, syncer.Incremental)
+			if run.State != syncer.PartiallySucceeded || !warned(run, fault.CodeUnreadable) {
+				t.Fatalf("the run is %s with warnings %+v", run.State, run.Report.Warnings)
+			}
+			s := run.Report.StageNamed(tc.stage)
+			if s.SkippedBy[inventory.Unreadable] != 1 || s.Counts.Fetched != s.Counts.Accepted+s.Counts.Skipped {
+				t.Errorf("the stage %+v does not add up", s.Counts)
+			}
+			if s.Counts.Removed != 0 || s.Counts.Fixed != 0 {
+				t.Errorf("an incomplete list removed %d and fixed %d", s.Counts.Removed, s.Counts.Fixed)
+			}
+			if now := h.integration(i); now.State != connector.StateDegraded || now.StateReason != fault.CodeUnreadable || !now.LastSuccessAt.Equal(since) {
+				t.Errorf("the integration is %s %q, last success %v instead of %v", now.State, now.StateReason, now.LastSuccessAt, since)
+			}
+			bad.path = ""
+			mustSucceed(t, h.again(i, syncer.Incremental))
+			h.mustEqualTruth(h.tenant)
+			if h.snapshot(h.tenant) == before {
+				t.Error("the complete run changed nothing")
+			}
+		})
+	}
+}
