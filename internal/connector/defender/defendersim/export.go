@@ -80,7 +80,7 @@ func (s *Simulator) writeExport(w http.ResponseWriter, c *apiCall, at world.Curs
 
 // sealSkipToken packs snapshot and place, signed so that an altered token is refused.
 func (s *Simulator) sealSkipToken(directoryID string, version int, at world.Cursor) string {
-	text := fmt.Sprintf("%d/%d/%d", version, at.Position, at.Offset)
+	text := fmt.Sprintf("%d/%d/%d", version, at.Place, at.Offset)
 	return base64.RawURLEncoding.EncodeToString(append(s.mac("skiptoken " + directoryID + " " + text)[:12], text...))
 }
 
@@ -93,6 +93,6 @@ func (s *Simulator) openSkipToken(directoryID, token string) (version int, at wo
 	if !hmac.Equal(raw[:12], s.mac("skiptoken " + directoryID + " " + text)[:12]) {
 		return 0, at, false
 	}
-	_, err = fmt.Sscanf(text, "%d/%d/%d", &version, &at.Position, &at.Offset)
+	_, err = fmt.Sscanf(text, "%d/%d/%d", &version, &at.Place, &at.Offset)
 	return version, at, err == nil
 }
