@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"time"
 
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 )
@@ -34,22 +33,11 @@ type DirectorySpec struct {
 	FindingsPerMachine *int    `json:"findings_per_machine,omitempty"` // mean rows per plain machine; nil means 40
 	EdgeCases          *bool   `json:"edge_cases,omitempty"`           // nil means true
 	Licence            Licence `json:"licence,omitempty"`              // "" means full
+	Cloud              Cloud   `json:"cloud,omitempty"`                // "" means commercial
 	EmptyAs404         bool    `json:"empty_as_404,omitempty"`         // an empty list of machines answers 404
 	NotProvisioned     bool    `json:"not_provisioned,omitempty"`      // Defender was never set up: AADSTS500011
 	ResourceDisabled   bool    `json:"resource_disabled,omitempty"`    // subscription lapsed: AADSTS500014
 	Apps               []App   `json:"apps,omitempty"`
-}
-
-// App is an application registration as the directory sees it.
-type App struct {
-	ClientID                 string    `json:"client_id"` // GUID
-	Secret                   string    `json:"secret,omitempty"`
-	SecretID                 string    `json:"secret_id,omitempty"` // GUID people paste by mistake
-	SecretExpiresAt          time.Time `json:"secret_expires_at,omitzero"`
-	Roles                    []string  `json:"roles"` // granted with admin consent
-	NoServicePrincipal       bool      `json:"no_service_principal,omitempty"`
-	Disabled                 bool      `json:"disabled,omitempty"`
-	ConditionalAccessBlocked bool      `json:"conditional_access_blocked,omitempty"`
 }
 
 // Application roles of the WindowsDefenderATP resource that the routes ask for.
@@ -70,6 +58,7 @@ func (spec DirectorySpec) complete(seed uint64) (DirectorySpec, error) {
 	}
 	spec.ID = strings.ToLower(spec.ID)
 	spec.Licence = cmp.Or(spec.Licence, LicenceFull)
+	spec.Cloud = cmp.Or(spec.Cloud, CloudCommercial)
 	spec.Domain = cmp.Or(spec.Domain, "tenant"+strings.ReplaceAll(spec.ID, "-", "")+".onmicrosoft.com")
 	if spec.Seed == nil {
 		own := seed
@@ -81,6 +70,8 @@ func (spec DirectorySpec) complete(seed uint64) (DirectorySpec, error) {
 	switch {
 	case !spec.Licence.valid():
 		return spec, fmt.Errorf("licence %q is not full, machines_only or inactive", spec.Licence)
+	case realms[spec.Cloud].login == nil:
+		return spec, fmt.Errorf("cloud %q is not commercial, gcc, gcc_high or dod", spec.Cloud)
 	case !domainForm.MatchString(spec.Domain):
 		return spec, fmt.Errorf("domain %q is not a domain name", spec.Domain)
 	case spec.Machines < 0 || spec.Machines > 100000:
@@ -99,18 +90,6 @@ func (spec DirectorySpec) findings() int {
 }
 
 func (spec DirectorySpec) edgeCases() bool { return spec.EdgeCases == nil || *spec.EdgeCases }
-
-func (a App) complete() (App, error) {
-	switch {
-	case !guidForm.MatchString(a.ClientID):
-		return a, fmt.Errorf("client id %q is not a GUID", a.ClientID)
-	case a.Secret == "":
-		return a, fmt.Errorf("application %s has no secret", a.ClientID)
-	case a.SecretID != "" && !guidForm.MatchString(a.SecretID):
-		return a, fmt.Errorf("secret id of application %s is not a GUID", a.ClientID)
-	}
-	return a, nil
-}
 
 // snapshotsKept bounds the chains of pages that can be open at once; the oldest is refused when it is exceeded.
 const snapshotsKept = 32

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ type Fault struct {
 	Message       string   `json:"message,omitempty"`        // its message
 	RetryAfter    string   `json:"retry_after,omitempty"`    // header as given; "date:30s" means an HTTP date that far ahead
 	Location      string   `json:"location,omitempty"`       // header of a redirect
+	LinkBase      string   `json:"link_base,omitempty"`      // scheme and host of the links in the ordinary answer: a hostile nextLink
 	Delay         Duration `json:"delay,omitempty"`          // before anything else
 	Hold          bool     `json:"hold,omitempty"`           // wait until released
 	Hang          bool     `json:"hang,omitempty"`           // never answer; end when the client leaves
@@ -117,6 +119,21 @@ func (s *Simulator) ClearFaults() {
 		a.release()
 	}
 	s.faults.list = nil
+}
+
+// RemoveFault removes one fault and releases the calls it holds; false when there is no such fault.
+func (s *Simulator) RemoveFault(id string) bool {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	before := len(s.faults.list)
+	s.faults.list = slices.DeleteFunc(s.faults.list, func(a *armed) bool {
+		if a.ID != id {
+			return false
+		}
+		a.release()
+		return true
+	})
+	return len(s.faults.list) < before
 }
 
 // ReleaseFault lets the calls go that a fault holds, now and later; false when there is no such fault.

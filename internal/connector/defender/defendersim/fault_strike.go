@@ -8,33 +8,33 @@ import (
 	"time"
 )
 
-// strike carries out the fault for a call, if there is one. It returns the writer the ordinary answer goes to, or done
-// when the call is over.
-func (f *faults) strike(w http.ResponseWriter, r *http.Request, rt route, directoryID string, now func() time.Time) (out http.ResponseWriter, done bool) {
+// strike carries out the fault for a call, if there is one. It returns the writer the ordinary answer goes to and the base of
+// forged links in it, or done when the call is over.
+func (f *faults) strike(w http.ResponseWriter, r *http.Request, rt route, directoryID string, now func() time.Time) (out http.ResponseWriter, links string, done bool) {
 	a := f.choose(r, rt, directoryID)
 	if a == nil {
-		return w, false
+		return w, "", false
 	}
 	if !wait(r, time.Duration(a.Delay)) || (a.Hold && !f.hold(a, r)) {
-		return w, true
+		return w, "", true
 	}
 	if a.Hang {
 		<-r.Context().Done()
-		return w, true
+		return w, "", true
 	}
 	if a.Status != 0 {
 		a.answer(w, now())
-		return w, true
+		return w, "", true
 	}
 	if a.ResetAfter > 0 || a.TruncateAfter > 0 || a.DripBytes > 0 {
-		return &spoiledWriter{ResponseWriter: w, r: r, fault: a.Fault}, false
+		return &spoiledWriter{ResponseWriter: w, r: r, fault: a.Fault}, a.LinkBase, false
 	}
 	if a.Body == "garbage" {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		_, _ = w.Write([]byte(`{"value":[{"id":}]`))
-		return w, true
+		return w, "", true
 	}
-	return w, false
+	return w, a.LinkBase, false
 }
 
 // wait returns false when the client has left.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
@@ -28,24 +29,16 @@ type Config struct {
 	Logger        *slog.Logger // nil means silence
 }
 
-// Switches turn on behaviour that was seen but is not the rule, or that is not established.
-type Switches struct {
-	OmitErrorTarget     bool `json:"omit_error_target"`     // error bodies without target
-	EmptyUnauthorized   bool `json:"empty_unauthorized"`    // 401 for a bad token without a body
-	LegacyForbidden     bool `json:"legacy_forbidden"`      // the 2021 wording of 403 on vulnerability routes
-	ExtraFields         bool `json:"extra_fields"`          // properties nobody knows
-	ClampTop            bool `json:"clamp_top"`             // $top above the maximum is cut instead of refused
-	RefuseExposedFilter bool `json:"refuse_exposed_filter"` // 400 for exposedMachines in $filter
-}
-
 // Simulator is one Microsoft: a catalogue of vulnerabilities and any number of directories. Safe for concurrent use.
 type Simulator struct {
-	now       func() time.Time
+	clock     *clock
+	now       func() time.Time // of clock
 	log       *slog.Logger
 	seed      uint64
 	catalogue *world.Catalogue
-	switches  Switches
-	key       []byte // signs tokens and paging tokens
+	live      atomic.Pointer[Switches]
+	switching sync.Mutex // held while switches are read to be changed
+	key       []byte     // signs tokens and paging tokens
 	quotas    *quotas
 	faults    *faults
 	journal   *journal
@@ -61,15 +54,17 @@ func New(c Config) *Simulator {
 		c.Now = time.Now
 	}
 	s := &Simulator{
-		now: c.Now, log: c.Logger, seed: c.Seed, switches: c.Switches, key: make([]byte, 32),
+		clock: &clock{base: c.Now}, log: c.Logger, seed: c.Seed, key: make([]byte, 32),
 		catalogue: world.NewCatalogue(c.Seed, cmp.Or(c.CatalogueSize, 5000), c.Now()),
 		journal:   &journal{}, faults: newFaults(), pages: newPageCache(c.PageCache), directories: map[string]*directory{},
 	}
+	s.now = s.clock.now
+	s.Switch(c.Switches)
 	if s.log == nil {
 		s.log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	if !c.NoQuotas {
-		s.quotas = newQuotas(c.Now)
+		s.quotas = newQuotas(s.now)
 	}
 	// The error of rand.Read is always nil; it ends the program when the system has no randomness.
 	_, _ = rand.Read(s.key)

@@ -15,12 +15,12 @@ const (
 )
 
 func (s *Simulator) serveVulnerabilities(w http.ResponseWriter, c *apiCall) *apiError {
-	size, linked, refusal := c.params.page(vulnerabilitiesPage, s.switches.ClampTop)
+	size, linked, refusal := c.params.page(vulnerabilitiesPage, s.switches().ClampTop)
 	if refusal != nil {
 		return refusal
 	}
 	match, refusal := parseFilter(c.params.filter, func(name string) bool {
-		if name == "exposedmachines" && s.switches.RefuseExposedFilter {
+		if name == "exposedmachines" && s.switches().RefuseExposedFilter {
 			return false
 		}
 		_, ok := (&world.Vulnerability{}).Field(name, world.Exposure{})
@@ -71,7 +71,7 @@ func (s *Simulator) serveVulnerability(w http.ResponseWriter, c *apiCall) *apiEr
 var onlyMachine = regexp.MustCompile(`^\s*machineId\s+eq\s+'([^']*)'\s*$`)
 
 func (s *Simulator) serveMapping(w http.ResponseWriter, c *apiCall) *apiError {
-	size, linked, refusal := c.params.page(mappingPage, s.switches.ClampTop)
+	size, linked, refusal := c.params.page(mappingPage, s.switches().ClampTop)
 	if refusal != nil {
 		return refusal
 	}

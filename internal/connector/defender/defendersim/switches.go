@@ -1,0 +1,23 @@
+package defendersim
+
+// Switches turn on behaviour that was seen but is not the rule, or that is not established.
+type Switches struct {
+	OmitErrorTarget      bool        `json:"omit_error_target"`      // error bodies without target
+	EmptyUnauthorized    bool        `json:"empty_unauthorized"`     // 401 for a bad token without a body
+	LegacyForbidden      bool        `json:"legacy_forbidden"`       // the 2021 wording of 403 on vulnerability routes
+	ExtraFields          bool        `json:"extra_fields"`           // properties nobody knows
+	ClampTop             bool        `json:"clamp_top"`              // $top above the maximum is cut instead of refused
+	ExactPaths           bool        `json:"exact_paths"`            // paths in another case than Microsoft's pages write are unknown
+	DocumentedLimitsOnly bool        `json:"documented_limits_only"` // no call limit on routes whose page names none
+	XDRAudienceAccepted  bool        `json:"xdr_audience_accepted"`  // tokens for Defender XDR carry the roles, too
+	MissingSecret7000218 bool        `json:"missing_secret_7000218"` // a token request without a secret is refused with this number, not 7000216
+	EntraStatus          map[int]int `json:"entra_status"`           // HTTP status of refusals by AADSTS number, where it is not established
+	LinkHost             string      `json:"link_host"`              // links and contexts name this host, such as eu.api.security.microsoft.com, not the one asked
+	RefuseExposedFilter  bool        `json:"refuse_exposed_filter"`  // 400 for exposedMachines in $filter
+}
+
+// Switch sets all switches, for requests that begin from now on.
+func (s *Simulator) Switch(to Switches) { s.live.Store(&to) }
+
+// switches are those in force. A request that asks twice may see two settings when they are changed in between.
+func (s *Simulator) switches() Switches { return *s.live.Load() }
