@@ -23,6 +23,7 @@ type options struct {
 	secret            string
 	tls, quotas       bool
 	pageCache         int // MiB
+	sixHourly         bool
 }
 
 const usage = `defendersim simulates Microsoft Entra ID and Microsoft Defender for Endpoint for tests and demonstrations.
@@ -53,6 +54,7 @@ func parseOptions(args []string, env func(string) string, out io.Writer) (option
 	fs.BoolVar(&o.tls, "tls", false, "serve the listen address over TLS with a self-signed certificate")
 	fs.BoolVar(&o.quotas, "quotas", true, "enforce Microsoft's call limits")
 	fs.IntVar(&o.pageCache, "page-cache", 0, "MiB of memory for pages of vulnerability rows, compressed, so that reading them again costs no work")
+	fs.Func("snapshots", "when changes reach mapping data, exports and files: `live` is at once (default), 6h at 0, 6, 12 and 18 o'clock UTC", o.setSnapshots)
 	var bad error
 	fs.VisitAll(func(f *flag.Flag) {
 		name := "DEFENDERSIM_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
@@ -80,6 +82,14 @@ func parseOptions(args []string, env func(string) string, out io.Writer) (option
 	var err error
 	o.secret, err = secret(env)
 	return o, err
+}
+
+func (o *options) setSnapshots(value string) error {
+	if value != "live" && value != "6h" {
+		return errors.New("it is live or 6h")
+	}
+	o.sixHourly = value == "6h"
+	return nil
 }
 
 func secret(env func(string) string) (string, error) {

@@ -22,7 +22,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	sim := defendersim.New(defendersim.Config{Seed: o.seed, CatalogueSize: o.catalogue, NoQuotas: !o.quotas,
-		PageCache: int64(o.pageCache) << 20, Logger: log})
+		PageCache: int64(o.pageCache) << 20, Switches: defendersim.Switches{SixHourSnapshots: o.sixHourly}, Logger: log})
 	for _, d := range directories(o, time.Now()) {
 		if err := sim.AddDirectory(d); err != nil {
 			return err

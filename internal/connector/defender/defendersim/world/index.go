@@ -62,7 +62,7 @@ func (s *State) MappingCount() int { ix := s.counts(); return int(ix.rows[len(ix
 // Exposure tells how far vulnerability i has spread in the directory.
 func (s *State) Exposure(i int) Exposure {
 	ix := s.counts()
-	if ix.exposed[i] == 0 {
+	if i >= len(ix.exposed) || ix.exposed[i] == 0 { // it may have been published since
 		return Exposure{}
 	}
 	if r := s.cat.revised[int32(i)]; r != nil && r.seen != "" {
