@@ -104,10 +104,11 @@ func checkLimitsApart(t *testing.T, d *double) {
 	d.get(t, theirs, path).want(t, http.StatusOK, "")
 	d.get(t, mine, oneMachine).want(t, http.StatusOK, "") // other routes have budgets of their own
 	second := one
-	second.client, second.registration = other.client, other.registration
-	second.secret = other.secret
+	second.client, second.secret, second.registration = other.client, other.secret, other.registration
 	second.change(t, nil) // the other application, installed in the first directory
 	d.get(t, second.token(t), path).want(t, http.StatusOK, "")
+	same := d.fresh(t, nil, object{"client_id": one.client}) // the first application, installed in a third one
+	d.get(t, same.token(t), path).want(t, http.StatusOK, "")
 }
 
 func checkAPIFaults(t *testing.T, d *double) {
