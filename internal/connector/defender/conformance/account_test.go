@@ -37,6 +37,9 @@ type account struct {
 func (d *double) fresh(t *testing.T, spec, app object) account {
 	t.Helper()
 	if d.control == "" && len(spec) == 0 && len(app) == 0 {
+		if *directoryID == "" || *clientID == "" || *clientSecret == "" {
+			t.Skip("neither -control-url nor -directory, -client-id and -client-secret are given")
+		}
 		return account{d: d, directory: *directoryID, client: *clientID, secret: *clientSecret}
 	}
 	d.needControl(t)
@@ -44,6 +47,8 @@ func (d *double) fresh(t *testing.T, spec, app object) account {
 	a.domain = "c" + strings.ReplaceAll(a.directory, "-", "") + ".example.com"
 	a.registration = object{"client_id": a.client, "secret": a.secret, "secret_id": a.secretID, "roles": []string{machineRead, vulnerabilityRead}}
 	maps.Copy(a.registration, app)
+	a.client, _ = a.registration["client_id"].(string)
+	a.secret, _ = a.registration["secret"].(string)
 	full := object{"domain": a.domain, "machines": 30, "findings_per_machine": 10, "apps": []object{a.registration}}
 	maps.Copy(full, spec)
 	d.tell(t, http.MethodPut, "/directories/"+a.directory, full)

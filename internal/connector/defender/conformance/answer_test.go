@@ -2,7 +2,9 @@ package conformance_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -87,4 +89,17 @@ func (a answer) want(t *testing.T, status int, code string) answer {
 		t.Fatalf("code %q, want %q: %.300q", a.text(t, "error.code"), code, a.body)
 	}
 	return a
+}
+
+// keys are the member names of an object, in order.
+func keys(o object) []string { return slices.Sorted(maps.Keys(o)) }
+
+// rolesOf are the roles among a token's claims.
+func rolesOf(c object) (roles []string) {
+	list, _ := c["roles"].([]any)
+	for _, v := range list {
+		role, _ := v.(string)
+		roles = append(roles, role)
+	}
+	return roles
 }

@@ -13,7 +13,7 @@ import (
 func (d *double) needControl(t *testing.T) {
 	t.Helper()
 	if d.control == "" {
-		t.Skip("this needs the double's control interface: give -control-url")
+		t.Skip("the rest of this check needs the double's control interface: give -control-url")
 	}
 }
 

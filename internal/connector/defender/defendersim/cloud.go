@@ -1,6 +1,7 @@
 package defendersim
 
 import (
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -91,6 +92,9 @@ func microsoftSites() map[string]site {
 	}
 	return all
 }
+
+// Hosts are the names of Microsoft's that the simulator knows, in order; a certificate for them lets clients use the real ones.
+func Hosts() []string { return slices.Sorted(maps.Keys(sites)) }
 
 func siteOf(r *http.Request) site {
 	host := r.Host

@@ -1,6 +1,7 @@
 package defendersim
 
 import (
+	"maps"
 	"net/http"
 	"time"
 )
@@ -26,7 +27,9 @@ func (s *Simulator) controlPutSwitches(w http.ResponseWriter, r *http.Request) e
 	if err := read(r, &next); err != nil {
 		return err
 	}
-	s.Switch(next)
+	if err := s.Switch(next); err != nil {
+		return err
+	}
 	return s.controlSwitches(w, r)
 }
 
@@ -35,10 +38,13 @@ func (s *Simulator) controlPatchSwitches(w http.ResponseWriter, r *http.Request)
 	s.switching.Lock()
 	defer s.switching.Unlock()
 	next := s.switches()
+	next.EntraStatus = maps.Clone(next.EntraStatus) // the body adds to it
 	if err := read(r, &next); err != nil {
 		return err
 	}
-	s.Switch(next)
+	if err := s.Switch(next); err != nil {
+		return err
+	}
 	return s.controlSwitches(w, r)
 }
 

@@ -1,6 +1,7 @@
 package defendersim
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/sha1" //nolint:gosec // a thumbprint is a name, not a protection
 	"crypto/sha256"
@@ -54,23 +55,33 @@ func (q *entraRequest) checkCertificate(a App, said assertion, now time.Time) *e
 // names reports whether the header points to a certificate: by x5t#S256, x5t, or the thumbprint as kid.
 func (s assertion) names(c *x509.Certificate) bool {
 	long, short := sha256.Sum256(c.Raw), sha1.Sum(c.Raw) //nolint:gosec // see above
-	if named := s.header("x5t#S256"); named != "" {
-		return named == base64.RawURLEncoding.EncodeToString(long[:])
+	if s.header("x5t#S256") != "" {
+		return bytes.Equal(s.hash("x5t#S256"), long[:])
 	}
-	if named := s.header("x5t"); named != "" {
-		return strings.TrimRight(named, "=") == base64.RawURLEncoding.EncodeToString(short[:])
+	if s.header("x5t") != "" {
+		return bytes.Equal(s.hash("x5t"), short[:])
 	}
 	return strings.EqualFold(s.token.Headers[0].KeyID, hex.EncodeToString(short[:]))
 }
 
+// hash is one of the header's hashes; nil when it is none. RFC 7515 wants base64url, but MSAL for Go sends plain base64 with
+// padding, and Entra ID takes both.
+func (s assertion) hash(name string) []byte {
+	text := strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(s.header(name))
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
 // thumbprint is what the client named its key, as Entra repeats it: in hexadecimal.
 func (s assertion) thumbprint() string {
-	for _, name := range []string{"x5t#S256", "x5t"} {
-		if raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(s.header(name), "=")); err == nil && len(raw) > 0 {
-			return strings.ToUpper(hex.EncodeToString(raw))
-		}
+	raw := s.hash("x5t#S256")
+	if len(raw) == 0 {
+		raw = s.hash("x5t")
 	}
-	return ""
+	return strings.ToUpper(hex.EncodeToString(raw))
 }
 
 // addressed reports whether an assertion is for this directory: its audience is a token endpoint or the v2.0 issuer, at the

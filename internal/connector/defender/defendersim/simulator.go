@@ -49,7 +49,8 @@ type Simulator struct {
 	directories map[string]*directory // by lower-case id
 }
 
-// New builds a simulator. It panics if Config.Directory is not valid, because that is a mistake in the calling program.
+// New builds a simulator. It panics if Config.Directory or Config.Switches are not valid, because that is a mistake in the
+// calling program.
 func New(c Config) *Simulator {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -60,7 +61,9 @@ func New(c Config) *Simulator {
 		journal:   &journal{}, faults: newFaults(), pages: newPageCache(c.PageCache), directories: map[string]*directory{},
 	}
 	s.now = s.clock.now
-	s.Switch(c.Switches)
+	if err := s.Switch(c.Switches); err != nil {
+		panic("defendersim: " + err.Error())
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}

@@ -1,5 +1,10 @@
 package defendersim
 
+import (
+	"fmt"
+	"maps"
+)
+
 // Switches turn on behaviour that was seen but is not the rule, or that is not established.
 type Switches struct {
 	OmitErrorTarget      bool        `json:"omit_error_target"`      // error bodies without target
@@ -20,8 +25,17 @@ type Switches struct {
 	BlobHost             string      `json:"blob_host"`              // addresses of export files name this host, such as example.blob.core.windows.net
 }
 
-// Switch sets all switches, for requests that begin from now on.
-func (s *Simulator) Switch(to Switches) { s.live.Store(&to) }
+// Switch sets all switches, for requests that begin from now on. A status in EntraStatus that is no refusal's is an error.
+func (s *Simulator) Switch(to Switches) error {
+	to.EntraStatus = maps.Clone(to.EntraStatus)
+	for code, status := range to.EntraStatus {
+		if status < 400 || status > 599 {
+			return fmt.Errorf("status %d of AADSTS%d is outside 400..599", status, code)
+		}
+	}
+	s.live.Store(&to)
+	return nil
+}
 
 // switches are those in force. A request that asks twice may see two settings when they are changed in between.
 func (s *Simulator) switches() Switches { return *s.live.Load() }
