@@ -19,6 +19,7 @@ var allowed = map[string]string{
 	"internal/inventory":          "internal/fault",
 	"internal/connector":          "internal/fault internal/inventory internal/seal internal/tenant",
 	"internal/connector/defender": "internal/connector internal/fault internal/inventory internal/seal",
+	"internal/connector/defender/conformance":       "",
 	"internal/connector/defender/defendersim":       "internal/connector/defender/defendersim/world",
 	"internal/connector/defender/defendersim/world": "",
 	"internal/job":                   "internal/fault internal/tenant",

@@ -30,7 +30,7 @@ func directories(o options, now time.Time) []defendersim.DirectorySpec {
 		return a
 	}
 	small := 10
-	return []defendersim.DirectorySpec{
+	list := []defendersim.DirectorySpec{
 		{ID: o.directory, Domain: "contoso.com", Machines: o.machines, FindingsPerMachine: &o.findings, Apps: []defendersim.App{
 			app(0, nil),
 			app(1, func(a *defendersim.App) { a.SecretExpiresAt = now.AddDate(0, 0, -1) }),
@@ -46,4 +46,8 @@ func directories(o options, now time.Time) []defendersim.DirectorySpec {
 		{ID: numbered(o.directory, 3), Domain: "unprovisioned.example.com", EdgeCases: new(bool), NotProvisioned: true,
 			Apps: []defendersim.App{app(0, nil)}},
 	}
+	for i := range list {
+		list[i].Cloud = o.cloud
+	}
+	return list
 }

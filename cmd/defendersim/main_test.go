@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"flag"
 	"io"
@@ -117,6 +118,35 @@ func TestEveryApplicationFailsItsOwnWay(t *testing.T) {
 	}
 }
 
+// TestTheCertificateIsTrusted reaches the program under a name of Microsoft's with the certificate it wrote.
+func TestTheCertificateIsTrusted(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	line := launch(t, noEnv, "--tls", "--certificate-file", file, "--cloud", "gcc_high")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(text)
+	for host, status := range map[string]int{"login.microsoftonline.us": 200, "login.microsoftonline.com": 400, "localhost": 200} {
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: host}}}
+		r, err := http.NewRequestWithContext(t.Context(), "GET", line["api"]+"/"+line["directory"]+"/v2.0/.well-known/openid-configuration", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = res.Body.Close(); res.StatusCode != status {
+			t.Errorf("%s: status %d, want %d", host, res.StatusCode, status)
+		}
+		client.CloseIdleConnections()
+	}
+}
+
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "secret")
@@ -137,13 +167,17 @@ func TestOptions(t *testing.T) {
 	if err != nil || o.machines != 7 || o.client != "x" || o.secret != "from-file" || !o.quotas {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if o, err = parseOptions(nil, env("DEFENDERSIM_SECRET", "s"), io.Discard); err != nil || o.secret != "s" {
+	o, err = parseOptions([]string{"--switches", `{"clamp_top":true}`, "--cloud", "dod"}, env("DEFENDERSIM_SWITCHES", `{"exact_paths":true}`), io.Discard)
+	if err != nil || !o.switches.ClampTop || !o.switches.ExactPaths || o.cloud != "dod" {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if o, err = parseOptions(nil, env("DEFENDERSIM_SECRET", "s", "DEFENDERSIM_SNAPSHOTS", "6h"), io.Discard); err != nil || o.secret != "s" || !o.switches.SixHourSnapshots {
 		t.Errorf("%+v, %v", o, err)
 	}
 	if o, err = parseOptions(nil, noEnv, io.Discard); err != nil || len(o.secret) != 40 || o.secret[5] != '~' {
 		t.Errorf("made-up secret of %d characters, %v", len(o.secret), err)
 	}
-	for _, bad := range [][]string{{"--catalogue", "0"}, {"extra"}, {"--nope"}, {"--machines", "x"}} {
+	for _, bad := range [][]string{{"--catalogue", "0"}, {"extra"}, {"--nope"}, {"--machines", "x"}, {"--snapshots", "5h"}, {"--switches", `{"clamp":true}`}, {"--certificate-file", "x"}} {
 		if _, err := parseOptions(bad, noEnv, io.Discard); err == nil {
 			t.Errorf("%v is accepted", bad)
 		}
@@ -161,7 +195,8 @@ func TestOptions(t *testing.T) {
 
 func TestBadDirectoryIsRefusedAtStart(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"--directory", "nope"}, {"--machines", "-1"}, {"--client-id", "x"}} {
+	for _, args := range [][]string{{"--directory", "nope"}, {"--machines", "-1"}, {"--client-id", "x"}, {"--cloud", "moon"}, {"--switches", `{"entra_status":{"1":1}}`},
+		{"--tls", "--certificate-file", "/no/such/place"}} {
 		if err := run(t.Context(), args, noEnv, io.Discard, io.Discard); err == nil {
 			t.Errorf("%v is accepted", args)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"pgp.internal/defender/internal/connector/defender/defendersim"
 )
 
 // options are the settings of the program; a flag wins over its environment variable.
@@ -22,6 +25,9 @@ type options struct {
 	directory, client string
 	secret            string
 	tls, quotas       bool
+	certificateFile   string
+	cloud             defendersim.Cloud
+	switches          defendersim.Switches
 	pageCache         int // MiB
 }
 
@@ -53,6 +59,14 @@ func parseOptions(args []string, env func(string) string, out io.Writer) (option
 	fs.BoolVar(&o.tls, "tls", false, "serve the listen address over TLS with a self-signed certificate")
 	fs.BoolVar(&o.quotas, "quotas", true, "enforce Microsoft's call limits")
 	fs.IntVar(&o.pageCache, "page-cache", 0, "MiB of memory for pages of vulnerability rows, compressed, so that reading them again costs no work")
+	fs.Func("snapshots", "when changes reach mapping data, exports and files: `live` is at once (default), 6h at 0, 6, 12 and 18 o'clock UTC", o.setSnapshots)
+	fs.StringVar(&o.certificateFile, "certificate-file", "", "with --tls: write the certificate there as PEM, for clients to trust")
+	fs.StringVar((*string)(&o.cloud), "cloud", "commercial", "cloud of all directories: commercial, gcc, gcc_high or dod")
+	fs.Func("switches", `variants to turn on, as JSON; PATCH /switches of the control address does it later (e.g. {"legacy_forbidden":true})`, func(text string) error {
+		dec := json.NewDecoder(strings.NewReader(text))
+		dec.DisallowUnknownFields()
+		return dec.Decode(&o.switches)
+	})
 	var bad error
 	fs.VisitAll(func(f *flag.Flag) {
 		name := "DEFENDERSIM_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
@@ -74,12 +88,23 @@ func parseOptions(args []string, env func(string) string, out io.Writer) (option
 	if o.catalogue < 1 || o.catalogue > 500000 {
 		return o, errors.New("--catalogue must be 1 to 500000")
 	}
+	if o.certificateFile != "" && !o.tls {
+		return o, errors.New("--certificate-file needs --tls")
+	}
 	if o.pageCache < 0 || o.pageCache > 1<<20 {
 		return o, errors.New("--page-cache must be 0 to 1048576")
 	}
 	var err error
 	o.secret, err = secret(env)
 	return o, err
+}
+
+func (o *options) setSnapshots(value string) error {
+	if value != "live" && value != "6h" {
+		return errors.New("it is live or 6h")
+	}
+	o.switches.SixHourSnapshots = value == "6h"
+	return nil
 }
 
 func secret(env func(string) string) (string, error) {

@@ -23,6 +23,9 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	sim := defendersim.New(defendersim.Config{Seed: o.seed, CatalogueSize: o.catalogue, NoQuotas: !o.quotas,
 		PageCache: int64(o.pageCache) << 20, Logger: log})
+	if err := sim.Switch(o.switches); err != nil {
+		return err
+	}
 	for _, d := range directories(o, time.Now()) {
 		if err := sim.AddDirectory(d); err != nil {
 			return err
@@ -39,6 +42,9 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	scheme := "http"
 	if o.tls {
 		cert, err := selfSigned(time.Now())
+		if err == nil && o.certificateFile != "" {
+			err = writeCertificate(o.certificateFile, cert)
+		}
 		if err != nil {
 			return errors.Join(err, api.Close(), control.Close())
 		}

@@ -19,7 +19,7 @@ type endpoint struct {
 }
 
 func (s *Simulator) endpoints() []endpoint {
-	return []endpoint{
+	return append([]endpoint{
 		{"GET", "/{$}", "this description, with directories, applications and their simulated secrets", s.controlIndex},
 		{"GET", "/directories", "ids of all directories", s.controlDirectories},
 		{"GET", "/directories/{id}", "settings and applications, without secrets", s.controlDirectory},
@@ -34,11 +34,12 @@ func (s *Simulator) endpoints() []endpoint {
 		{"GET", "/faults", "armed faults and what they have done", s.controlFaults},
 		{"POST", "/faults", "arm a Fault, or a list of them", s.controlAddFaults},
 		{"DELETE", "/faults", "remove all faults and release what they hold", s.controlClearFaults},
+		{"DELETE", "/faults/{id}", "remove a fault and release what it holds", s.controlRemoveFault},
 		{"GET", "/faults/{id}/wait", "answer once the fault holds a call", s.controlAwaitFault},
 		{"POST", "/faults/{id}/release", "let held calls go", s.controlReleaseFault},
 		{"GET", "/journal", "requests received, newest last; ?limit=100", s.controlJournal},
 		{"DELETE", "/journal", "forget them", s.controlClearJournal},
-	}
+	}, s.settingEndpoints()...)
 }
 
 // ControlHandler serves the interface tests and demonstrations use. It has no authentication and shows simulated secrets:

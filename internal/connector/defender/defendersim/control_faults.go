@@ -52,6 +52,14 @@ func (s *Simulator) controlClearFaults(w http.ResponseWriter, r *http.Request) e
 	return nil
 }
 
+func (s *Simulator) controlRemoveFault(w http.ResponseWriter, r *http.Request) error {
+	if !s.RemoveFault(r.PathValue("id")) {
+		return errNoSuch
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 func (s *Simulator) controlAwaitFault(w http.ResponseWriter, r *http.Request) error {
 	err := s.AwaitFault(r.Context(), r.PathValue("id"))
 	switch {

@@ -1,6 +1,7 @@
 package defendersim
 
 import (
+	"cmp"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -8,33 +9,33 @@ import (
 	"time"
 )
 
-// strike carries out the fault for a call, if there is one. It returns the writer the ordinary answer goes to, or done
-// when the call is over.
-func (f *faults) strike(w http.ResponseWriter, r *http.Request, rt route, directoryID string, now func() time.Time) (out http.ResponseWriter, done bool) {
+// strike carries out the fault for a call, if there is one. It returns the writer the ordinary answer goes to and the base of
+// forged links in it, or done when the call is over.
+func (f *faults) strike(w http.ResponseWriter, r *http.Request, rt route, directoryID string, now func() time.Time) (out http.ResponseWriter, links string, done bool) {
 	a := f.choose(r, rt, directoryID)
 	if a == nil {
-		return w, false
+		return w, "", false
 	}
 	if !wait(r, time.Duration(a.Delay)) || (a.Hold && !f.hold(a, r)) {
-		return w, true
+		return w, "", true
 	}
 	if a.Hang {
 		<-r.Context().Done()
-		return w, true
+		return w, "", true
 	}
 	if a.Status != 0 {
 		a.answer(w, now())
-		return w, true
+		return w, "", true
 	}
 	if a.ResetAfter > 0 || a.TruncateAfter > 0 || a.DripBytes > 0 {
-		return &spoiledWriter{ResponseWriter: w, r: r, fault: a.Fault}, false
+		return &spoiledWriter{ResponseWriter: w, r: r, fault: a.Fault}, a.LinkBase, false
 	}
 	if a.Body == "garbage" {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		_, _ = w.Write([]byte(`{"value":[{"id":}]`))
-		return w, true
+		return w, "", true
 	}
-	return w, false
+	return w, a.LinkBase, false
 }
 
 // wait returns false when the client has left.
@@ -94,8 +95,14 @@ func (f *Fault) answer(w http.ResponseWriter, now time.Time) {
 	if f.Location != "" {
 		h.Set("Location", f.Location)
 	}
+	for name, value := range f.Headers {
+		h.Set(name, value)
+	}
 	body := []byte(nil)
 	switch f.Body {
+	case "xml":
+		refuseBlob(w, f.Status, cmp.Or(f.Code, usualBlobCodes[f.Status]), "", now)
+		return
 	case "html":
 		h.Set("Content-Type", "text/html")
 		body = []byte("<html><head><title>" + http.StatusText(f.Status) + "</title></head><body><center><h1>" + http.StatusText(f.Status) + "</h1></center></body></html>")

@@ -11,10 +11,12 @@ import (
 type Entry struct {
 	Time      time.Time `json:"time"`
 	Method    string    `json:"method"`
+	Host      string    `json:"host"`
 	Path      string    `json:"path"`
 	Query     string    `json:"query,omitempty"`
 	Route     string    `json:"route"`
 	Directory string    `json:"directory,omitempty"`
+	Bearer    bool      `json:"bearer"` // it carried a bearer token, good or bad
 	Status    int       `json:"status"` // 0 while the request runs, or when the connection was cut before an answer
 	Bytes     int64     `json:"bytes"`
 }
@@ -28,7 +30,7 @@ type journal struct {
 }
 
 func (j *journal) begin(r *http.Request, rt route, directoryID string, now time.Time) *Entry {
-	e := &Entry{Time: now, Method: r.Method, Path: r.URL.Path, Query: redact(r.URL.RawQuery), Route: rt.name, Directory: directoryID}
+	e := &Entry{Time: now, Method: r.Method, Host: r.Host, Bearer: bearer(r) != "", Path: r.URL.Path, Query: redact(r.URL.RawQuery), Route: rt.name, Directory: directoryID}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.entries) >= journalSize {
@@ -41,8 +43,11 @@ func (j *journal) begin(r *http.Request, rt route, directoryID string, now time.
 // redact guards against clients that put a secret into the query by mistake.
 func redact(query string) string {
 	low := strings.ToLower(query)
-	if strings.Contains(low, "secret") || strings.Contains(low, "access_token") {
-		return "(redacted)"
+	low = strings.ReplaceAll(low, "skiptoken=", "") // a place in a list, not a credential
+	for _, word := range []string{"secret", "token=", "assertion", "password"} {
+		if strings.Contains(low, word) {
+			return "(redacted)"
+		}
 	}
 	return query
 }

@@ -28,7 +28,7 @@ func (s *Simulator) begin(w http.ResponseWriter, c *apiCall, context string, cou
 		l.buf = append(l.buf, `,"@odata.count":`...)
 		l.buf = strconv.AppendInt(l.buf, int64(count), 10)
 	}
-	if s.switches.ExtraFields {
+	if s.switches().ExtraFields {
 		l.buf = append(l.buf, `,"@odata.simulated":{"n":[1,2,{"a":null}]}`...)
 	}
 	l.buf = append(l.buf, `,"value":[`...)
@@ -67,7 +67,7 @@ func (l *listWriter) end(nextLink string) {
 
 // closeObject ends a record, with a property nobody knows when asked for.
 func (s *Simulator) closeObject(b []byte) []byte {
-	if s.switches.ExtraFields {
+	if s.switches().ExtraFields {
 		b = append(b, `,"simulatedProperty":{"nested":["x",1.5,null]}`...)
 	}
 	return append(b, '}')

@@ -1,7 +1,9 @@
 package defendersim
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -23,6 +25,9 @@ func routed(path string) route {
 			parts, low = parts[1:], low[1:]
 		}
 		return apiRoute(parts, low)
+	}
+	if low[0] == "blob" {
+		return route{name: "blob", key: path}
 	}
 	switch rest := strings.Join(low[1:], "/"); rest {
 	case "oauth2/v2.0/token":
@@ -55,6 +60,10 @@ func machineRoute(parts, low []string) route {
 		return route{name: "machines", template: "machines"}
 	case len(low) == 2 && low[1] == "softwarevulnerabilitiesbymachine":
 		return route{name: "software_vulnerabilities", template: "software_vulnerabilities"}
+	case len(low) == 2 && low[1] == "softwarevulnerabilitychangesbymachine":
+		return route{name: "software_vulnerability_changes", template: "software_vulnerability_changes"}
+	case len(low) == 2 && low[1] == "softwarevulnerabilitiesexport":
+		return route{name: "software_vulnerabilities_export", template: "software_vulnerabilities_export"}
 	case len(low) == 2:
 		return route{name: "machine", template: "machines", key: parts[1]}
 	case len(low) == 3 && low[2] == "vulnerabilities":
@@ -103,24 +112,40 @@ func baseURL(r *http.Request) string {
 	return "http://" + r.Host
 }
 
+// linkBase is what links in an answer begin with: what a fault forges, the host of the switch, or the address the client used.
+func (s *Simulator) linkBase(r *http.Request, forged string) string {
+	if host := s.switches().LinkHost; forged == "" && host != "" {
+		return "https://" + host
+	}
+	return cmp.Or(forged, baseURL(r))
+}
+
 // serve records the request, lets a fault strike, and answers.
 func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
-	rt := routed(r.URL.Path)
+	rt, at := routed(r.URL.Path), siteOf(r)
+	if s.switches().ExactPaths && !exact(r.URL.Path) {
+		rt = route{name: "unknown"}
+	}
 	var c claims
 	var tokenErr error
 	entraSide := rt.name == "token" || rt.name == "token_v1" || rt.name == "openid" || rt.name == "discovery"
+	if entraSide && !at.login {
+		rt, entraSide = route{name: "unknown"}, false
+	}
 	directoryID := ""
 	if entraSide {
 		if d, ok := s.directory(rt.tenant); ok {
 			directoryID = d.settings().ID
 		}
+	} else if rt.name == "blob" {
+		directoryID = blobDirectory(r.URL.Path)
 	} else if c, tokenErr = s.verify(bearer(r)); tokenErr == nil {
 		directoryID = c.TenantID
 	}
 	rec := &recorder{ResponseWriter: w}
 	entry := s.journal.begin(r, rt, directoryID, s.now())
 	defer func() { s.journal.end(entry, rec) }()
-	out, done := s.faults.strike(rec, r, rt, directoryID, s.now)
+	out, links, done := s.faults.strike(rec, r, rt, directoryID, s.now)
 	if done {
 		return
 	}
@@ -128,7 +153,28 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 		s.serveEntra(out, r, rt)
 		return
 	}
-	s.serveAPI(out, r, &apiCall{route: rt, claims: c, tokenErr: tokenErr})
+	if rt.name == "blob" {
+		s.serveBlob(out, r)
+		return
+	}
+	if !at.api {
+		http.NotFound(out, r) // the login host has nothing else
+		return
+	}
+	s.serveAPI(out, r, &apiCall{route: rt, claims: c, tokenErr: tokenErr, links: links})
+}
+
+// spellings are the fixed parts of the API's paths as Microsoft's pages write them.
+var spellings = []string{"api", "v1.0", "machines", "vulnerabilities", "machinesVulnerabilities", "machineReferences",
+	"SoftwareVulnerabilitiesByMachine", "SoftwareVulnerabilityChangesByMachine", "SoftwareVulnerabilitiesExport"}
+
+func exact(path string) bool {
+	for part := range strings.SplitSeq(path, "/") {
+		if i := slices.IndexFunc(spellings, func(s string) bool { return strings.EqualFold(s, part) }); i >= 0 && spellings[i] != part {
+			return false
+		}
+	}
+	return true
 }
 
 func bearer(r *http.Request) string {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
@@ -28,48 +29,46 @@ type Config struct {
 	Logger        *slog.Logger // nil means silence
 }
 
-// Switches turn on behaviour that was seen but is not the rule, or that is not established.
-type Switches struct {
-	OmitErrorTarget     bool `json:"omit_error_target"`     // error bodies without target
-	EmptyUnauthorized   bool `json:"empty_unauthorized"`    // 401 for a bad token without a body
-	LegacyForbidden     bool `json:"legacy_forbidden"`      // the 2021 wording of 403 on vulnerability routes
-	ExtraFields         bool `json:"extra_fields"`          // properties nobody knows
-	ClampTop            bool `json:"clamp_top"`             // $top above the maximum is cut instead of refused
-	RefuseExposedFilter bool `json:"refuse_exposed_filter"` // 400 for exposedMachines in $filter
-}
-
 // Simulator is one Microsoft: a catalogue of vulnerabilities and any number of directories. Safe for concurrent use.
 type Simulator struct {
-	now       func() time.Time
+	clock     *clock
+	now       func() time.Time // of clock
 	log       *slog.Logger
 	seed      uint64
-	catalogue *world.Catalogue
-	switches  Switches
-	key       []byte // signs tokens and paging tokens
+	catalogue *world.Catalogue // its present edition; see changing
+	live      atomic.Pointer[Switches]
+	switching sync.Mutex // held while switches are read to be changed
+	key       []byte     // signs tokens and paging tokens
 	quotas    *quotas
 	faults    *faults
 	journal   *journal
 	pages     *pageCache
 
+	changing    sync.Mutex // held while directories and the catalogue change
 	mu          sync.RWMutex
 	directories map[string]*directory // by lower-case id
 }
 
-// New builds a simulator. It panics if Config.Directory is not valid, because that is a mistake in the calling program.
+// New builds a simulator. It panics if Config.Directory or Config.Switches are not valid, because that is a mistake in the
+// calling program.
 func New(c Config) *Simulator {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	s := &Simulator{
-		now: c.Now, log: c.Logger, seed: c.Seed, switches: c.Switches, key: make([]byte, 32),
+		clock: &clock{base: c.Now}, log: c.Logger, seed: c.Seed, key: make([]byte, 32),
 		catalogue: world.NewCatalogue(c.Seed, cmp.Or(c.CatalogueSize, 5000), c.Now()),
 		journal:   &journal{}, faults: newFaults(), pages: newPageCache(c.PageCache), directories: map[string]*directory{},
+	}
+	s.now = s.clock.now
+	if err := s.Switch(c.Switches); err != nil {
+		panic("defendersim: " + err.Error())
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	if !c.NoQuotas {
-		s.quotas = newQuotas(c.Now)
+		s.quotas = newQuotas(s.now)
 	}
 	// The error of rand.Read is always nil; it ends the program when the system has no randomness.
 	_, _ = rand.Read(s.key)
@@ -95,8 +94,11 @@ func (s *Simulator) AddDirectory(spec DirectorySpec) error {
 		d.apps[strings.ToLower(a.ClientID)] = a
 	}
 	d.spec.Apps = nil
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	d.state = world.NewState(world.New(s.catalogue, world.Spec{Seed: *spec.Seed, Domain: spec.Domain, Machines: spec.Machines,
 		FindingsPerMachine: spec.findings(), EdgeCases: spec.edgeCases()}))
+	d.history = newHistory(d.state, s.now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, other := range s.directories {
@@ -157,19 +159,30 @@ func (s *Simulator) SetLicence(directoryID string, l Licence) error {
 }
 
 // Change applies changes to a directory in order: all of them or, with an error, none. Chains of pages that have begun
-// do not see them.
+// do not see them; with Switches.SixHourSnapshots the mapping data do from the next time on the grid on. What Microsoft
+// rates anew or publishes reaches all directories.
 func (s *Simulator) Change(directoryID string, changes ...world.Change) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	d, ok := s.directory(directoryID)
 	if !ok {
 		return fmt.Errorf("no directory %q", directoryID)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	next, err := d.state.Apply(changes...)
+	now, sixHourly := s.now(), s.switches().SixHourSnapshots
+	next, err := d.current().ApplyAt(now, changes...)
 	if err != nil {
 		return err
 	}
-	d.state = next
+	d.become(next, now, sixHourly)
+	if next.Catalogue() == s.catalogue {
+		return nil
+	}
+	s.catalogue = next.Catalogue()
+	for _, id := range s.Directories() {
+		if other, ok := s.directory(id); ok && other != d {
+			other.become(other.current().WithCatalogue(s.catalogue), now, sixHourly)
+		}
+	}
 	return nil
 }
 

@@ -35,17 +35,17 @@ const (
 	clockSkew = 5 * time.Minute
 )
 
-func (s *Simulator) newClaims(d DirectorySpec, a App, resource string) claims {
-	now := s.now()
+func (s *Simulator) newClaims(q *entraRequest, a App) claims {
+	now, d := s.now(), q.settings
 	object := guidOf("service-principal", d.ID, a.ClientID)
 	issuer := "https://sts.windows.net/" + d.ID + "/"
 	c := claims{
-		Audience: resource, Issuer: issuer, IDProvider: issuer, IDType: "app",
+		Audience: q.resource, Issuer: issuer, IDProvider: issuer, IDType: "app",
 		IssuedAt: now.Add(-clockSkew).Unix(), NotBefore: now.Add(-clockSkew).Unix(), Expires: now.Add(tokenLife + time.Second).Unix(),
-		AppID: strings.ToLower(a.ClientID), AppIDACR: "1", ObjectID: object, Subject: object, TenantID: d.ID,
+		AppID: strings.ToLower(a.ClientID), AppIDACR: q.acr, ObjectID: object, Subject: object, TenantID: d.ID,
 		UTI: base64.RawURLEncoding.EncodeToString([]byte(NewGUID()))[:22], Version: "1.0",
 	}
-	if defenderAudiences[resource] {
+	if _, defender := d.Cloud.has(q.resource); defender || (q.resource == audienceXDR && s.switches().XDRAudienceAccepted) {
 		c.Roles = a.Roles
 	}
 	return c

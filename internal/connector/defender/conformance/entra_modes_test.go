@@ -1,0 +1,37 @@
+package conformance_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+var entraModeStatements = []statement{
+	{19, "throttled token requests", strict, checkTokenThrottling},
+	{20, "token endpoint fails", optional, checkTokenOutage},
+}
+
+func checkTokenThrottling(t *testing.T, d *double) {
+	a := d.fresh(t, nil, object{"throttled": true})
+	if res := a.ask(t); res.status != http.StatusTooManyRequests || res.header.Get("Retry-After") != "60" {
+		t.Errorf("status %d, Retry-After %q", res.status, res.header.Get("Retry-After"))
+	}
+	a.change(t, object{"throttled": false})
+	a.ask(t).want(t, http.StatusOK, "")
+}
+
+func checkTokenOutage(t *testing.T, d *double) {
+	a := d.fresh(t, nil, nil)
+	d.arm(t, a.directory, object{"route": "token", "times": 1, "status": 503, "body": "html"})
+	if res := a.ask(t).want(t, http.StatusServiceUnavailable, ""); !strings.HasPrefix(string(res.body), "<html>") {
+		t.Errorf("body %.100q", res.body)
+	}
+	d.arm(t, a.directory, object{"route": "token", "times": 1, "reset_after": 10})
+	if res := a.ask(t); res.broken == nil {
+		t.Errorf("status %d and a whole body of %d bytes", res.status, len(res.body))
+	}
+	d.arm(t, a.directory, object{"route": "token", "times": 1, "drip_bytes": 100, "drip_pause": "1ms"})
+	a.ask(t).want(t, http.StatusOK, "").object(t)
+	d.arm(t, a.directory, object{"route": "token", "times": 1, "delay": "1ms"})
+	a.token(t)
+}
