@@ -22,6 +22,7 @@ type stage struct {
 	sequence    int64
 	asked       bool           // whether findings may be loaded; see beginLoad
 	load        *load          // of the tenant's first findings
+	merged      bool           // the running transaction merges assets into others, or misses merged ones
 	remember    *guardDocument // what the running transaction has to write for the removal guard
 }
 
@@ -87,7 +88,7 @@ func (st *stage) apply(ctx context.Context, f func(*sqlx.Tx) error) error {
 		return classify(ctx, err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	st.remember = nil
+	st.remember, st.merged = nil, false
 	for _, step := range []func() error{
 		func() error { return f(tx) },
 		func() error { return st.writeGuard(ctx, tx) },

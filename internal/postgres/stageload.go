@@ -94,6 +94,9 @@ func (st *stage) loadCounters(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFi
 	if err != nil {
 		return err
 	}
+	if err := st.noteRowless(ctx, tx); err != nil {
+		return err
+	}
 	_, err = tx.ExecContext(ctx, `create temp table loaded_exposure (vulnerability_id int not null, open_assets int not null, severity smallint not null,
 		first_seen_at timestamptz not null) on commit drop`)
 	if err != nil {

@@ -174,7 +174,7 @@ func (st *stage) listAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) er
 	rows, err := tx.QueryxContext(ctx, `
 		select i.idx, a.id, a.finding_hash, a.open_critical + a.open_high + a.open_medium + a.open_low + a.open_unknown,
 		       a.finding_hash = '' and exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id),
-		       a.finding_hash = $3, extract(epoch from a.created_at)::bigint, coalesce(extract(epoch from a.first_seen_at)::bigint, 0)
+		       a.finding_hash = $3, a.finding_hash = '', coalesce(extract(epoch from a.first_seen_at)::bigint, 0)
 		from incoming i join asset a on a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id
 		where i.reason = ''`, st.job.Tenant, st.integration.ID, uncompared)
 	if err != nil {
@@ -185,7 +185,7 @@ func (st *stage) listAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) er
 	for rows.Next() {
 		var known syncer.KnownAsset
 		var hash []byte
-		if err := rows.Scan(&known.Index, &known.ID, &hash, &known.Findings, &known.Dormant, &known.Uncompared, &known.CreatedAt, &known.FirstSeenAt); err != nil {
+		if err := rows.Scan(&known.Index, &known.ID, &hash, &known.Findings, &known.Dormant, &known.Uncompared, &known.Fresh, &known.FirstSeenAt); err != nil {
 			return err
 		}
 		known.FindingHash = syncer.ReadRowSum(hash)

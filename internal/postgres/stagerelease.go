@@ -71,7 +71,10 @@ func (st *stage) leavingAssets(ctx context.Context, tx *sqlx.Tx) (samples []sync
 func (st *stage) countMisses(ctx context.Context, tx *sqlx.Tx, p *machinePlan) (err error) {
 	_, err = tx.ExecContext(ctx, `
 		update asset a set missing_since = null, misses = 0, missed_in = null from incoming i
-		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and a.misses > 0`, st.job.Tenant, st.integration.ID)
+		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and a.missing_since is not null`, st.job.Tenant, st.integration.ID)
+	if err == nil {
+		err = st.missMerged(ctx, tx, p)
+	}
 	if err != nil || p.Removal.Misses <= 1 {
 		return err
 	}
@@ -84,6 +87,19 @@ func (st *stage) countMisses(ctx context.Context, tx *sqlx.Tx, p *machinePlan) (
 		)
 		delete from leaving where id in (select id from missed where misses < $4 or missing_since > $5)`,
 		st.job.Tenant, p.Now, st.job.RunID, p.Removal.Misses, p.Now.Add(-p.Removal.Over))
+	return err
+}
+
+// missMerged notes merged records that are gone now: the rows they had given to their survivors went with them.
+func (st *stage) missMerged(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
+	if p.Incomplete {
+		return nil
+	}
+	gone, err := affected(ctx, tx, `
+		update asset a set missing_since = $3
+		where a.tenant_id = $1 and a.integration_id = $2 and a.state = 'merged' and a.missing_since is null
+		  and not exists (select from incoming i where i.source_id = a.source_id)`, st.job.Tenant, st.integration.ID, p.Now)
+	st.merged = st.merged || gone > 0
 	return err
 }
 
@@ -118,6 +134,6 @@ func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, c *syncer.Mach
 		return err
 	}
 	return tx.QueryRowxContext(ctx, `
-		select count(*) filter (where state <> 'removed'), count(*) filter (where state = 'removed') from leaving`).
-		Scan(&c.OutOfScope, &c.Removed)
+		select count(*) filter (where state <> 'removed'), count(*) filter (where state = 'removed'), count(*) filter (where state = 'merged') > 0 or $1 from leaving`, st.merged).
+		Scan(&c.OutOfScope, &c.Removed, &st.merged)
 }

@@ -23,14 +23,14 @@ func (e *execution) readChanges(ctx context.Context, r *StageReport, c *census, 
 
 // allow lets a plan stand unless an asset needs rows that changes do not tell: it came into scope, or back into it, after
 // the last reading, while its rows had been in the report before.
-func (c *census) allow(p Plan, last Reading) Plan {
+func (c *census) allow(p Plan) Plan {
 	if !p.Changes {
 		return p
 	}
 	n := 0
 	for i := range c.known {
 		a := &c.known[i]
-		if a.Dormant || a.CreatedAt >= last.KnownAt.Unix() && a.FirstSeenAt < p.Since.Unix() {
+		if a.Dormant || a.Fresh && a.FirstSeenAt < p.Since.Unix() {
 			n++
 		}
 	}

@@ -35,8 +35,14 @@ type Reading struct {
 	KnownAt  time.Time `json:"known_at,omitzero"`  // changes until then are known
 	Rows     int64     `json:"rows,omitempty"`     // of the last whole reading
 	Settings string    `json:"settings,omitempty"` // digest of those it was judged by
-	Doubted  bool      `json:"doubted,omitempty"`  // something was held back until a second whole reading
+	Doubt    string    `json:"doubt,omitempty"`    // why the next reading has to be whole, if it has to
 }
+
+// Reasons to doubt that changes would do.
+const (
+	DoubtHeld   = "something was held back last time until a second reading agrees"
+	DoubtMerged = "machines were merged, or merged ones are gone, and changes do not tell the rows that move with them"
+)
 
 // Plan is how a run reads the report, and why so.
 type Plan struct {
@@ -58,8 +64,8 @@ func (p ReportPolicy) plan(r Reading, mode Mode, s inventory.Settings, now time.
 		return Plan{Why: "asset import is off, and which machines count follows from the whole report"}
 	case r.Settings != digest(s):
 		return Plan{Why: "the settings have changed since it was read last"}
-	case r.Doubted:
-		return Plan{Why: "something was held back last time until a second reading agrees"}
+	case r.Doubt != "":
+		return Plan{Why: r.Doubt}
 	case r.Rows <= p.WholeRows:
 		return Plan{Why: fmt.Sprintf("it had %d rows last time, which takes few calls", r.Rows)}
 	case now.Sub(r.WholeAt) >= p.WholeEvery:
@@ -72,7 +78,10 @@ func (p ReportPolicy) plan(r Reading, mode Mode, s inventory.Settings, now time.
 
 // learn is what to remember after a reading that was applied in full. rows is how many there were, began when it began.
 func (r Reading) learn(p Plan, s inventory.Settings, rows int64, began time.Time, held bool) *Reading {
-	next := Reading{WholeAt: r.WholeAt, KnownAt: began, Rows: r.Rows, Settings: digest(s), Doubted: held}
+	next := Reading{WholeAt: r.WholeAt, KnownAt: began, Rows: r.Rows, Settings: digest(s)}
+	if held {
+		next.Doubt = DoubtHeld
+	}
 	if !p.Changes {
 		next.WholeAt, next.Rows = began, rows
 	}

@@ -51,7 +51,7 @@ func (s *RowSum) differing(o *RowSum) (p parts) {
 }
 
 // Bytes is the stored form.
-func (s *RowSum) Bytes() []byte {
+func (s RowSum) Bytes() []byte {
 	b := make([]byte, 0, 8*SumParts)
 	for _, sum := range s {
 		b = binary.LittleEndian.AppendUint64(b, sum)

@@ -153,7 +153,7 @@ type KnownAsset struct {
 	Findings    int64  // open ones
 	Dormant     bool   // has findings, all of them closed when it left the scope, and was not compared since
 	Uncompared  bool   // only changes of its rows were read since they were compared last
-	CreatedAt   int64  // when it was imported first, Unix seconds
+	Fresh       bool   // its rows were never compared, or not since it came back into scope
 	FirstSeenAt int64  // by the source, Unix seconds; 0 when not told
 }
 

@@ -17,7 +17,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	}
 	began := e.now()
 	r.TotalEstimate = known.Rows
-	plan := c.allow(e.options.Report.plan(known, e.run.Mode, e.settings, began), known)
+	plan := c.allow(e.options.Report.plan(known, e.run.Mode, e.settings, began))
 	p, err := e.readReport(ctx, r, c, &plan)
 	if err != nil {
 		return err

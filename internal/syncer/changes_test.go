@@ -1,0 +1,145 @@
+package syncer_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pgp.internal/defender/internal/connector/defender"
+	"pgp.internal/defender/internal/connector/defender/defendersim"
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// readChanges makes a syncer that reads changes whenever it may.
+func (h *house) readChanges() {
+	policy := syncer.DefaultReportPolicy()
+	policy.WholeRows = 0
+	catalogue := syncer.DefaultCataloguePolicy()
+	catalogue.MaxAge = 0
+	o := syncer.Options{SpoolDir: h.t.TempDir(), ProgressEvery: 50 * time.Millisecond, Report: policy, Catalogue: catalogue}
+	h.syncer = syncer.New(h.store, h.links, o, logger(), silence{}, h.clock)
+}
+
+// plan is how a run read the report.
+func plan(run syncer.Run) syncer.Plan { return run.Report.StageNamed(syncer.StageVulnerabilities).Plan }
+
+// TestChangesComeToTheSameAsTheWholeReport lets worlds drift by chance. After each run that reads changes, the inventory must
+// equal the directory, and a full run must find nothing to do.
+func TestChangesComeToTheSameAsTheWholeReport(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(seeds("CHANGES_SEEDS", 6)) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			h := newPlainHouse(t, 20, 12)
+			h.wire(defender.Config{Pages: defender.Pages{Rows: 40, Batch: 7}})
+			h.readChanges()
+			i := h.connect(h.tenant, nil)
+			mustSucceed(t, h.work())
+			read := 0
+			for step := range uint64(6) {
+				h.change(world.RandomChanges(100*seed+step, 5)...)
+				run := h.again(i, syncer.Incremental)
+				mustSucceed(t, run)
+				if plan(run).Changes {
+					read++
+				}
+				h.mustEqualTruthButStale()
+				h.mustAudit(h.tenant)
+				full := h.again(i, syncer.Full)
+				mustSucceed(t, full)
+				if c := findingCounts(t, full); c.Changes() != 0 {
+					t.Errorf("step %d: after reading %+v a full run changed %+v", step, plan(run), c)
+				}
+				if t.Failed() {
+					return
+				}
+			}
+			if read == 0 {
+				t.Error("changes were never read")
+			}
+		})
+	}
+}
+
+func TestChangesAreReadOfALargeReportOnly(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 8, 6)
+	h.readChanges()
+	i := h.connect(h.tenant, nil)
+	first := h.work()
+	mustSucceed(t, first)
+	if p := plan(first); p.Changes || p.Why == "" {
+		t.Errorf("the first run reads %+v", p)
+	}
+	h.sim.ClearJournal()
+	second := h.again(i, syncer.Incremental)
+	mustSucceed(t, second)
+	if p := plan(second); !p.Changes || p.Since.IsZero() || !second.Report.NoChanges {
+		t.Errorf("the second run reads %+v: %s", p, second.Report.Summary)
+	}
+	calls := 0
+	for _, e := range h.sim.Journal(1000) {
+		if calls++; e.Route == "software_vulnerabilities" {
+			t.Error("the whole report was read")
+		}
+	}
+	if calls > 10 {
+		t.Errorf("a run without changes made %d calls", calls)
+	}
+	for why, change := range map[string]func(){
+		"lost at Microsoft": func() {
+			h.fault(defendersim.Fault{Route: "software_vulnerability_changes", Status: 400, Code: "BadRequest", Times: 1})
+		},
+		"too long ago": func() { h.pass(14 * 24 * time.Hour) },
+	} {
+		change()
+		run := h.again(i, syncer.Incremental)
+		mustSucceed(t, run)
+		if p := plan(run); p.Changes {
+			t.Errorf("%s: %+v", why, p)
+		}
+	}
+}
+
+// mustEqualTruthButStale is mustEqualTruth but for assets that went stale, which keep their open findings.
+func (h *house) mustEqualTruthButStale() {
+	h.t.Helper()
+	inScope := h.assets(h.tenant, inventory.AssetActive, inventory.AssetInactive)
+	state := h.stateOf(directory)
+	var want []string
+	for f := range state.Findings() {
+		want = append(want, findingLine(f.SourceID, f.CVE, f.Severity, f.AttackVector, slices.Clone(f.Software)))
+	}
+	var got []string
+	for _, line := range h.findings(h.tenant, inventory.FindingOpen) {
+		source, _, _ := strings.Cut(line, " ")
+		if _, ok := inScope[source]; ok {
+			got = append(got, line)
+		}
+	}
+	slices.Sort(want)
+	mustEqualLines(h.t, got, want)
+	for a := range state.Assets() {
+		if _, ok := inScope[a.SourceID]; !ok {
+			h.t.Errorf("asset %s (%s) is missing", a.SourceID, a.Hostname)
+		}
+		delete(inScope, a.SourceID)
+	}
+	if len(inScope) > 0 {
+		h.t.Errorf("%d assets too many", len(inScope))
+	}
+}
+
+// seeds is how many random worlds to try: the environment's word, or the everyday number.
+func seeds(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return otherwise
+}
