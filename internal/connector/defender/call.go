@@ -5,9 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"time"
-
-	"pgp.internal/defender/internal/fault"
 )
 
 // consumer reads the body of a 200. Its error is either a *failure, or one of its own caller's that ends the walk.
@@ -34,9 +31,6 @@ func (s *source) get(ctx context.Context, e Endpoint, address string, size int64
 
 // exchange makes one HTTP call and hands a 200 to consume.
 func (s *source) exchange(ctx context.Context, e Endpoint, address string, t token, size int64, consume consumer) error {
-	if err := s.take(ctx, e); err != nil {
-		return err
-	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -46,24 +40,20 @@ func (s *source) exchange(ctx context.Context, e Endpoint, address string, t tok
 	req.Header.Set("Authorization", "Bearer "+t.text)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Accept-Encoding", acceptEncoding)
-	s.usage.calls.Add(1)
-	started := time.Now()
+	p, err := s.take(ctx, e)
+	if err != nil {
+		return err
+	}
 	res, err := s.conn.client.Do(req)
 	if err != nil {
-		f := networkFailure(err)
-		s.observe(e, f.outcome, started)
-		return f
+		return s.end(ctx, p, networkFailure(err))
 	}
 	defer res.Body.Close() //nolint:errcheck // read-only
 	b := newBody(ctx, stop, inflated(res), s.limits(size, res.StatusCode))
 	if res.StatusCode != http.StatusOK {
-		f := s.refusal(e, res, b, t)
-		s.observe(e, f.outcome, started)
-		return f
+		return s.end(ctx, p, s.refusal(e, res, b, t))
 	}
-	err = s.consume(b, consume)
-	s.observe(e, outcomeOfError(err), started)
-	return err
+	return s.end(ctx, p, s.consume(b, consume))
 }
 
 var errBadAddress = errors.New("address cannot be parsed")
@@ -82,11 +72,7 @@ func (s *source) refusal(e Endpoint, res *http.Response, b *body, t token) *fail
 	if ended := b.end(); err != nil || ended != nil {
 		text = []byte("unreadable") // not empty: an empty body is a readable answer
 	}
-	f := diagnose(apiAnswer(e, res.StatusCode, res.Header, text, s.conn.cfg.Clock()), s.subject(t))
-	if f.fault.Code == fault.CodeUpstreamThrottled {
-		s.conn.cfg.Budget.Hold(s.key(e), min(f.fault.RetryAfter, s.conn.cfg.Retry.MaxRetryAfter))
-	}
-	return f
+	return diagnose(apiAnswer(e, res.StatusCode, res.Header, text, s.conn.cfg.Clock()), s.subject(t))
 }
 
 // consume runs the consumer and counts what it read. When both the consumer and the transport failed, the transport is
