@@ -25,10 +25,11 @@ type quotas struct {
 	now   func() time.Time
 	mu    sync.Mutex
 	calls map[quotaKey][]time.Time // of the last hour, oldest first
+	use   map[quotaKey]*QuotaUse
 }
 
 func newQuotas(now func() time.Time) *quotas {
-	return &quotas{now: now, calls: map[quotaKey][]time.Time{}}
+	return &quotas{now: now, calls: map[quotaKey][]time.Time{}, use: map[quotaKey]*QuotaUse{}}
 }
 
 // take counts a call, or returns how long the caller must wait.
@@ -50,6 +51,7 @@ func (q *quotas) take(app, tenant, route string) time.Duration {
 	if wait == 0 {
 		q.calls[key] = append(calls, now)
 	}
+	q.note(key, now, wait > 0)
 	return wait
 }
 
