@@ -109,7 +109,9 @@ func (h *house) wire(cfg defender.Config) {
 	h.t.Helper()
 	cfg.LoginURL, cfg.APIURL, cfg.AllowInsecure = h.server.URL, h.server.URL, true
 	cfg.Sleep = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
-	cfg.Budget = defender.Unlimited{} // tests make more calls in a second than Microsoft allows in a minute
+	if cfg.Budget == nil {
+		cfg.Budget = defender.Unlimited{} // tests make more calls in a second than Microsoft allows in a minute
+	}
 	conn, err := defender.New(cfg)
 	if err != nil {
 		h.t.Fatal(err)

@@ -178,6 +178,23 @@ func TestWhoWaitsIsHeldToo(t *testing.T) {
 	}
 }
 
+func TestWhoWaitsLearnsThatTheBreakerOpened(t *testing.T) {
+	t.Parallel()
+	s := newSpender(t)
+	s.drain()
+	failing := s.Simulated(s.clock.now, func(ctx context.Context, d time.Duration) error {
+		for range breakerThreshold { // of other workers meanwhile
+			if _, err := s.End(ctx, s.key, Caller{ID: 1}, Permit{}, Unanswered); err != nil {
+				return err
+			}
+		}
+		return s.clock.sleep(ctx, d)
+	})
+	if _, err := failing.Take(context.Background(), s.key, Caller{ID: 2}); !fault.Is(err, fault.CodeUpstreamUnavailable) {
+		t.Fatalf("%v", err)
+	}
+}
+
 func TestAnOpenBreakerSaysSinceWhenAndUntilWhen(t *testing.T) {
 	t.Parallel()
 	s := newSpender(t)

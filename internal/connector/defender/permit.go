@@ -73,6 +73,7 @@ func (s *source) end(ctx context.Context, p pending, err error) error {
 	opened, failed := s.conn.cfg.Budget.End(ctx, p.key, p.by, p.permit, endingOf(p.endpoint, outcome))
 	if opened {
 		s.conn.cfg.Observer.BreakerOpened()
+		s.conn.cfg.Logger.WarnContext(ctx, "a directory does not answer and is left alone for a while", "directory", p.key.DirectoryID, "endpoint", p.endpoint)
 	}
 	var f *failure
 	if fault.Is(err, fault.CodeUpstreamThrottled) && errors.As(err, &f) {
