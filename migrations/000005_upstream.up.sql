@@ -1,7 +1,8 @@
 -- What is counted of the calls to Microsoft, who counts them by application and directory: all processes share it here, and
 -- it outlives them. It is no tenant's data. Two tenants that connect the same application and directory share one quota at
 -- Microsoft, and therefore one row here; so there is no wall, no column names a tenant, and no route of the API reads these
--- tables. What a tenant meets of another's calls is the waiting that Microsoft itself would impose.
+-- tables. What a tenant meets of another's calls is the waiting that Microsoft itself would impose, and that the directory has
+-- not answered for some time, which it would find out by itself.
 
 -- upstream_quota: one quota as two buckets, kept as the moment at which each is full again (the generic cell rate algorithm,
 -- ITU-T I.371). A call moves both moments on by what one call costs.

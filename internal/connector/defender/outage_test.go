@@ -15,6 +15,7 @@ import (
 )
 
 const (
+	directories = 10
 	scheduled   = 11 // runs of each directory, one a minute
 	outageFrom  = 90 * time.Second
 	outageUntil = outageFrom + 5*time.Minute
@@ -37,7 +38,7 @@ func TestAnOutageIsNotAnsweredWithMoreLoad(t *testing.T) {
 		if len(during)*10 > len(usual)*11 {
 			t.Errorf("%s fails: %d calls meanwhile, and %d without an outage", name, len(during), len(usual))
 		}
-		if failed[2] != 20 || failed[6] != 20 || failed[scheduled-2] > 0 || failed[scheduled-1] > 0 {
+		if failed[2] != directories || failed[6] != directories || failed[scheduled-2] > 0 || failed[scheduled-1] > 0 {
 			t.Errorf("%s fails: failed runs by minute: %v", name, failed)
 		}
 		t.Logf("%s fails: %d calls during the outage, %d without; %d and %d in all", name, len(during), len(usual), len(calls), len(normal))
@@ -59,7 +60,7 @@ func mustNotBeInStep(t *testing.T, name string, calls []defendersim.Entry) {
 		}
 		seen[c.Time] = c.Directory
 	}
-	if repeats < 20 {
+	if repeats < directories {
 		t.Errorf("%s fails: only %d calls were repeated: nothing was tried", name, repeats)
 	}
 }
@@ -73,11 +74,11 @@ func within(calls []defendersim.Entry) (during []defendersim.Entry) {
 	return during
 }
 
-// minutely runs an import of each of 20 directories every minute on the minute, in two processes by turns, and gives the
+// minutely runs an import of each of the directories every minute on the minute, in two processes by turns, and gives the
 // calls they made and how many failed, by minute.
 func minutely(t *testing.T, outage *defendersim.Fault) ([]defendersim.Entry, map[int]int) {
 	t.Helper()
-	e := newEstate(t, 20)
+	e := newEstate(t, directories)
 	var processes [2]*defender.Connector
 	for i := range processes {
 		processes[i], _ = e.replica(0)
