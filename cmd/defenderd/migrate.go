@@ -19,6 +19,7 @@ var losses = map[uint]string{
 	2: "integrations with their sealed client secrets, runs and the queue",
 	3: "assets, software and the catalogue of vulnerabilities",
 	4: "findings, where their software sits, and recommendations",
+	5: "what is counted of the calls to Microsoft: for an hour afterwards more may be made than it permits",
 }
 
 func (p *program) migrateCommand() *cli.Command {

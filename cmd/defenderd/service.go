@@ -118,7 +118,7 @@ func (s *service) connector(observer defender.Observer) (*defender.Connector, er
 	if s.cfg.UnsafeDatabaseTLS {
 		s.log.Warn("UNSAFE_DATABASE_TLS is set: the connection to the database may be open to others on the network")
 	}
-	var budget defender.Budget // nil: under Microsoft's limits
+	var budget defender.Budget = defender.NewSharedBudget(s.work)
 	if s.cfg.UnsafeNoCallLimits {
 		s.log.Warn("UNSAFE_NO_CALL_LIMITS is set: Microsoft would refuse calls at this pace")
 		budget = defender.Unlimited{}

@@ -27,7 +27,7 @@ type cloud struct {
 
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
-	c, err := defender.New(defender.Config{})
+	c, err := defender.New(defender.Config{Budget: defender.Unlimited{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func newMicrosoft(t *testing.T) *microsoft {
 	findings := 20
 	m.addDirectory(t, defendersim.DirectorySpec{ID: simDirectory, Machines: 20, FindingsPerMachine: &findings}, roles)
 	real, err := defender.New(defender.Config{
-		LoginURL: m.server.URL, APIURL: m.server.URL, AllowInsecure: true,
+		LoginURL: m.server.URL, APIURL: m.server.URL, AllowInsecure: true, Budget: defender.Unlimited{},
 		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 	})
 	if err != nil {

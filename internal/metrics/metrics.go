@@ -43,6 +43,10 @@ func (f factory) counterVec(name, help string, labels ...string) *prometheus.Cou
 	return register(f, prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels))
 }
 
+func (f factory) counter(name, help string) prometheus.Counter {
+	return register(f, prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}))
+}
+
 func (f factory) gaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {
 	return register(f, prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, labels))
 }

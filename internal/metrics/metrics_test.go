@@ -113,6 +113,7 @@ func feed(m *metrics.Metrics, i int) {
 	m.Throttled(defender.Endpoint(odd), time.Second)
 	m.TokenFailure(odd)
 	m.Malformed(defender.Endpoint(odd), 1)
+	m.BreakerOpened()
 }
 
 func TestSeriesAreBounded(t *testing.T) {
@@ -167,6 +168,8 @@ func TestCounters(t *testing.T) {
 	m.Records(syncer.StageAssets, "stale", 7)
 	m.Records(syncer.StageAssets, "stale", -3)
 	m.Throttled(defender.EndpointRows, 1500*time.Millisecond)
+	m.Throttled(defender.EndpointRows, 0)
+	m.BreakerOpened()
 	want := `
 # HELP defender_http_requests_in_flight API requests being answered now.
 # TYPE defender_http_requests_in_flight gauge
@@ -177,8 +180,18 @@ defender_upstream_throttled_seconds_total{endpoint="machines"} 0
 defender_upstream_throttled_seconds_total{endpoint="software_vulnerabilities_by_machine"} 1.5
 defender_upstream_throttled_seconds_total{endpoint="token"} 0
 defender_upstream_throttled_seconds_total{endpoint="vulnerabilities"} 0
+# HELP defender_upstream_waits_total Calls that waited for Microsoft's call limits.
+# TYPE defender_upstream_waits_total counter
+defender_upstream_waits_total{endpoint="machines"} 0
+defender_upstream_waits_total{endpoint="software_vulnerabilities_by_machine"} 1
+defender_upstream_waits_total{endpoint="token"} 0
+defender_upstream_waits_total{endpoint="vulnerabilities"} 0
+# HELP defender_upstream_breaker_openings_total Times that a directory was left alone for a while because it did not answer.
+# TYPE defender_upstream_breaker_openings_total counter
+defender_upstream_breaker_openings_total 1
 `
-	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "defender_http_requests_in_flight", "defender_upstream_throttled_seconds_total"); err != nil {
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "defender_http_requests_in_flight", "defender_upstream_throttled_seconds_total",
+		"defender_upstream_waits_total", "defender_upstream_breaker_openings_total"); err != nil {
 		t.Error(err)
 	}
 }

@@ -14,9 +14,11 @@ type upstreamMetrics struct {
 
 	calls         *prometheus.CounterVec
 	durations     *prometheus.HistogramVec
+	waits         *prometheus.CounterVec
 	throttled     *prometheus.CounterVec
 	tokenFailures *prometheus.CounterVec
 	malformed     *prometheus.CounterVec
+	breakers      prometheus.Counter
 }
 
 func newUpstreamMetrics(f factory) upstreamMetrics {
@@ -30,15 +32,18 @@ func newUpstreamMetrics(f factory) upstreamMetrics {
 		calls: f.counterVec("upstream_calls_total", "Calls to Microsoft by endpoint and outcome.", "endpoint", "outcome"),
 		durations: f.histogramVec("upstream_call_duration_seconds", "Duration of calls to Microsoft, their bodies included.",
 			[]float64{0.1, 0.5, 2, 10, 60}, "endpoint"),
+		waits:         f.counterVec("upstream_waits_total", "Calls that waited for Microsoft's call limits.", "endpoint"),
 		throttled:     f.counterVec("upstream_throttled_seconds_total", "Time spent waiting for Microsoft's call limits.", "endpoint"),
 		tokenFailures: f.counterVec("upstream_token_failures_total", "Refused or failed token requests by problem code.", "code"),
 		malformed:     f.counterVec("upstream_malformed_records_total", "Records from Microsoft that could not be read.", "endpoint"),
+		breakers:      f.counter("upstream_breaker_openings_total", "Times that a directory was left alone for a while because it did not answer."),
 	}
 	for _, e := range endpoints {
 		for _, o := range ends {
 			m.calls.WithLabelValues(string(e), string(o))
 		}
 		m.durations.WithLabelValues(string(e))
+		m.waits.WithLabelValues(string(e))
 		m.throttled.WithLabelValues(string(e))
 		m.malformed.WithLabelValues(string(e))
 	}
@@ -65,12 +70,17 @@ func (m *Metrics) Call(endpoint defender.Endpoint, outcome defender.Outcome, too
 	m.upstream.durations.WithLabelValues(e).Observe(took.Seconds())
 }
 
-// Throttled counts time spent waiting.
+// Throttled counts a wait and the time it took.
 func (m *Metrics) Throttled(endpoint defender.Endpoint, waited time.Duration) {
 	if waited > 0 {
-		m.upstream.throttled.WithLabelValues(m.upstream.endpoints.of(string(endpoint))).Add(waited.Seconds())
+		e := m.upstream.endpoints.of(string(endpoint))
+		m.upstream.waits.WithLabelValues(e).Inc()
+		m.upstream.throttled.WithLabelValues(e).Add(waited.Seconds())
 	}
 }
+
+// BreakerOpened counts a directory that is left alone, or left alone for longer.
+func (m *Metrics) BreakerOpened() { m.upstream.breakers.Inc() }
 
 // TokenFailure counts a failed token request.
 func (m *Metrics) TokenFailure(code string) {

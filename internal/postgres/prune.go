@@ -9,14 +9,16 @@ import (
 
 // How long what has ended stays to be looked at.
 const (
-	keepRunsFor = 90 * 24 * time.Hour
-	keepRuns    = 50 // of each integration, however old
-	keepDeadFor = 30 * 24 * time.Hour
-	pruneBatch  = 500 // rows that one call deletes of each kind
+	keepRunsFor  = 90 * 24 * time.Hour
+	keepRuns     = 50 // of each integration, however old
+	keepDeadFor  = 30 * 24 * time.Hour
+	keepCallsFor = 7 * 24 * time.Hour // what is counted of calls, after the last of them
+	pruneBatch   = 500                // rows that one call deletes of each kind
 )
 
-// Prune deletes a batch of old runs and of dead jobs, and reports whether there may be more. The last run of an integration
-// that succeeded and the last full one stay whatever their age, because later runs are planned and estimated by them.
+// Prune deletes a batch of old runs, of dead jobs, and of what was counted of calls long ago, and reports whether there may be
+// more. The last run of an integration that succeeded and the last full one stay whatever their age, because later runs are
+// planned and estimated by them.
 func (s *Store) Prune(ctx context.Context, now time.Time) (deleted int64, more bool, err error) {
 	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		runs, err := affected(ctx, tx, pruneRuns, now.Add(-keepRunsFor), keepRuns-1, pruneBatch)
@@ -28,7 +30,11 @@ func (s *Store) Prune(ctx context.Context, now time.Time) (deleted int64, more b
 			  select tenant_id, id from job where state = 'dead' and run_at < $1 order by run_at limit $2 for update skip locked
 			)
 			delete from job j using old where j.tenant_id = old.tenant_id and j.id = old.id`, now.Add(-keepDeadFor), pruneBatch)
-		deleted, more = runs+jobs, runs == pruneBatch || jobs == pruneBatch
+		if err != nil {
+			return err
+		}
+		quotas, err := affected(ctx, tx, pruneCalls, now.Add(-keepCallsFor), pruneBatch)
+		deleted, more = runs+jobs+quotas, max(runs, jobs, quotas) == pruneBatch
 		return err
 	})
 	return deleted, more, err

@@ -104,19 +104,14 @@ func spec(id string, machines, findings int) defendersim.DirectorySpec {
 	}}}
 }
 
-// boundless is a budget that grants every call, since tests make more in a second than Microsoft allows in a minute.
-type boundless struct{}
-
-func (boundless) Take(context.Context, defender.BudgetKey) (time.Duration, error) { return 0, nil }
-func (boundless) Retry(defender.BudgetKey) bool                                   { return true }
-func (boundless) Hold(defender.BudgetKey, time.Duration)                          {}
-
 // wire connects client, service and syncer; cfg adds to what the simulator needs.
 func (h *house) wire(cfg defender.Config) {
 	h.t.Helper()
 	cfg.LoginURL, cfg.APIURL, cfg.AllowInsecure = h.server.URL, h.server.URL, true
 	cfg.Sleep = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
-	cfg.Budget = boundless{}
+	if cfg.Budget == nil {
+		cfg.Budget = defender.Unlimited{} // tests make more calls in a second than Microsoft allows in a minute
+	}
 	conn, err := defender.New(cfg)
 	if err != nil {
 		h.t.Fatal(err)

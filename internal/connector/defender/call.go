@@ -5,10 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"time"
 
 	"pgp.internal/defender/internal/connector"
-	"pgp.internal/defender/internal/fault"
 )
 
 // consumer reads the body of a 200. Its error is either a *failure, or one of its own caller's that ends the walk.
@@ -44,9 +42,6 @@ func (s *source) get(ctx context.Context, c call) error {
 
 // exchange makes one HTTP call and hands a 200 to the call's consumer.
 func (s *source) exchange(ctx context.Context, c call, t token) error {
-	if err := s.take(ctx, c.endpoint); err != nil {
-		return err
-	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.address, nil)
@@ -56,26 +51,21 @@ func (s *source) exchange(ctx context.Context, c call, t token) error {
 	req.Header.Set("Authorization", "Bearer "+t.text)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Accept-Encoding", acceptEncoding)
-	s.usage.calls.Add(1)
-	started := time.Now()
+	p, err := s.take(ctx, c.endpoint)
+	if err != nil {
+		return err
+	}
 	res, err := s.conn.client.Do(req)
 	if err != nil {
-		f := networkFailure(err)
-		s.observe(c.endpoint, f.outcome, started)
-		return f
+		return s.end(ctx, p, networkFailure(err))
 	}
 	defer res.Body.Close() //nolint:errcheck // read-only
 	if res.StatusCode != http.StatusOK {
-		b := newBody(ctx, stop, c.plain(res), s.limits(maxErrorBody))
-		f := s.refusal(c.endpoint, res, b, t)
-		s.observe(c.endpoint, f.outcome, started)
-		return f
+		return s.end(ctx, p, s.refusal(c.endpoint, res, newBody(ctx, stop, c.plain(res), s.limits(maxErrorBody)), t))
 	}
 	b := newBody(ctx, stop, c.plain(res), s.limits(c.size))
 	b.encoding = res.Header.Get("Content-Encoding")
-	err = s.consume(b, c.consume)
-	s.observe(c.endpoint, outcomeOfError(err), started)
-	return err
+	return s.end(ctx, p, s.consume(b, c.consume))
 }
 
 // plain is an answer's body as it was before it was compressed; on its way the page is kept as it came.
@@ -101,11 +91,7 @@ func (s *source) refusal(e Endpoint, res *http.Response, b *body, t token) *fail
 	if ended := b.end(); err != nil || ended != nil {
 		text = []byte("unreadable") // not empty: an empty body is a readable answer
 	}
-	f := diagnose(apiAnswer(e, res.StatusCode, res.Header, text, s.conn.cfg.Clock()), s.subject(t))
-	if f.fault.Code == fault.CodeUpstreamThrottled {
-		s.conn.cfg.Budget.Hold(s.key(e), min(f.fault.RetryAfter, s.conn.cfg.Retry.MaxRetryAfter))
-	}
-	return f
+	return diagnose(apiAnswer(e, res.StatusCode, res.Header, text, s.conn.cfg.Clock()), s.subject(t))
 }
 
 // consume runs the consumer and counts what it read. When both the consumer and the transport failed, the transport is

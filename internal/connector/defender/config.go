@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Config configures a [Connector]. The zero value talks to the commercial cloud with the defaults stated at each field.
+// Config configures a [Connector]. With nothing but a budget it talks to the commercial cloud, with the
+// defaults stated at each field.
 type Config struct {
 	Cloud    Cloud  // Commercial when empty
 	LoginURL string // overrides the cloud's login host
@@ -30,7 +31,7 @@ type Config struct {
 	Retry    RetryPolicy
 	Pages    Pages
 
-	Budget   Budget       // nil: an in-memory budget under Microsoft's documented limits, one per Connector
+	Budget   Budget       // must be given: a [SharedBudget], so that no quota of Microsoft is overrun
 	Observer Observer     // nil: nobody watches
 	Logger   *slog.Logger // nil: silent
 
@@ -83,7 +84,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Budget == nil {
-		c.Budget = NewMemoryBudget(c.Clock, c.Sleep)
+		return c, errors.New("defender: no budget of calls")
 	}
 	if c.Pages.Rows > maxRowsPerPage {
 		return c, fmt.Errorf("defender: %d rows per page; Microsoft accepts at most %d", c.Pages.Rows, maxRowsPerPage)

@@ -1,8 +1,7 @@
 package defender
 
 import (
-	"context"
-	"errors"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,11 +9,10 @@ import (
 	"time"
 
 	"pgp.internal/defender/internal/connector"
-	"pgp.internal/defender/internal/fault"
 )
 
 // Connector is the kind "microsoft-defender". It is safe for concurrent use; one per process is enough, and only sources
-// of the same Connector share connections and budgets.
+// of the same Connector share connections. Its budget of calls may be shared further.
 type Connector struct {
 	cfg    Config
 	client *http.Client
@@ -55,13 +53,14 @@ func (c *Connector) linkHosts() map[string]bool {
 
 // Open prepares a source for credentials that passed [Connector.Shape].
 func (c *Connector) Open(credentials connector.Credentials) connector.Source {
-	return &source{conn: c, credentials: credentials}
+	return &source{conn: c, credentials: credentials, id: rand.Int64()}
 }
 
 // source is one directory opened with one application's credentials.
 type source struct {
 	conn        *Connector
 	credentials connector.Credentials
+	id          int64 // tells the budget of calls who calls
 	tokens      tokens
 	log         connector.PageLog // nil: pages are not kept
 	usage       struct{ calls, pages, resumed, retries, throttled, malformed, bytes atomic.Int64 }
@@ -77,49 +76,12 @@ func (s *source) Usage() connector.Usage {
 	}
 }
 
-func (s *source) key(e Endpoint) BudgetKey {
-	family := FamilyVulnerabilities
-	switch e {
-	case EndpointToken:
-		family = FamilyToken
-	case EndpointMachines:
-		family = FamilyMachines
-	case EndpointRows:
-		family = FamilyExport
-	case EndpointChanges:
-		family = FamilyChanges
-	}
-	return BudgetKey{DirectoryID: s.credentials.DirectoryID, ClientID: s.credentials.ClientID, Family: family}
-}
-
-// take spends one call of the budget.
-func (s *source) take(ctx context.Context, e Endpoint) error {
-	waited, err := s.conn.cfg.Budget.Take(ctx, s.key(e))
-	s.throttled(e, waited)
-	var f *fault.Error
-	if errors.As(err, &f) {
-		return &failure{fault: f, outcome: OutcomeThrottled, origin: err}
-	}
-	return err
-}
-
-func (s *source) throttled(e Endpoint, d time.Duration) {
-	if d > 0 {
-		s.usage.throttled.Add(int64(d))
-		s.conn.cfg.Observer.Throttled(e, d)
-	}
-}
-
 // malformed counts records that were left out.
 func (s *source) malformed(e Endpoint) func(records int) {
 	return func(records int) {
 		s.usage.malformed.Add(int64(records))
 		s.conn.cfg.Observer.Malformed(e, records)
 	}
-}
-
-func (s *source) observe(e Endpoint, o Outcome, started time.Time) {
-	s.conn.cfg.Observer.Call(e, o, time.Since(started))
 }
 
 // subject describes the source for diagnoses, with what the token in use claims.

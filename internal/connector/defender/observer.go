@@ -40,6 +40,8 @@ type Observer interface {
 	TokenFailure(code string)
 	// Malformed reports records that were skipped because they were no JSON objects or had no readable key.
 	Malformed(endpoint Endpoint, records int)
+	// BreakerOpened reports that a directory is left alone for a while, or for longer, because it does not answer.
+	BreakerOpened()
 }
 
 type unobserved struct{}
@@ -48,3 +50,4 @@ func (unobserved) Call(Endpoint, Outcome, time.Duration) {}
 func (unobserved) Throttled(Endpoint, time.Duration)     {}
 func (unobserved) TokenFailure(string)                   {}
 func (unobserved) Malformed(Endpoint, int)               {}
+func (unobserved) BreakerOpened()                        {}

@@ -78,7 +78,9 @@ func (s *source) repeat(ctx context.Context, e Endpoint, tries int, op func(cont
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 			return err
 		}
-		if !s.conn.cfg.Budget.Retry(s.key(e)) {
+		if allowed, failed := s.conn.cfg.Budget.Retry(ctx, s.key(ctx, e)); failed != nil {
+			return failed
+		} else if !allowed {
 			return err
 		}
 		s.conn.cfg.Logger.DebugContext(ctx, "upstream call is repeated", "endpoint", e, "attempt", attempt, "wait", wait, "failure", f)

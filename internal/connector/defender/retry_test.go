@@ -80,24 +80,6 @@ func TestFailuresAreTriedFourTimesAndRefusalsOnce(t *testing.T) {
 	}
 }
 
-func TestAnOutageIsNotAnsweredWithMoreLoad(t *testing.T) {
-	t.Parallel()
-	u := newUpstream(t)
-	s := u.open()
-	if _, err := machineIDs(s); err != nil {
-		t.Fatal(err)
-	}
-	u.onAPI = plain(503, "")
-	const walks = 200
-	for range walks {
-		_, _ = machineIDs(s)
-		_ = u.clock.sleep(context.Background(), time.Minute)
-	}
-	if _, calls := u.counts(); calls > walks*11/10+repeatReserve+walks/10 {
-		t.Fatalf("%d calls for %d walks", calls, walks)
-	}
-}
-
 func TestOneTokenForAHundred(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t)
@@ -186,58 +168,6 @@ func TestA401RenewsTheTokenOnce(t *testing.T) {
 	}
 }
 
-func TestBudgetStaysUnderMicrosoftsLimits(t *testing.T) {
-	t.Parallel()
-	for _, family := range []Family{FamilyMachines, FamilyVulnerabilities, FamilyExport, FamilyToken} {
-		clock := &testClock{at: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-		budget := NewMemoryBudget(clock.now, clock.sleep)
-		key := BudgetKey{DirectoryID: testDirectory, ClientID: testClient, Family: family}
-		var taken []time.Time
-		for range 4000 {
-			if _, err := budget.Take(context.Background(), key); err != nil {
-				t.Fatal(err)
-			}
-			taken = append(taken, clock.now())
-		}
-		q := family.quota()
-		for limit, window := range map[int]time.Duration{q.minute: time.Minute, q.hour: time.Hour} {
-			for i := limit; i < len(taken); i++ {
-				if taken[i].Sub(taken[i-limit]) < window {
-					t.Fatalf("%s: %d calls within %v", family, limit+1, taken[i].Sub(taken[i-limit]))
-				}
-			}
-		}
-		if rate := float64(len(taken)) / taken[len(taken)-1].Sub(taken[0]).Hours(); rate < float64(q.hour)*0.75 {
-			t.Errorf("%s: only %.0f calls an hour of %d", family, rate, q.hour)
-		}
-	}
-}
-
-func TestBudgetsAreApartAndBounded(t *testing.T) {
-	t.Parallel()
-	clock := &testClock{at: time.Now()}
-	budget := NewMemoryBudget(clock.now, clock.sleep)
-	a, b := BudgetKey{DirectoryID: "a", Family: FamilyExport}, BudgetKey{DirectoryID: "b", Family: FamilyExport}
-	budget.Hold(a, time.Hour)
-	if waited, err := budget.Take(context.Background(), b); waited != 0 || err != nil {
-		t.Fatalf("another directory waits %v, %v", waited, err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if _, err := budget.Take(ctx, a); !fault.Is(err, fault.CodeUpstreamThrottled) || fault.As(err).RetryAfter < 59*time.Minute {
-		t.Fatalf("a wait beyond the deadline: %v", err)
-	}
-	if waited, err := budget.Take(context.Background(), a); waited < 59*time.Minute || err != nil {
-		t.Fatalf("held for %v, %v", waited, err)
-	}
-	for i := range maxBuckets + 100 {
-		budget.Retry(BudgetKey{DirectoryID: fmt.Sprint(i)})
-	}
-	if len(budget.buckets) > maxBuckets {
-		t.Fatalf("%d buckets", len(budget.buckets))
-	}
-}
-
 // counter is an Observer that remembers.
 type counter struct {
 	mu   sync.Mutex
@@ -253,6 +183,7 @@ func (c *counter) Call(e Endpoint, o Outcome, _ time.Duration) { c.note("call %s
 func (c *counter) Throttled(e Endpoint, d time.Duration)       { c.note("throttled %s %v", e, d) }
 func (c *counter) TokenFailure(code string)                    { c.note("token %s", code) }
 func (c *counter) Malformed(e Endpoint, n int)                 { c.note("malformed %s %d", e, n) }
+func (c *counter) BreakerOpened()                              { c.note("breaker opened") }
 
 func TestObserverSeesEveryCall(t *testing.T) {
 	t.Parallel()

@@ -101,9 +101,13 @@ func TestConfigurationIsRefusedWhenItCouldLeakCredentials(t *testing.T) {
 		"unknown cloud": {Cloud: "mars"},
 		"page size":     {Pages: Pages{Rows: 200_001}},
 	} {
+		cfg.Budget = Unlimited{}
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+	if _, err := New(Config{}); err == nil {
+		t.Error("without a budget of calls: accepted")
 	}
 	gov := mustNew(t, Config{Cloud: GCCHigh})
 	if gov.login != "https://login.microsoftonline.us" || gov.cfg.Scope != "https://api-gov.securitycenter.microsoft.us/.default" {
@@ -114,8 +118,12 @@ func TestConfigurationIsRefusedWhenItCouldLeakCredentials(t *testing.T) {
 	}
 }
 
+// mustNew makes a connector, without limits unless the test brings some.
 func mustNew(t testing.TB, cfg Config) *Connector {
 	t.Helper()
+	if cfg.Budget == nil {
+		cfg.Budget = Unlimited{}
+	}
 	c, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

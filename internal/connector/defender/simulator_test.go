@@ -48,7 +48,7 @@ func simulate(t *testing.T, change func(*defendersim.DirectorySpec, *defendersim
 	srv := httptest.NewServer(sim.Handler())
 	t.Cleanup(srv.Close)
 	t.Cleanup(sim.ClearFaults)
-	c, err := defender.New(defender.Config{LoginURL: srv.URL, APIURL: srv.URL, AllowInsecure: true, Pages: defender.Pages{Rows: 200, Batch: 64},
+	c, err := defender.New(defender.Config{LoginURL: srv.URL, APIURL: srv.URL, AllowInsecure: true, Budget: defender.Unlimited{}, Pages: defender.Pages{Rows: 200, Batch: 64},
 		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
 	if err != nil {
 		t.Fatal(err)

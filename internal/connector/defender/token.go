@@ -101,7 +101,8 @@ func (s *source) requestToken(ctx context.Context) (token, error) {
 		// Nothing but a GUID is ever put into the path of a request.
 		return token{}, &failure{fault: fault.New(fault.CodeDirectoryNotFound, "The stored Tenant ID or Client ID is no GUID."), origin: errNoToken}
 	}
-	if err := s.take(ctx, EndpointToken); err != nil {
+	p, err := s.take(ctx, EndpointToken)
+	if err != nil {
 		return token{}, err
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, s.conn.cfg.Timeouts.Token, errSlowBody)
@@ -113,15 +114,11 @@ func (s *source) requestToken(ctx context.Context) (token, error) {
 		// Without a fixed style the library tries a second one after a refusal, and a wrong secret counts twice.
 		AuthStyle: oauth2.AuthStyleInParams,
 	}
-	s.usage.calls.Add(1)
-	started := time.Now()
 	got, err := grant.Token(context.WithValue(limited, oauth2.HTTPClient, s.conn.tokens))
 	if err != nil {
-		f := s.tokenFailure(limited, err)
-		s.observe(EndpointToken, f.outcome, started)
-		return token{}, f
+		return token{}, s.end(ctx, p, s.tokenFailure(limited, err))
 	}
-	s.observe(EndpointToken, OutcomeOK, started)
+	_ = s.end(ctx, p, nil) // gives the call's error back
 	s.usage.bytes.Add(int64(len(got.AccessToken)))
 	return s.newToken(got), nil
 }

@@ -27,10 +27,11 @@ type quotas struct {
 	now   func() time.Time
 	mu    sync.Mutex
 	calls map[quotaKey][]time.Time // of the last hour, oldest first
+	use   map[quotaKey]*QuotaUse
 }
 
 func newQuotas(now func() time.Time) *quotas {
-	return &quotas{now: now, calls: map[quotaKey][]time.Time{}}
+	return &quotas{now: now, calls: map[quotaKey][]time.Time{}, use: map[quotaKey]*QuotaUse{}}
 }
 
 // take counts a call, or returns how long the caller must wait. Where no limit is documented and assumed is false, there is none.
@@ -55,6 +56,7 @@ func (q *quotas) take(app, tenant, route string, assumed bool) time.Duration {
 	if wait == 0 {
 		q.calls[key] = append(calls, now)
 	}
+	q.note(key, now, wait > 0)
 	return wait
 }
 

@@ -1,0 +1,114 @@
+package defender
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"pgp.internal/defender/internal/fault"
+)
+
+// pending is a call that was allowed and is under way.
+type pending struct {
+	endpoint Endpoint
+	key      BudgetKey
+	by       Caller
+	permit   Permit
+	at       time.Time
+}
+
+type personKey struct{}
+
+// withPerson marks the calls of a check that somebody waits for.
+func withPerson(ctx context.Context) context.Context {
+	return context.WithValue(ctx, personKey{}, true)
+}
+
+func (s *source) caller(ctx context.Context) Caller {
+	return Caller{ID: s.id, Person: ctx.Value(personKey{}) != nil}
+}
+
+func (s *source) key(ctx context.Context, e Endpoint) BudgetKey {
+	family := FamilyVulnerabilities
+	switch e {
+	case EndpointToken:
+		family = FamilyToken
+		if s.caller(ctx).Person {
+			family = FamilyCheckToken
+		}
+	case EndpointMachines:
+		family = FamilyMachines
+	case EndpointRows:
+		family = FamilyExport
+	case EndpointChanges:
+		family = FamilyChanges
+	}
+	return BudgetKey{DirectoryID: s.credentials.DirectoryID, ClientID: s.credentials.ClientID, Family: family}
+}
+
+// take spends one call of the budget. Whoever takes one ends it.
+func (s *source) take(ctx context.Context, e Endpoint) (pending, error) {
+	p := pending{endpoint: e, key: s.key(ctx, e), by: s.caller(ctx)}
+	var err error
+	p.permit, err = s.conn.cfg.Budget.Take(ctx, p.key, p.by)
+	s.throttled(e, p.permit.Waited)
+	var f *fault.Error
+	switch {
+	case fault.Is(err, fault.CodeUpstreamThrottled) && errors.As(err, &f):
+		return p, &failure{fault: f, outcome: OutcomeThrottled, origin: err}
+	case fault.Is(err, fault.CodeUpstreamUnavailable) && errors.As(err, &f):
+		return p, &failure{fault: f, outcome: OutcomeCancelled, origin: err}
+	case err != nil:
+		return p, err
+	}
+	s.usage.calls.Add(1)
+	p.at = time.Now()
+	return p, nil
+}
+
+// end tells the observer and the budget how a call ended, and returns the call's error. When the budget cannot be told, the
+// next call will meet that: nothing goes out unmetered.
+func (s *source) end(ctx context.Context, p pending, err error) error {
+	outcome := outcomeOfError(err)
+	s.conn.cfg.Observer.Call(p.endpoint, outcome, time.Since(p.at))
+	opened, failed := s.conn.cfg.Budget.End(ctx, p.key, p.by, p.permit, endingOf(p.endpoint, outcome))
+	if opened {
+		s.conn.cfg.Observer.BreakerOpened()
+		s.conn.cfg.Logger.WarnContext(ctx, "a directory does not answer and is left alone for a while", "directory", p.key.DirectoryID, "endpoint", p.endpoint)
+	}
+	var f *failure
+	if fault.Is(err, fault.CodeUpstreamThrottled) && errors.As(err, &f) {
+		asked := min(cmp.Or(f.fault.RetryAfter, s.conn.cfg.Retry.ThrottleBase), s.conn.cfg.Retry.MaxRetryAfter)
+		failed = errors.Join(failed, s.conn.cfg.Budget.Hold(ctx, p.key, asked))
+	}
+	if failed != nil {
+		s.conn.cfg.Logger.WarnContext(ctx, "the budget of calls could not be told how a call ended", "endpoint", p.endpoint, "outcome", outcome, "error", failed)
+	}
+	return err
+}
+
+// endingOf says what an outcome tells about the directory. An outage of the API goes on while tokens are granted, and
+// anybody can have a token refused: only the API's answer shows that all is well.
+func endingOf(e Endpoint, o Outcome) Ending {
+	switch o {
+	case OutcomeServerError, OutcomeTimeout, OutcomeNetworkError:
+		return Unanswered
+	case OutcomeCancelled:
+		return Undecided
+	}
+	switch {
+	case e != EndpointToken:
+		return Answered
+	case o == OutcomeOK:
+		return TokenGranted
+	}
+	return Undecided
+}
+
+func (s *source) throttled(e Endpoint, d time.Duration) {
+	if d > 0 {
+		s.usage.throttled.Add(int64(d))
+		s.conn.cfg.Observer.Throttled(e, d)
+	}
+}
