@@ -171,13 +171,13 @@ func TestOptions(t *testing.T) {
 	if err != nil || !o.switches.ClampTop || !o.switches.ExactPaths || o.cloud != "dod" {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if o, err = parseOptions(nil, env("DEFENDERSIM_SECRET", "s"), io.Discard); err != nil || o.secret != "s" {
+	if o, err = parseOptions(nil, env("DEFENDERSIM_SECRET", "s", "DEFENDERSIM_SNAPSHOTS", "6h"), io.Discard); err != nil || o.secret != "s" || !o.switches.SixHourSnapshots {
 		t.Errorf("%+v, %v", o, err)
 	}
 	if o, err = parseOptions(nil, noEnv, io.Discard); err != nil || len(o.secret) != 40 || o.secret[5] != '~' {
 		t.Errorf("made-up secret of %d characters, %v", len(o.secret), err)
 	}
-	for _, bad := range [][]string{{"--catalogue", "0"}, {"extra"}, {"--nope"}, {"--machines", "x"}, {"--switches", `{"clamp":true}`}, {"--certificate-file", "x"}} {
+	for _, bad := range [][]string{{"--catalogue", "0"}, {"extra"}, {"--nope"}, {"--machines", "x"}, {"--switches", `{"clamp":true}`}, {"--certificate-file", "x"}, {"--snapshots", "5h"}} {
 		if _, err := parseOptions(bad, noEnv, io.Discard); err == nil {
 			t.Errorf("%v is accepted", bad)
 		}

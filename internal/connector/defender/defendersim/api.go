@@ -19,7 +19,9 @@ type apiCall struct {
 	tokenErr error
 	dir      *directory
 	settings DirectorySpec
+	request  *http.Request
 	state    *world.State // what the answer is made of
+	mapped   mapping      // the same for rows of machines and vulnerabilities
 	params   params
 	base     string
 	path     string
@@ -76,6 +78,7 @@ func notFound(format string, args ...any) *apiError {
 
 // serveAPI checks token, quota, licence, role and parameters in this order, then answers.
 func (s *Simulator) serveAPI(w http.ResponseWriter, r *http.Request, c *apiCall) {
+	c.request = r
 	c.base, c.path = s.linkBase(r, c.links), r.URL.Path
 	if refusal := s.admit(r, c); refusal != nil {
 		refusal.write(w, s.switches())
@@ -86,14 +89,15 @@ func (s *Simulator) serveAPI(w http.ResponseWriter, r *http.Request, c *apiCall)
 		refusal.write(w, s.switches())
 		return
 	}
-	c.state = c.dir.current()
+	c.state, c.mapped = c.dir.current(), c.dir.mapping(s.now(), s.switches().SixHourSnapshots)
 	out := compress(w, r)
 	defer out.finish(s.log)
 	serve := map[string]func(http.ResponseWriter, *apiCall) *apiError{
 		"machines": s.serveMachines, "machine": s.serveMachine, "machine_vulnerabilities": s.serveMachineVulnerabilities,
 		"vulnerabilities": s.serveVulnerabilities, "vulnerability": s.serveVulnerability,
 		"machines_vulnerabilities": s.serveMapping, "machine_references": s.serveReferences,
-		"software_vulnerabilities": s.serveExport,
+		"software_vulnerabilities": s.serveExport, "software_vulnerability_changes": s.serveChanges,
+		"software_vulnerabilities_export": s.serveExportFiles,
 	}[c.route.name]
 	if serve == nil {
 		(&apiError{status: 404, code: "NotFound", text: "No HTTP resource was found that matches the request URI."}).write(out, s.switches())

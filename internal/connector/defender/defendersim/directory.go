@@ -34,6 +34,7 @@ type DirectorySpec struct {
 	EdgeCases          *bool   `json:"edge_cases,omitempty"`           // nil means true
 	Licence            Licence `json:"licence,omitempty"`              // "" means full
 	Cloud              Cloud   `json:"cloud,omitempty"`                // "" means commercial
+	ExportFiles        *int    `json:"export_files,omitempty"`         // of SoftwareVulnerabilitiesExport, 0 to 1,000; nil means one for each 2,000 machines
 	EmptyAs404         bool    `json:"empty_as_404,omitempty"`         // an empty list of machines answers 404
 	NotProvisioned     bool    `json:"not_provisioned,omitempty"`      // Defender was never set up: AADSTS500011
 	ResourceDisabled   bool    `json:"resource_disabled,omitempty"`    // subscription lapsed: AADSTS500014
@@ -76,6 +77,8 @@ func (spec DirectorySpec) complete(seed uint64) (DirectorySpec, error) {
 		return spec, fmt.Errorf("domain %q is not a domain name", spec.Domain)
 	case spec.Machines < 0 || spec.Machines > 100000:
 		return spec, fmt.Errorf("%d machines are outside 0..100000", spec.Machines)
+	case spec.exportFiles() < 0 || spec.exportFiles() > 1000:
+		return spec, fmt.Errorf("%d export files are outside 0..1000", spec.exportFiles())
 	case spec.findings() < 0 || spec.findings() > 1000:
 		return spec, fmt.Errorf("%d findings per machine are outside 0..1000", spec.findings())
 	}
@@ -89,18 +92,34 @@ func (spec DirectorySpec) findings() int {
 	return *spec.FindingsPerMachine
 }
 
+func (spec DirectorySpec) exportFiles() int {
+	if spec.ExportFiles == nil {
+		return 1 + spec.Machines/2000
+	}
+	return *spec.ExportFiles
+}
+
 func (spec DirectorySpec) edgeCases() bool { return spec.EdgeCases == nil || *spec.EdgeCases }
 
-// snapshotsKept bounds the chains of pages that can be open at once; the oldest is refused when it is exceeded.
-const snapshotsKept = 32
-
 type directory struct {
-	mu        sync.RWMutex
-	spec      DirectorySpec
-	apps      map[string]App // by lower-case client id
-	state     *world.State
-	version   int // of the last snapshot
-	snapshots map[int]*world.State
+	mu      sync.RWMutex
+	spec    DirectorySpec
+	apps    map[string]App // by lower-case client id
+	state   *world.State
+	history history
+	away    string // id of the machine that a page made leave
+}
+
+// swap returns the machine that is away, which then is not any more, or else makes the given one it.
+func (d *directory) swap(id string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if back := d.away; back != "" {
+		d.away = ""
+		return back
+	}
+	d.away = id
+	return id
 }
 
 func (d *directory) current() *world.State {
@@ -120,27 +139,4 @@ func (d *directory) app(clientID string) (App, bool) {
 	defer d.mu.RUnlock()
 	a, ok := d.apps[strings.ToLower(clientID)]
 	return a, ok
-}
-
-// keep remembers a state for a chain of pages and returns its number.
-func (d *directory) keep(s *world.State) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.version > 0 && d.snapshots[d.version] == s {
-		return d.version
-	}
-	d.version++
-	if d.snapshots == nil {
-		d.snapshots = map[int]*world.State{}
-	}
-	d.snapshots[d.version] = s
-	delete(d.snapshots, d.version-snapshotsKept)
-	return d.version
-}
-
-func (d *directory) snapshot(version int) (*world.State, bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	s, ok := d.snapshots[version]
-	return s, ok
 }

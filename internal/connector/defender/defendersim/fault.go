@@ -24,11 +24,12 @@ type Fault struct {
 
 	// What it does.
 	Status        int      `json:"status,omitempty"`         // answer with this status instead
-	Body          string   `json:"body,omitempty"`           // of that answer: json (default), html, empty or garbage
+	Body          string   `json:"body,omitempty"`           // of that answer: json (default), html, xml (of the blob storage), empty or garbage
 	Code          string   `json:"code,omitempty"`           // error code of a JSON body; "" means the usual one
 	Message       string   `json:"message,omitempty"`        // its message
 	RetryAfter    string   `json:"retry_after,omitempty"`    // header as given; "date:30s" means an HTTP date that far ahead
 	Location      string   `json:"location,omitempty"`       // header of a redirect
+	Headers       Headers  `json:"headers,omitempty"`        // more headers of that answer
 	LinkBase      string   `json:"link_base,omitempty"`      // scheme and host of the links in the ordinary answer: a hostile nextLink
 	Delay         Duration `json:"delay,omitempty"`          // before anything else
 	Hold          bool     `json:"hold,omitempty"`           // wait until released
@@ -38,6 +39,9 @@ type Fault struct {
 	DripBytes     int      `json:"drip_bytes,omitempty"`     // send the ordinary body in pieces of this size
 	DripPause     Duration `json:"drip_pause,omitempty"`     // with this pause between them
 }
+
+// Headers are header names with one value each.
+type Headers map[string]string
 
 // Duration is a time span that reads and writes as text, e.g. "1.5s".
 type Duration time.Duration
@@ -80,9 +84,9 @@ func (s *Simulator) AddFault(f Fault) (string, error) {
 		return "", fmt.Errorf("status %d is outside 200..599", f.Status)
 	}
 	switch f.Body {
-	case "", "json", "html", "empty", "garbage":
+	case "", "json", "html", "xml", "empty", "garbage":
 	default:
-		return "", fmt.Errorf("body %q is not json, html, empty or garbage", f.Body)
+		return "", fmt.Errorf("body %q is not json, html, xml, empty or garbage", f.Body)
 	}
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()

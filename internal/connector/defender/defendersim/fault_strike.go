@@ -1,6 +1,7 @@
 package defendersim
 
 import (
+	"cmp"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -94,8 +95,14 @@ func (f *Fault) answer(w http.ResponseWriter, now time.Time) {
 	if f.Location != "" {
 		h.Set("Location", f.Location)
 	}
+	for name, value := range f.Headers {
+		h.Set(name, value)
+	}
 	body := []byte(nil)
 	switch f.Body {
+	case "xml":
+		refuseBlob(w, f.Status, cmp.Or(f.Code, usualBlobCodes[f.Status]), "", now)
+		return
 	case "html":
 		h.Set("Content-Type", "text/html")
 		body = []byte("<html><head><title>" + http.StatusText(f.Status) + "</title></head><body><center><h1>" + http.StatusText(f.Status) + "</h1></center></body></html>")

@@ -204,7 +204,7 @@ func TestHoldAndHang(t *testing.T) {
 func TestBadFaults(t *testing.T) {
 	h := start(t, nil)
 	h.arm(defendersim.Fault{ID: "a"})
-	for _, f := range []defendersim.Fault{{Status: 99}, {Body: "xml"}, {ID: "a"}} {
+	for _, f := range []defendersim.Fault{{Status: 99}, {Body: "yaml"}, {ID: "a"}} {
 		if _, err := h.AddFault(f); err == nil {
 			t.Errorf("%+v is accepted", f)
 		}

@@ -192,13 +192,21 @@ func (p *filterParser) literal() any {
 	if n, err := strconv.ParseFloat(word, 64); err == nil {
 		return n
 	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02Z", "2006-01-02", "2006-01-02T15:04Z"} {
-		if t, err := time.Parse(layout, word); err == nil {
-			return t
-		}
+	if t, err := parseTime(word); err == nil {
+		return t
 	}
 	p.fail("Syntax error: '%s' is no literal.", word)
 	return nil
+}
+
+// parseTime reads the spellings of a time that the API takes; without a zone UTC is meant.
+func parseTime(text string) (t time.Time, err error) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02Z", "2006-01-02", "2006-01-02T15:04Z", "2006-01-02T15:04:05"} {
+		if t, err = time.Parse(layout, text); err == nil {
+			return t, nil
+		}
+	}
+	return t, err
 }
 
 func compare(v any, op string, want any) bool {

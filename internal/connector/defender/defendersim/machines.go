@@ -25,7 +25,7 @@ func (s *Simulator) serveMachines(w http.ResponseWriter, c *apiCall) *apiError {
 		first, skip = 0, c.params.skip
 	}
 	out := s.begin(w, c, "Machines", -1)
-	next := ""
+	next, mutate, top := "", false, ""
 	for m := range c.state.Machines(first) {
 		if match != nil && !match(m.Field) {
 			continue
@@ -37,15 +37,34 @@ func (s *Simulator) serveMachines(w http.ResponseWriter, c *apiCall) *apiError {
 		if out.rows == size {
 			if linked {
 				next = c.skipLink(c.params.skip + size)
+				mutate = s.switches().MutatePages
 			}
 			break
+		}
+		if top == "" {
+			top = m.ID
 		}
 		if !out.row(func(b []byte) []byte { return s.closeObject(m.AppendJSON(b)) }) {
 			return nil
 		}
 	}
+	if mutate {
+		s.mutate(c, top)
+	}
 	out.end(next)
 	return nil
+}
+
+// mutate lets the first machine of a page leave, or come back the one that left before: as pages count rows from the
+// beginning, the next one then misses a row or repeats one.
+func (s *Simulator) mutate(c *apiCall, top string) {
+	op, id := "remove_machines", top
+	if back := c.dir.swap(top); back != top {
+		op, id = "restore_machines", back
+	}
+	if err := s.Change(c.settings.ID, world.Change{Op: op, MachineID: id}); err != nil {
+		s.log.Error("the list of machines was not changed between pages", "error", err)
+	}
 }
 
 func (s *Simulator) serveMachine(w http.ResponseWriter, c *apiCall) *apiError {

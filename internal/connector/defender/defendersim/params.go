@@ -12,6 +12,8 @@ type params struct {
 	filter    string
 	pageSize  int
 	skipToken string
+	sinceTime string // of the delta
+	sasHours  string // of the list of files
 }
 
 // readParams reads the options that the API documents and refuses every other that begins with "$".
@@ -33,6 +35,10 @@ func readParams(query url.Values) (params, *apiError) {
 			p.filter = value
 		case "$skiptoken":
 			p.skipToken = value
+		case "sincetime":
+			p.sinceTime = value
+		case "sasvalidhours":
+			p.sasHours = value
 		default:
 			if strings.HasPrefix(name, "$") {
 				refusal = odataError("The query parameter '%s' is not supported.", name)

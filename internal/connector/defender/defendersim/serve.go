@@ -26,6 +26,9 @@ func routed(path string) route {
 		}
 		return apiRoute(parts, low)
 	}
+	if low[0] == "blob" {
+		return route{name: "blob", key: path}
+	}
 	switch rest := strings.Join(low[1:], "/"); rest {
 	case "oauth2/v2.0/token":
 		return route{name: "token", tenant: parts[0]}
@@ -57,6 +60,10 @@ func machineRoute(parts, low []string) route {
 		return route{name: "machines", template: "machines"}
 	case len(low) == 2 && low[1] == "softwarevulnerabilitiesbymachine":
 		return route{name: "software_vulnerabilities", template: "software_vulnerabilities"}
+	case len(low) == 2 && low[1] == "softwarevulnerabilitychangesbymachine":
+		return route{name: "software_vulnerability_changes", template: "software_vulnerability_changes"}
+	case len(low) == 2 && low[1] == "softwarevulnerabilitiesexport":
+		return route{name: "software_vulnerabilities_export", template: "software_vulnerabilities_export"}
 	case len(low) == 2:
 		return route{name: "machine", template: "machines", key: parts[1]}
 	case len(low) == 3 && low[2] == "vulnerabilities":
@@ -130,6 +137,8 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 		if d, ok := s.directory(rt.tenant); ok {
 			directoryID = d.settings().ID
 		}
+	} else if rt.name == "blob" {
+		directoryID = blobDirectory(r.URL.Path)
 	} else if c, tokenErr = s.verify(bearer(r)); tokenErr == nil {
 		directoryID = c.TenantID
 	}
@@ -142,6 +151,10 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if entraSide {
 		s.serveEntra(out, r, rt)
+		return
+	}
+	if rt.name == "blob" {
+		s.serveBlob(out, r)
 		return
 	}
 	if !at.api {

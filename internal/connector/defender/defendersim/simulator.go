@@ -35,7 +35,7 @@ type Simulator struct {
 	now       func() time.Time // of clock
 	log       *slog.Logger
 	seed      uint64
-	catalogue *world.Catalogue
+	catalogue *world.Catalogue // its present edition; see changing
 	live      atomic.Pointer[Switches]
 	switching sync.Mutex // held while switches are read to be changed
 	key       []byte     // signs tokens and paging tokens
@@ -44,6 +44,7 @@ type Simulator struct {
 	journal   *journal
 	pages     *pageCache
 
+	changing    sync.Mutex // held while directories and the catalogue change
 	mu          sync.RWMutex
 	directories map[string]*directory // by lower-case id
 }
@@ -93,8 +94,11 @@ func (s *Simulator) AddDirectory(spec DirectorySpec) error {
 		d.apps[strings.ToLower(a.ClientID)] = a
 	}
 	d.spec.Apps = nil
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	d.state = world.NewState(world.New(s.catalogue, world.Spec{Seed: *spec.Seed, Domain: spec.Domain, Machines: spec.Machines,
 		FindingsPerMachine: spec.findings(), EdgeCases: spec.edgeCases()}))
+	d.history = newHistory(d.state, s.now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, other := range s.directories {
@@ -155,19 +159,30 @@ func (s *Simulator) SetLicence(directoryID string, l Licence) error {
 }
 
 // Change applies changes to a directory in order: all of them or, with an error, none. Chains of pages that have begun
-// do not see them.
+// do not see them; with Switches.SixHourSnapshots the mapping data do from the next time on the grid on. What Microsoft
+// rates anew or publishes reaches all directories.
 func (s *Simulator) Change(directoryID string, changes ...world.Change) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	d, ok := s.directory(directoryID)
 	if !ok {
 		return fmt.Errorf("no directory %q", directoryID)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	next, err := d.state.Apply(changes...)
+	now, sixHourly := s.now(), s.switches().SixHourSnapshots
+	next, err := d.current().ApplyAt(now, changes...)
 	if err != nil {
 		return err
 	}
-	d.state = next
+	d.become(next, now, sixHourly)
+	if next.Catalogue() == s.catalogue {
+		return nil
+	}
+	s.catalogue = next.Catalogue()
+	for _, id := range s.Directories() {
+		if other, ok := s.directory(id); ok && other != d {
+			other.become(other.current().WithCatalogue(s.catalogue), now, sixHourly)
+		}
+	}
 	return nil
 }
 

@@ -19,6 +19,10 @@ type Switches struct {
 	EntraStatus          map[int]int `json:"entra_status"`           // HTTP status of refusals by AADSTS number, where it is not established
 	LinkHost             string      `json:"link_host"`              // links and contexts name this host, such as eu.api.security.microsoft.com, not the one asked
 	RefuseExposedFilter  bool        `json:"refuse_exposed_filter"`  // 400 for exposedMachines in $filter
+	SixHourSnapshots     bool        `json:"six_hour_snapshots"`     // changes reach mapping data, exports and files at 0, 6, 12 and 18 o'clock UTC only, not at once
+	HideUnfiltered       bool        `json:"hide_unfiltered"`        // one of about fifty rows of machinesVulnerabilities is delivered under a $filter only
+	MutatePages          bool        `json:"mutate_pages"`           // a machine leaves or comes back after each page of machines that has a next one
+	BlobHost             string      `json:"blob_host"`              // addresses of export files name this host, such as example.blob.core.windows.net
 }
 
 // Switch sets all switches, for requests that begin from now on. A status in EntraStatus that is no refusal's is an error.

@@ -1,6 +1,8 @@
 package defendersim
 
 import (
+	"fmt"
+	"hash/fnv"
 	"net/http"
 	"regexp"
 	"strings"
@@ -31,12 +33,13 @@ func (s *Simulator) serveVulnerabilities(w http.ResponseWriter, c *apiCall) *api
 	}
 	out := s.begin(w, c, "Vulnerabilities", -1)
 	next, skip := "", c.params.skip
-	for i := range s.catalogue.Len() {
-		v := s.catalogue.At(i)
+	catalogue := c.state.Catalogue()
+	for i := range catalogue.Len() {
+		v := catalogue.At(i)
 		if !v.Listed {
 			continue
 		}
-		exposure := c.state.Exposure(i)
+		exposure := c.mapped.state.Exposure(i)
 		if match != nil && !match(func(name string) (any, bool) { return v.Field(name, exposure) }) {
 			continue
 		}
@@ -59,12 +62,12 @@ func (s *Simulator) serveVulnerabilities(w http.ResponseWriter, c *apiCall) *api
 }
 
 func (s *Simulator) serveVulnerability(w http.ResponseWriter, c *apiCall) *apiError {
-	i, ok := s.catalogue.Find(c.route.key)
-	if !ok || !s.catalogue.At(i).Listed {
+	i, ok := c.state.Catalogue().Find(c.route.key)
+	if !ok || !c.state.Catalogue().At(i).Listed {
 		return notFound("Vulnerability %s was not found", c.route.key)
 	}
-	v := s.catalogue.At(i)
-	return s.entity(w, c, "Vulnerabilities/$entity", v.AppendJSON(nil, c.state.Exposure(i), false))
+	v := c.state.Catalogue().At(i)
+	return s.entity(w, c, "Vulnerabilities/$entity", v.AppendJSON(nil, c.mapped.state.Exposure(i), false))
 }
 
 // onlyMachine recognises the one filter worth a shortcut: all rows of a machine.
@@ -86,9 +89,12 @@ func (s *Simulator) serveMapping(w http.ResponseWriter, c *apiCall) *apiError {
 			machine = strings.ToLower(m[1])
 		}
 	}
+	if match == nil && s.switches().HideUnfiltered {
+		first, skip, match = 0, c.params.skip, shown
+	}
 	rows := make([][]byte, 0, min(size, 1024)) // counted before they are written: @odata.count comes first
 	more := false
-	for r := range c.state.MappingRows(first, machine) {
+	for r := range c.mapped.state.MappingRows(first, machine) {
 		if match != nil && !match(r.Field) {
 			continue
 		}
@@ -116,6 +122,14 @@ func (s *Simulator) serveMapping(w http.ResponseWriter, c *apiCall) *apiError {
 	return nil
 }
 
+// shown hides one of about fifty mapping rows, always the same: a public report shows a row that only a filter finds.
+func shown(field func(name string) (any, bool)) bool {
+	id, _ := field("id")
+	sum := fnv.New32a()
+	_, _ = fmt.Fprint(sum, id) // a hash takes everything
+	return sum.Sum32()%50 != 0
+}
+
 func mappingProperty(name string) bool {
 	switch name {
 	case "id", "cveid", "machineid", "fixingkbid", "productname", "productversion", "severity", "productvendor":
@@ -125,12 +139,12 @@ func mappingProperty(name string) bool {
 }
 
 func (s *Simulator) serveReferences(w http.ResponseWriter, c *apiCall) *apiError {
-	i, ok := s.catalogue.Find(c.route.key)
+	i, ok := c.state.Catalogue().Find(c.route.key)
 	if !ok {
 		return notFound("Vulnerability %s was not found", c.route.key)
 	}
 	out := s.begin(w, c, "MachineReferences", -1)
-	for m := range c.state.Exposed(i) {
+	for m := range c.mapped.state.Exposed(i) {
 		if !out.row(m.AppendReference) {
 			return nil
 		}
@@ -141,20 +155,21 @@ func (s *Simulator) serveReferences(w http.ResponseWriter, c *apiCall) *apiError
 
 // serveMachineVulnerabilities lists the vulnerabilities of one machine in no particular order.
 func (s *Simulator) serveMachineVulnerabilities(w http.ResponseWriter, c *apiCall) *apiError {
-	found, ok := c.state.VulnerabilitiesOf(c.route.key)
+	m, ok := c.state.Find(c.route.key)
 	if !ok {
 		return notFound("Machine %s was not found", c.route.key)
 	}
+	found, _ := c.mapped.state.VulnerabilitiesOf(m.ID) // none of a machine that came after the snapshot
 	listed := found[:0]
 	for _, i := range found {
-		if s.catalogue.At(i).Listed {
+		if c.state.Catalogue().At(i).Listed {
 			listed = append(listed, i)
 		}
 	}
 	out := s.begin(w, c, vulnerabilityType, len(listed))
 	for _, i := range listed {
-		v := s.catalogue.At(i)
-		if !out.row(func(b []byte) []byte { return s.closeObject(v.AppendJSON(b, c.state.Exposure(i), true)) }) {
+		v := c.state.Catalogue().At(i)
+		if !out.row(func(b []byte) []byte { return s.closeObject(v.AppendJSON(b, c.mapped.state.Exposure(i), true)) }) {
 			return nil
 		}
 	}

@@ -2,13 +2,14 @@ package world
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
 // Catalogue is Microsoft's list of vulnerabilities as one simulator sees it: the same for all directories.
-// It is immutable after NewCatalogue and safe for concurrent use.
+// It is immutable and safe for concurrent use; a change makes another edition of it.
 type Catalogue struct {
 	seed     uint64
 	epoch    time.Time
@@ -18,7 +19,10 @@ type Catalogue struct {
 	affected [][]int32 // by software: the ordinary vulnerabilities that release has
 	export   [][]byte  // by vulnerability: members of an export row
 	ids      []string
-	index    map[string]int32 // by upper-case id
+	index    map[string]int32 // by upper-case id; those published later are looked up in ids
+
+	revised   map[int32]*revision // what was rated anew or published since
+	published []publication       // numbered from built() on
 }
 
 // entry is the stored part of an ordinary vulnerability; the rest is composed when asked for.
@@ -44,7 +48,7 @@ func NewCatalogue(seed uint64, size int, epoch time.Time) *Catalogue {
 	c.affected = c.buildAffected()
 	c.export = make([][]byte, c.Len())
 	c.ids = make([]string, c.Len())
-	for i := range c.Len() {
+	for i := range c.built() {
 		v := c.At(i)
 		c.ids[i] = v.ID
 		c.export[i] = v.exportMembers()
@@ -54,16 +58,25 @@ func NewCatalogue(seed uint64, size int, epoch time.Time) *Catalogue {
 }
 
 // Len counts all vulnerabilities, unlisted ones included.
-func (c *Catalogue) Len() int { return len(c.ordinary) + len(c.edges) }
+func (c *Catalogue) Len() int { return c.built() + len(c.published) }
+
+// built counts those that the catalogue began with.
+func (c *Catalogue) built() int { return len(c.ordinary) + len(c.edges) }
 
 // Find returns the index of a vulnerability by id, compared without case.
 func (c *Catalogue) Find(id string) (int, bool) {
-	i, ok := c.index[strings.ToUpper(id)]
-	return int(i), ok
+	if i, ok := c.index[strings.ToUpper(id)]; ok {
+		return int(i), true
+	}
+	i := slices.IndexFunc(c.ids[c.built():], func(other string) bool { return strings.EqualFold(id, other) })
+	return c.built() + i, i >= 0
 }
 
 // At composes vulnerability i.
 func (c *Catalogue) At(i int) Vulnerability {
+	if r := c.revised[int32(i)]; r != nil {
+		return r.Vulnerability
+	}
 	if i >= len(c.ordinary) {
 		return c.edges[i-len(c.ordinary)]
 	}
@@ -72,6 +85,9 @@ func (c *Catalogue) At(i int) Vulnerability {
 
 // want is the outcome of vulnerability i without composing its texts.
 func (c *Catalogue) want(i int32) VulnerabilityOutcome {
+	if r := c.revised[i]; r != nil {
+		return r.Want
+	}
 	if int(i) >= len(c.ordinary) {
 		return c.edges[int(i)-len(c.ordinary)].Want
 	}

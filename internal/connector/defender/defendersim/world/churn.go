@@ -28,7 +28,7 @@ func (s *State) applyChurn(c Change) error {
 // churned applies what change_rows asked for to the rows of a position.
 func (s *State) churned(pos int, rows []row) {
 	for _, c := range s.churns {
-		salt := mix(s.w.seed ^ c.salt<<40 ^ uint64(pos))
+		salt := s.salt(c, pos)
 		for i := range rows {
 			draw := salt
 			if !c.clustered {
@@ -40,6 +40,9 @@ func (s *State) churned(pos int, rows []row) {
 		}
 	}
 }
+
+// salt decides which positions, and from them which rows, a change_rows takes.
+func (s *State) salt(c churn, pos int) uint64 { return mix(s.w.seed ^ c.salt<<40 ^ uint64(pos)) }
 
 func nextRelease(software int32) int32 {
 	release := software % versionsPerProduct

@@ -13,14 +13,17 @@ type override struct {
 	daysAgo  *int
 	hostname string
 	ip       string
+
+	offboarded bool
+	group      *int
 }
 
 // machine composes the current record at a position.
 func (s *State) machine(pos int) Machine {
-	if pos >= s.w.Len() {
+	if !s.listed(pos) {
 		return s.w.stranger(pos - s.w.Len())
 	}
-	m := s.w.base(pos)
+	m := s.base(pos)
 	o, ok := s.over[pos]
 	if !ok {
 		return m
@@ -59,6 +62,12 @@ func (o *override) describe(m *Machine, epoch time.Time) {
 	if o.ip != "" {
 		m.addressed(o.ip)
 	}
+	if o.offboarded {
+		m.Onboarding = "CanBeOnboarded"
+	}
+	if o.group != nil {
+		m.Group, m.GroupName = *o.group, groupNames[*o.group]
+	}
 }
 
 // outcome relabels a machine: of the intents that apply, the one an importer tests first.
@@ -70,7 +79,9 @@ func (o *override) outcome(base string) string {
 		return merged
 	case o.excluded != nil && *o.excluded, base == excluded && o.excluded == nil:
 		return excluded
-	case base == "not_onboarded", base == "wsl_instance", strings.HasPrefix(base, "platform_"):
+	case o.offboarded, base == "not_onboarded":
+		return "not_onboarded"
+	case base == "wsl_instance", strings.HasPrefix(base, "platform_"):
 		return base
 	case o.daysAgo != nil && *o.daysAgo > 30, base == stale && o.daysAgo == nil:
 		return stale

@@ -116,6 +116,7 @@ var operatingSystems = func() (bits uint64) {
 type software struct {
 	vendor, name, version string
 	export                []byte // the members of an export row that depend on the software alone
+	moved                 []byte // the same when it lies on another disk
 	mapping               []byte // the same for machinesVulnerabilities
 }
 
@@ -133,18 +134,37 @@ func buildSoftware() []software {
 
 func newSoftware(p *product, release int) software {
 	s := software{vendor: p.vendor, name: p.name, version: fmt.Sprintf(p.pattern, 10+release*7)}
+	s.export, s.moved = s.members(p.disk, p.registry), s.members(movedPath(p), p.registry)
+	m := appendKey(nil, ',', "productName", s.name)
+	m = appendKey(m, ',', "productVendor", s.vendor)
+	s.mapping = appendKey(m, ',', "productVersion", s.version)
+	return s
+}
+
+func (s *software) members(disk, registry string) []byte {
 	b := appendKey(nil, ',', "softwareVendor", s.vendor)
 	b = appendKey(b, ',', "softwareName", s.name)
 	b = appendKey(b, ',', "softwareVersion", s.version)
 	b = appendKey(b, ',', "recommendationReference", "va-_-"+s.vendor+"-_-"+s.name)
 	b = append(b, `,"diskPaths":`...)
-	b = appendStrings(b, nonEmpty(p.disk))
+	b = appendStrings(b, nonEmpty(disk))
 	b = append(b, `,"registryPaths":`...)
-	s.export = appendStrings(b, nonEmpty(p.registry))
-	m := appendKey(nil, ',', "productName", s.name)
-	m = appendKey(m, ',', "productVendor", s.vendor)
-	s.mapping = appendKey(m, ',', "productVersion", s.version)
-	return s
+	return appendStrings(b, nonEmpty(registry))
+}
+
+// movedPath is where a product lies that has left its usual disk.
+func movedPath(p *product) string {
+	if rest, windows := strings.CutPrefix(p.disk, "C:"); windows {
+		return "D:" + rest
+	}
+	return "/opt/" + p.name + p.disk
+}
+
+func (s *software) exportMembers(r row) []byte {
+	if r.flags&flagMoved != 0 {
+		return s.moved
+	}
+	return s.export
 }
 
 func nonEmpty(s string) []string {

@@ -20,6 +20,7 @@ const (
 const (
 	flagLowerCVE = 1 << iota
 	flagUpperDevice
+	flagMoved // the software lies on another disk; no part of the row's identity
 )
 
 const noCVE = -1
@@ -196,6 +197,13 @@ func (w *World) stamp(pos int, cve int32) uint8 {
 	return uint8(mix(w.seed ^ uint64(pos)<<24 ^ uint64(cve)))
 }
 
+func (rw *rowWriter) firstSeen(cve int32) string {
+	if int(cve) >= rw.cat.built() {
+		return rw.cat.revised[cve].seen
+	}
+	return rw.w.stamps[rw.w.stamp(rw.pos, cve)]
+}
+
 func (rw *rowWriter) cveText(r row) string {
 	id := rw.cat.ids[r.cve]
 	if r.flags&flagLowerCVE != 0 {
@@ -225,7 +233,7 @@ func (rw *rowWriter) appendExport(b []byte, r row) []byte {
 	}
 	b = append(b, `","deviceId":"`...)
 	b = append(append(b, device...), '"')
-	b = append(append(b, rw.members...), s.export...)
+	b = append(append(b, rw.members...), s.exportMembers(r)...)
 	switch {
 	case r.cve == noCVE:
 		b = append(b, noCVEMembers...)
@@ -234,10 +242,10 @@ func (rw *rowWriter) appendExport(b []byte, r row) []byte {
 		v.ID = rw.cveText(r)
 		b = append(b, v.exportMembers()...)
 	default:
-		b = append(b, rw.cat.export[r.cve]...)
+		b = append(b, rw.cat.exportOf(r.cve)...)
 	}
 	b = append(b, `,"firstSeenTimestamp":"`...)
-	b = append(append(b, rw.w.stamps[rw.w.stamp(rw.pos, r.cve)]...), '"')
+	b = append(append(b, rw.firstSeen(r.cve)...), '"')
 	return append(b, rw.tail...)
 }
 

@@ -7,18 +7,23 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // State is a World with the changes applied so far. It never changes itself: Apply returns a new State, so that a
 // chain of pages can go on reading the one it began with.
 type State struct {
-	w       *World
-	removed map[int]bool
-	over    map[int]override
-	dropped map[int]map[int32]bool // position: vulnerabilities no longer found
-	added   map[int][]row
-	fixed   map[int32]bool // vulnerabilities no longer found anywhere
-	churns  []churn
+	w         *World
+	cat       *Catalogue // the edition of the World's catalogue
+	removed   map[int]bool
+	over      map[int]override
+	dropped   map[int]map[int32]bool // position: vulnerabilities no longer found
+	added     map[int][]row
+	installs  map[int]map[uint8]installation // position, product
+	fixed     map[int32]bool                 // vulnerabilities no longer found anywhere
+	churns    []churn
+	newcomers []newcomer // by arrival
+	byID      []int32    // the same, sorted by id
 
 	indexOnce sync.Once
 	index     *index
@@ -27,50 +32,57 @@ type State struct {
 }
 
 // NewState is the world without changes.
-func NewState(w *World) *State { return &State{w: w} }
+func NewState(w *World) *State { return &State{w: w, cat: w.cat} }
 
-// Change is one step in the life of a directory. Machines are named by MachineID or, plain ones, by Machine, their number
-// in [0, Spec.Machines).
-type Change struct {
-	// Op is one of remove_machines, restore_machines (From ≤ number < To, or MachineID), exclude_machine, include_machine,
-	// merge_machine (into Into), unmerge_machine, touch_machine (LastSeenDaysAgo), rename_machine (Hostname, a valid DNS name
-	// in any case), readdress_machine (IP, a usable address), remove_findings, restore_findings, add_findings (CVEs of one
-	// machine; remove with no CVEs removes all), fix_vulnerability, unfix_vulnerability (CVEs on all machines), change_rows
-	// (Percent of them, by Pattern: other software versions behind the same findings; another share each time).
-	Op              string   `json:"op"`
-	Machine         *int     `json:"machine,omitempty"`
-	MachineID       string   `json:"machine_id,omitempty"`
-	From            int      `json:"from,omitempty"`
-	To              int      `json:"to,omitempty"`
-	Into            *int     `json:"into,omitempty"`
-	CVEs            []string `json:"cves,omitempty"`
-	LastSeenDaysAgo int      `json:"last_seen_days_ago,omitempty"`
-	Hostname        string   `json:"hostname,omitempty"`
-	IP              string   `json:"ip,omitempty"`
-	Pattern         string   `json:"pattern,omitempty"` // clustered: all rows of that share of machines; scattered: that share of all rows
-	Percent         float64  `json:"percent,omitempty"` // 0 means 1
+// Catalogue is the list of vulnerabilities as of this State.
+func (s *State) Catalogue() *Catalogue { return s.cat }
+
+// WithCatalogue is the same directory under another edition of its catalogue.
+func (s *State) WithCatalogue(c *Catalogue) *State {
+	next := s.copy()
+	next.cat = c
+	return next
 }
 
-// Apply returns a State with the changes made in order, or an error that names the first bad one, in which case nothing changes.
-func (s *State) Apply(changes ...Change) (*State, error) {
-	next := &State{w: s.w, removed: maps.Clone(s.removed), over: maps.Clone(s.over), added: maps.Clone(s.added),
-		fixed: maps.Clone(s.fixed), churns: slices.Clone(s.churns), dropped: make(map[int]map[int32]bool, len(s.dropped))}
-	for pos, set := range s.dropped {
-		next.dropped[pos] = maps.Clone(set)
-	}
-	if next.removed == nil {
-		next.removed, next.over, next.added, next.fixed = map[int]bool{}, map[int]override{}, map[int][]row{}, map[int32]bool{}
-	}
+// Apply is ApplyAt the time the directory was laid out.
+func (s *State) Apply(changes ...Change) (*State, error) { return s.ApplyAt(s.w.epoch, changes...) }
+
+// ApplyAt returns a State with the changes made in order, or an error that names the first bad one, in which case nothing
+// changes. The time is that of what Microsoft rates or publishes.
+func (s *State) ApplyAt(at time.Time, changes ...Change) (*State, error) {
+	next := s.copy()
 	for i, c := range changes {
-		if err := next.apply(c); err != nil {
+		if err := next.apply(c, at); err != nil {
 			return nil, fmt.Errorf("change %d (%s): %w", i, c.Op, err)
 		}
 	}
 	return next, nil
 }
 
-func (s *State) apply(c Change) error {
+// copy returns a State that may be changed until it is handed out. The sets inside its maps are replaced, never changed.
+func (s *State) copy() *State {
+	next := &State{w: s.w, cat: s.cat, removed: maps.Clone(s.removed), over: maps.Clone(s.over), added: maps.Clone(s.added),
+		dropped: maps.Clone(s.dropped), installs: maps.Clone(s.installs), fixed: maps.Clone(s.fixed), churns: slices.Clone(s.churns),
+		newcomers: s.newcomers, byID: s.byID}
+	if next.removed == nil {
+		next.removed, next.over, next.added, next.fixed = map[int]bool{}, map[int]override{}, map[int][]row{}, map[int32]bool{}
+		next.dropped, next.installs = map[int]map[int32]bool{}, map[int]map[uint8]installation{}
+	}
+	return next
+}
+
+func (s *State) apply(c Change, at time.Time) error {
 	switch c.Op {
+	case "add_machines":
+		return s.applyArrival(c)
+	case "rate_vulnerability":
+		s.cat = s.cat.edit()
+		return s.cat.applyRating(c, at)
+	case "publish_vulnerability":
+		s.cat = s.cat.edit()
+		return s.cat.applyPublication(c, at)
+	case "drift":
+		return s.applyDrift(c, at)
 	case "remove_machines", "restore_machines":
 		return s.applyRange(c)
 	case "fix_vulnerability", "unfix_vulnerability":
@@ -83,6 +95,12 @@ func (s *State) apply(c Change) error {
 	pos, err := s.position(c.Machine, c.MachineID)
 	if err != nil {
 		return err
+	}
+	switch c.Op {
+	case "reimage_machine":
+		return s.applyReimage(pos, c)
+	case "upgrade_software", "patch_software", "rollback_software", "move_software":
+		return s.applySoftware(pos, c)
 	}
 	o := s.over[pos]
 	if err := s.applyOverride(&o, c); err != nil {
@@ -104,12 +122,21 @@ func (s *State) applyOverride(o *override, c Change) error {
 		if err != nil {
 			return fmt.Errorf("into: %w", err)
 		}
-		o.merged, o.unmerged = s.w.idAt(into), false
+		o.merged, o.unmerged = s.idOf(into), false
 	case "unmerge_machine":
 		o.merged, o.unmerged = "", true
 	case "touch_machine":
 		days := c.LastSeenDaysAgo
 		o.daysAgo = &days
+	case "offboard_machine":
+		o.offboarded = true
+	case "onboard_machine":
+		o.offboarded = false
+	case "regroup_machine":
+		if c.Group == nil || *c.Group < 0 || *c.Group >= len(groupNames) {
+			return fmt.Errorf("group is required, 0..%d", len(groupNames)-1)
+		}
+		o.group = c.Group
 	case "rename_machine":
 		o.hostname = c.Hostname
 	case "readdress_machine":
@@ -123,16 +150,26 @@ func (s *State) applyOverride(o *override, c Change) error {
 func (s *State) position(number *int, id string) (int, error) {
 	switch {
 	case id != "":
-		if pos, ok := s.w.find(strings.ToLower(id)); ok {
+		if pos, ok := s.locate(strings.ToLower(id)); ok {
 			return pos, nil
 		}
 		return 0, fmt.Errorf("no machine has id %q", id)
 	case number == nil:
 		return 0, errors.New("machine or machine_id is required")
-	case *number < 0 || *number >= s.w.plain:
-		return 0, fmt.Errorf("machine %d is outside 0..%d", *number, s.w.plain-1)
+	case *number < 0 || *number >= s.numbers():
+		return 0, fmt.Errorf("machine %d is outside 0..%d", *number, s.numbers()-1)
 	}
-	return int(s.w.where[*number]), nil
+	return s.numbered(*number), nil
+}
+
+// numbers counts the machines that have a number: plain ones, then newcomers.
+func (s *State) numbers() int { return s.w.plain + len(s.newcomers) }
+
+func (s *State) numbered(n int) int {
+	if n >= s.w.plain {
+		return s.w.rowPositions() + n - s.w.plain
+	}
+	return int(s.w.where[n])
 }
 
 func (s *State) applyRange(c Change) error {
@@ -148,108 +185,44 @@ func (s *State) applyRange(c Change) error {
 		if err != nil {
 			return err
 		}
-		for ; pos < s.w.Len() && (c.MachineID == "" || s.w.idAt(pos) == strings.ToLower(c.MachineID)); pos++ {
-			set(pos)
-			if c.MachineID == "" {
-				break
-			}
+		set(pos)
+		if pos++; c.MachineID != "" && pos < s.w.Len() && s.w.idAt(pos) == strings.ToLower(c.MachineID) {
+			set(pos) // the second copy
 		}
 		return nil
 	}
-	if c.From < 0 || c.To > s.w.plain || c.From >= c.To {
-		return fmt.Errorf("range %d..%d is outside 0..%d or empty", c.From, c.To, s.w.plain)
+	if c.From < 0 || c.To > s.numbers() || c.From >= c.To {
+		return fmt.Errorf("range %d..%d is outside 0..%d or empty", c.From, c.To, s.numbers())
 	}
 	for i := c.From; i < c.To; i++ {
-		set(int(s.w.where[i]))
+		set(s.numbered(i))
 	}
 	return nil
-}
-
-func (s *State) cves(list []string) ([]int32, error) {
-	out := make([]int32, 0, len(list))
-	for _, id := range list {
-		i, ok := s.w.cat.Find(id)
-		if !ok {
-			return nil, fmt.Errorf("no vulnerability has id %q", id)
-		}
-		out = append(out, int32(i))
-	}
-	return out, nil
-}
-
-func (s *State) applyFix(c Change) error {
-	list, err := s.cves(c.CVEs)
-	if err != nil {
-		return err
-	}
-	for _, cve := range list {
-		if c.Op == "fix_vulnerability" {
-			s.fixed[cve] = true
-		} else {
-			delete(s.fixed, cve)
-		}
-	}
-	return nil
-}
-
-func (s *State) applyFindings(c Change) error {
-	pos, err := s.position(c.Machine, c.MachineID)
-	if err != nil {
-		return err
-	}
-	list, err := s.cves(c.CVEs)
-	if err != nil {
-		return err
-	}
-	if len(list) == 0 && c.Op == "remove_findings" {
-		for _, r := range s.rows(pos, nil) {
-			list = append(list, r.cve)
-		}
-	}
-	if c.Op == "restore_findings" && len(list) == 0 {
-		delete(s.dropped, pos)
-		return nil
-	}
-	for _, cve := range list {
-		s.applyFinding(c.Op, pos, cve)
-	}
-	return nil
-}
-
-func (s *State) applyFinding(op string, pos int, cve int32) {
-	if op == "remove_findings" {
-		if s.dropped[pos] == nil {
-			s.dropped[pos] = map[int32]bool{}
-		}
-		s.dropped[pos][cve] = true
-		return
-	}
-	delete(s.dropped[pos], cve)
-	if op == "add_findings" && !slices.ContainsFunc(s.rows(pos, nil), func(r row) bool { return r.cve == cve }) {
-		s.added[pos] = append(slices.Clone(s.added[pos]), row{cve: cve, software: s.w.cat.softwareOf(cve)})
-	}
-}
-
-// softwareOf is the oldest release of the product a vulnerability belongs to.
-func (c *Catalogue) softwareOf(cve int32) int32 {
-	if int(cve) < len(c.ordinary) {
-		return int32(c.ordinary[cve].product) * versionsPerProduct
-	}
-	return int32(int(cve) % len(c.software))
 }
 
 // rows appends the current rows of a position.
 func (s *State) rows(pos int, buf []row) []row {
-	if s.removed[pos] {
+	if s.removed[pos] || pos >= s.w.rowPositions()+len(s.newcomers) {
 		return buf
 	}
 	o, changed := s.over[pos]
-	if changed && o.excluded != nil && *o.excluded {
+	if changed && (o.offboarded || (o.excluded != nil && *o.excluded)) {
 		return buf
 	}
 	start := len(buf)
-	buf = append(s.w.baseRows(pos, buf), s.added[pos]...)
+	if n := s.newcomer(pos); n != nil {
+		buf = s.newcomerRows(pos, n, buf)
+	} else {
+		buf = s.w.baseRows(pos, buf)
+	}
+	buf = append(buf, s.added[pos]...)
 	s.churned(pos, buf[start:])
+	if set := s.installs[pos]; set != nil {
+		buf = append(buf[:start], s.installed(set, buf[start:])...)
+	}
+	if len(s.cat.published) > 0 {
+		buf = s.cat.publishedRows(buf, start)
+	}
 	dropped := s.dropped[pos]
 	if len(dropped) == 0 && len(s.fixed) == 0 {
 		return buf

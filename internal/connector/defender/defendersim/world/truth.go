@@ -65,7 +65,8 @@ func (s *State) Truth() *Truth {
 // Assets yields the accepted machines in the order of their ids.
 func (s *State) Assets() func(yield func(Asset) bool) {
 	return func(yield func(Asset) bool) {
-		for pos := range s.w.Len() {
+		for place := range s.places() {
+			pos := s.at(place)
 			if s.removed[pos] || s.outcome(pos) != "" {
 				continue
 			}
@@ -80,7 +81,11 @@ func (s *State) Assets() func(yield func(Asset) bool) {
 // outcome is the label of the record at a position without composing a plain machine.
 func (s *State) outcome(pos int) string {
 	base := ""
-	if j := s.w.edgeOf(pos); j >= 0 {
+	if !s.listed(pos) {
+		return base
+	}
+	if n := s.newcomer(pos); n == nil && s.w.edgeOf(pos) >= 0 {
+		j := s.w.edgeOf(pos)
 		base = s.w.edgeBases[j].Want.Skip
 	}
 	if o, ok := s.over[pos]; ok {
@@ -123,7 +128,7 @@ func (s *State) follow(pos int, next map[int]string) int {
 		if !isMerged {
 			return pos
 		}
-		target, ok := s.w.find(strings.ToLower(id))
+		target, ok := s.locate(strings.ToLower(id))
 		if !ok || s.removed[target] {
 			return -1
 		}
@@ -135,16 +140,16 @@ func (s *State) follow(pos int, next map[int]string) int {
 func (s *State) sumUp() *Truth {
 	t := &Truth{Findings: FindingTally{BySeverity: map[string]int{"critical": 0, "high": 0, "medium": 0, "low": 0, "unknown": 0}}}
 	t.Machines.Skipped, t.Rows.Skipped = map[string]int{}, map[string]int{}
-	for pos := range s.w.Len() {
-		if !s.removed[pos] {
+	for place := range s.places() {
+		if pos := s.at(place); !s.removed[pos] {
 			t.Machines.count(s.outcome(pos))
 		}
 	}
-	seen := make([]bool, s.w.cat.Len())
+	seen := make([]bool, s.cat.Len())
 	s.walkAssets(t, func(_ int, group []row) bool {
 		cve := group[0].cve
 		t.Findings.Total++
-		t.Findings.BySeverity[s.w.cat.want(cve).Severity]++
+		t.Findings.BySeverity[s.cat.want(cve).Severity]++
 		if !seen[cve] {
 			seen[cve] = true
 			t.Vulnerabilities++
@@ -162,7 +167,8 @@ func (s *State) walkAssets(t *Truth, visit func(pos int, group []row) bool) {
 		joined[to] = append(joined[to], from)
 	}
 	var rows, accepted []row
-	for pos := range s.w.rowPositions() {
+	for place := range s.rowPlaces() {
+		pos := s.at(place)
 		if _, isMerged := survivors[pos]; isMerged && survivors[pos] >= 0 {
 			continue // counted with the survivor
 		}
@@ -170,7 +176,7 @@ func (s *State) walkAssets(t *Truth, visit func(pos int, group []row) bool) {
 		for _, from := range joined[pos] {
 			rows = s.rows(from, rows)
 		}
-		imported := pos < s.w.Len() && !s.removed[pos] && s.outcome(s.winner(pos)) == ""
+		imported := s.listed(pos) && !s.removed[pos] && s.outcome(s.winner(pos)) == ""
 		accepted = accepted[:0]
 		for _, r := range rows {
 			reason := s.rowOutcome(r, imported)
@@ -194,7 +200,7 @@ func (s *State) rowOutcome(r row, imported bool) string {
 	case !imported:
 		return assetNotImported
 	}
-	return s.w.cat.want(r.cve).Skip
+	return s.cat.want(r.cve).Skip
 }
 
 func visitGroups(pos int, rows []row, visit func(int, []row) bool) bool {
@@ -216,10 +222,10 @@ func visitGroups(pos int, rows []row, visit func(int, []row) bool) bool {
 func (s *State) Findings() func(yield func(Finding) bool) {
 	return func(yield func(Finding) bool) {
 		s.walkAssets(nil, func(pos int, group []row) bool {
-			want := s.w.cat.want(group[0].cve)
-			f := Finding{SourceID: s.w.idAt(pos), CVE: s.w.cat.ids[group[0].cve], Severity: want.Severity, AttackVector: want.AttackVector}
+			want := s.cat.want(group[0].cve)
+			f := Finding{SourceID: s.idOf(pos), CVE: s.cat.ids[group[0].cve], Severity: want.Severity, AttackVector: want.AttackVector}
 			for _, r := range group {
-				f.Software = append(f.Software, s.w.cat.software[r.software].label())
+				f.Software = append(f.Software, s.cat.software[r.software].label())
 			}
 			slices.Sort(f.Software)
 			f.Software = slices.Compact(f.Software)

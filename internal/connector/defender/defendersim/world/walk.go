@@ -3,24 +3,16 @@ package world
 import (
 	"slices"
 	"strings"
-	"time"
 )
 
-// Cursor is a place in the rows of a State.
-type Cursor struct{ Position, Offset int }
+// Cursor is a place in the rows of a State, or in those of a Delta.
+type Cursor struct{ Place, Offset int }
 
 // chunk is the number of bytes collected before they are handed on.
 const chunk = 64 << 10
 
-// index counts rows so that offset paging and exposure need one pass over a State.
-type index struct {
-	rows     []int32 // by row position: mapping rows before it
-	exposed  []int32 // by vulnerability: machines that have it
-	earliest []uint8 // by vulnerability: place of the oldest first-seen stamp; larger is older
-}
-
 // Len counts machines delivered.
-func (s *State) Len() int { return s.w.Len() - len(s.removed) }
+func (s *State) Len() int { return s.places() - len(s.removed) }
 
 // Find returns a current machine by id or DNS name, both compared without case; of two copies the first.
 func (s *State) Find(idOrName string) (Machine, bool) {
@@ -31,10 +23,11 @@ func (s *State) Find(idOrName string) (Machine, bool) {
 }
 
 func (s *State) find(idOrName string) (int, bool) {
-	if pos, ok := s.w.find(strings.ToLower(idOrName)); ok {
+	if pos, ok := s.locate(strings.ToLower(idOrName)); ok {
 		return pos, !s.removed[pos]
 	}
-	for pos := range s.w.Len() {
+	for place := range s.places() {
+		pos := s.at(place)
 		if m := s.machine(pos); !s.removed[pos] && m.HasName(idOrName) {
 			return pos, true
 		}
@@ -45,11 +38,12 @@ func (s *State) find(idOrName string) (int, bool) {
 // Machines yields the current records in the order of their ids, the first skip of them left out.
 func (s *State) Machines(skip int) func(yield func(*Machine) bool) {
 	return func(yield func(*Machine) bool) {
-		pos := 0
+		place := 0
 		if len(s.removed) == 0 {
-			pos, skip = min(skip, s.w.Len()), 0
+			place, skip = min(skip, s.places()), 0
 		}
-		for ; pos < s.w.Len(); pos++ {
+		for ; place < s.places(); place++ {
+			pos := s.at(place)
 			if s.removed[pos] {
 				continue
 			}
@@ -67,21 +61,22 @@ func (s *State) Machines(skip int) func(yield func(*Machine) bool) {
 // ExportRows writes up to limit rows from a cursor on, comma-separated, in chunks, and returns the place after them; more
 // tells whether rows follow there.
 func (s *State) ExportRows(from Cursor, limit int, write func([]byte) error) (next Cursor, more bool, err error) {
-	rw := rowWriter{cat: s.w.cat, w: s.w}
+	rw := rowWriter{cat: s.cat, w: s.w}
 	var rows []row
 	out := make([]byte, 0, min(chunk+4096, limit*1024+1024))
 	written := 0
-	for pos := from.Position; pos < s.w.rowPositions(); pos++ {
+	for place := from.Place; place < s.rowPlaces(); place++ {
+		pos := s.at(place)
 		rows = s.rows(pos, rows[:0])
 		offset := 0
-		if pos == from.Position {
+		if place == from.Place {
 			offset = min(from.Offset, len(rows))
 		}
 		if offset == len(rows) {
 			continue
 		}
 		if written == limit {
-			return Cursor{pos, offset}, true, flush(out, write)
+			return Cursor{place, offset}, true, flush(out, write)
 		}
 		m := s.machine(pos)
 		rw.machine(pos, &m)
@@ -99,7 +94,7 @@ func (s *State) ExportRows(from Cursor, limit int, write func([]byte) error) (ne
 			}
 		}
 		if offset < len(rows) {
-			return Cursor{pos, offset}, true, flush(out, write)
+			return Cursor{place, offset}, true, flush(out, write)
 		}
 	}
 	return Cursor{}, false, flush(out, write)
@@ -153,39 +148,45 @@ func (r *MappingRow) Field(name string) (any, bool) {
 // "", restricts the walk to that machine.
 func (s *State) MappingRows(skip int, machineID string) func(yield func(*MappingRow) bool) {
 	return func(yield func(*MappingRow) bool) {
-		from, to := 0, s.w.rowPositions()
+		rw := rowWriter{cat: s.cat, w: s.w}
 		if machineID != "" {
-			pos, ok := s.w.find(strings.ToLower(machineID))
-			if !ok {
-				return
+			if pos, ok := s.locate(strings.ToLower(machineID)); ok {
+				s.mappingRows(&rw, pos, nil, &skip, yield)
 			}
-			from, to = pos, pos+1
-		} else if skip > 0 {
+			return
+		}
+		from := 0
+		if skip > 0 {
 			from, skip = s.counts().seek(skip)
 		}
-		rw := rowWriter{cat: s.w.cat, w: s.w}
 		var rows []row
-		for pos := from; pos < to; pos++ {
-			rows = s.rows(pos, rows[:0])
-			if len(rows) == 0 {
-				continue
-			}
-			m := s.machine(pos)
-			rw.machine(pos, &m)
-			for _, r := range rows {
-				if r.cve == noCVE {
-					continue
-				}
-				if skip > 0 {
-					skip--
-					continue
-				}
-				if !yield(rw.mapping(r)) {
-					return
-				}
-			}
+		for more := true; more && from < s.rowPlaces(); from++ {
+			rows, more = s.mappingRows(&rw, s.at(from), rows[:0], &skip, yield)
 		}
 	}
+}
+
+// mappingRows yields the rows of one position and returns the space it used; false when the walk is over.
+func (s *State) mappingRows(rw *rowWriter, pos int, rows []row, skip *int, yield func(*MappingRow) bool) ([]row, bool) {
+	rows = s.rows(pos, rows)
+	if len(rows) == 0 {
+		return rows, true
+	}
+	m := s.machine(pos)
+	rw.machine(pos, &m)
+	for _, r := range rows {
+		if r.cve == noCVE {
+			continue
+		}
+		if *skip > 0 {
+			*skip--
+			continue
+		}
+		if !yield(rw.mapping(r)) {
+			return rows, false
+		}
+	}
+	return rows, true
 }
 
 func (rw *rowWriter) mapping(r row) *MappingRow {
@@ -196,6 +197,9 @@ func (rw *rowWriter) mapping(r row) *MappingRow {
 
 // brief composes what mapping rows need of a vulnerability.
 func (c *Catalogue) brief(cve int32) Vulnerability {
+	if r := c.revised[cve]; r != nil {
+		return r.Vulnerability
+	}
 	if int(cve) >= len(c.ordinary) {
 		return c.edges[int(cve)-len(c.ordinary)]
 	}
@@ -207,69 +211,12 @@ func (c *Catalogue) brief(cve int32) Vulnerability {
 	return v
 }
 
-// counts counts the State once; later calls return the same counts.
-func (s *State) counts() *index {
-	s.indexOnce.Do(func() { s.index = s.buildIndex() })
-	return s.index
-}
-
-func (s *State) buildIndex() *index {
-	n := s.w.rowPositions()
-	ix := &index{rows: make([]int32, n+1), exposed: make([]int32, s.w.cat.Len()), earliest: make([]uint8, s.w.cat.Len())}
-	last := make([]int32, s.w.cat.Len()) // position last counted, plus one
-	var rows []row
-	for pos := range n {
-		rows = s.rows(pos, rows[:0])
-		ix.rows[pos+1] = ix.rows[pos]
-		for _, r := range rows {
-			if r.cve == noCVE {
-				continue
-			}
-			ix.rows[pos+1]++
-			if last[r.cve] != int32(pos+1) {
-				last[r.cve] = int32(pos + 1)
-				ix.exposed[r.cve]++
-				ix.earliest[r.cve] = max(ix.earliest[r.cve], s.w.stamp(pos, r.cve))
-			}
-		}
-	}
-	return ix
-}
-
-// seek returns the position that holds mapping row n and the rows to skip there.
-func (ix *index) seek(n int) (pos, skip int) {
-	lo, hi := 0, len(ix.rows)-1
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if int(ix.rows[mid+1]) > n {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
-	}
-	if lo == len(ix.rows)-1 {
-		return lo, 0
-	}
-	return lo, n - int(ix.rows[lo])
-}
-
-// MappingCount counts the rows that name a vulnerability.
-func (s *State) MappingCount() int { ix := s.counts(); return int(ix.rows[len(ix.rows)-1]) }
-
-// Exposure tells how far vulnerability i has spread in the directory.
-func (s *State) Exposure(i int) Exposure {
-	ix := s.counts()
-	if ix.exposed[i] == 0 {
-		return Exposure{}
-	}
-	return Exposure{Machines: int(ix.exposed[i]), FirstDetected: s.w.stampAt[ix.earliest[i]].Truncate(time.Second)}
-}
-
 // Exposed yields the machines of the list that have vulnerability i.
 func (s *State) Exposed(i int) func(yield func(*Machine) bool) {
 	return func(yield func(*Machine) bool) {
 		var rows []row
-		for pos := range s.w.Len() {
+		for place := range s.places() {
+			pos := s.at(place)
 			rows = s.rows(pos, rows[:0])
 			if !slices.ContainsFunc(rows, func(r row) bool { return int(r.cve) == i }) {
 				continue
