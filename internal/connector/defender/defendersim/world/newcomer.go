@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 )
 
 // newcomer is a machine that joined after the directory was laid out. Its position, by which changes are kept, follows
@@ -143,7 +144,7 @@ func (s *State) applyArrival(c Change) error {
 
 // applyReimage carries out reimage_machine: the machine comes back under a new id with its name and address, and the
 // record of before falls silent ("Offboard devices": a reinstalled device gets a new one, the previous stays as inactive).
-func (s *State) applyReimage(pos int, c Change) error {
+func (s *State) applyReimage(pos int, c Change, at time.Time) error {
 	if s.newcomer(pos) == nil && s.w.edgeOf(pos) >= 0 {
 		return errors.New("only plain machines are set up anew")
 	}
@@ -154,7 +155,7 @@ func (s *State) applyReimage(pos int, c Change) error {
 	o := s.over[pos]
 	s.over[next] = override{hostname: o.hostname, ip: o.ip, group: o.group}
 	days := max(c.LastSeenDaysAgo, silentDays)
-	o.daysAgo = &days
+	o.daysAgo, o.touched = &days, at
 	s.over[pos] = o
 	return nil
 }

@@ -98,19 +98,19 @@ func (s *State) apply(c Change, at time.Time) error {
 	}
 	switch c.Op {
 	case "reimage_machine":
-		return s.applyReimage(pos, c)
+		return s.applyReimage(pos, c, at)
 	case "upgrade_software", "patch_software", "rollback_software", "move_software":
 		return s.applySoftware(pos, c)
 	}
 	o := s.over[pos]
-	if err := s.applyOverride(&o, c); err != nil {
+	if err := s.applyOverride(&o, c, at); err != nil {
 		return err
 	}
 	s.over[pos] = o
 	return nil
 }
 
-func (s *State) applyOverride(o *override, c Change) error {
+func (s *State) applyOverride(o *override, c Change, at time.Time) error {
 	yes, no := true, false
 	switch c.Op {
 	case "exclude_machine":
@@ -127,7 +127,7 @@ func (s *State) applyOverride(o *override, c Change) error {
 		o.merged, o.unmerged = "", true
 	case "touch_machine":
 		days := c.LastSeenDaysAgo
-		o.daysAgo = &days
+		o.daysAgo, o.touched = &days, at
 	case "offboard_machine":
 		o.offboarded = true
 	case "onboard_machine":
