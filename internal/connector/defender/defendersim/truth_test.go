@@ -104,7 +104,7 @@ func TestTruthMatchesContent(t *testing.T) {
 				findings := 40
 				c.NoQuotas, c.Directory.EdgeCases, c.Directory.Machines, c.Directory.FindingsPerMachine = true, new(bool), 120, &findings
 			})
-			h.advance(5 * 24 * time.Hour)
+			h.advance(40 * 24 * time.Hour) // machines go on reporting
 			h.change(world.RandomChanges(uint64(changes), changes)...)
 			state, _ := h.State(dirID)
 			h.recount().compare(t, state.Truth())

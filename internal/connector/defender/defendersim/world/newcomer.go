@@ -17,6 +17,7 @@ type newcomer struct {
 	id     string
 	before int // the World's position that it comes right before
 	like   int // the position whose machine was set up anew, or -1
+	day    int // of its arrival
 }
 
 // newcomersMost bounds the newcomers of a directory.
@@ -39,7 +40,7 @@ func (s *State) arrive(id string, like int) (int, error) {
 		return 0, fmt.Errorf("machine %s exists", id)
 	}
 	before := sort.Search(s.w.Len(), func(pos int) bool { return s.w.idAt(pos) > id })
-	s.newcomers = append(slices.Clip(s.newcomers), newcomer{id: id, before: before, like: like})
+	s.newcomers = append(slices.Clip(s.newcomers), newcomer{id: id, before: before, like: like, day: s.day})
 	at, _ := slices.BinarySearchFunc(s.byID, id, func(n int32, id string) int { return cmp.Compare(s.newcomers[n].id, id) })
 	s.byID = slices.Insert(slices.Clone(s.byID), at, int32(n))
 	return s.w.rowPositions() + n, nil
@@ -102,6 +103,9 @@ func (s *State) newcomerMachine(pos int, n *newcomer) Machine {
 		m = s.w.ordinaryMachine(1<<20 + pos - s.w.rowPositions())
 	}
 	m.ID = n.id
+	m.later(n.day)
+	m.FirstSeen = m.LastSeen
+	m.later(-n.day)
 	return m
 }
 

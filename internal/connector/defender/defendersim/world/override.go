@@ -25,6 +25,7 @@ func (s *State) machine(pos int) Machine {
 		return s.w.stranger(pos - s.w.Len())
 	}
 	m := s.base(pos)
+	m.later(s.day)
 	o, ok := s.over[pos]
 	if !ok {
 		return m
@@ -41,6 +42,9 @@ func (s *State) machine(pos int) Machine {
 		m.MergedInto = Null
 	}
 	o.describe(&m)
+	if o.daysAgo != nil {
+		m.later(s.day - s.w.dayOf(o.touched))
+	}
 	m.Want.Skip = o.outcome(m.Want.Skip)
 	return m
 }

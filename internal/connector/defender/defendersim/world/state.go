@@ -24,6 +24,7 @@ type State struct {
 	churns    []churn
 	newcomers []newcomer // by arrival
 	byID      []int32    // the same, sorted by id
+	day       int        // since the directory was laid out
 
 	indexOnce sync.Once
 	index     *index
@@ -51,6 +52,7 @@ func (s *State) Apply(changes ...Change) (*State, error) { return s.ApplyAt(s.w.
 // changes. The time is that of what Microsoft rates or publishes.
 func (s *State) ApplyAt(at time.Time, changes ...Change) (*State, error) {
 	next := s.copy()
+	next.day = max(s.day, s.w.dayOf(at))
 	for i, c := range changes {
 		if err := next.apply(c, at); err != nil {
 			return nil, fmt.Errorf("change %d (%s): %w", i, c.Op, err)
@@ -63,7 +65,7 @@ func (s *State) ApplyAt(at time.Time, changes ...Change) (*State, error) {
 func (s *State) copy() *State {
 	next := &State{w: s.w, cat: s.cat, removed: maps.Clone(s.removed), over: maps.Clone(s.over), added: maps.Clone(s.added),
 		dropped: maps.Clone(s.dropped), installs: maps.Clone(s.installs), fixed: maps.Clone(s.fixed), churns: slices.Clone(s.churns),
-		newcomers: s.newcomers, byID: s.byID}
+		newcomers: s.newcomers, byID: s.byID, day: s.day}
 	if next.removed == nil {
 		next.removed, next.over, next.added, next.fixed = map[int]bool{}, map[int]override{}, map[int][]row{}, map[int32]bool{}
 		next.dropped, next.installs = map[int]map[int32]bool{}, map[int]map[uint8]installation{}
