@@ -71,11 +71,13 @@ func TestImportsRunOneWay(t *testing.T) {
 func TestRoomsAvoidForeignTools(t *testing.T) {
 	const module = "pgp.internal/defender/"
 	only := map[string][]string{
-		"github.com/lib/pq":        {"internal/postgres", "internal/postgres/postgrestest", "internal/pgserver"},
-		"github.com/jmoiron/sqlx":  {"internal/postgres"},
-		"database/sql":             {"internal/postgres", "internal/postgres/postgrestest", "internal/pgserver", "internal/metrics"},
-		"github.com/go-chi/chi/v5": {"internal/httpapi"},
-		"net/http":                 {"api", "internal/httpapi", "internal/contract", "internal/connector/defender", "internal/connector/defender/defendersim"},
+		"github.com/lib/pq":                                {"internal/postgres", "internal/postgres/postgrestest", "internal/pgserver"},
+		"github.com/jmoiron/sqlx":                          {"internal/postgres"},
+		"database/sql":                                     {"internal/postgres", "internal/postgres/postgrestest", "internal/pgserver", "internal/metrics"},
+		"github.com/go-chi/chi/v5":                         {"internal/httpapi"},
+		"github.com/go-jose/go-jose/v4":                    {"internal/connector/defender/defendersim"},
+		"github.com/Azure/azure-sdk-for-go/sdk/azidentity": {}, // in tests only
+		"net/http": {"api", "internal/httpapi", "internal/contract", "internal/connector/defender", "internal/connector/defender/defendersim"},
 	}
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}}:{{join .Imports " "}}`, module+"...").Output()
 	if err != nil {

@@ -177,7 +177,7 @@ func TestOptions(t *testing.T) {
 	if o, err = parseOptions(nil, noEnv, io.Discard); err != nil || len(o.secret) != 40 || o.secret[5] != '~' {
 		t.Errorf("made-up secret of %d characters, %v", len(o.secret), err)
 	}
-	for _, bad := range [][]string{{"--catalogue", "0"}, {"extra"}, {"--nope"}, {"--machines", "x"}, {"--snapshots", "5h"}, {"--switches", `{"clamp":true}`}, {"--certificate-file", "x"}} {
+	for _, bad := range [][]string{{"--catalogue", "0"}, {"extra"}, {"--nope"}, {"--machines", "x"}, {"--switches", `{"clamp":true}`}, {"--certificate-file", "x"}, {"--snapshots", "5h"}} {
 		if _, err := parseOptions(bad, noEnv, io.Discard); err == nil {
 			t.Errorf("%v is accepted", bad)
 		}

@@ -48,25 +48,7 @@ func parseOptions(args []string, env func(string) string, out io.Writer) (option
 	fs := flag.NewFlagSet("defendersim", flag.ContinueOnError)
 	fs.SetOutput(out)
 	fs.Usage = func() { fmt.Fprint(out, usage); fs.PrintDefaults() }
-	fs.StringVar(&o.listen, "listen", "127.0.0.1:9400", "address of Entra ID and the API; port 0 chooses a free one")
-	fs.StringVar(&o.control, "control", "127.0.0.1:9401", "address of the control interface; shows secrets, keep it local")
-	fs.Uint64Var(&o.seed, "seed", 1, "seed of everything simulated")
-	fs.IntVar(&o.machines, "machines", 500, "plain machines of the main directory; edge cases come on top")
-	fs.IntVar(&o.findings, "findings", 40, "mean vulnerability rows per machine")
-	fs.IntVar(&o.catalogue, "catalogue", 5000, "vulnerabilities in the catalogue")
-	fs.StringVar(&o.directory, "directory", "5a1e5b0c-0c8e-4d1c-9a52-3f5c1d0e7a01", "tenant id (GUID) of the main directory")
-	fs.StringVar(&o.client, "client-id", "0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a01", "client id (GUID) of the main application")
-	fs.BoolVar(&o.tls, "tls", false, "serve the listen address over TLS with a self-signed certificate")
-	fs.BoolVar(&o.quotas, "quotas", true, "enforce Microsoft's call limits")
-	fs.IntVar(&o.pageCache, "page-cache", 0, "MiB of memory for pages of vulnerability rows, compressed, so that reading them again costs no work")
-	fs.Func("snapshots", "when changes reach mapping data, exports and files: `live` is at once (default), 6h at 0, 6, 12 and 18 o'clock UTC", o.setSnapshots)
-	fs.StringVar(&o.certificateFile, "certificate-file", "", "with --tls: write the certificate there as PEM, for clients to trust")
-	fs.StringVar((*string)(&o.cloud), "cloud", "commercial", "cloud of all directories: commercial, gcc, gcc_high or dod")
-	fs.Func("switches", `variants to turn on, as JSON; PATCH /switches of the control address does it later (e.g. {"legacy_forbidden":true})`, func(text string) error {
-		dec := json.NewDecoder(strings.NewReader(text))
-		dec.DisallowUnknownFields()
-		return dec.Decode(&o.switches)
-	})
+	o.define(fs)
 	var bad error
 	fs.VisitAll(func(f *flag.Flag) {
 		name := "DEFENDERSIM_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
@@ -97,6 +79,30 @@ func parseOptions(args []string, env func(string) string, out io.Writer) (option
 	var err error
 	o.secret, err = secret(env)
 	return o, err
+}
+
+func (o *options) define(fs *flag.FlagSet) {
+	fs.StringVar(&o.listen, "listen", "127.0.0.1:9400", "address of Entra ID and the API; port 0 chooses a free one")
+	fs.StringVar(&o.control, "control", "127.0.0.1:9401", "address of the control interface; shows secrets, keep it local")
+	fs.Uint64Var(&o.seed, "seed", 1, "seed of everything simulated")
+	fs.IntVar(&o.machines, "machines", 500, "plain machines of the main directory; edge cases come on top")
+	fs.IntVar(&o.findings, "findings", 40, "mean vulnerability rows per machine")
+	fs.IntVar(&o.catalogue, "catalogue", 5000, "vulnerabilities in the catalogue")
+	fs.StringVar(&o.directory, "directory", "5a1e5b0c-0c8e-4d1c-9a52-3f5c1d0e7a01", "tenant id (GUID) of the main directory")
+	fs.StringVar(&o.client, "client-id", "0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a01", "client id (GUID) of the main application")
+	fs.BoolVar(&o.tls, "tls", false, "serve the listen address over TLS with a self-signed certificate")
+	fs.BoolVar(&o.quotas, "quotas", true, "enforce Microsoft's call limits")
+	fs.IntVar(&o.pageCache, "page-cache", 0, "MiB of memory for pages of vulnerability rows, compressed, so that reading them again costs no work")
+	fs.StringVar(&o.certificateFile, "certificate-file", "", "with --tls: write the certificate there as PEM, for clients to trust")
+	fs.StringVar((*string)(&o.cloud), "cloud", "commercial", "cloud of all directories: commercial, gcc, gcc_high or dod")
+	fs.Func("switches", `variants to turn on, as JSON; PATCH /switches of the control address does it later (e.g. {"legacy_forbidden":true})`, o.setSwitches)
+	fs.Func("snapshots", "when changes reach mapping data, exports and files: `live` is at once (default), 6h at 0, 6, 12 and 18 o'clock UTC", o.setSnapshots)
+}
+
+func (o *options) setSwitches(text string) error {
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.DisallowUnknownFields()
+	return dec.Decode(&o.switches)
 }
 
 func (o *options) setSnapshots(value string) error {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -41,15 +40,11 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	}
 	scheme := "http"
 	if o.tls {
-		cert, err := selfSigned(time.Now())
-		if err == nil && o.certificateFile != "" {
-			err = writeCertificate(o.certificateFile, cert)
-		}
+		secured, err := secure(api, o.certificateFile)
 		if err != nil {
 			return errors.Join(err, api.Close(), control.Close())
 		}
-		api = tls.NewListener(api, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
-		scheme = "https"
+		api, scheme = secured, "https"
 	}
 	if err := json.NewEncoder(stdout).Encode(map[string]string{
 		"api": scheme + "://" + api.Addr().String(), "control": "http://" + control.Addr().String(),

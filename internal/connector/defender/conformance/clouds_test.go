@@ -28,6 +28,9 @@ func checkLinkHosts(t *testing.T, d *double) {
 		t.Errorf("nextLink %q", link)
 	}
 	const regional = "eu.api.security.microsoft.com"
+	if link := d.get(t, token, rowsInPages, header{"Host", regional}).nextLink(t); !strings.HasPrefix(link, "https://"+regional+"/api/") {
+		t.Errorf("asked at %s: nextLink %q", regional, link)
+	}
 	d.turn(t, object{"link_host": regional})
 	res := d.get(t, token, rowsInPages)
 	context, _ := res.object(t)["@odata.context"].(string)

@@ -1,6 +1,8 @@
 package conformance_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -33,16 +35,16 @@ const (
 func checkExportPages(t *testing.T, d *double) {
 	a := d.fresh(t, object{"machines": 1300, "findings_per_machine": 50}, nil)
 	token := a.token(t)
-	first := d.get(t, token, exportPath).page(t)
-	if len(first.Value) != 50000 {
-		t.Errorf("%d rows on a page of default size", len(first.Value))
+	rows, link := d.get(t, token, exportPath).size(t)
+	if rows != 50000 {
+		t.Errorf("%d rows on a page of default size", rows)
 	}
-	next, err := url.Parse(first.Next)
+	next, err := url.Parse(link)
 	if err != nil || next.Path != exportPath || next.Query().Get("pagesize") == "" || next.Query().Get("$skiptoken") == "" {
-		t.Fatalf("next %q, %v", first.Next, err)
+		t.Fatalf("next %q, %v", link, err)
 	}
-	if all := d.get(t, token, exportPath+"?pageSize=999999").page(t); len(all.Value) <= 50000 || len(all.Value) > 200000 {
-		t.Errorf("%d rows on the largest page", len(all.Value))
+	if last, _ := d.get(t, token, link).size(t); last == 0 || last > 50000 {
+		t.Errorf("%d rows on the second page", last)
 	}
 	small := d.fresh(t, nil, nil)
 	token = small.token(t)
@@ -56,6 +58,17 @@ func checkExportPages(t *testing.T, d *double) {
 	if after, _ := d.walk(t, token, exportPath); len(after) >= len(before) {
 		t.Errorf("a new chain has %d rows, the old one %d", len(after), len(before))
 	}
+}
+
+// size counts the rows of a large page without decoding them.
+func (a answer) size(t *testing.T) (rows int, next string) {
+	t.Helper()
+	_, next, _ = strings.Cut(string(a.body[max(0, len(a.body)-2000):]), `"@odata.nextLink":"`)
+	next, _, _ = strings.Cut(next, `"`)
+	if a.status != http.StatusOK || a.broken != nil || !json.Valid(a.body) {
+		t.Fatalf("status %d, %v: %.300q", a.status, a.broken, a.body)
+	}
+	return bytes.Count(a.body, []byte(`{"id":"`)), next
 }
 
 func checkExportTop(t *testing.T, d *double) {
@@ -72,6 +85,7 @@ func checkSkipToken(t *testing.T, d *double) {
 	for _, altered := range []string{strings.Replace(next, "skiptoken=", "skiptoken=A", 1), exportPath + "?$skiptoken=abc", next[:len(next)-2]} {
 		d.get(t, a.token(t), altered).want(t, http.StatusBadRequest, "BadRequest")
 	}
+	d.needControl(t)
 	d.get(t, d.fresh(t, nil, nil).token(t), next).want(t, http.StatusBadRequest, "BadRequest")
 	d.advance(t, 25*time.Hour)
 	d.get(t, a.token(t), next).want(t, http.StatusBadRequest, "BadRequest")

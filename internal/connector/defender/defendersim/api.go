@@ -89,7 +89,7 @@ func (s *Simulator) serveAPI(w http.ResponseWriter, r *http.Request, c *apiCall)
 		refusal.write(w, s.switches())
 		return
 	}
-	c.state, c.mapped = c.dir.current(), c.dir.mapping(s.now(), s.switches().SixHourSnapshots)
+	c.state, c.mapped = c.dir.present(s.now()), c.dir.mapping(s.now(), s.switches().SixHourSnapshots)
 	out := compress(w, r)
 	defer out.finish(s.log)
 	serve := map[string]func(http.ResponseWriter, *apiCall) *apiError{

@@ -211,7 +211,7 @@ func (s *Simulator) controlTruth(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	reply(w, http.StatusOK, d.current().Truth())
+	reply(w, http.StatusOK, d.present(s.now()).Truth())
 	return nil
 }
 
@@ -220,7 +220,7 @@ func (s *Simulator) controlTruthAssets(w http.ResponseWriter, r *http.Request) e
 	if err != nil {
 		return err
 	}
-	return streamLines(w, d.current().Assets())
+	return streamLines(w, d.present(s.now()).Assets())
 }
 
 func (s *Simulator) controlTruthFindings(w http.ResponseWriter, r *http.Request) error {
@@ -228,7 +228,7 @@ func (s *Simulator) controlTruthFindings(w http.ResponseWriter, r *http.Request)
 	if err != nil {
 		return err
 	}
-	return streamLines(w, d.current().Findings())
+	return streamLines(w, d.present(s.now()).Findings())
 }
 
 func streamLines[T any](w http.ResponseWriter, records func(yield func(T) bool)) error {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 )
@@ -122,9 +123,11 @@ func (d *directory) swap(id string) string {
 	return id
 }
 
-func (d *directory) current() *world.State {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
+// present is what the directory holds at a time.
+func (d *directory) present(now time.Time) *world.State {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.age(now)
 	return d.state
 }
 

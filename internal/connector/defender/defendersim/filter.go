@@ -12,6 +12,9 @@ import (
 // matcher tells whether a record, seen through its property accessor, satisfies a $filter.
 type matcher func(field func(name string) (any, bool)) bool
 
+// accepts is true of all records when there is no filter.
+func (m matcher) accepts(field func(name string) (any, bool)) bool { return m == nil || m(field) }
+
 // parseFilter reads the OData filter expressions that the API is known to take: comparisons joined by and, or and not, in,
 // startswith, endswith, contains and machineTags/any. An empty text yields a nil matcher.
 func parseFilter(text string, filterable func(name string) bool) (matcher, *apiError) {

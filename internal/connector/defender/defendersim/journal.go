@@ -44,7 +44,7 @@ func (j *journal) begin(r *http.Request, rt route, directoryID string, now time.
 func redact(query string) string {
 	low := strings.ToLower(query)
 	low = strings.ReplaceAll(low, "skiptoken=", "") // a place in a list, not a credential
-	for _, word := range []string{"secret", "token=", "assertion", "password"} {
+	for _, word := range []string{"secret", "token=", "assertion", "password", "sig="} {
 		if strings.Contains(low, word) {
 			return "(redacted)"
 		}

@@ -73,6 +73,34 @@ func (s *Simulator) closeObject(b []byte) []byte {
 	return append(b, '}')
 }
 
+// window is the part of a collection that one answer holds.
+type window struct {
+	skip, size int
+	beyond     bool // a record lies after it
+}
+
+// admit takes the next record of the collection and tells whether it belongs to the window.
+func (w *window) admit() bool {
+	switch {
+	case w.skip > 0:
+		w.skip--
+		return false
+	case w.size == 0:
+		w.beyond = true
+		return false
+	}
+	w.size--
+	return true
+}
+
+// next is the link to the page after a window of so many rows; "" when nothing lies there or $top was asked for.
+func (c *apiCall) next(w window, size int, linked bool) string {
+	if !w.beyond || !linked {
+		return ""
+	}
+	return c.skipLink(c.params.skip + size)
+}
+
 // skipLink is the link to the next page of a plain collection: the same request with another $skip.
 func (c *apiCall) skipLink(skip int) string {
 	var parts []string

@@ -20,26 +20,17 @@ func (s *Simulator) serveMachines(w http.ResponseWriter, c *apiCall) *apiError {
 	if c.state.Len() == 0 && c.settings.EmptyAs404 {
 		return notFound("No machines were found.")
 	}
-	first, skip := c.params.skip, 0
+	first, part := c.params.skip, window{size: size}
 	if match != nil {
-		first, skip = 0, c.params.skip
+		first, part.skip = 0, c.params.skip
 	}
-	out := s.begin(w, c, "Machines", -1)
-	next, mutate, top := "", false, ""
+	out, top := s.begin(w, c, "Machines", -1), ""
 	for m := range c.state.Machines(first) {
-		if match != nil && !match(m.Field) {
-			continue
-		}
-		if skip > 0 {
-			skip--
-			continue
-		}
-		if out.rows == size {
-			if linked {
-				next = c.skipLink(c.params.skip + size)
-				mutate = s.switches().MutatePages
+		if !match.accepts(m.Field) || !part.admit() {
+			if part.beyond {
+				break
 			}
-			break
+			continue
 		}
 		if top == "" {
 			top = m.ID
@@ -48,7 +39,8 @@ func (s *Simulator) serveMachines(w http.ResponseWriter, c *apiCall) *apiError {
 			return nil
 		}
 	}
-	if mutate {
+	next := c.next(part, size, linked)
+	if next != "" && s.switches().MutatePages {
 		s.mutate(c, top)
 	}
 	out.end(next)

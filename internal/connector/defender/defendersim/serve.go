@@ -104,9 +104,10 @@ func forbiddenRoute(low []string) string {
 	return "forbidden"
 }
 
-// baseURL is the address the client used, which links in answers repeat.
+// baseURL is the address the client used, which links in answers repeat. Microsoft's hosts are reached by TLS only, whatever
+// stands before the simulator.
 func baseURL(r *http.Request) string {
-	if r.TLS != nil {
+	if at := siteOf(r); r.TLS != nil || !at.login || !at.api {
 		return "https://" + r.Host
 	}
 	return "http://" + r.Host
@@ -122,46 +123,50 @@ func (s *Simulator) linkBase(r *http.Request, forged string) string {
 
 // serve records the request, lets a fault strike, and answers.
 func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
-	rt, at := routed(r.URL.Path), siteOf(r)
-	if s.switches().ExactPaths && !exact(r.URL.Path) {
-		rt = route{name: "unknown"}
-	}
-	var c claims
-	var tokenErr error
-	entraSide := rt.name == "token" || rt.name == "token_v1" || rt.name == "openid" || rt.name == "discovery"
-	if entraSide && !at.login {
-		rt, entraSide = route{name: "unknown"}, false
-	}
+	rt, at := s.asked(r)
+	c, tokenErr := claims{}, errToken
 	directoryID := ""
-	if entraSide {
+	switch {
+	case rt.entra():
 		if d, ok := s.directory(rt.tenant); ok {
 			directoryID = d.settings().ID
 		}
-	} else if rt.name == "blob" {
+	case rt.name == "blob":
 		directoryID = blobDirectory(r.URL.Path)
-	} else if c, tokenErr = s.verify(bearer(r)); tokenErr == nil {
-		directoryID = c.TenantID
+	default:
+		if c, tokenErr = s.verify(bearer(r)); tokenErr == nil {
+			directoryID = c.TenantID
+		}
 	}
 	rec := &recorder{ResponseWriter: w}
 	entry := s.journal.begin(r, rt, directoryID, s.now())
 	defer func() { s.journal.end(entry, rec) }()
 	out, links, done := s.faults.strike(rec, r, rt, directoryID, s.now)
-	if done {
-		return
-	}
-	if entraSide {
+	switch {
+	case done:
+	case rt.entra():
 		s.serveEntra(out, r, rt)
-		return
-	}
-	if rt.name == "blob" {
+	case rt.name == "blob":
 		s.serveBlob(out, r)
-		return
-	}
-	if !at.api {
+	case !at.api:
 		http.NotFound(out, r) // the login host has nothing else
-		return
+	default:
+		s.serveAPI(out, r, &apiCall{route: rt, claims: c, tokenErr: tokenErr, links: links})
 	}
-	s.serveAPI(out, r, &apiCall{route: rt, claims: c, tokenErr: tokenErr, links: links})
+}
+
+// asked is the route of a request at the host it names.
+func (s *Simulator) asked(r *http.Request) (route, site) {
+	rt, at := routed(r.URL.Path), siteOf(r)
+	if (rt.entra() && !at.login) || (s.switches().ExactPaths && !exact(r.URL.Path)) {
+		rt = route{name: "unknown"}
+	}
+	return rt, at
+}
+
+// entra reports whether Entra ID answers, and not the Defender API.
+func (rt route) entra() bool {
+	return rt.name == "token" || rt.name == "token_v1" || rt.name == "openid" || rt.name == "discovery"
 }
 
 // spellings are the fixed parts of the API's paths as Microsoft's pages write them.

@@ -169,7 +169,7 @@ func (s *Simulator) Change(directoryID string, changes ...world.Change) error {
 		return fmt.Errorf("no directory %q", directoryID)
 	}
 	now, sixHourly := s.now(), s.switches().SixHourSnapshots
-	next, err := d.current().ApplyAt(now, changes...)
+	next, err := d.present(s.now()).ApplyAt(now, changes...)
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (s *Simulator) Change(directoryID string, changes ...world.Change) error {
 	s.catalogue = next.Catalogue()
 	for _, id := range s.Directories() {
 		if other, ok := s.directory(id); ok && other != d {
-			other.become(other.current().WithCatalogue(s.catalogue), now, sixHourly)
+			other.become(other.present(s.now()).WithCatalogue(s.catalogue), now, sixHourly)
 		}
 	}
 	return nil
@@ -192,7 +192,7 @@ func (s *Simulator) State(directoryID string) (*world.State, bool) {
 	if !ok {
 		return nil, false
 	}
-	return d.current(), true
+	return d.present(s.now()), true
 }
 
 // directory finds a directory by id or domain.

@@ -95,6 +95,14 @@ func (h *history) generate(present *world.State, at time.Time) {
 	}
 }
 
+// age lets the days pass for the present State, and for the mapping data made of it. It is called with the lock held.
+func (d *directory) age(now time.Time) {
+	before := d.state
+	if d.state = before.On(now); d.history.mapped.state == before {
+		d.history.mapped.state = d.state
+	}
+}
+
 // become makes a State the directory's present one.
 func (d *directory) become(next *world.State, now time.Time, sixHourly bool) {
 	d.mu.Lock()
@@ -112,6 +120,7 @@ func (d *directory) mapping(now time.Time, sixHourly bool) mapping {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.history.settle(d.state, now, sixHourly)
+	d.age(now)
 	return d.history.mapped
 }
 

@@ -150,7 +150,7 @@ func TestDeltaLeadsFromExportToExport(t *testing.T) {
 			since := h.get(h.token(), filesPath).json(t)["generatedTime"].(string)
 			rows, _ := h.walk(h.token(), fullPath)
 			have := held(rows)
-			for step := range uint64(12) {
+			for step := range uint64(8) {
 				h.change(world.RandomChanges(step, 8)...)
 				h.advance(time.Duration(step%5) * 2 * time.Hour)
 				token := h.token()
@@ -221,7 +221,9 @@ func TestDeltaParameters(t *testing.T) {
 // TestManyChangesAreJoined checks that a directory without end of changes keeps a bounded history that still leads to the
 // present.
 func TestManyChangesAreJoined(t *testing.T) {
-	h := start(t, func(c *defendersim.Config) { c.NoQuotas, c.Directory.Machines = true, 5 })
+	h := start(t, func(c *defendersim.Config) {
+		c.NoQuotas, c.Directory.Machines, c.Directory.EdgeCases = true, 5, new(bool)
+	})
 	rows, _ := h.walk(h.token(), fullPath)
 	have := held(rows)
 	for i := range 300 {

@@ -2,11 +2,15 @@ package defendersim_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"pgp.internal/defender/internal/connector/defender/defendersim"
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 )
 
 // classify is a second, much simpler reading of vectors, good enough for the ordinary ones.
@@ -23,12 +27,15 @@ func classify(v map[string]any) string {
 	return "vector_unknown"
 }
 
-// TestTruthMatchesContent recounts a directory of ordinary records from what the API delivers.
-func TestTruthMatchesContent(t *testing.T) {
-	h := start(t, func(c *defendersim.Config) {
-		findings := 40
-		c.NoQuotas, c.Directory.EdgeCases, c.Directory.Machines, c.Directory.FindingsPerMachine = true, new(bool), 200, &findings
-	})
+// recount is what a small importer of its own makes of what the API delivers, edge cases aside.
+type recount struct {
+	assets, rows, accepted int
+	skipped, bySeverity    map[string]int
+	findings, cves         map[string]bool
+}
+
+func (h *harness) recount() recount {
+	h.t.Helper()
 	token := h.token()
 	class, severity := map[string]string{}, map[string]string{}
 	list, _ := h.walk(token, "/api/vulnerabilities")
@@ -36,39 +43,90 @@ func TestTruthMatchesContent(t *testing.T) {
 		class[v["id"].(string)] = classify(v)
 		severity[v["id"].(string)], _ = v["severity"].(string)
 	}
-	rows, _ := h.walk(token, "/api/machines/SoftwareVulnerabilitiesByMachine?pageSize=1000")
-	skipped, findings, cves, bySeverity := map[string]int{}, map[string]bool{}, map[string]bool{}, map[string]int{}
-	accepted := 0
+	asset := h.survivors(token)
+	rows, _ := h.walk(token, fullPath+"?pageSize=1000")
+	n := recount{rows: len(rows), skipped: map[string]int{}, bySeverity: map[string]int{}, findings: map[string]bool{}, cves: map[string]bool{}}
+	for id, own := range asset {
+		if id == own {
+			n.assets++
+		}
+	}
 	for _, r := range rows {
-		cve := r["cveId"].(string)
-		if reason := class[cve]; reason != "" {
-			skipped[reason]++
+		cve, on := r["cveId"].(string), asset[r["deviceId"].(string)]
+		if on == "" {
+			n.skipped["asset_not_imported"]++
 			continue
 		}
-		accepted++
-		cves[cve] = true
-		if key := r["deviceId"].(string) + cve; !findings[key] {
-			findings[key] = true
-			bySeverity[strings.ToLower(severity[cve])]++
+		if reason := class[cve]; reason != "" {
+			n.skipped[reason]++
+			continue
+		}
+		n.accepted++
+		n.cves[cve] = true
+		if key := on + cve; !n.findings[key] {
+			n.findings[key] = true
+			n.bySeverity[strings.ToLower(severity[cve])]++
 		}
 	}
-	state, _ := h.State(dirID)
-	truth := state.Truth()
-	if truth.Machines.Accepted != 200 || truth.Rows.Fetched != len(rows) || truth.Rows.Accepted != accepted || truth.Findings.Total != len(findings) ||
-		truth.Vulnerabilities != len(cves) {
-		t.Errorf("truth %+v; recounted %d rows, %d accepted, %d findings, %d vulnerabilities", truth, len(rows), accepted, len(findings), len(cves))
+	return n
+}
+
+// survivors maps each machine to the accepted one that its rows count for.
+func (h *harness) survivors(token string) map[string]string {
+	h.t.Helper()
+	list, _ := h.walk(token, "/api/machines")
+	byID, out := map[string]map[string]any{}, map[string]string{}
+	for _, m := range list {
+		byID[m["id"].(string)] = m
 	}
-	if accepted == len(findings) {
+	for id := range byID {
+		to := id
+		for range byID { // no longer than that without a circle
+			if next, merged := byID[to]["mergedIntoMachineId"].(string); merged {
+				to = next
+			}
+		}
+		m := byID[to]
+		if m == nil || m["mergedIntoMachineId"] != nil || m["isExcluded"] != false || m["onboardingStatus"] != "Onboarded" ||
+			m["lastSeen"].(string) < h.Now().AddDate(0, 0, -30).Format(time.RFC3339) {
+			continue
+		}
+		out[id] = to
+	}
+	return out
+}
+
+// TestTruthMatchesContent recounts a directory of ordinary records, as it was laid out and after random changes.
+func TestTruthMatchesContent(t *testing.T) {
+	for _, changes := range []int{0, 60, 200} {
+		t.Run(fmt.Sprint(changes), func(t *testing.T) {
+			h := start(t, func(c *defendersim.Config) {
+				findings := 40
+				c.NoQuotas, c.Directory.EdgeCases, c.Directory.Machines, c.Directory.FindingsPerMachine = true, new(bool), 120, &findings
+			})
+			h.advance(40 * 24 * time.Hour) // machines go on reporting
+			h.change(world.RandomChanges(uint64(changes), changes)...)
+			state, _ := h.State(dirID)
+			h.recount().compare(t, state.Truth())
+		})
+	}
+}
+
+func (n recount) compare(t *testing.T, truth *world.Truth) {
+	t.Helper()
+	if truth.Machines.Accepted != n.assets || truth.Rows.Fetched != n.rows || truth.Rows.Accepted != n.accepted || truth.Findings.Total != len(n.findings) ||
+		truth.Vulnerabilities != len(n.cves) {
+		t.Errorf("truth %+v; recounted %d assets, %d rows, %d accepted, %d findings, %d vulnerabilities", truth, n.assets, n.rows, n.accepted, len(n.findings), len(n.cves))
+	}
+	if n.accepted == len(n.findings) {
 		t.Error("no finding has two rows")
 	}
-	for reason, n := range skipped {
-		if truth.Rows.Skipped[reason] != n {
-			t.Errorf("%s: truth %d, recounted %d", reason, truth.Rows.Skipped[reason], n)
-		}
+	if !maps.Equal(truth.Rows.Skipped, n.skipped) {
+		t.Errorf("skipped: truth %v, recounted %v", truth.Rows.Skipped, n.skipped)
 	}
-	for word, n := range bySeverity {
-		if truth.Findings.BySeverity[word] != n {
-			t.Errorf("%s: truth %d, recounted %d", word, truth.Findings.BySeverity[word], n)
+	for word, count := range truth.Findings.BySeverity {
+		if n.bySeverity[word] != count {
+			t.Errorf("%s: truth %d, recounted %d", word, count, n.bySeverity[word])
 		}
 	}
 }

@@ -32,32 +32,24 @@ func (s *Simulator) serveVulnerabilities(w http.ResponseWriter, c *apiCall) *api
 		return refusal
 	}
 	out := s.begin(w, c, "Vulnerabilities", -1)
-	next, skip := "", c.params.skip
-	catalogue := c.state.Catalogue()
+	part, catalogue := window{skip: c.params.skip, size: size}, c.state.Catalogue()
 	for i := range catalogue.Len() {
 		v := catalogue.At(i)
 		if !v.Listed {
 			continue
 		}
 		exposure := c.mapped.state.Exposure(i)
-		if match != nil && !match(func(name string) (any, bool) { return v.Field(name, exposure) }) {
-			continue
-		}
-		if skip > 0 {
-			skip--
-			continue
-		}
-		if out.rows == size {
-			if linked {
-				next = c.skipLink(c.params.skip + size)
+		if !match.accepts(func(name string) (any, bool) { return v.Field(name, exposure) }) || !part.admit() {
+			if part.beyond {
+				break
 			}
-			break
+			continue
 		}
 		if !out.row(func(b []byte) []byte { return s.closeObject(v.AppendJSON(b, exposure, false)) }) {
 			return nil
 		}
 	}
-	out.end(next)
+	out.end(c.next(part, size, linked))
 	return nil
 }
 
@@ -82,35 +74,26 @@ func (s *Simulator) serveMapping(w http.ResponseWriter, c *apiCall) *apiError {
 	if refusal != nil {
 		return refusal
 	}
-	first, skip, machine := c.params.skip, 0, ""
-	if match != nil {
-		first, skip = 0, c.params.skip
-		if m := onlyMachine.FindStringSubmatch(c.params.filter); m != nil {
-			machine = strings.ToLower(m[1])
-		}
+	machine := ""
+	if m := onlyMachine.FindStringSubmatch(c.params.filter); m != nil {
+		machine = strings.ToLower(m[1])
 	}
 	if match == nil && s.switches().HideUnfiltered {
-		first, skip, match = 0, c.params.skip, shown
+		match = shown
+	}
+	first, part := c.params.skip, window{size: size}
+	if match != nil {
+		first, part.skip = 0, c.params.skip
 	}
 	rows := make([][]byte, 0, min(size, 1024)) // counted before they are written: @odata.count comes first
-	more := false
 	for r := range c.mapped.state.MappingRows(first, machine) {
-		if match != nil && !match(r.Field) {
+		if !match.accepts(r.Field) || !part.admit() {
+			if part.beyond {
+				break
+			}
 			continue
-		}
-		if skip > 0 {
-			skip--
-			continue
-		}
-		if len(rows) == size {
-			more = true
-			break
 		}
 		rows = append(rows, r.AppendJSON(nil))
-	}
-	next := ""
-	if more && linked {
-		next = c.skipLink(c.params.skip + size)
 	}
 	out := s.begin(w, c, "Collection(microsoft.windowsDefenderATP.api.PublicAssetVulnerabilityDto)", len(rows))
 	for _, r := range rows {
@@ -118,7 +101,7 @@ func (s *Simulator) serveMapping(w http.ResponseWriter, c *apiCall) *apiError {
 			return nil
 		}
 	}
-	out.end(next)
+	out.end(c.next(part, size, linked))
 	return nil
 }
 

@@ -167,3 +167,33 @@ func TestRatedAndPublishedVulnerabilities(t *testing.T) {
 		t.Errorf("%d critical findings more, %d machines exposed", got, e.Machines)
 	}
 }
+
+func TestDaysPass(t *testing.T) {
+	t.Parallel()
+	base := newState(t, 40, 10)
+	if base.On(epoch.Add(11*time.Hour)) != base {
+		t.Error("a day passed before midnight")
+	}
+	next, err := base.ApplyAt(epoch.AddDate(0, 0, 3), Change{Op: "touch_machine", Machine: ptr(5), LastSeenDaysAgo: 20}, Change{Op: "add_machines"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next = next.On(epoch.AddDate(0, 0, 10))
+	seen := func(s *State, n int) time.Time { m := s.machine(s.numbered(n)); return m.lastSeen }
+	if got := seen(next, 6).Sub(seen(base, 6)); got != 10*24*time.Hour {
+		t.Errorf("a machine was last seen %v later", got)
+	}
+	if got := epoch.AddDate(0, 0, 10).Sub(seen(next, 5)); got != 20*24*time.Hour {
+		t.Errorf("a touched machine was last seen %v ago", got)
+	}
+	m := next.machine(next.numbered(40))
+	if age := m.lastSeen.Sub(epoch); !strings.HasPrefix(m.FirstSeen, m.lastSeen.AddDate(0, 0, -7).Format("2006-01-02T15:04:05")) || age < 3*24*time.Hour {
+		t.Errorf("a newcomer is first seen %s, last %s", m.FirstSeen, m.LastSeen)
+	}
+	if !NewDelta(base, base.On(epoch.AddDate(0, 0, 10))).Empty() {
+		t.Error("the days that pass are changes of rows")
+	}
+	if base.On(epoch.AddDate(0, 0, 60)).Truth().Machines.Accepted != base.Truth().Machines.Accepted {
+		t.Error("machines aged out of the truth")
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 )
 
 // newcomer is a machine that joined after the directory was laid out. Its position, by which changes are kept, follows
@@ -16,6 +17,7 @@ type newcomer struct {
 	id     string
 	before int // the World's position that it comes right before
 	like   int // the position whose machine was set up anew, or -1
+	day    int // of its arrival
 }
 
 // newcomersMost bounds the newcomers of a directory.
@@ -38,7 +40,7 @@ func (s *State) arrive(id string, like int) (int, error) {
 		return 0, fmt.Errorf("machine %s exists", id)
 	}
 	before := sort.Search(s.w.Len(), func(pos int) bool { return s.w.idAt(pos) > id })
-	s.newcomers = append(slices.Clip(s.newcomers), newcomer{id: id, before: before, like: like})
+	s.newcomers = append(slices.Clip(s.newcomers), newcomer{id: id, before: before, like: like, day: s.day})
 	at, _ := slices.BinarySearchFunc(s.byID, id, func(n int32, id string) int { return cmp.Compare(s.newcomers[n].id, id) })
 	s.byID = slices.Insert(slices.Clone(s.byID), at, int32(n))
 	return s.w.rowPositions() + n, nil
@@ -101,6 +103,9 @@ func (s *State) newcomerMachine(pos int, n *newcomer) Machine {
 		m = s.w.ordinaryMachine(1<<20 + pos - s.w.rowPositions())
 	}
 	m.ID = n.id
+	m.later(n.day)
+	m.FirstSeen = m.LastSeen
+	m.later(-n.day)
 	return m
 }
 
@@ -143,7 +148,7 @@ func (s *State) applyArrival(c Change) error {
 
 // applyReimage carries out reimage_machine: the machine comes back under a new id with its name and address, and the
 // record of before falls silent ("Offboard devices": a reinstalled device gets a new one, the previous stays as inactive).
-func (s *State) applyReimage(pos int, c Change) error {
+func (s *State) applyReimage(pos int, c Change, at time.Time) error {
 	if s.newcomer(pos) == nil && s.w.edgeOf(pos) >= 0 {
 		return errors.New("only plain machines are set up anew")
 	}
@@ -154,7 +159,7 @@ func (s *State) applyReimage(pos int, c Change) error {
 	o := s.over[pos]
 	s.over[next] = override{hostname: o.hostname, ip: o.ip, group: o.group}
 	days := max(c.LastSeenDaysAgo, silentDays)
-	o.daysAgo = &days
+	o.daysAgo, o.touched = &days, at
 	s.over[pos] = o
 	return nil
 }

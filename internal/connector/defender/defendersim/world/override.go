@@ -11,6 +11,7 @@ type override struct {
 	merged   string // survivor's id
 	unmerged bool
 	daysAgo  *int
+	touched  time.Time // when daysAgo was said
 	hostname string
 	ip       string
 
@@ -24,6 +25,7 @@ func (s *State) machine(pos int) Machine {
 		return s.w.stranger(pos - s.w.Len())
 	}
 	m := s.base(pos)
+	m.later(s.day)
 	o, ok := s.over[pos]
 	if !ok {
 		return m
@@ -39,14 +41,17 @@ func (s *State) machine(pos int) Machine {
 	} else if o.unmerged {
 		m.MergedInto = Null
 	}
-	o.describe(&m, s.w.epoch)
+	o.describe(&m)
+	if o.daysAgo != nil {
+		m.later(s.day - s.w.dayOf(o.touched))
+	}
 	m.Want.Skip = o.outcome(m.Want.Skip)
 	return m
 }
 
-func (o *override) describe(m *Machine, epoch time.Time) {
+func (o *override) describe(m *Machine) {
 	if o.daysAgo != nil {
-		m.setLastSeen(epoch.AddDate(0, 0, -*o.daysAgo), 7)
+		m.setLastSeen(o.touched.AddDate(0, 0, -*o.daysAgo), 7)
 		m.Health = "Active"
 		if *o.daysAgo > 7 {
 			m.Health = "Inactive"

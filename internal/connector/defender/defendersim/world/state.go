@@ -24,6 +24,7 @@ type State struct {
 	churns    []churn
 	newcomers []newcomer // by arrival
 	byID      []int32    // the same, sorted by id
+	day       int        // since the directory was laid out
 
 	indexOnce sync.Once
 	index     *index
@@ -51,6 +52,7 @@ func (s *State) Apply(changes ...Change) (*State, error) { return s.ApplyAt(s.w.
 // changes. The time is that of what Microsoft rates or publishes.
 func (s *State) ApplyAt(at time.Time, changes ...Change) (*State, error) {
 	next := s.copy()
+	next.day = max(s.day, s.w.dayOf(at))
 	for i, c := range changes {
 		if err := next.apply(c, at); err != nil {
 			return nil, fmt.Errorf("change %d (%s): %w", i, c.Op, err)
@@ -63,7 +65,7 @@ func (s *State) ApplyAt(at time.Time, changes ...Change) (*State, error) {
 func (s *State) copy() *State {
 	next := &State{w: s.w, cat: s.cat, removed: maps.Clone(s.removed), over: maps.Clone(s.over), added: maps.Clone(s.added),
 		dropped: maps.Clone(s.dropped), installs: maps.Clone(s.installs), fixed: maps.Clone(s.fixed), churns: slices.Clone(s.churns),
-		newcomers: s.newcomers, byID: s.byID}
+		newcomers: s.newcomers, byID: s.byID, day: s.day}
 	if next.removed == nil {
 		next.removed, next.over, next.added, next.fixed = map[int]bool{}, map[int]override{}, map[int][]row{}, map[int32]bool{}
 		next.dropped, next.installs = map[int]map[int32]bool{}, map[int]map[uint8]installation{}
@@ -98,19 +100,19 @@ func (s *State) apply(c Change, at time.Time) error {
 	}
 	switch c.Op {
 	case "reimage_machine":
-		return s.applyReimage(pos, c)
+		return s.applyReimage(pos, c, at)
 	case "upgrade_software", "patch_software", "rollback_software", "move_software":
 		return s.applySoftware(pos, c)
 	}
 	o := s.over[pos]
-	if err := s.applyOverride(&o, c); err != nil {
+	if err := s.applyOverride(&o, c, at); err != nil {
 		return err
 	}
 	s.over[pos] = o
 	return nil
 }
 
-func (s *State) applyOverride(o *override, c Change) error {
+func (s *State) applyOverride(o *override, c Change, at time.Time) error {
 	yes, no := true, false
 	switch c.Op {
 	case "exclude_machine":
@@ -127,7 +129,7 @@ func (s *State) applyOverride(o *override, c Change) error {
 		o.merged, o.unmerged = "", true
 	case "touch_machine":
 		days := c.LastSeenDaysAgo
-		o.daysAgo = &days
+		o.daysAgo, o.touched = &days, at
 	case "offboard_machine":
 		o.offboarded = true
 	case "onboard_machine":
