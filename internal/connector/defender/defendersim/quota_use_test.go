@@ -13,7 +13,7 @@ func TestQuotaUseIsTheHighestOfAllWindows(t *testing.T) {
 	call := func(after time.Duration, times int) {
 		at = at.Add(after)
 		for range times {
-			s.quotas.take("app", "directory", "software_vulnerabilities")
+			s.quotas.take("app", "directory", "software_vulnerabilities", false)
 		}
 	}
 	call(0, 20)
