@@ -61,8 +61,8 @@ type Source interface {
 	// Check tries the credentials and the permissions that probe needs, against the live service. It always returns at
 	// least one check and never takes longer than the context allows.
 	Check(ctx context.Context, probe Probe) []Check
-	// Machines streams every device record.
-	Machines(ctx context.Context, yield func([]inventory.Machine) error) error
+	// Machines streams the device records that reported at or after since; all of them when since is zero.
+	Machines(ctx context.Context, since time.Time, yield func([]inventory.Machine) error) error
 	// Catalogue streams the vulnerabilities that changed at or after since; all of them when since is zero.
 	Catalogue(ctx context.Context, since time.Time, yield func([]inventory.Vulnerability) error) error
 	// Rows streams the whole current vulnerability report of the directory, in no particular order.

@@ -172,11 +172,12 @@ func (st *stage) insertAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) 
 // listAssets hands the run the assets it may attach findings to.
 func (st *stage) listAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
 	rows, err := tx.QueryxContext(ctx, `
-		select i.idx, a.id, a.finding_hash, a.open_critical + a.open_high + a.open_medium + a.open_low + a.open_unknown,
+		select coalesce(i.idx, -1), case when i.idx is null then a.source_id else '' end, a.id, a.finding_hash, a.open_critical + a.open_high + a.open_medium + a.open_low + a.open_unknown,
 		       a.finding_hash = '' and exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id),
 		       a.finding_hash = $3, a.finding_hash = '', coalesce(extract(epoch from a.first_seen_at)::bigint, 0)
-		from incoming i join asset a on a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id
-		where i.reason = ''`, st.job.Tenant, st.integration.ID, uncompared)
+		from asset a left join incoming i on i.source_id = a.source_id
+		where a.tenant_id = $1 and a.integration_id = $2 and (i.reason = '' or $4 and i.idx is null and a.state in ('active', 'inactive'))`,
+		st.job.Tenant, st.integration.ID, uncompared, p.Partial)
 	if err != nil {
 		return err
 	}
@@ -185,7 +186,7 @@ func (st *stage) listAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) er
 	for rows.Next() {
 		var known syncer.KnownAsset
 		var hash []byte
-		if err := rows.Scan(&known.Index, &known.ID, &hash, &known.Findings, &known.Dormant, &known.Uncompared, &known.Fresh, &known.FirstSeenAt); err != nil {
+		if err := rows.Scan(&known.Index, &known.SourceID, &known.ID, &hash, &known.Findings, &known.Dormant, &known.Uncompared, &known.Fresh, &known.FirstSeenAt); err != nil {
 			return err
 		}
 		known.FindingHash = syncer.ReadRowSum(hash)

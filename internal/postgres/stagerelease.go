@@ -27,10 +27,13 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 	if err != nil {
 		return err
 	}
-	if p.Incomplete {
+	if p.Incomplete || p.Partial {
 		if _, err := tx.ExecContext(ctx, `delete from leaving where not arrived`); err != nil {
 			return err
 		}
+	}
+	if p.Partial {
+		return st.releasePartial(ctx, tx, p)
 	}
 	r := reading{before: p.before, after: p.accepted}
 	var doubtful int64
@@ -53,6 +56,32 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 	}
 	if err := st.countMisses(ctx, tx, p); err != nil {
 		return err
+	}
+	return st.takeOutOfScope(ctx, tx, &p.done)
+}
+
+// releasePartial is releaseAssets where only some machines were asked for. How many are left says nothing then, but time
+// passes for the others as [inventory.Judge] would have it.
+func (st *stage) releasePartial(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
+	for _, step := range []struct {
+		statement string
+		args      []any
+	}{
+		{`update asset a set missing_since = null, misses = 0, missed_in = null from incoming i
+		  where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and a.missing_since is not null`, nil},
+		{`insert into leaving (id, old_state, old_reason, arrived, state, reason)
+		  select a.id, a.state, a.state_reason, false, 'stale', $4 from asset a
+		  where a.tenant_id = $1 and a.integration_id = $2 and a.state in ('active', 'inactive') and a.last_seen_at < $3
+		    and not exists (select from incoming i where i.source_id = a.source_id)`,
+			[]any{p.Now.AddDate(0, 0, -st.integration.Settings.MaxAgeDays), string(inventory.Stale)}},
+		{`update asset a set state = 'inactive', updated_at = $3
+		  where a.tenant_id = $1 and a.integration_id = $2 and a.state = 'active' and a.last_seen_at < $4
+		    and not exists (select from incoming i where i.source_id = a.source_id) and not exists (select from leaving l where l.id = a.id)`,
+			[]any{p.Now, p.Now.Add(-inventory.ActiveWithin)}},
+	} {
+		if _, err := tx.ExecContext(ctx, step.statement, append([]any{st.job.Tenant, st.integration.ID}, step.args...)...); err != nil {
+			return err
+		}
 	}
 	return st.takeOutOfScope(ctx, tx, &p.done)
 }

@@ -31,7 +31,11 @@ func newCensus(judge *inventory.Judge) *census {
 // rows, because only machines with findings are taken then.
 func (e *execution) assets(ctx context.Context, r *StageReport, c *census) error {
 	var staged []StagedMachine
-	err := e.source.Machines(ctx, func(page []inventory.Machine) error {
+	since := e.options.Report.machinesSince(e.known, e.run.Mode, e.settings, e.now())
+	if e.partial = !since.IsZero(); e.partial {
+		r.TotalEstimate = 0 // nobody knows
+	}
+	err := e.source.Machines(ctx, since, func(page []inventory.Machine) error {
 		staged = staged[:0]
 		for i := range page {
 			if m, ok := c.take(&page[i], r); ok {
@@ -48,7 +52,7 @@ func (e *execution) assets(ctx context.Context, r *StageReport, c *census) error
 	if !e.settings.ImportAssets {
 		return nil
 	}
-	return e.applyMachines(ctx, r, c, ApplyMachines{MaxAssets: e.maxAssets})
+	return e.applyMachines(ctx, r, c, ApplyMachines{MaxAssets: e.maxAssets, Partial: e.partial})
 }
 
 // applyMachines makes the assets current and learns their numbers.
@@ -127,8 +131,16 @@ func (c *census) take(m *inventory.Machine, r *StageReport) (StagedMachine, bool
 	return staged, true
 }
 
-// settle notes which machines are assets now.
+// settle notes which machines are assets now, those included that the list did not hold because only some were asked for.
 func (c *census) settle(known []KnownAsset) {
+	for i := range known {
+		if a := &known[i]; a.SourceID != "" {
+			a.Index = int32(len(c.entries))
+			c.byID[a.SourceID] = a.Index
+			c.entries = append(c.entries, entry{})
+			a.SourceID = ""
+		}
+	}
 	c.known = known
 	c.assets = make([]int32, len(c.entries))
 	for i := range c.assets {

@@ -143,3 +143,48 @@ func seeds(name string, otherwise int) int {
 	}
 	return otherwise
 }
+
+func TestOfManyMachinesThoseThatReportedAreRead(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 8)
+	policy := syncer.DefaultReportPolicy()
+	policy.WholeRows, policy.WholeMachines, policy.MachinesOverlap = 0, 0, 0
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: policy}, logger(), silence{}, h.clock)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.pass(time.Minute)
+	renamed, silent := h.machine(4), h.machine(7)
+	h.change(leave(1), world.Change{Op: "touch_machine", Machine: ptr(4)}, world.Change{Op: "rename_machine", Machine: ptr(4), Hostname: "renamed.contoso.example"},
+		world.Change{Op: "remove_findings", Machine: ptr(5)})
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	assets, findings := assetCounts(t, run), findingCounts(t, run)
+	if assets.Fetched >= 12 || assets.Updated != 1 || assets.Removed != 0 || findings.Fixed == 0 || !plan(run).Changes {
+		t.Errorf("assets %+v, findings %+v, read %+v", assets, findings, plan(run))
+	}
+	if h.asset(h.tenant, renamed).Hostname != "renamed.contoso.example" {
+		t.Error("the machine that reported was not read")
+	}
+	// Time passes for the others all the same.
+	h.pass(8 * 24 * time.Hour)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: syncer.ReportPolicy{
+		WholeEvery: 90 * 24 * time.Hour, KeptFor: 90 * 24 * time.Hour, MachinesEvery: 90 * 24 * time.Hour,
+	}}, logger(), silence{}, h.clock)
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	if a := h.asset(h.tenant, silent); a.State != inventory.AssetInactive {
+		t.Errorf("a machine that has been silent for eight days is %s", a.State)
+	}
+	h.pass(30 * 24 * time.Hour)
+	run = h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	if a := h.asset(h.tenant, silent); a.State != inventory.AssetStale {
+		t.Errorf("a machine that has been silent for a month is %s", a.State)
+	}
+	// The next whole list shows who is missing.
+	full := h.again(i, syncer.Full)
+	mustSucceed(t, full)
+	if c := assetCounts(t, full); c.Removed != 1 {
+		t.Errorf("a whole list removed %d machines, want 1", c.Removed)
+	}
+	h.mustAudit(h.tenant)
+}

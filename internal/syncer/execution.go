@@ -28,7 +28,9 @@ type execution struct {
 	blocked     bool // the subscription imports nothing: the run has nothing to do
 	source      connector.Source
 	estimates   map[Stage]int64
+	known       Reading  // what the last runs remembered
 	learnt      *Reading // what to remember of how the report was read; nil until it was applied
+	partial     bool     // only machines that reported lately were asked for
 	unread      int64    // records of machines and rows that could not be read
 	withdrawn   int64    // findings that went out of scope with their assets
 	stage       DataStage
@@ -77,6 +79,9 @@ func (e *execution) prepare(ctx context.Context) (err error) {
 		return nil
 	}
 	e.settings, e.maxAssets = e.integration.Settings, entitlement.MaxAssets
+	if e.known, err = e.store.Reading(ctx, e.run.Tenant, e.run.IntegrationID); err != nil {
+		return err
+	}
 	if e.estimates, err = e.store.Estimates(ctx, e.run.Tenant, e.run.IntegrationID); err != nil {
 		return err
 	}

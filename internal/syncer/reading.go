@@ -17,25 +17,33 @@ type ReportPolicy struct {
 	WholeRows  int64         // read it whole while it has no more rows: it is few calls, and complete
 	KeptFor    time.Duration // how far back the source can tell changes
 	Overlap    time.Duration // ask for changes this much before the last reading, against late ones
+
+	WholeMachines   int64         // list all machines, whatever is read of the report, while there are no more
+	MachinesEvery   time.Duration // list all machines when the last whole list is older
+	MachinesOverlap time.Duration // else those that reported this much before the last reading
 }
 
-// A report may be six hours old when its reading begins, and its reading may go on with pages that are six hours old by
-// then (see [pagelog.MaxAge]); the overlap of the default covers both.
-//
 // DefaultReportPolicy follows Microsoft's page "Export software vulnerabilities assessment per device": the report whole at
 // least once a week, and changes, which are kept for 14 days and come in batches of six hours, in between. Up to four pages
-// it is read whole.
+// it is read whole, and up to five pages of machines are listed whole each time. Of more, a run between two whole lists asks
+// for those that reported since the last reading: who is missing shows in the next whole list.
+//
+// A report may be six hours old when its reading begins, and its reading may go on with pages that are six hours old by
+// then (see [pagelog.MaxAge]); the overlap covers both.
 func DefaultReportPolicy() ReportPolicy {
-	return ReportPolicy{WholeEvery: 7 * 24 * time.Hour, WholeRows: 200_000, KeptFor: 13 * 24 * time.Hour, Overlap: 18 * time.Hour}
+	return ReportPolicy{WholeEvery: 7 * 24 * time.Hour, WholeRows: 200_000, KeptFor: 13 * 24 * time.Hour, Overlap: 18 * time.Hour,
+		WholeMachines: 50_000, MachinesEvery: 72 * time.Hour, MachinesOverlap: 6 * time.Hour}
 }
 
 // Reading is what an integration remembers of how its report was read.
 type Reading struct {
-	WholeAt  time.Time `json:"whole_at,omitzero"`  // when the last whole reading that was applied had begun
-	KnownAt  time.Time `json:"known_at,omitzero"`  // changes until then are known
-	Rows     int64     `json:"rows,omitempty"`     // of the last whole reading
-	Settings string    `json:"settings,omitempty"` // digest of those it was judged by
-	Doubt    string    `json:"doubt,omitempty"`    // why the next reading has to be whole, if it has to
+	WholeAt    time.Time `json:"whole_at,omitzero"`    // when the last whole reading that was applied had begun
+	KnownAt    time.Time `json:"known_at,omitzero"`    // changes until then are known
+	Rows       int64     `json:"rows,omitempty"`       // of the last whole reading
+	Machines   int64     `json:"machines,omitempty"`   // of the last whole list
+	MachinesAt time.Time `json:"machines_at,omitzero"` // when that had begun
+	Settings   string    `json:"settings,omitempty"`   // digest of those it was judged by
+	Doubt      string    `json:"doubt,omitempty"`      // why the next reading has to be whole, if it has to
 }
 
 // Reasons to doubt that changes would do.
@@ -76,9 +84,17 @@ func (p ReportPolicy) plan(r Reading, mode Mode, s inventory.Settings, now time.
 	return Plan{Changes: true, Since: r.KnownAt.Add(-p.Overlap), Why: fmt.Sprintf("it was read whole on %s", r.WholeAt.UTC().Format(time.DateOnly))}
 }
 
+// machinesSince decides from when on machines have to have reported to be asked for; zero asks for all.
+func (p ReportPolicy) machinesSince(r Reading, mode Mode, s inventory.Settings, now time.Time) time.Time {
+	if !p.plan(r, mode, s, now).Changes || r.Machines <= p.WholeMachines || now.Sub(r.MachinesAt) >= p.MachinesEvery {
+		return time.Time{}
+	}
+	return r.KnownAt.Add(-p.MachinesOverlap)
+}
+
 // learn is what to remember after a reading that was applied in full. rows is how many there were, began when it began.
 func (r Reading) learn(p Plan, s inventory.Settings, rows int64, began time.Time, held bool) *Reading {
-	next := Reading{WholeAt: r.WholeAt, KnownAt: began, Rows: r.Rows, Settings: digest(s)}
+	next := Reading{WholeAt: r.WholeAt, KnownAt: began, Rows: r.Rows, Settings: digest(s), Machines: r.Machines, MachinesAt: r.MachinesAt}
 	if held {
 		next.Doubt = DoubtHeld
 	}

@@ -115,6 +115,7 @@ type ApplyMachines struct {
 	// CarriersOnly imports just the machines listed in Carriers, and those that still have open findings, as carriers of
 	// findings: asset import is off.
 	CarriersOnly bool
+	Partial      bool    // only machines that reported lately were asked for: the others stay as they are but for their age
 	Incomplete   bool    // some machines could not be read: none counts as gone
 	Carriers     []int32 // indexes with at least one accepted row
 	MaxAssets    int     // 0 for no limit
@@ -148,6 +149,7 @@ type MachineChanges struct {
 // KnownAsset links a machine of this run with its stored asset.
 type KnownAsset struct {
 	Index       int32
+	SourceID    string // of an asset whose machine was not asked for, and has no index therefore; empty for others
 	ID          int64
 	FindingHash RowSum // of the rows stored for it; zero when never compared
 	Findings    int64  // open ones

@@ -11,7 +11,7 @@ import (
 // vulnerabilities reads the report of rows, or what changed in it, judges each row, and applies what changed.
 func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *census) (err error) {
 	r.Counts.OutOfScope = e.withdrawn
-	known, err := e.store.Reading(ctx, e.run.Tenant, e.run.IntegrationID)
+	known, err := e.store.Reading(ctx, e.run.Tenant, e.run.IntegrationID) // again: the assets may have raised a doubt
 	if err != nil {
 		return err
 	}
@@ -52,6 +52,9 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	}
 	e.bookReleased(changes.Released)
 	e.learnt = known.learn(plan, e.settings, r.Counts.Fetched, began, changes.Held > 0 || unread > 0)
+	if assets := e.run.Report.StageNamed(StageAssets); !e.partial {
+		e.learnt.Machines, e.learnt.MachinesAt = assets.Counts.Fetched, assets.StartedAt
+	}
 	return nil
 }
 

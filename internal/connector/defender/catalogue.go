@@ -18,7 +18,7 @@ func (s *source) Catalogue(ctx context.Context, since time.Time, yield func([]in
 	if since.IsZero() {
 		return toldFault(s.catalogue(ctx, first, yield))
 	}
-	err := s.catalogue(ctx, first+"?$filter="+updatedSince(since), yield)
+	err := s.catalogue(ctx, first+"?$filter="+after("updatedOn", since), yield)
 	var f *failure
 	if errors.As(err, &f) && f.status == http.StatusBadRequest {
 		s.conn.cfg.Logger.WarnContext(ctx, "the filter by updatedOn was refused, the whole catalogue is read", "failure", f)
@@ -27,10 +27,10 @@ func (s *source) Catalogue(ctx context.Context, since time.Time, yield func([]in
 	return toldFault(err)
 }
 
-// updatedSince writes the filter. The documented operator is gt, and times in the catalogue have up to three fractional
-// digits, so it asks from one second earlier to include what changed at that very moment.
-func updatedSince(since time.Time) string {
-	text := "updatedOn gt " + since.UTC().Truncate(time.Second).Add(-time.Second).Format(time.RFC3339)
+// after writes a filter by time. The documented operator is gt, and times have fractional digits, so it asks from one second
+// earlier to include what happened at that very moment.
+func after(property string, since time.Time) string {
+	text := property + " gt " + since.UTC().Truncate(time.Second).Add(-time.Second).Format(time.RFC3339)
 	return strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
 }
 

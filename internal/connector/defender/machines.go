@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"pgp.internal/defender/internal/inventory"
 )
@@ -19,7 +20,10 @@ const (
 // next link and the rest would be lost. Offset paging is no snapshot: a machine may come twice or, when the list changes
 // meanwhile, not at all. Machines without an id are handed over; judging them is not this package's business. They are
 // handed over, by a goroutine that ends before Machines does, while the next page is read.
-func (s *source) Machines(ctx context.Context, yield func([]inventory.Machine) error) error {
+//
+// Machines that reported lately are asked for by a filter on lastSeen, which Microsoft's page "List machines API" names as
+// one that can be filtered by.
+func (s *source) Machines(ctx context.Context, since time.Time, yield func([]inventory.Machine) error) error {
 	r := newRelay(s.conn.cfg.Pages.Batch, yield)
 	defer r.close() // should reading panic
 	p := &listing[inventory.Machine]{
@@ -27,7 +31,11 @@ func (s *source) Machines(ctx context.Context, yield func([]inventory.Machine) e
 		keep: func(*inventory.Machine) bool { return true }, yield: r.send, batch: s.conn.cfg.Pages.Batch,
 		report: s.malformed(EndpointMachines),
 	}
-	err := s.walk(ctx, EndpointMachines, s.conn.api+pathMachines, s.conn.cfg.Pages.MaxListBytes, p)
+	first := s.conn.api + pathMachines
+	if !since.IsZero() {
+		first += "?$filter=" + after("lastSeen", since)
+	}
+	err := s.walk(ctx, EndpointMachines, first, s.conn.cfg.Pages.MaxListBytes, p)
 	if consumed := r.end(); err == nil {
 		err = consumed
 	}

@@ -119,7 +119,7 @@ func importOnce(s connector.Source) error {
 	if err := connector.Refusal(s.Check(ctx, connector.Probe{})); err != nil {
 		return err
 	}
-	if err := s.Machines(ctx, func([]inventory.Machine) error { return nil }); err != nil {
+	if err := s.Machines(ctx, time.Time{}, func([]inventory.Machine) error { return nil }); err != nil {
 		return err
 	}
 	if err := s.Catalogue(ctx, time.Time{}, func([]inventory.Vulnerability) error { return nil }); err != nil {

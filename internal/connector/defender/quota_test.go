@@ -63,7 +63,7 @@ func (e *estate) read(s connector.Source, end time.Time, machines bool) {
 	for e.time.now().Before(end) {
 		var err error
 		if machines {
-			err = s.Machines(ctx, func([]inventory.Machine) error { return nil })
+			err = s.Machines(ctx, time.Time{}, func([]inventory.Machine) error { return nil })
 		} else {
 			err = s.Rows(ctx, func([]inventory.Row) error { return nil })
 		}

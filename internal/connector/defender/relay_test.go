@@ -75,7 +75,7 @@ func TestMachinesAreTakenWhileTheNextPageIsRead(t *testing.T) {
 		last(w, r)
 	})
 	n := 0
-	err := u.open().Machines(t.Context(), func(batch []inventory.Machine) error {
+	err := u.open().Machines(t.Context(), time.Time{}, func(batch []inventory.Machine) error {
 		n += len(batch)
 		select {
 		case <-called:

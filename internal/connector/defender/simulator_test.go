@@ -163,7 +163,7 @@ func TestEverythingTheDirectoryHoldsIsRead(t *testing.T) {
 func machinesOf(t *testing.T, s connector.Source) map[string]string {
 	t.Helper()
 	got := map[string]string{}
-	if err := s.Machines(context.Background(), func(batch []inventory.Machine) error {
+	if err := s.Machines(context.Background(), time.Time{}, func(batch []inventory.Machine) error {
 		for _, m := range batch {
 			got[m.SourceID] = m.DNSName + "|" + m.Platform + "|" + m.LastIP + "|" + m.Health
 		}

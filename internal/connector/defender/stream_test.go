@@ -19,7 +19,7 @@ import (
 
 func machineIDs(s connector.Source) ([]string, error) {
 	var ids []string
-	err := s.Machines(context.Background(), func(batch []inventory.Machine) error {
+	err := s.Machines(context.Background(), time.Time{}, func(batch []inventory.Machine) error {
 		for _, m := range batch {
 			ids = append(ids, m.SourceID)
 		}
@@ -292,7 +292,7 @@ func TestTheConsumersErrorEndsTheStream(t *testing.T) {
 	if err := s.Rows(context.Background(), func([]inventory.Row) error { batches++; return enough }); err != enough || batches != 1 {
 		t.Errorf("rows: %d batches, %v", batches, err)
 	}
-	if err := s.Machines(context.Background(), func([]inventory.Machine) error { batches++; return enough }); err != enough || batches != 2 {
+	if err := s.Machines(context.Background(), time.Time{}, func([]inventory.Machine) error { batches++; return enough }); err != enough || batches != 2 {
 		t.Errorf("machines: %d batches, %v", batches, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
