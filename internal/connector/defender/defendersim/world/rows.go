@@ -237,11 +237,7 @@ func (rw *rowWriter) device(r row) string {
 }
 
 func appendRowID(b []byte, device string, s *software, c *Catalogue, r row) []byte {
-	b = append(b, device...)
-	for _, part := range [...]string{s.vendor, s.name, s.version} {
-		b = append(append(b, '_'), part...)
-	}
-	b = append(b, '_')
+	b = append(append(b, device...), s.inID...)
 	if r.cve != noCVE {
 		b = append(b, c.ids[r.cve]...)
 	}
