@@ -32,8 +32,8 @@ type account struct {
 }
 
 // fresh makes a directory for one check alone, removed when it ends. The members of spec and app replace those of an ordinary
-// directory with 30 machines and an application with both read permissions. A double without control interface answers
-// with the account of the flags; if spec or app ask for more than that, the check is skipped.
+// directory with 30 machines, the same in every run, and an application with both read permissions. A double without control
+// interface answers with the account of the flags; if spec or app ask for more than that, the check is skipped.
 func (d *double) fresh(t *testing.T, spec, app object) account {
 	t.Helper()
 	if d.control == "" && len(spec) == 0 && len(app) == 0 {
@@ -49,7 +49,7 @@ func (d *double) fresh(t *testing.T, spec, app object) account {
 	maps.Copy(a.registration, app)
 	a.client, _ = a.registration["client_id"].(string)
 	a.secret, _ = a.registration["secret"].(string)
-	full := object{"domain": a.domain, "machines": 30, "findings_per_machine": 10, "apps": []object{a.registration}}
+	full := object{"domain": a.domain, "seed": 1, "machines": 30, "findings_per_machine": 10, "apps": []object{a.registration}}
 	maps.Copy(full, spec)
 	d.tell(t, http.MethodPut, "/directories/"+a.directory, full)
 	d.undo(t, http.MethodDelete, "/directories/"+a.directory, nil)

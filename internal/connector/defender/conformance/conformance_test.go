@@ -41,10 +41,8 @@ func TestConformance(t *testing.T) {
 	}
 	for number := 1; number <= lastStatement; number++ {
 		s, checked := byNumber[number]
-		if waits := slices.Contains(missing, number); waits == checked {
-			t.Errorf("statement %d: a check is there: %t, and listed as missing: %t", number, checked, waits)
-		}
 		if !checked {
+			t.Errorf("statement %d has no check", number)
 			continue
 		}
 		t.Run(fmt.Sprintf("%02d_%s", number, strings.ReplaceAll(s.title, " ", "_")), func(t *testing.T) {

@@ -67,13 +67,13 @@ func newClient(t *testing.T, roots *x509.CertPool) *http.Client {
 // header is one header of a request. The name Host sets the host the request is for.
 type header struct{ name, value string }
 
-// request builds a request to a path of the double, or to a whole address.
+// request builds a request to a path of the double, whose blanks and plus signs it escapes, or to a whole address.
 func (d *double) request(t *testing.T, method, target, body string, headers ...header) *http.Request {
 	t.Helper()
 	if strings.HasPrefix(target, "/") {
-		target = d.base + target
+		target = d.base + strings.NewReplacer(" ", "%20", "+", "%2B").Replace(target)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), method, strings.ReplaceAll(target, " ", "%20"), strings.NewReader(body))
+	r, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,6 +85,7 @@ func checkSkipToken(t *testing.T, d *double) {
 	for _, altered := range []string{strings.Replace(next, "skiptoken=", "skiptoken=A", 1), exportPath + "?$skiptoken=abc", next[:len(next)-2]} {
 		d.get(t, a.token(t), altered).want(t, http.StatusBadRequest, "BadRequest")
 	}
+	d.needControl(t)
 	d.get(t, d.fresh(t, nil, nil).token(t), next).want(t, http.StatusBadRequest, "BadRequest")
 	d.advance(t, 25*time.Hour)
 	d.get(t, a.token(t), next).want(t, http.StatusBadRequest, "BadRequest")

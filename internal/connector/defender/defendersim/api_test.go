@@ -20,6 +20,11 @@ func TestUnauthorised(t *testing.T) {
 			t.Errorf("24 %s: %d %s", name, a.status, a.body)
 		}
 	}
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := strings.IndexByte(digits, good[len(good)-1])
+	if a := h.get(good[:len(good)-1]+digits[last|1:last|1+1], "/api/machines"); a.status != 401 {
+		t.Errorf("24: the signature is taken in another spelling: %d", a.status)
+	}
 	h.clock.advance(3598 * time.Second)
 	if a := h.get(good, "/api/machines?$top=1"); a.status != 200 {
 		t.Errorf("24: refused before the token expired: %d", a.status)

@@ -116,7 +116,7 @@ func (s *Simulator) seal(purpose, text string) string {
 }
 
 func (s *Simulator) unseal(purpose, token string) (text string, ok bool) {
-	raw, err := base64.RawURLEncoding.DecodeString(token)
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(raw) < 13 {
 		return "", false
 	}

@@ -77,7 +77,7 @@ func (s *Simulator) verify(token string) (claims, error) {
 	if at < 0 {
 		return c, errToken
 	}
-	sum, err := base64.RawURLEncoding.DecodeString(token[at+1:])
+	sum, err := base64.RawURLEncoding.Strict().DecodeString(token[at+1:])
 	if err != nil || !hmac.Equal(sum, s.mac(token[:at])) {
 		return c, errToken
 	}
