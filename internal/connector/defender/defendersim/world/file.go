@@ -8,9 +8,8 @@ import (
 // FileRows writes part n of so many of the rows, one JSON object a line with the property names of export files, in
 // chunks. The parts together hold every row once; a part without rows is empty.
 func (s *State) FileRows(n, parts int, write func([]byte) error) error {
-	rw := rowWriter{cat: s.cat, w: s.w}
+	w := fileWriter{rowWriter: rowWriter{cat: s.cat, w: s.w}, known: map[row][2][]byte{}}
 	var rows []row
-	var one []byte
 	out := make([]byte, 0, chunk+4096)
 	for place := s.rowPlaces() * n / parts; place < s.rowPlaces()*(n+1)/parts; place++ {
 		pos := s.at(place)
@@ -18,10 +17,9 @@ func (s *State) FileRows(n, parts int, write func([]byte) error) error {
 			continue
 		}
 		m := s.machine(pos)
-		rw.machine(pos, &m)
+		w.machine(pos, &m)
 		for _, r := range rows {
-			one = rw.appendExport(one[:0], r)
-			out = append(appendFileRow(out, one, s.cat, r), '\n')
+			out = append(w.append(out, r), '\n')
 			if len(out) < chunk {
 				continue
 			}
@@ -34,25 +32,66 @@ func (s *State) FileRows(n, parts int, write func([]byte) error) error {
 	return flush(out, write)
 }
 
+// fileWriter renders rows as files have them: with other names, without the member for paths that every second product
+// lacks, and with the batch of updates that fixes the vulnerability where there is one.
+type fileWriter struct {
+	rowWriter
+	group, end []byte            // the machine's members
+	known      map[row][2][]byte // by row without its machine: the members of software and vulnerability
+}
+
+// knownMost bounds what a writer remembers.
+const knownMost = 20_000
+
+func (w *fileWriter) machine(pos int, m *Machine) {
+	w.rowWriter.machine(pos, m)
+	w.group, w.end = appendRenamed(w.group[:0], w.members, false), appendRenamed(w.end[:0], w.tail, false)
+}
+
+func (w *fileWriter) append(b []byte, r row) []byte {
+	same := r
+	same.flags &^= flagUpperDevice
+	parts, ok := w.known[same]
+	if !ok {
+		if len(w.known) >= knownMost {
+			clear(w.known)
+		}
+		parts = w.parts(r)
+		w.known[same] = parts
+	}
+	device := w.device(r)
+	b = appendRowID(append(b, `{"Id":"`...), device, &w.cat.software[r.software], w.cat, r)
+	b = append(append(b, `","DeviceId":"`...), device...)
+	b = append(append(b, '"'), w.group...)
+	b = append(append(b, parts[0]...), `,"FirstSeenTimestamp":"`...)
+	b = append(append(b, w.firstSeen(r.cve)...), '"')
+	return append(append(append(b, w.end...), parts[1]...), '}')
+}
+
+// parts renders what rows of different machines share: software and vulnerability, and the batch of updates.
+func (w *fileWriter) parts(r row) [2][]byte {
+	shared := appendRenamed(nil, w.cat.software[r.software].exportMembers(r), r.software/versionsPerProduct%2 == 0)
+	shared = appendRenamed(shared, w.vulnerability(r), false)
+	var fix []byte
+	if r.cve != noCVE {
+		if kb := w.cat.brief(r.cve).KB; kb != "" {
+			fix = appendKey(fix, ',', "CveBatchTitle", "Microsoft security updates, KB"+kb)
+			fix = appendKey(fix, ',', "CveBatchUrl", "https://support.microsoft.com/help/"+kb)
+		}
+	}
+	return [2][]byte{shared, fix}
+}
+
 // fileNames are the property names of files that are not those of the JSON answers with a capital.
 var fileNames = map[string]string{"osPlatform": "OSPlatform", "osVersion": "OSVersion", "osArchitecture": "OSArchitecture"}
 
-var noPaths = []byte("[]")
-
-// appendFileRow turns a row of the JSON answer into one of a file: other names, no member for paths that every second
-// product lacks, and the batch of updates that fixes the vulnerability where there is one.
-func appendFileRow(b, record []byte, c *Catalogue, r row) []byte {
-	b = append(b, '{')
-	first := true
-	for name, value := range members(record) {
-		if strings.HasSuffix(string(name), "Paths") && bytes.Equal(value, noPaths) && r.software/versionsPerProduct%2 == 0 {
+// appendRenamed appends members under the names they have in files, if asked without paths that are empty.
+func appendRenamed(b, list []byte, withoutPaths bool) []byte {
+	for name, value := range members(list) {
+		if withoutPaths && strings.HasSuffix(string(name), "Paths") && string(value) == "[]" {
 			continue
 		}
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		b = append(b, '"')
+		b = append(b, ',', '"')
 		if special := fileNames[string(name)]; special != "" {
 			b = append(b, special...)
 		} else {
@@ -60,19 +99,13 @@ func appendFileRow(b, record []byte, c *Catalogue, r row) []byte {
 		}
 		b = append(append(b, '"', ':'), value...)
 	}
-	if r.cve != noCVE {
-		if kb := c.brief(r.cve).KB; kb != "" {
-			b = appendKey(b, ',', "CveBatchTitle", "Microsoft security updates, KB"+kb)
-			b = appendKey(b, ',', "CveBatchUrl", "https://support.microsoft.com/help/"+kb)
-		}
-	}
-	return append(b, '}')
+	return b
 }
 
-// members yields names and values of an object whose values hold no objects, as the rows here are.
-func members(record []byte) func(yield func(name, value []byte) bool) {
+// members yields names and values of a list of members that begins with a comma and holds no objects.
+func members(list []byte) func(yield func(name, value []byte) bool) {
 	return func(yield func(name, value []byte) bool) {
-		rest := record[1:]
+		rest := list[1:]
 		for len(rest) > 1 {
 			nameEnd := 1 + bytes.IndexByte(rest[1:], '"')
 			name := rest[1:nameEnd]

@@ -115,6 +115,7 @@ var operatingSystems = func() (bits uint64) {
 // software is one release of a product: what rows of the mapping name.
 type software struct {
 	vendor, name, version string
+	inID                  string // what ids of export rows hold between device and vulnerability
 	export                []byte // the members of an export row that depend on the software alone
 	moved                 []byte // the same when it lies on another disk
 	mapping               []byte // the same for machinesVulnerabilities
@@ -134,6 +135,7 @@ func buildSoftware() []software {
 
 func newSoftware(p *product, release int) software {
 	s := software{vendor: p.vendor, name: p.name, version: fmt.Sprintf(p.pattern, 10+release*7)}
+	s.inID = "_" + strings.Join([]string{s.vendor, s.name, s.version}, "_") + "_"
 	s.export, s.moved = s.members(p.disk, p.registry), s.members(movedPath(p), p.registry)
 	m := appendKey(nil, ',', "productName", s.name)
 	m = appendKey(m, ',', "productVendor", s.vendor)

@@ -198,7 +198,7 @@ func (w *World) stamp(pos int, cve int32) uint8 {
 }
 
 func (rw *rowWriter) firstSeen(cve int32) string {
-	if int(cve) >= rw.cat.built() {
+	if len(rw.cat.published) > 0 && int(cve) >= rw.cat.built() {
 		return rw.cat.revised[cve].seen
 	}
 	return rw.w.stamps[rw.w.stamp(rw.pos, cve)]
@@ -218,44 +218,49 @@ var noCVEMembers = []byte(`,"cveId":null,"vulnerabilitySeverityLevel":null,"cvss
 // appendExport writes a row as SoftwareVulnerabilitiesByMachine does.
 func (rw *rowWriter) appendExport(b []byte, r row) []byte {
 	s := &rw.cat.software[r.software]
-	device := rw.id
-	if r.flags&flagUpperDevice != 0 {
-		device = rw.upper
-	}
-	b = append(b, `{"id":"`...)
-	b = append(b, device...)
-	for _, part := range [...]string{s.vendor, s.name, s.version} {
-		b = append(append(b, '_'), part...)
-	}
-	b = append(b, '_')
-	if r.cve != noCVE {
-		b = append(b, rw.cat.ids[r.cve]...)
-	}
+	device := rw.device(r)
+	b = appendRowID(append(b, `{"id":"`...), device, s, rw.cat, r)
 	b = append(b, `","deviceId":"`...)
 	b = append(append(b, device...), '"')
 	b = append(append(b, rw.members...), s.exportMembers(r)...)
-	switch {
-	case r.cve == noCVE:
-		b = append(b, noCVEMembers...)
-	case r.flags&flagLowerCVE != 0:
-		v := rw.cat.At(int(r.cve))
-		v.ID = rw.cveText(r)
-		b = append(b, v.exportMembers()...)
-	default:
-		b = append(b, rw.cat.exportOf(r.cve)...)
-	}
+	b = append(b, rw.vulnerability(r)...)
 	b = append(b, `,"firstSeenTimestamp":"`...)
 	b = append(append(b, rw.firstSeen(r.cve)...), '"')
 	return append(b, rw.tail...)
 }
 
+func (rw *rowWriter) device(r row) string {
+	if r.flags&flagUpperDevice != 0 {
+		return rw.upper
+	}
+	return rw.id
+}
+
+func appendRowID(b []byte, device string, s *software, c *Catalogue, r row) []byte {
+	b = append(append(b, device...), s.inID...)
+	if r.cve != noCVE {
+		b = append(b, c.ids[r.cve]...)
+	}
+	return b
+}
+
+// vulnerability is the part of an export row that tells of the vulnerability.
+func (rw *rowWriter) vulnerability(r row) []byte {
+	switch {
+	case r.cve == noCVE:
+		return noCVEMembers
+	case r.flags&flagLowerCVE != 0:
+		v := rw.cat.At(int(r.cve))
+		v.ID = rw.cveText(r)
+		return v.exportMembers()
+	}
+	return rw.cat.exportOf(r.cve)
+}
+
 // appendMapping writes a row as GET /api/vulnerabilities/machinesVulnerabilities does.
 func (rw *rowWriter) appendMapping(b []byte, r row, severity, kb string) []byte {
 	s := &rw.cat.software[r.software]
-	device, cve := rw.id, rw.cveText(r)
-	if r.flags&flagUpperDevice != 0 {
-		device = rw.upper
-	}
+	device, cve := rw.device(r), rw.cveText(r)
 	id := strings.Join([]string{device, cve, s.vendor, s.name, s.version, kb}, "-_-")
 	b = appendKey(append(b, '{'), 0, "id", id)
 	b = appendKey(b, ',', "cveId", cve)
