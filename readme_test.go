@@ -37,7 +37,7 @@ func TestReadmeExplainsEveryProblemOfTheLink(t *testing.T) {
 
 // ofRuns are the codes that only runs carry, as errors or warnings.
 var ofRuns = []string{
-	fault.CodeEntitlementMissing, fault.CodeQuotaExceeded, fault.CodeRemovalHeld, fault.CodeUnreadable, fault.CodeWorkerLost, fault.CodeRunCancelled,
+	fault.CodeEntitlementMissing, fault.CodeQuotaExceeded, fault.CodeRemovalHeld, fault.CodeUnreadable, fault.CodeReportPoor, fault.CodeWorkerLost, fault.CodeRunCancelled,
 }
 
 // TestContractNamesEveryProblemCode keeps the list of codes in the contract equal to the catalogue.

@@ -34,6 +34,7 @@ type StageDiagnostics struct {
 // ReportReading is how the stage vulnerabilities read Microsoft's report, and why so.
 type ReportReading struct {
 	Reading ReadingKind `json:"reading"`
+	Via     string      `json:"via,omitempty"`  // of a whole report: pages, files or mapping
 	Since   time.Time   `json:"since,omitzero"` // of changes
 	Reason  string      `json:"reason"`
 }

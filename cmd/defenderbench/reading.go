@@ -61,7 +61,7 @@ func readRows(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	r, before, began := reading{}, source.Usage().Bytes, time.Now()
-	err = source.Rows(ctx, func(rows []inventory.Row) error {
+	err = source.Rows(ctx, connector.ViaPages, func(rows []inventory.Row) error {
 		r.Rows += int64(len(rows))
 		return nil
 	})

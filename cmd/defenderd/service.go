@@ -139,7 +139,7 @@ func (s *service) wireWork(opener syncer.Opener, meter *metrics.Metrics) error {
 	policy := syncer.DefaultCataloguePolicy()
 	policy.MaxAge = s.cfg.CatalogueMaxAge
 	report := syncer.DefaultReportPolicy()
-	report.WholeEvery, report.WholeRows = s.cfg.ReportWholeEvery, int64(s.cfg.ReportWholeRows)
+	report.WholeEvery, report.WholeRows, report.FilesRows = s.cfg.ReportWholeEvery, int64(s.cfg.ReportWholeRows), int64(s.cfg.ReportFilesRows)
 	runs := syncer.New(s.work, opener, syncer.Options{SpoolDir: s.cfg.SpoolDir, Catalogue: policy, Report: report,
 		Removal: syncer.RemovalPolicy{Misses: s.cfg.RemovalMisses, Over: s.cfg.RemovalOver}}, s.log, meter, time.Now)
 	s.engine = job.NewEngine(s.work, map[job.Kind]job.Handler{job.Sync: runs, job.Purge: runs}, job.Options{

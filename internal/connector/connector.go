@@ -49,8 +49,19 @@ type Usage struct {
 	Retries   int64
 	Throttled time.Duration // time spent waiting because the source asked for it or its budget was used up
 	Malformed int64         // records of the streams that could not be read and were left out
+	Lost      int64         // files of the streams that could not be read and were left out
 	Bytes     int64         // of response bodies, decompressed
 }
+
+// Via is a way to the whole vulnerability report.
+type Via string
+
+// Ways to the report.
+const (
+	ViaPages   Via = "pages"   // one page after another, all of one snapshot
+	ViaFiles   Via = "files"   // files of one snapshot, several at a time: for large directories
+	ViaMapping Via = "mapping" // a poorer list for when neither can be had: no times, places or updates, and rows may be missing
+)
 
 // Source is an opened link: real credentials, one directory.
 //
@@ -65,8 +76,8 @@ type Source interface {
 	Machines(ctx context.Context, since time.Time, yield func([]inventory.Machine) error) error
 	// Catalogue streams the vulnerabilities that changed at or after since; all of them when since is zero.
 	Catalogue(ctx context.Context, since time.Time, yield func([]inventory.Vulnerability) error) error
-	// Rows streams the whole current vulnerability report of the directory, in no particular order.
-	Rows(ctx context.Context, yield func([]inventory.Row) error) error
+	// Rows streams the whole current vulnerability report of the directory, in no particular order, the given way.
+	Rows(ctx context.Context, via Via, yield func([]inventory.Row) error) error
 	// Changes streams the rows of the report that appeared, changed or vanished at or after since, with what became of them.
 	// Some may come twice, and some may have happened before: of each row the newest change counts, and of a row that both
 	// vanished and appeared at one time, that it appeared. ErrSnapshotLost is in the chain of the error when the source

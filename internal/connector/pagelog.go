@@ -9,6 +9,9 @@ import (
 // the report has to be read from its start.
 var ErrSnapshotLost = errors.New("connector: the report has to be read from its start")
 
+// ErrWayClosed is in the chain of an error of Rows when the directory does not offer the report that way, and perhaps another.
+var ErrWayClosed = errors.New("connector: the report cannot be had this way")
+
 // PageLog keeps the pages of a source's lists as they came, beyond the end of the process if need be. Different lists may
 // be in use at the same time, each by one caller.
 type PageLog interface {

@@ -76,6 +76,7 @@ const (
 	CodeRemovalHeld   = "removal_held_back"
 	CodeQuotaExceeded = "quota_exceeded"
 	CodeUnreadable    = "records_unreadable"
+	CodeReportPoor    = "report_incomplete"
 )
 
 // Lookup finds a code's definition.

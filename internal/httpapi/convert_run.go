@@ -123,7 +123,7 @@ func reportReading(p syncer.Plan) *api.ReportReading {
 	case p.Changes:
 		return &api.ReportReading{Reading: api.ReadingChanges, Since: p.Since.UTC(), Reason: p.Why}
 	}
-	return &api.ReportReading{Reading: api.ReadingWhole, Reason: p.Why}
+	return &api.ReportReading{Reading: api.ReadingWhole, Via: string(p.Via), Reason: p.Why}
 }
 
 func skipSample(s *syncer.Sample) api.SkipSample {

@@ -105,7 +105,10 @@ const insertLocations = `
 	on conflict do nothing`
 
 // writeSurroundings keeps where software sits and what is recommended against its vulnerabilities.
-func (st *stage) writeSurroundings(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+func (st *stage) writeSurroundings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	if o.Poor {
+		return nil
+	}
 	for _, statement := range []string{insertLocations, `
 		delete from installation n using changed_asset c
 		where n.tenant_id = $1 and n.asset_id = c.asset_id

@@ -31,6 +31,7 @@ type execution struct {
 	known       Reading  // what the last runs remembered
 	learnt      *Reading // what to remember of how the report was read; nil until it was applied
 	partial     bool     // only machines that reported lately were asked for
+	short       string   // the code of why not everything was read
 	unread      int64    // records of machines and rows that could not be read
 	withdrawn   int64    // findings that went out of scope with their assets
 	stage       DataStage
@@ -254,7 +255,8 @@ func (e *execution) purge(ctx context.Context) error {
 // setAside books the records of a stage that could not be read, and returns how many there were. Nothing may be missed in a
 // list that has such records: what is missing may be among them.
 func (e *execution) setAside(r *StageReport) int64 {
-	n := e.source.Usage().Malformed - r.spentBefore.Malformed
+	used := e.source.Usage()
+	n, lost := used.Malformed-r.spentBefore.Malformed, used.Lost-r.spentBefore.Lost
 	r.Counts.Fetched += n
 	for range n {
 		r.skip(inventory.Unreadable, func() Sample { return Sample{Detail: "not an object, or without a readable identifier"} })
@@ -262,7 +264,13 @@ func (e *execution) setAside(r *StageReport) int64 {
 	if n > 0 {
 		e.warn(fault.New(fault.CodeUnreadable, fmt.Sprintf("%d records of the stage %s could not be read", n, r.Name)))
 	}
-	return n
+	if lost > 0 {
+		e.warn(fault.New(fault.CodeUnreadable, fmt.Sprintf("%d files of the vulnerability report could not be read", lost)))
+	}
+	if n+lost > 0 {
+		e.short = fault.CodeUnreadable
+	}
+	return n + lost
 }
 
 // held warns that the removal guard stopped something.

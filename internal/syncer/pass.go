@@ -17,6 +17,7 @@ type pass struct {
 	census *census
 	judge  *inventory.Judge
 
+	poor   bool // the rows tell no times, places or updates, and some may be missing
 	rows   *spool
 	places *locations
 

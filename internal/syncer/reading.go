@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/inventory"
 )
 
@@ -18,6 +19,9 @@ type ReportPolicy struct {
 	KeptFor    time.Duration // how far back the source can tell changes
 	Overlap    time.Duration // ask for changes this much before the last reading, against late ones
 
+	FilesRows     int64 // read a whole report with more rows from files
+	FilesMachines int64 // and one of unknown size, when there are more machines
+
 	WholeMachines   int64         // list all machines, whatever is read of the report, while there are no more
 	MachinesEvery   time.Duration // list all machines when the last whole list is older
 	MachinesOverlap time.Duration // else those that reported this much before the last reading
@@ -25,14 +29,14 @@ type ReportPolicy struct {
 
 // DefaultReportPolicy follows Microsoft's page "Export software vulnerabilities assessment per device": the report whole at
 // least once a week, and changes, which are kept for 14 days and come in batches of six hours, in between. Up to four pages
-// it is read whole, and up to five pages of machines are listed whole each time. Of more, a run between two whole lists asks
+// it is read whole, and from files when it is larger than what some twenty pages hold; up to five pages of machines are listed whole each time. Of more, a run between two whole lists asks
 // for those that reported since the last reading: who is missing shows in the next whole list.
 //
 // A report may be six hours old when its reading begins, and its reading may go on with pages that are six hours old by
 // then (see [pagelog.MaxAge]); the overlap covers both.
 func DefaultReportPolicy() ReportPolicy {
 	return ReportPolicy{WholeEvery: 7 * 24 * time.Hour, WholeRows: 200_000, KeptFor: 13 * 24 * time.Hour, Overlap: 18 * time.Hour,
-		WholeMachines: 50_000, MachinesEvery: 72 * time.Hour, MachinesOverlap: 6 * time.Hour}
+		FilesRows: 1_000_000, FilesMachines: 10_000, WholeMachines: 50_000, MachinesEvery: 72 * time.Hour, MachinesOverlap: 6 * time.Hour}
 }
 
 // Reading is what an integration remembers of how its report was read.
@@ -54,9 +58,30 @@ const (
 
 // Plan is how a run reads the report, and why so.
 type Plan struct {
-	Changes bool      // only what changed
-	Since   time.Time // of the changes
-	Why     string    // a clause for people
+	Changes bool          // only what changed
+	Via     connector.Via // of a whole reading
+	Since   time.Time     // of the changes
+	Why     string        // a clause for people
+}
+
+// via chooses the way to a whole report.
+func (p ReportPolicy) via(r Reading, machines int64) connector.Via {
+	large := p.FilesRows > 0 && (r.Rows > p.FilesRows || r.WholeAt.IsZero() && machines > p.FilesMachines)
+	if large {
+		return connector.ViaFiles
+	}
+	return connector.ViaPages
+}
+
+// otherWay leads from a way that is closed to the next one, empty behind the last.
+func otherWay(via connector.Via) connector.Via {
+	switch via {
+	case connector.ViaFiles:
+		return connector.ViaPages
+	case connector.ViaPages:
+		return connector.ViaMapping
+	}
+	return ""
 }
 
 // plan decides between the whole report and its changes.

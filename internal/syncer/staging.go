@@ -125,7 +125,7 @@ func (s *staging) copy(ctx context.Context, b *batch) error {
 
 func (s *staging) asset(position int32) StagedAsset {
 	known := &s.census.known[position]
-	return StagedAsset{AssetID: known.ID, Hash: s.sums[known.Index], Parts: uint8(s.changed[position])}
+	return StagedAsset{AssetID: known.ID, Hash: s.sums[known.Index], Parts: uint8(s.changed[position]), Uncompared: s.poor}
 }
 
 func (s *staging) install() {

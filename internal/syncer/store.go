@@ -236,6 +236,7 @@ type ApplyFindings struct {
 	// CarriersOnly releases carriers that have no open finding any more.
 	CarriersOnly bool
 	Recount      bool             // set the counters by what is stored, not only by what changed
+	Poor         bool             // the rows told no times, places or updates: what is stored of those stays
 	Incomplete   bool             // some rows could not be read: no finding counts as fixed for want of rows
 	CloseReason  inventory.Reason // when set, no rows were read: every open finding of the integration is taken out of scope for this reason
 }

@@ -170,7 +170,7 @@ func (e *execution) settle(ctx context.Context, err error) Consequence {
 		run.Report.NoChanges = run.Kind == KindSync && run.Report.Totals().Changes() == 0 && len(run.Report.Warnings) == 0 && !run.Report.Restarted
 		if e.unread > 0 {
 			run.State = PartiallySucceeded
-			return Consequence{State: connector.StateDegraded, Reason: fault.CodeUnreadable, Reading: e.learnt}
+			return Consequence{State: connector.StateDegraded, Reason: e.short, Reading: e.learnt}
 		}
 		if e.blocked {
 			return Consequence{} // nobody asked Microsoft: what was known of the link still stands

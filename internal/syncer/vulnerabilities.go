@@ -3,8 +3,10 @@ package syncer
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 )
 
@@ -18,12 +20,18 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	began := e.now()
 	r.TotalEstimate = known.Rows
 	plan := c.allow(e.options.Report.plan(known, e.run.Mode, e.settings, began))
+	plan.Via = e.options.Report.via(known, int64(len(c.entries)))
 	p, err := e.readReport(ctx, r, c, &plan)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
 	unread := e.setAside(r)
+	if poor := !plan.Changes && plan.Via == connector.ViaMapping; poor {
+		p.poor, e.short = true, fault.CodeReportPoor
+		unread++
+		e.warn(fault.New(fault.CodeReportPoor, ""))
+	}
 	e.unread += unread
 	if !e.settings.ImportAssets {
 		if err := e.applyCarriers(ctx, c, p.carriers()); err != nil {
@@ -59,7 +67,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 }
 
 // readReport reads the report as planned; whole and from its start should Microsoft not tell the changes any more, or end
-// the chain of its pages.
+// the chain of its pages; and another way if the planned one is closed.
 func (e *execution) readReport(ctx context.Context, r *StageReport, c *census, plan *Plan) (*pass, error) {
 	for again := true; ; again = false {
 		read := e.readRows
@@ -71,24 +79,37 @@ func (e *execution) readReport(ctx context.Context, r *StageReport, c *census, p
 			r.TotalEstimate = 0 // nobody knows
 		}
 		p, err := read(ctx, r, c, *plan)
+		if other := otherWay(plan.Via); errors.Is(err, connector.ErrWayClosed) && !plan.Changes && other != "" {
+			e.log.Warn("the report cannot be read this way; another one is tried", "via", plan.Via, "next", other, "error", err)
+			plan.Why += fmt.Sprintf("; not by %s, which Microsoft did not offer", plan.Via)
+			plan.Via, again = other, true
+			e.restart(r)
+			continue
+		}
 		if err == nil || !again || !errors.Is(err, connector.ErrSnapshotLost) {
 			return p, err
 		}
 		e.log.Warn("the report could not be read to its end and is read again from its start", "error", err)
 		if plan.Changes {
-			*plan = Plan{Why: "Microsoft could not tell what changed since the last reading"}
+			*plan = Plan{Via: plan.Via, Why: "Microsoft could not tell what changed since the last reading"}
 		}
-		r.Counts, r.SkippedBy, r.Samples = Counts{OutOfScope: e.withdrawn}, nil, nil
+		e.restart(r)
 	}
 }
 
+// restart forgets what a reading counted that has to be made again.
+func (e *execution) restart(r *StageReport) {
+	r.Counts, r.SkippedBy, r.Samples = Counts{OutOfScope: e.withdrawn}, nil, nil
+	r.spentBefore.Malformed, r.spentBefore.Lost = e.source.Usage().Malformed, e.source.Usage().Lost
+}
+
 // readRows reads the whole report.
-func (e *execution) readRows(ctx context.Context, r *StageReport, c *census, _ Plan) (*pass, error) {
+func (e *execution) readRows(ctx context.Context, r *StageReport, c *census, plan Plan) (*pass, error) {
 	p, err := newPass(e, r, c, false)
 	if err != nil {
 		return nil, err
 	}
-	err = e.source.Rows(ctx, func(rows []inventory.Row) error { return p.take(ctx, rows) })
+	err = e.source.Rows(ctx, plan.Via, func(rows []inventory.Row) error { return p.take(ctx, rows) })
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -142,7 +163,7 @@ func (p *pass) stageChanges(ctx context.Context) (ApplyFindings, error) {
 		return ApplyFindings{}, err
 	}
 	s := &staging{
-		pass: p, apply: ApplyFindings{Now: p.now(), CarriersOnly: !p.settings.ImportAssets, Recount: p.run.Mode == Full},
+		pass: p, apply: ApplyFindings{Now: p.now(), Poor: p.poor, CarriersOnly: !p.settings.ImportAssets, Recount: p.run.Mode == Full},
 		changed: make([]parts, len(p.census.known)), exposures: tally{}, needed: map[int64]struct{}{},
 	}
 	s.apply.LastSeen = make([]SeenAsset, 0, len(p.census.known))
@@ -152,7 +173,7 @@ func (p *pass) stageChanges(ctx context.Context) (ApplyFindings, error) {
 			s.apply.LastSeen = append(s.apply.LastSeen, SeenAsset{asset.ID, at})
 		}
 		switch {
-		case asset.Dormant || asset.Uncompared || p.run.Mode == Full:
+		case p.poor || asset.Dormant || asset.Uncompared || p.run.Mode == Full:
 			s.changed[position] = allParts
 		default:
 			s.changed[position] = p.sums[asset.Index].differing(&asset.FindingHash)

@@ -17,6 +17,7 @@ type call struct {
 	endpoint Endpoint
 	address  string
 	size     int64              // most bytes of the body, decompressed
+	file     bool               // an export file: compressed, whatever the header says
 	kept     connector.PageBody // takes in the body as it comes, unless nil
 	consume  consumer
 }
@@ -74,6 +75,9 @@ func (c call) plain(res *http.Response) io.Reader {
 	if c.kept != nil && res.StatusCode == http.StatusOK {
 		c.kept.Again()
 		from = io.TeeReader(from, c.kept)
+	}
+	if c.file {
+		return inflated(from, "gzip")
 	}
 	return inflated(from, res.Header.Get("Content-Encoding"))
 }

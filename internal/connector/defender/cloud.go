@@ -20,6 +20,7 @@ type endpoints struct {
 	api   string
 	scope string
 	hosts []string // further API hosts that may stand in a next link of this cloud
+	blobs []string // ends of the host names of its storage service
 }
 
 // commercialHosts are the regional and older names of the commercial API: Microsoft's pages "Supported Microsoft
@@ -37,13 +38,17 @@ var commercialHosts = [...]string{
 func (c Cloud) endpoints() (endpoints, bool) {
 	const login, loginUS = "https://login.microsoftonline.com", "https://login.microsoftonline.us"
 	const gcc, gov = "https://api-gcc.securitycenter.microsoft.us", "https://api-gov.securitycenter.microsoft.us"
+	blobs := []string{".blob.core.windows.net"}
+	if c != Commercial && c != "" {
+		blobs = append(blobs, ".blob.core.usgovcloudapi.net")
+	}
 	switch c {
 	case Commercial, "":
-		return endpoints{login, "https://api.security.microsoft.com", "https://api.securitycenter.microsoft.com/.default", commercialHosts[:]}, true
+		return endpoints{login, "https://api.security.microsoft.com", "https://api.securitycenter.microsoft.com/.default", commercialHosts[:], blobs}, true
 	case GCC:
-		return endpoints{login, gcc, gcc + "/.default", nil}, true
+		return endpoints{login, gcc, gcc + "/.default", nil, blobs}, true
 	case GCCHigh, DoD:
-		return endpoints{loginUS, gov, gov + "/.default", nil}, true
+		return endpoints{loginUS, gov, gov + "/.default", nil, blobs}, true
 	}
 	return endpoints{}, false
 }

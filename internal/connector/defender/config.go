@@ -58,6 +58,7 @@ type Pages struct {
 	MaxEmpty      int   // empty pages in a row before a walk is given up, 20
 	MaxListBytes  int64 // decompressed size of one page of machines or vulnerabilities, 128 MiB
 	MaxRowsBytes  int64 // decompressed size of one page of rows, 1 GiB
+	MaxFileBytes  int64 // decompressed size of one export file, 8 GiB
 	MaxValueBytes int   // size of a single JSON token that is waited for, 4 MiB
 }
 
@@ -123,6 +124,7 @@ func (p Pages) withDefaults() Pages {
 	p.MaxEmpty = positive(p.MaxEmpty, 20)
 	p.MaxListBytes = positive(p.MaxListBytes, 128<<20)
 	p.MaxRowsBytes = positive(p.MaxRowsBytes, 1<<30)
+	p.MaxFileBytes = positive(p.MaxFileBytes, 8<<30)
 	p.MaxValueBytes = positive(p.MaxValueBytes, 4<<20)
 	return p
 }

@@ -20,6 +20,7 @@ type Connector struct {
 	login  string       // origin, without a slash at its end
 	api    string
 	hosts  map[string]bool // host or host:port that a next link may name
+	blobs  []string        // ends of hosts that an export file may lie at
 }
 
 var _ connector.Connector = (*Connector)(nil)
@@ -33,6 +34,8 @@ func New(cfg Config) (*Connector, error) {
 	c := &Connector{cfg: cfg, client: newClient(cfg), login: strings.TrimSuffix(cfg.LoginURL, "/"), api: strings.TrimSuffix(cfg.APIURL, "/")}
 	c.tokens = &http.Client{Transport: wholeBody{c.client.Transport}, CheckRedirect: c.client.CheckRedirect}
 	c.hosts = c.linkHosts()
+	own, _ := cfg.Cloud.endpoints() // checked by withDefaults
+	c.blobs = own.blobs
 	return c, nil
 }
 
@@ -63,7 +66,7 @@ type source struct {
 	id          int64 // tells the budget of calls who calls
 	tokens      tokens
 	log         connector.PageLog // nil: pages are not kept
-	usage       struct{ calls, pages, resumed, retries, throttled, malformed, bytes atomic.Int64 }
+	usage       struct{ calls, pages, resumed, retries, throttled, malformed, lost, bytes atomic.Int64 }
 }
 
 var _ connector.Source = (*source)(nil)
@@ -72,7 +75,7 @@ var _ connector.Source = (*source)(nil)
 func (s *source) Usage() connector.Usage {
 	return connector.Usage{
 		Calls: s.usage.calls.Load(), Pages: s.usage.pages.Load(), Resumed: s.usage.resumed.Load(), Retries: s.usage.retries.Load(),
-		Throttled: time.Duration(s.usage.throttled.Load()), Malformed: s.usage.malformed.Load(), Bytes: s.usage.bytes.Load(),
+		Throttled: time.Duration(s.usage.throttled.Load()), Malformed: s.usage.malformed.Load(), Lost: s.usage.lost.Load(), Bytes: s.usage.bytes.Load(),
 	}
 }
 

@@ -14,6 +14,8 @@ const (
 	pathVulnerabilities = "/api/vulnerabilities"
 	pathRows            = "/api/machines/SoftwareVulnerabilitiesByMachine"
 	pathChanges         = "/api/machines/SoftwareVulnerabilityChangesByMachine"
+	pathExportFiles     = "/api/machines/SoftwareVulnerabilitiesExport"
+	pathMapping         = "/api/vulnerabilities/machinesVulnerabilities"
 )
 
 // Machines implements connector.Source. It sends no $top, because the server then pages by itself; with it, it sends no

@@ -12,6 +12,9 @@ const (
 	EndpointVulnerabilities Endpoint = "vulnerabilities"
 	EndpointRows            Endpoint = "software_vulnerabilities_by_machine"
 	EndpointChanges         Endpoint = "software_vulnerability_changes_by_machine"
+	EndpointExportFiles     Endpoint = "software_vulnerabilities_export"
+	EndpointBlob            Endpoint = "export_file" // at the storage service
+	EndpointMapping         Endpoint = "machines_vulnerabilities"
 )
 
 // Outcome says how one upstream call ended; the set is closed.

@@ -125,7 +125,7 @@ func importOnce(s connector.Source) error {
 	if err := s.Catalogue(ctx, time.Time{}, func([]inventory.Vulnerability) error { return nil }); err != nil {
 		return err
 	}
-	return s.Rows(ctx, func([]inventory.Row) error { return nil })
+	return s.Rows(ctx, connector.ViaPages, func([]inventory.Row) error { return nil })
 }
 
 // TestAMendedDirectoryIsNoticedByWhoAsks opens the breaker of one directory, mends it, and lets a person check before its

@@ -28,6 +28,8 @@ type walk struct {
 	first    string
 	size     int64 // most bytes of a page, decompressed
 	pages    pages
+	list     connector.PageList // how a log calls it
+	get      func(context.Context, call) error
 
 	address string // of the page to read next; empty behind the last one
 	page    int    // its number, from 1
@@ -36,19 +38,27 @@ type walk struct {
 }
 
 func (s *source) walk(ctx context.Context, e Endpoint, first string, size int64, p pages) error {
-	w := &walk{source: s, endpoint: e, first: first, size: size, pages: p, address: first, page: 1, seen: map[string]bool{first: true}}
+	// The chain of pages of the vulnerability report belongs to one snapshot; the other lists are paged by offset.
+	list := connector.PageList{Name: string(e), First: first, Snapshot: e == EndpointRows || e == EndpointChanges}
+	w := &walk{
+		source: s, endpoint: e, first: first, size: size, pages: p, list: list, get: s.get, address: first, page: 1, seen: map[string]bool{first: true},
+	}
+	return w.run(ctx)
+}
+
+func (w *walk) run(ctx context.Context) error {
 	if err := w.replay(ctx); err != nil {
 		return err
 	}
 	for w.address != "" {
 		next, records, err := w.fetch(ctx)
 		if err != nil {
-			return w.lost(ctx, chainError(e, w.page, err))
+			return w.forget(ctx, chainError(w.endpoint, w.page, err))
 		}
 		if err := w.done(next, records); err != nil {
 			return err
 		}
-		s.usage.pages.Add(1)
+		w.usage.pages.Add(1)
 	}
 	return nil
 }

@@ -43,6 +43,8 @@ func (s *source) key(ctx context.Context, e Endpoint) BudgetKey {
 		family = FamilyExport
 	case EndpointChanges:
 		family = FamilyChanges
+	case EndpointExportFiles:
+		family = FamilyExportFiles
 	}
 	return BudgetKey{DirectoryID: s.credentials.DirectoryID, ClientID: s.credentials.ClientID, Family: family}
 }

@@ -65,7 +65,7 @@ func (e *estate) read(s connector.Source, end time.Time, machines bool) {
 		if machines {
 			err = s.Machines(ctx, time.Time{}, func([]inventory.Machine) error { return nil })
 		} else {
-			err = s.Rows(ctx, func([]inventory.Row) error { return nil })
+			err = s.Rows(ctx, connector.ViaPages, func([]inventory.Row) error { return nil })
 		}
 		if err != nil {
 			e.t.Error(err)

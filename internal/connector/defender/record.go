@@ -105,6 +105,19 @@ func (s *scanner) list(b *body, item func() error) (next string, err error) {
 	return e.next, nil
 }
 
+// lines reads objects one behind the other to the end of the body and calls item for each.
+func (s *scanner) lines(b *body, item func() error) error {
+	for s.reset(b, b.maxToken); !s.finished(); {
+		if s.err != nil {
+			return s.broken()
+		}
+		if err := item(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 var (
 	errNoList   = errors.New("no list in the answer")
 	errTrailing = errors.New("data after the document")

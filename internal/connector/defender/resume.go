@@ -10,18 +10,12 @@ import (
 // KeepPages implements connector.Source.
 func (s *source) KeepPages(l connector.PageLog) { s.log = l }
 
-// list is how the walk's list is called in a log. The chain of pages of the vulnerability report belongs to one snapshot;
-// the other lists are paged by offset.
-func (w *walk) list() connector.PageList {
-	return connector.PageList{Name: string(w.endpoint), First: w.first, Snapshot: w.endpoint == EndpointRows || w.endpoint == EndpointChanges}
-}
-
 // begin opens a place for the next page in the log, if there is one.
 func (w *walk) begin(ctx context.Context) connector.PageBody {
 	if w.log == nil {
 		return nil
 	}
-	kept, err := w.log.Begin(w.list())
+	kept, err := w.log.Begin(w.list)
 	if err != nil {
 		w.conn.cfg.Logger.WarnContext(ctx, "pages cannot be kept; an interrupted run will have to read the list again", "error", err)
 		w.log = nil
@@ -36,7 +30,7 @@ func (w *walk) replay(ctx context.Context) error {
 	if w.log == nil {
 		return nil
 	}
-	return w.log.Replay(w.list(), func(kept connector.KeptPage) (bool, error) {
+	return w.log.Replay(w.list, func(kept connector.KeptPage) (bool, error) {
 		next, records, err := w.reread(ctx, kept)
 		var damaged *failure
 		if errors.As(err, &damaged) || err == nil && next != kept.Next {
@@ -63,12 +57,12 @@ func (w *walk) reread(ctx context.Context, kept connector.KeptPage) (next string
 	return next, records, err
 }
 
-// lost forgets what was kept of a list that has to be read from its start.
-func (w *walk) lost(ctx context.Context, err error) error {
+// forget gives up what was kept of a list that has to be read from its start.
+func (w *walk) forget(ctx context.Context, err error) error {
 	if w.log == nil || !errors.Is(err, connector.ErrSnapshotLost) {
 		return err
 	}
-	if failed := w.log.Forget(w.list()); failed != nil {
+	if failed := w.log.Forget(w.list); failed != nil {
 		w.conn.cfg.Logger.WarnContext(ctx, "kept pages could not be forgotten", "error", failed)
 	}
 	return err

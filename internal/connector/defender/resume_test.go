@@ -32,7 +32,7 @@ func (s simulation) read(t *testing.T, root string, most int) (a attempt) {
 	}
 	source := s.open()
 	source.KeepPages(l)
-	a.err = source.Rows(context.Background(), func(rows []inventory.Row) error {
+	a.err = source.Rows(context.Background(), connector.ViaPages, func(rows []inventory.Row) error {
 		for _, r := range rows {
 			a.rows = append(a.rows, fmt.Sprint(r.MachineID, r.CVE, r.Vendor, r.Product, r.Version, r.FirstSeen.Unix(), r.DiskPaths))
 		}

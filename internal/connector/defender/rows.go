@@ -3,6 +3,7 @@ package defender
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -16,8 +17,31 @@ import (
 // out, so no row comes twice because of a fault on the way. That rests on the chain of pages belonging to one snapshot of
 // the report: if the page turns out to differ, or Microsoft ends the chain, Rows fails with upstream_unavailable and the
 // report has to be read again from the start.
-func (s *source) Rows(ctx context.Context, yield func([]inventory.Row) error) error {
-	return toldFault(s.report(ctx, EndpointRows, pathRows+"?pageSize="+strconv.Itoa(s.conn.cfg.Pages.Rows), yield))
+func (s *source) Rows(ctx context.Context, via connector.Via, yield func([]inventory.Row) error) error {
+	switch via {
+	case connector.ViaFiles:
+		return toldFault(closed(s.rowsFromFiles(ctx, yield)))
+	case connector.ViaMapping:
+		return toldFault(s.report(ctx, EndpointMapping, pathMapping, yield))
+	}
+	return toldFault(closed(s.report(ctx, EndpointRows, pathRows+"?pageSize="+strconv.Itoa(s.conn.cfg.Pages.Rows), yield)))
+}
+
+// closed marks the refusals that speak of the route and not of the caller: routes were seen to vanish for hours.
+func closed(err error) error {
+	var f *failure
+	if !errors.As(err, &f) || f.page > 1 {
+		return err
+	}
+	switch f.status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone, http.StatusNotImplemented:
+		marked := *f
+		told := *f.fault
+		marked.fault = fault.Wrap(errors.Join(connector.ErrWayClosed, f.origin), told.Code, told.Detail)
+		marked.fault.Cause, marked.fault.Remedy, marked.fault.RetryAfter = told.Cause, told.Remedy, told.RetryAfter
+		return &marked
+	}
+	return err
 }
 
 // report reads a list of rows, from its first page on.
@@ -40,10 +64,12 @@ type rowPages struct {
 	filled    int
 	malformed int
 	report    func(malformed int)
+	lines     bool // the page is no list, but rows one behind the other
 
-	identity  *identity // of the rows of the present page that were read
-	delivered int       // rows of the present page that were handed over
-	digest    uint64    // of the identity of those rows
+	seen, again int       // rows of the present page that were read, and how many had been handed over before
+	identity    *identity // of the rows of the present page that were read
+	delivered   int       // rows of the present page that were handed over
+	digest      uint64    // of the identity of those rows
 }
 
 // newRowPages starts a relay, which has to be ended.
@@ -56,38 +82,45 @@ func newRowPages(batch int, yield func([]inventory.Row) error) *rowPages {
 
 var errPageChanged = errors.New("the page differs from what was read of it before")
 
-func (p *rowPages) read(b *body) (string, int, error) {
+func (p *rowPages) read(b *body) (next string, records int, err error) {
 	p.identity.restart()
-	already, seen := p.delivered, 0
+	p.again, p.seen = p.delivered, 0
 	p.filled, p.malformed = 0, 0
 	if err := p.room(); err != nil {
 		return "", 0, err
 	}
-	next, err := p.scan.list(b, func() error {
-		row := p.slot()
-		if !p.record.read(p.scan, row) {
-			p.malformed++
-			return nil
-		}
-		p.identity.add(row)
-		if seen++; seen <= already {
-			if seen == already && p.identity.sum != p.digest {
-				return pageChanged()
-			}
-			return nil
-		}
-		if p.filled++; p.filled == len(p.batch) {
-			return p.hand()
-		}
-		return nil
-	})
-	if err == nil && seen < already {
+	if p.lines {
+		err = p.scan.lines(b, p.take)
+	} else {
+		next, err = p.scan.list(b, p.take)
+	}
+	if err == nil && p.seen < p.again {
 		err = pageChanged()
 	}
 	if err == nil {
 		err = p.hand()
 	}
-	return next, seen + p.malformed, err
+	return next, p.seen + p.malformed, err
+}
+
+// take reads a row.
+func (p *rowPages) take() error {
+	row := p.slot()
+	if !p.record.read(p.scan, row) {
+		p.malformed++
+		return nil
+	}
+	p.identity.add(row)
+	if p.seen++; p.seen <= p.again {
+		if p.seen == p.again && p.identity.sum != p.digest {
+			return pageChanged()
+		}
+		return nil
+	}
+	if p.filled++; p.filled == len(p.batch) {
+		return p.hand()
+	}
+	return nil
 }
 
 // room makes sure that there is a batch to fill.
@@ -157,6 +190,11 @@ func rowFields() fields[inventory.Row] {
 	disk, registry, yes, no := new([]memo), new([]memo), true, false
 	return fields[row]{
 		"deviceid":                     id(func(r *row) *string { return &r.MachineID }),
+		"machineid":                    id(func(r *row) *string { return &r.MachineID }), // of the mapping, like the three names below
+		"productvendor":                text(maxSoftware, func(r *row) *string { return &r.Vendor }),
+		"productname":                  text(maxSoftware, func(r *row) *string { return &r.Product }),
+		"productversion":               text(maxSoftware, func(r *row) *string { return &r.Version }),
+		"severity":                     text(maxText, func(r *row) *string { return &r.SeverityWord }),
 		"cveid":                        id(func(r *row) *string { return &r.CVE }),
 		"softwarevendor":               text(maxSoftware, func(r *row) *string { return &r.Vendor }),
 		"softwarename":                 text(maxSoftware, func(r *row) *string { return &r.Product }),

@@ -187,7 +187,7 @@ func machinesIn(state *world.State) map[string]string {
 func rowsOf(t *testing.T, s connector.Source) []string {
 	t.Helper()
 	var got []string
-	if err := s.Rows(context.Background(), func(batch []inventory.Row) error {
+	if err := s.Rows(context.Background(), connector.ViaPages, func(batch []inventory.Row) error {
 		for _, r := range batch {
 			got = append(got, strings.Join([]string{r.MachineID, r.CVE, r.Vendor, r.Product, r.Version, strings.Join(r.DiskPaths, ";")}, "|"))
 		}

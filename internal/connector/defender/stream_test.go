@@ -30,7 +30,7 @@ func machineIDs(s connector.Source) ([]string, error) {
 
 func rowIDs(s connector.Source) ([]string, error) {
 	var ids []string
-	err := s.Rows(context.Background(), func(batch []inventory.Row) error {
+	err := s.Rows(context.Background(), connector.ViaPages, func(batch []inventory.Row) error {
 		for _, r := range batch {
 			ids = append(ids, r.MachineID)
 		}
@@ -289,14 +289,14 @@ func TestTheConsumersErrorEndsTheStream(t *testing.T) {
 	u.onAPI = page(listOf("deviceId", 0, 5000, ""))
 	s := u.open()
 	batches := 0
-	if err := s.Rows(context.Background(), func([]inventory.Row) error { batches++; return enough }); err != enough || batches != 1 {
+	if err := s.Rows(context.Background(), connector.ViaPages, func([]inventory.Row) error { batches++; return enough }); err != enough || batches != 1 {
 		t.Errorf("rows: %d batches, %v", batches, err)
 	}
 	if err := s.Machines(context.Background(), time.Time{}, func([]inventory.Machine) error { batches++; return enough }); err != enough || batches != 2 {
 		t.Errorf("machines: %d batches, %v", batches, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	err := s.Rows(ctx, func([]inventory.Row) error { cancel(); return ctx.Err() })
+	err := s.Rows(ctx, connector.ViaPages, func([]inventory.Row) error { cancel(); return ctx.Err() })
 	if !errors.Is(err, context.Canceled) || len(u.calls) != 3 {
 		t.Errorf("cancelled: calls %v, %v", u.calls, err)
 	}

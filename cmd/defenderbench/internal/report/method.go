@@ -20,7 +20,7 @@ func (r *Report) writeMethod(b *strings.Builder) {
 * The time of an import goes from the order to its end, as the API tells both. Processor time is taken from /proc: the database's is that of the server
   with all its processes. Peak memory is the resident memory of the service in that phase (VmHWM, reset before). WAL is the distance of
   the server's positions. Finding rows written are rows of the tenant's finding table made by a transaction younger than the phase. The files of an
-  import, its rows and the pages it keeps, are not counted. The report is read whole each time, as it is once a week in service; what changes in between is read as changes. Vacuum and checkpoint are done between imports, so that neither falls into a measured time by chance.
+  import, its rows and the pages it keeps, are not counted. The report is read whole and page by page each time, as it is once a week in service, where large ones come from files; what changes in between is read as changes. Vacuum and checkpoint are done between imports, so that neither falls into a measured time by chance.
 * After each import every finding (machine, vulnerability, severity, vector, state, software) and every asset in the tables is compared with what the
   simulator says must be there: per machine, by a 128-bit sum that does not depend on the order. Any difference fails the run.
 * The limit of imports is `+"`\\copy`"+` by psql from a CSV file of the accepted rows, one line for each piece of software of a finding (tenant int, asset bigint,

@@ -29,6 +29,7 @@ type Config struct {
 	CatalogueMaxAge  time.Duration
 	ReportWholeEvery time.Duration
 	ReportWholeRows  int
+	ReportFilesRows  int
 	RemovalMisses    int
 	RemovalOver      time.Duration
 	SpoolDir         string

@@ -1,0 +1,259 @@
+package defender
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+)
+
+// fileWorkers is how many files are read at a time. Decoding takes a core each.
+const fileWorkers = 2
+
+// fileReport is one reading of the report from its export files: Microsoft's page "Export software vulnerabilities
+// assessment per device", export via files.
+type fileReport struct {
+	*source
+	yield func([]inventory.Row) error // one call at a time
+
+	mu        sync.Mutex
+	generated string            // names the snapshot
+	addresses map[string]string // of the files, by path; their signatures run out
+	read      int               // files that were read
+	failed    error             // of a file that could not be
+}
+
+func (s *source) rowsFromFiles(ctx context.Context, yield func([]inventory.Row) error) error {
+	var one sync.Mutex
+	r := &fileReport{source: s, yield: func(rows []inventory.Row) error {
+		one.Lock()
+		defer one.Unlock()
+		return yield(rows)
+	}}
+	list, err := s.exportFiles(ctx)
+	if err != nil {
+		return err
+	}
+	r.generated, r.addresses = list.generated, list.addresses()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(fileWorkers)
+	for path := range r.addresses {
+		group.Go(func() error { return r.file(ctx, path) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if r.read == 0 && r.failed != nil {
+		told := fault.Wrap(errors.Join(connector.ErrWayClosed, r.failed), fault.CodeUpstreamUnavailable, "None of the export files could be had from Microsoft's storage service.")
+		told.Remedy = "Nothing to do if it comes from Microsoft: the report is read page by page instead. Otherwise the operator allows the way to *.blob.core.windows.net."
+		return told
+	}
+	return nil
+}
+
+// file reads one file. One that cannot be read in the end is set aside: the others are worth having without it.
+func (r *fileReport) file(ctx context.Context, path string) error {
+	p := newRowPages(r.conn.cfg.Pages.Batch, r.yield)
+	defer p.relay.close() // should reading panic
+	p.lines, p.report = true, r.malformed(EndpointBlob)
+	w := &walk{
+		source: r.source, endpoint: EndpointBlob, first: path, size: r.conn.cfg.Pages.MaxFileBytes, pages: p,
+		list: connector.PageList{Name: fileList(path), First: path, Snapshot: true}, get: r.get, address: path, page: 1, seen: map[string]bool{path: true},
+	}
+	err := w.run(ctx)
+	if consumed := p.relay.end(); consumed != nil {
+		return consumed
+	}
+	var f *failure
+	if !errors.As(err, &f) || ctx.Err() != nil || errors.Is(err, connector.ErrSnapshotLost) {
+		r.done(err)
+		return err
+	}
+	if p.delivered > 0 {
+		return err // part of it was handed over: what was read does not belong together any more
+	}
+	r.conn.cfg.Logger.WarnContext(ctx, "an export file could not be read and is set aside", "failure", f)
+	r.usage.lost.Add(1)
+	r.done(err)
+	return nil
+}
+
+func (r *fileReport) done(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		r.read++
+	} else {
+		r.failed = err
+	}
+}
+
+// fileList is what a log calls a file.
+func fileList(path string) string {
+	sum := sha256.Sum256([]byte(path))
+	return "file-" + hex.EncodeToString(sum[:12])
+}
+
+// get reads a file from the storage service, which knows nothing of Microsoft's tokens: the address itself is the permission.
+func (r *fileReport) get(ctx context.Context, c call) error {
+	address, err := r.address(ctx, c.address, "")
+	if err != nil {
+		return err
+	}
+	c.address, c.file = address, true
+	path := pathOf(address)
+	err = r.fetchBlob(ctx, c)
+	if !errors.Is(err, errExpired) {
+		return err
+	}
+	if c.address, err = r.address(ctx, path, address); err != nil {
+		return err
+	}
+	return r.fetchBlob(ctx, c)
+}
+
+// address is where a file lies now. stale is an address that is not good any more: then the list is asked for again.
+func (r *fileReport) address(ctx context.Context, path, stale string) (string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if at := r.addresses[path]; at != stale {
+		return at, nil
+	}
+	list, err := r.exportFiles(ctx)
+	if err != nil {
+		return "", err
+	}
+	r.addresses = list.addresses()
+	if at := r.addresses[path]; list.generated == r.generated && at != "" {
+		return at, nil
+	}
+	told := fault.Wrap(connector.ErrSnapshotLost, fault.CodeUpstreamUnavailable, "Microsoft replaced the export files while they were read; they have to be read again from the start.")
+	return "", &failure{fault: told, outcome: OutcomeMalformed, origin: connector.ErrSnapshotLost}
+}
+
+// exportList is the answer of the export: where the files are.
+type exportList struct {
+	files     []string
+	generated string
+}
+
+// addresses gives the files by path.
+func (l *exportList) addresses() map[string]string {
+	m := make(map[string]string, len(l.files))
+	for _, f := range l.files {
+		m[pathOf(f)] = f
+	}
+	return m
+}
+
+func pathOf(address string) string {
+	path, _, _ := strings.Cut(address, "?")
+	return path
+}
+
+// signedFor is how long the addresses of files are asked to be good, in hours: the longest there is.
+const signedFor = "6"
+
+func (s *source) exportFiles(ctx context.Context) (list exportList, err error) {
+	scan := newScanner()
+	fields := fields[exportList]{
+		"exportfiles":   func(s *scanner, l *exportList) { l.files = s.texts(nil, maxLink, nil) },
+		"generatedtime": func(s *scanner, l *exportList) { l.generated = s.text(maxText) },
+	}
+	err = s.repeat(ctx, EndpointExportFiles, s.conn.cfg.Retry.Tries, func(ctx context.Context) error {
+		return s.get(ctx, call{endpoint: EndpointExportFiles, address: s.conn.api + pathExportFiles + "?sasValidHours=" + signedFor,
+			size: s.conn.cfg.Pages.MaxListBytes, consume: func(b *body) error {
+				scan.reset(b, b.maxToken)
+				list = exportList{}
+				whole := (&record[exportList]{fields: fields}).read(scan, &list)
+				if !whole || scan.err != nil {
+					return scan.broken()
+				}
+				return nil
+			}})
+	})
+	if err != nil {
+		return list, err
+	}
+	for _, f := range list.files {
+		if err := s.conn.checkBlob(f); err != nil {
+			return list, err
+		}
+	}
+	return list, nil
+}
+
+// checkBlob lets only addresses of Microsoft's storage service through: nothing is sent to any other.
+func (c *Connector) checkBlob(address string) error {
+	u, err := url.Parse(address)
+	if err == nil && u.User == nil && u.Fragment == "" && u.Opaque == "" && (u.Scheme == "https" || u.Scheme == "http" && c.cfg.AllowInsecure) {
+		host := canonicalHost(u)
+		for _, suffix := range c.blobs {
+			if strings.HasSuffix(host, suffix) && len(host) > len(suffix) {
+				return nil
+			}
+		}
+		if c.cfg.AllowInsecure && c.hosts[host] {
+			return nil // a simulator serves both
+		}
+	}
+	e := fault.New(fault.CodeUpstreamUnexpected, "Microsoft's answer names an export file outside its storage service; it was not asked for.")
+	e.Remedy = "Try again; if it persists, the operator checks the configured API host and the outbound network."
+	return e
+}
+
+var (
+	errExpired   = errors.New("the address of the file is not good any more")
+	errEmptyFile = errors.New("the file is empty: it has not been copied yet")
+)
+
+// fetchBlob makes the call. Microsoft's storage service answers a signature that has run out with 403, and gives no byte of a
+// file that is still being copied.
+func (s *source) fetchBlob(ctx context.Context, c call) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.address, nil)
+	if err != nil {
+		return malformed(errBadAddress, "An address of an export file could not be formed.", false)
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	s.usage.calls.Add(1)
+	started := time.Now()
+	err = s.blobAnswer(ctx, stop, c, req)
+	s.conn.cfg.Observer.Call(c.endpoint, outcomeOfError(err), time.Since(started))
+	return err
+}
+
+func (s *source) blobAnswer(ctx context.Context, stop context.CancelCauseFunc, c call, req *http.Request) error {
+	res, err := s.conn.client.Do(req)
+	if err != nil {
+		return networkFailure(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // read-only
+	switch {
+	case res.StatusCode == http.StatusForbidden:
+		return &failure{outcome: OutcomeRefused, status: res.StatusCode, origin: errExpired,
+			fault: fault.Wrap(errExpired, fault.CodeUpstreamUnavailable, "Microsoft's storage service does not give an export file out.")}
+	case res.StatusCode != http.StatusOK:
+		f := fault.Newf(fault.CodeUpstreamUnavailable, "Microsoft's storage service answered the request for an export file with status %d.", res.StatusCode)
+		return &failure{fault: f, outcome: outcomeOf(res.StatusCode), status: res.StatusCode, origin: f, retry: res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests}
+	case res.ContentLength == 0 || strings.EqualFold(res.Header.Get("x-ms-copy-status"), "pending"):
+		f := fault.Wrap(errEmptyFile, fault.CodeUpstreamUnavailable, "An export file has not been copied to Microsoft's storage service yet.")
+		f.RetryAfter = s.conn.cfg.Retry.ThrottleBase
+		return &failure{fault: f, outcome: OutcomeMalformed, status: res.StatusCode, origin: errEmptyFile, retry: true}
+	}
+	b := newBody(ctx, stop, c.plain(res), s.limits(c.size))
+	b.encoding = "gzip"
+	return s.consume(b, c.consume)
+}

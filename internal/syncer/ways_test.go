@@ -1,0 +1,62 @@
+package syncer_test
+
+import (
+	"testing"
+	"time"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender/defendersim"
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// readFiles makes a syncer that reads every report whole and from files, if it can.
+func (h *house) readFiles() {
+	policy := syncer.ReportPolicy{FilesRows: 1}
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: h.t.TempDir(), ProgressEvery: 50 * time.Millisecond, Report: policy}, logger(), silence{}, h.clock)
+}
+
+// TestEveryWayLeadsToTheSame reads the report from files, by pages when there are no files, and from the mapping when there
+// is neither: the mapping may add findings but ends none, and leaves what it does not tell.
+func TestEveryWayLeadsToTheSame(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 10)
+	h.readFiles()
+	i := h.connect(h.tenant, nil)
+	run := h.work()
+	mustSucceed(t, run)
+	if p := plan(run); p.Via != connector.ViaFiles {
+		t.Errorf("read by %+v", p)
+	}
+	h.mustEqualTruth(h.tenant)
+	before := h.snapshot(h.tenant)
+
+	h.fault(defendersim.Fault{Route: "software_vulnerabilities_export", Status: 404})
+	run = h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	if p := plan(run); p.Via != connector.ViaPages || !run.Report.NoChanges || h.snapshot(h.tenant) != before {
+		t.Errorf("read by %+v: %s", p, run.Report.Summary)
+	}
+
+	h.fault(defendersim.Fault{Route: "software_vulnerabilities", Status: 404})
+	gone, added := h.truthOf(h.machine(3))[0].CVE, h.truthOf(h.machine(5))[0].CVE
+	h.change(world.Change{Op: "remove_findings", Machine: ptr(3), CVEs: []string{gone}}, world.Change{Op: "add_findings", Machine: ptr(3), CVEs: []string{added}})
+	since := h.integration(i).LastSuccessAt
+	run = h.again(i, syncer.Incremental)
+	if run.State != syncer.PartiallySucceeded || plan(run).Via != connector.ViaMapping || !warned(run, fault.CodeReportPoor) {
+		t.Fatalf("the run is %s, read by %+v, warnings %+v", run.State, plan(run), run.Report.Warnings)
+	}
+	if c := findingCounts(t, run); c.Fixed != 0 || c.Created > 1 || c.Updated != 0 {
+		t.Errorf("the mapping changed %+v", c)
+	}
+	if now := h.integration(i); now.State != connector.StateDegraded || now.StateReason != fault.CodeReportPoor || !now.LastSuccessAt.Equal(since) {
+		t.Errorf("the integration is %s %q", now.State, now.StateReason)
+	}
+	if n := h.number(`select count(*) from installation where tenant_id = $1`, h.tenant); n == 0 {
+		t.Error("the mapping took away where software sits")
+	}
+	h.sim.ClearFaults()
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	h.mustEqualTruth(h.tenant)
+}
