@@ -1,0 +1,151 @@
+package syncer_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender"
+	"pgp.internal/defender/internal/connector/defender/defendersim"
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
+	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// TestRandomWorlds lets directories drift through eight snapshots each while calls fail and processes end in the middle of
+// runs. When all is well again, what is stored must equal what the simulator's own model of the directory says.
+// WORLDS sets how many directories (default 3; `make worlds` takes 200).
+func TestRandomWorlds(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(seeds("WORLDS", 3)) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			w := newRandomWorld(t, seed)
+			for snapshot := range uint64(8) {
+				w.change(world.RandomChanges(1000*seed+snapshot, 1+w.random.IntN(8))...)
+				w.trouble()
+				if t.Failed() {
+					t.Fatalf("after snapshot %d", snapshot)
+				}
+			}
+			w.settle()
+		})
+	}
+}
+
+type randomWorld struct {
+	*house
+	random *rand.Rand
+	linked connector.Integration
+}
+
+func newRandomWorld(t *testing.T, seed uint64) *randomWorld {
+	w := &randomWorld{house: newPlainHouse(t, 14, 9), random: rand.New(rand.NewPCG(seed, 7))}
+	w.wire(defender.Config{Pages: defender.Pages{Rows: 30, Batch: 7}, Retry: defender.RetryPolicy{Tries: 2}})
+	w.readSomehow()
+	w.linked = w.connect(w.tenant, nil)
+	w.trouble()
+	return w
+}
+
+// readSomehow makes a syncer that reads the report one of all the ways.
+func (w *randomWorld) readSomehow() {
+	o := syncer.Options{SpoolDir: w.t.TempDir(), ProgressEvery: 50 * time.Millisecond}
+	switch w.random.IntN(3) {
+	case 0:
+		o.Report = syncer.DefaultReportPolicy()
+		o.Report.WholeRows = 0
+	case 1:
+		o.Report.FilesRows = 1
+	}
+	o.Catalogue = syncer.DefaultCataloguePolicy()
+	o.Catalogue.MaxAge = 0
+	w.syncer = syncer.New(w.store, w.links, o, logger(), silence{}, w.clock)
+}
+
+// trouble carries out a run, now and then with a call that fails or a process that ends, and looks that nothing is counted wrong.
+func (w *randomWorld) trouble() {
+	w.t.Helper()
+	defer w.sim.ClearFaults()
+	if w.random.IntN(4) == 0 {
+		w.readSomehow()
+	}
+	w.order()
+	switch w.random.IntN(3) {
+	case 0:
+		w.fault(w.anyFault())
+	case 1:
+		w.interrupt()
+		w.sim.ClearFaults()
+	}
+	run := w.work()
+	for run.State == syncer.Queued || run.State == syncer.Running {
+		run = w.work()
+	}
+	w.mustAudit(w.tenant)
+}
+
+// order asks for a run unless there is one.
+func (w *randomWorld) order() {
+	w.t.Helper()
+	if w.number(`select count(*) from job where state = 'queued'`) > 0 {
+		return
+	}
+	if _, err := w.store.StartRun(w.t.Context(), w.tenant, w.linked.PublicID, syncer.Incremental); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *randomWorld) anyFault() defendersim.Fault {
+	routes := []string{"token", "machines", "vulnerabilities", "software_vulnerabilities", "software_vulnerability_changes", "software_vulnerabilities_export", "blob"}
+	f := defendersim.Fault{Route: routes[w.random.IntN(len(routes))], After: w.random.IntN(3), Times: 1 + w.random.IntN(4)}
+	switch w.random.IntN(5) {
+	case 0:
+		f.Status = 503
+	case 1:
+		f.ResetAfter = 1 + w.random.IntN(3000)
+	case 2:
+		f.TruncateAfter = 1 + w.random.IntN(3000)
+	case 3:
+		f.Status, f.RetryAfter = 429, "1"
+	case 4:
+		f.Status, f.Body = 404, "json"
+	}
+	return f
+}
+
+// interrupt ends the process at one of the first calls of a run. Its job goes back into the queue.
+func (w *randomWorld) interrupt() {
+	w.t.Helper()
+	id := w.fault(defendersim.Fault{PathPrefix: "/api", After: w.random.IntN(3), Hold: true})
+	j := w.claim()
+	ctx, end := context.WithCancelCause(w.t.Context())
+	ending := make(chan job.Outcome, 1)
+	go func() { ending <- w.syncer.Handle(ctx, j) }()
+	if err := w.sim.AwaitFault(w.t.Context(), id); err != nil {
+		w.t.Fatal(err)
+	}
+	end(job.ErrStopping)
+	o := <-ending
+	if err := w.store.Finish(w.t.Context(), j, o); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// settle runs until nothing fails or is doubted any more, and compares.
+func (w *randomWorld) settle() {
+	w.t.Helper()
+	for range 3 { // the removal guard may want a second opinion on machines and then on findings
+		w.order()
+		mustSucceed(w.t, w.work())
+	}
+	w.mustEqualTruthButStale()
+	full := w.again(w.linked, syncer.Full)
+	mustSucceed(w.t, full)
+	if c := full.Report.Totals(); c.Changes() != 0 {
+		w.t.Errorf("a full run changed %+v", c)
+	}
+}
