@@ -1,5 +1,7 @@
 package defender
 
+import "strings"
+
 // Cloud names one of Microsoft's national clouds. An application, its directory and the login host all belong to the
 // same one.
 type Cloud string
@@ -31,6 +33,13 @@ var commercialHosts = [...]string{
 	"ina.api.security.microsoft.com", "aea.api.security.microsoft.com",
 	"api.securitycenter.microsoft.com", "api-us.securitycenter.microsoft.com", "api-eu.securitycenter.microsoft.com",
 	"api-uk.securitycenter.microsoft.com", "api-au.securitycenter.microsoft.com",
+	"api.securitycenter.windows.com", "api-us.securitycenter.windows.com", "api-eu.securitycenter.windows.com", "api-uk.securitycenter.windows.com",
+}
+
+// retiring tells whether an API host is one of the older names of the commercial cloud. They still answer, but Microsoft's
+// page "Supported Microsoft Defender for Endpoint APIs" names only the newer ones.
+func retiring(host string) bool {
+	return strings.HasSuffix(host, ".securitycenter.microsoft.com") || strings.HasSuffix(host, ".securitycenter.windows.com")
 }
 
 // endpoints gives the hosts and the scope of a cloud: Microsoft's pages "Microsoft Defender for Endpoint for US

@@ -36,6 +36,9 @@ func New(cfg Config) (*Connector, error) {
 	c.hosts = c.linkHosts()
 	own, _ := cfg.Cloud.endpoints() // checked by withDefaults
 	c.blobs = own.blobs
+	if api, _ := url.Parse(c.api); retiring(canonicalHost(api)) { // checked by withDefaults
+		cfg.Logger.Warn("the configured API host is an older name that is to retire; use the newer one", "host", api.Host, "newer", own.api)
+	}
 	return c, nil
 }
 

@@ -1,6 +1,8 @@
 package defender
 
 import (
+	"bytes"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -132,3 +134,23 @@ func mustNew(t testing.TB, cfg Config) *Connector {
 }
 
 func sealed(text string) seal.Secret { return seal.NewSecret(text) }
+
+func TestOlderHostsWorkWithAWarning(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{
+		"https://api.securitycenter.microsoft.com": true, "https://api-eu.securitycenter.microsoft.com": true,
+		"https://api.securitycenter.windows.com": true, "https://api.security.microsoft.com": false, "https://eu.api.security.microsoft.com": false,
+	} {
+		var log bytes.Buffer
+		c := mustNew(t, Config{APIURL: host, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if warned := strings.Contains(log.String(), "is to retire"); warned != want {
+			t.Errorf("%s: %q", host, log.String())
+		}
+		if c.cfg.Scope != "https://api.securitycenter.microsoft.com/.default" {
+			t.Errorf("%s: scope %s is derived from the host", host, c.cfg.Scope)
+		}
+		if !c.hosts["api.security.microsoft.com"] {
+			t.Errorf("%s: the newer host may not stand in a next link", host)
+		}
+	}
+}
