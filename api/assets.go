@@ -70,6 +70,8 @@ type Asset struct {
 	LastSeenAt             time.Time        `json:"last_seen_at,omitzero"`
 	State                  AssetState       `json:"state"`
 	StateReason            string           `json:"state_reason,omitempty"`
+	MergedInto             string           `json:"merged_into,omitempty"`
+	MissingSince           time.Time        `json:"missing_since,omitzero"`
 	ImportState            AssetImportState `json:"import_state"`
 	RiskScore              string           `json:"risk_score,omitempty"`
 	ExposureLevel          string           `json:"exposure_level,omitempty"`

@@ -36,6 +36,7 @@ var components = map[string]reflect.Type{
 	"RunStageState": typ[RunStageState](), "PGPJobStatus": typ[PGPJobStatus](),
 	"Diagnostics": typ[Diagnostics](), "StageDiagnostics": typ[StageDiagnostics](), "SkipSample": typ[SkipSample](),
 	"ReportReading": typ[ReportReading](), "ReadingKind": typ[ReadingKind](),
+	"FindingHistory": typ[FindingHistory](), "FindingEvent": typ[FindingEvent](), "FindingChange": typ[FindingChange](),
 	"HeldChanges": typ[HeldChanges](), "HeldChange": typ[HeldChange](), "HeldKind": typ[HeldKind](), "ApproveHeldChangeRequest": typ[ApproveHeldChangeRequest](),
 
 	"Address": typ[Address](), "OperatingSystem": typ[OperatingSystem](), "CloudInstance": typ[CloudInstance](), "SeverityCounts": typ[SeverityCounts](), "VulnerabilitySummary": typ[VulnerabilitySummary](),

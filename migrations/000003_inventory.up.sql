@@ -101,6 +101,7 @@ create table asset (
   findings_seen_at   timestamptz,            -- newest time any of its rows was seen
   state              text not null check (state in ('active', 'inactive', 'stale', 'out_of_scope', 'merged', 'removed')),
   state_reason       text not null default '',
+  merged_into        text not null default '',  -- source id of the survivor, while merged
   import_state       text not null default 'imported' check (import_state in ('imported', 'carrier')),
   missing_since      timestamptz,            -- start of the first complete read that did not have it, since it was last read
   misses             smallint not null default 0, -- complete reads that did not have it since then

@@ -20,7 +20,7 @@ func asset(a *inventory.Asset, now time.Time) api.Asset {
 		HostnameRaw: a.HostnameRaw, NameKind: api.NameKind(a.NameKind), PreviousHostnames: listed(a.PreviousHostnames),
 		PrimaryIP: addressText(a.PrimaryIP), Addresses: addresses(a), EgressIP: addressText(a.EgressIP), OS: operatingSystem(&a.OS),
 		HealthStatus: orElse(snake(a.Health), "unknown"), OnboardingStatus: snake(a.Onboarding), FirstSeenAt: a.FirstSeen, LastSeenAt: a.LastSeen,
-		State: api.AssetState(a.State), StateReason: a.StateReason, ImportState: api.AssetImportState(a.Import),
+		State: api.AssetState(a.State), StateReason: a.StateReason, MergedInto: a.MergedInto, MissingSince: a.MissingSince, ImportState: api.AssetImportState(a.Import),
 		RiskScore: snake(a.RiskScore), ExposureLevel: snake(a.ExposureLevel), DeviceValue: snake(a.DeviceValue),
 		RBACGroupID: groupID(a.GroupID), RBACGroupName: a.GroupName, MachineTags: listed(a.Tags), AADDeviceID: guid(a.AADDeviceID),
 		IsAADJoined: a.AADJoined, AgentVersion: a.AgentVersion, ManagedBy: snake(a.ManagedBy), ManagedByStatus: snake(a.ManagedByStatus),

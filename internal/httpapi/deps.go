@@ -96,6 +96,7 @@ type FindingReader interface {
 	// EachFinding hands over all of them in batches, holding nothing of the database while take runs.
 	EachFinding(ctx context.Context, t tenant.ID, f inventory.FindingFilter, take func([]inventory.Finding) error) error
 	Finding(ctx context.Context, t tenant.ID, asset uuid.UUID, vulnID int32) (inventory.Finding, error)
+	FindingHistory(ctx context.Context, t tenant.ID, asset uuid.UUID, vulnID int32) ([]inventory.Event, error)
 	Summary(ctx context.Context, t tenant.ID) (inventory.Summary, error)
 }
 

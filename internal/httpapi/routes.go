@@ -35,6 +35,7 @@ func (s *server) routes(r *router) {
 
 	r.Get("/v1/findings", readonly(s.listFindings).query("integration_id", "asset_id").query(findingFilters...).orLines())
 	r.Get("/v1/findings/{id}", readonly(s.getFinding))
+	r.Get("/v1/findings/{id}/history", readonly(s.getFindingHistory))
 	r.Get("/v1/summary", readonly(s.getSummary))
 
 	r.Get("/v1/tenant", readonly(s.getTenant))

@@ -143,6 +143,8 @@ type Asset struct {
 	LastSeen          time.Time
 	State             AssetState
 	StateReason       string
+	MergedInto        string    // source id of the survivor, while merged
+	MissingSince      time.Time // start of the first complete read that did not have it, since it was last read; zero while it is there
 	Import            ImportState
 	Counts            SeverityCounts // open findings
 	CreatedAt         time.Time

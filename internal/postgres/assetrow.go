@@ -53,6 +53,8 @@ type assetRow struct {
 	LastSeenAt          sql.NullTime   `db:"last_seen_at"`
 	State               string         `db:"state"`
 	StateReason         string         `db:"state_reason"`
+	MergedInto          string         `db:"merged_into"`
+	MissingSince        sql.NullTime   `db:"missing_since"`
 	ImportState         string         `db:"import_state"`
 	OpenCritical        int            `db:"open_critical"`
 	OpenHigh            int            `db:"open_high"`
@@ -71,7 +73,7 @@ func (r *assetRow) columns() []any {
 		&r.PreviousHostnames, &r.PrimaryIP, &r.Addresses, &r.EgressIP, &r.OSPlatform, &r.OSFamily, &r.OSVersion, &r.OSBuild, &r.OSArchitecture,
 		&r.OSProcessor, &r.Health, &r.Onboarding, &r.RiskScore, &r.ExposureLevel, &r.DeviceValue, &r.GroupID, &r.GroupName, &r.Tags,
 		&r.AADDeviceID, &r.AADJoined, &r.AgentVersion, &r.ManagedBy, &r.ManagedByStatus, &r.Cloud, &r.PotentialDuplicate, &r.Warnings,
-		&r.FirstSeenAt, &r.LastSeenAt, &r.State, &r.StateReason, &r.ImportState, &r.OpenCritical, &r.OpenHigh, &r.OpenMedium, &r.OpenLow,
+		&r.FirstSeenAt, &r.LastSeenAt, &r.State, &r.StateReason, &r.MergedInto, &r.MissingSince, &r.ImportState, &r.OpenCritical, &r.OpenHigh, &r.OpenMedium, &r.OpenLow,
 		&r.OpenUnknown, &r.CreatedAt, &r.UpdatedAt, &r.SortKey,
 	}
 }
@@ -88,7 +90,7 @@ func (r assetRow) asset() (inventory.Asset, error) {
 		AADDeviceID: r.AADDeviceID, AADJoined: r.AADJoined, AgentVersion: r.AgentVersion, ManagedBy: r.ManagedBy,
 		ManagedByStatus: r.ManagedByStatus, PotentialDup: r.PotentialDuplicate, Warnings: r.Warnings,
 		FirstSeen: utc(r.FirstSeenAt), LastSeen: utc(r.LastSeenAt), State: inventory.AssetState(r.State),
-		StateReason: r.StateReason, Import: inventory.ImportState(r.ImportState),
+		StateReason: r.StateReason, MergedInto: r.MergedInto, MissingSince: utc(r.MissingSince), Import: inventory.ImportState(r.ImportState),
 		Counts: inventory.SeverityCounts{Critical: r.OpenCritical, High: r.OpenHigh, Medium: r.OpenMedium,
 			Low: r.OpenLow, Unknown: r.OpenUnknown},
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),

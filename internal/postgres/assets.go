@@ -20,7 +20,7 @@ const assetColumns = `
 	a.os_architecture, a.os_processor, a.health, a.onboarding, a.risk_score, a.exposure_level, a.device_value,
 	a.group_id, a.group_name, a.tags, a.aad_device_id, a.aad_joined, a.agent_version, a.managed_by,
 	a.managed_by_status, a.cloud, a.potential_duplicate, a.warnings, a.first_seen_at, a.last_seen_at, a.state,
-	a.state_reason, a.import_state, a.open_critical, a.open_high, a.open_medium, a.open_low, a.open_unknown,
+	a.state_reason, a.merged_into, a.missing_since, a.import_state, a.open_critical, a.open_high, a.open_medium, a.open_low, a.open_unknown,
 	a.created_at, a.updated_at`
 
 // assetSource is all assets, assetsListed are those whose numbers are known, each looked up.

@@ -13,7 +13,8 @@ const (
 	keepRuns     = 50 // of each integration, however old
 	keepDeadFor  = 30 * 24 * time.Hour
 	keepCallsFor = 7 * 24 * time.Hour // what is counted of calls, after the last of them
-	pruneBatch   = 500                // rows that one call deletes of each kind
+	keepEvents   = 400 * 24 * time.Hour
+	pruneBatch   = 500 // rows that one call deletes of each kind
 )
 
 // Prune deletes a batch of old runs, of dead jobs, and of what was counted of calls long ago, and reports whether there may be
@@ -34,7 +35,16 @@ func (s *Store) Prune(ctx context.Context, now time.Time) (deleted int64, more b
 			return err
 		}
 		quotas, err := affected(ctx, tx, pruneCalls, now.Add(-keepCallsFor), pruneBatch)
-		deleted, more = runs+jobs+quotas, max(runs, jobs, quotas) == pruneBatch
+		if err != nil {
+			return err
+		}
+		events, err := affected(ctx, tx, `
+			delete from finding_event e using (
+			  select tenant_id, asset_id, vulnerability_id, id from finding_event where at < $1 limit $2
+			) old
+			where e.tenant_id = old.tenant_id and e.asset_id = old.asset_id and e.vulnerability_id = old.vulnerability_id and e.id = old.id`,
+			now.Add(-keepEvents), pruneBatch)
+		deleted, more = runs+jobs+quotas+events, max(runs, jobs, quotas, events) == pruneBatch
 		return err
 	})
 	return deleted, more, err

@@ -40,6 +40,7 @@ func (s *Store) Purge(ctx context.Context, j job.Job, integration int64) (delete
 		}
 		for _, statement := range []string{
 			`delete from installation n using doomed d where n.tenant_id = $1 and n.asset_id = d.id`,
+			`delete from finding_event e using doomed d where e.tenant_id = $1 and e.asset_id = d.id`,
 			`delete from asset_word w using doomed d where w.tenant_id = $1 and w.asset_id = d.id`,
 		} {
 			if _, err := tx.ExecContext(ctx, statement, j.Tenant); err != nil {
@@ -72,7 +73,7 @@ func (s *Store) dropFindings(ctx context.Context, j job.Job, integration int64) 
 			return err
 		}
 		for _, statement := range []string{
-			`delete from exposure where tenant_id = $1`, `delete from remediation where tenant_id = $1`,
+			`delete from finding_event where tenant_id = $1`, `delete from exposure where tenant_id = $1`, `delete from remediation where tenant_id = $1`,
 			`delete from installation where tenant_id = $1`, `delete from location where tenant_id = $1`,
 			`update asset set finding_hash = '', open_critical = 0, open_high = 0, open_medium = 0, open_low = 0, open_unknown = 0
 			 where tenant_id = $1 and open_critical + open_high + open_medium + open_low + open_unknown > 0`,

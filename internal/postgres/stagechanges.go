@@ -29,7 +29,7 @@ var uncompared = []byte{1}
 // changeSteps apply changes; but for the comparing they are those of a whole reading.
 func (st *stage) changeSteps() []findingStep {
 	return []findingStep{
-		st.compareChanges, st.guardChanges, st.createFindings, st.updateFindings, st.closeFindings, st.countFindings, st.rateExposures, st.noteAssets,
+		st.compareChanges, st.guardChanges, st.createFindings, st.updateFindings, st.closeFindings, st.recordEvents, st.countFindings, st.rateExposures, st.noteAssets,
 		st.mergeSurroundings, st.countUntouched,
 	}
 }
@@ -61,7 +61,7 @@ func (st *stage) compareChanges(ctx context.Context, tx *sqlx.Tx, _ syncer.Apply
 		            end as op
 		  from settled
 		)
-		select asset_id, vulnerability_id, old_severity, software_ids, severity, source, attack_vector, first_seen_at, reason, op
+		select asset_id, vulnerability_id, old_severity, old_software as old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op
 		from decided where op is not null`, st.job.Tenant, inventory.FromVulnerable)
 	if err != nil {
 		return err

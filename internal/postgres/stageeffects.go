@@ -150,13 +150,16 @@ func (st *stage) closeAll(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindin
 		  update finding f set state = 3, state_reason = $3, closed_at = $4, updated_at = $4, last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
 		  from asset a
 		  where a.tenant_id = $1 and a.integration_id = $2 and f.tenant_id = $1 and f.asset_id = a.id and f.state = 1
-		  returning f.vulnerability_id
+		  returning f.asset_id, f.vulnerability_id, f.severity
+		), told as (
+		  insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, reason, severity, old_severity)
+		  select $1, asset_id, vulnerability_id, $5, $4, $6, $3, severity, severity from closed
 		), n as (select vulnerability_id, count(*)::int as n from closed group by vulnerability_id
 		), counted as (
 		  update exposure e set open_assets = e.open_assets - n.n, out_of_scope_assets = e.out_of_scope_assets + n.n, updated_at = $4 from n
 		  where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id
 		)
-		select count(*) from closed`, st.job.Tenant, st.integration.ID, string(o.CloseReason), o.Now)
+		select count(*) from closed`, st.job.Tenant, st.integration.ID, string(o.CloseReason), o.Now, st.job.RunID, inventory.EventOutOfScope)
 	if err != nil {
 		return err
 	}

@@ -123,7 +123,7 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 		return c, err
 	}
 	steps := []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
-		st.compareFindings, st.keepUnread, st.guardFindings, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.countFindings,
+		st.compareFindings, st.keepUnread, st.guardFindings, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.recordEvents, st.countFindings,
 		st.recountFindings, st.rateExposures, st.noteAssets, st.writeSurroundings, st.releaseCarriers,
 	}
 	switch loaded := st.load; {
@@ -168,7 +168,7 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 	_, err = tx.ExecContext(ctx, `
 		create temp table delta on commit drop as
 		select coalesce(i.asset_id, f.asset_id) as asset_id, coalesce(i.vulnerability_id, f.vulnerability_id) as vulnerability_id,
-		       f.severity as old_severity, i.software_ids, i.severity, i.source, i.attack_vector,
+		       f.severity as old_severity, f.software_ids as old_software_ids, i.software_ids, i.severity, i.source, i.attack_vector,
 		       coalesce(i.first_seen_at, $3) as first_seen_at, r.reason,
 		       case when f.asset_id is null then 'c'
 		            when i.asset_id is null and f.state = 3 then 's'

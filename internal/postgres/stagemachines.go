@@ -115,7 +115,7 @@ func (st *stage) updateAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) 
 		  previous_hostnames = case when a.hostname = i.hostname then a.previous_hostnames
 		    else array_append(array_remove(array_remove(a.previous_hostnames, i.hostname), a.hostname), a.hostname) end,
 		  finding_hash = case when a.state in ('active', 'inactive', 'stale') then a.finding_hash else '' end,
-		  state_reason = '', import_state = $3, updated_at = now()
+		  state_reason = '', merged_into = '', import_state = $3, updated_at = now()
 		from incoming i
 		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and i.reason = ''
 		  and (a.content_hash <> i.content_hash or a.state <> i.state or a.import_state <> $3)

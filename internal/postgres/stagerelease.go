@@ -19,7 +19,7 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 		  select a.id, a.state as old_state, a.state_reason as old_reason, i.idx is not null as arrived,
 		         case when i.idx is null then 'removed' when i.reason = 'merged' then 'merged' when i.reason = 'stale' then 'stale'
 		              else 'out_of_scope' end as state,
-		         coalesce(i.reason, 'removed') as reason
+		         coalesce(i.reason, 'removed') as reason, coalesce(i.survivor, '') as survivor
 		  from asset a left join incoming i on i.source_id = a.source_id
 		  where a.tenant_id = $1 and a.integration_id = $2
 		    and (i.idx is null and a.state not in ('removed', 'merged') or i.reason <> '')
@@ -57,7 +57,7 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 	if err := st.countMisses(ctx, tx, p); err != nil {
 		return err
 	}
-	return st.takeOutOfScope(ctx, tx, &p.done)
+	return st.takeOutOfScope(ctx, tx, p)
 }
 
 // releasePartial is releaseAssets where only some machines were asked for. How many are left says nothing then, but time
@@ -69,8 +69,8 @@ func (st *stage) releasePartial(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 	}{
 		{`update asset a set missing_since = null, misses = 0, missed_in = null from incoming i
 		  where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and a.missing_since is not null`, nil},
-		{`insert into leaving (id, old_state, old_reason, arrived, state, reason)
-		  select a.id, a.state, a.state_reason, false, 'stale', $4 from asset a
+		{`insert into leaving (id, old_state, old_reason, arrived, state, reason, survivor)
+		  select a.id, a.state, a.state_reason, false, 'stale', $4, '' from asset a
 		  where a.tenant_id = $1 and a.integration_id = $2 and a.state in ('active', 'inactive') and a.last_seen_at < $3
 		    and not exists (select from incoming i where i.source_id = a.source_id)`,
 			[]any{p.Now.AddDate(0, 0, -st.integration.Settings.MaxAgeDays), string(inventory.Stale)}},
@@ -83,7 +83,7 @@ func (st *stage) releasePartial(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 			return err
 		}
 	}
-	return st.takeOutOfScope(ctx, tx, &p.done)
+	return st.takeOutOfScope(ctx, tx, p)
 }
 
 // leavingAssets names some of the assets that would leave.
@@ -132,7 +132,8 @@ func (st *stage) missMerged(ctx context.Context, tx *sqlx.Tx, p *machinePlan) er
 	return err
 }
 
-func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, c *syncer.MachineChanges) error {
+func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
+	c := &p.done
 	// Findings of stale assets stay open; those of all others go out of scope with the asset, never to "fixed".
 	err := tx.GetContext(ctx, &c.Withdrawn, `
 		with closed as (
@@ -140,18 +141,21 @@ func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, c *syncer.Mach
 		         last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
 		  from leaving l join asset a on a.tenant_id = $1 and a.id = l.id
 		  where f.tenant_id = $1 and f.asset_id = l.id and f.state = 1 and l.state <> 'stale'
-		  returning f.vulnerability_id
+		  returning f.asset_id, f.vulnerability_id, f.severity, l.reason
+		), told as (
+		  insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, reason, severity, old_severity)
+		  select $1, asset_id, vulnerability_id, $2, $3, $4, reason, severity, severity from closed
 		), n as (select vulnerability_id, count(*)::int as n from closed group by vulnerability_id
 		), counted as (
 		  update exposure e set open_assets = e.open_assets - n.n, out_of_scope_assets = e.out_of_scope_assets + n.n, updated_at = now()
 		  from n where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id
 		)
-		select count(*) from closed`, st.job.Tenant)
+		select count(*) from closed`, st.job.Tenant, st.job.RunID, p.Now, inventory.EventOutOfScope)
 	if err != nil {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `
-		update asset a set state = l.state, state_reason = l.reason, updated_at = now(),
+		update asset a set merged_into = case when l.state = 'merged' then l.survivor else '' end, state = l.state, state_reason = l.reason, updated_at = now(),
 		  finding_hash  = case when l.state = 'stale' then a.finding_hash else '' end,
 		  open_critical = case when l.state = 'stale' then a.open_critical else 0 end,
 		  open_high     = case when l.state = 'stale' then a.open_high else 0 end,

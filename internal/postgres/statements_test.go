@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	tenantTable = regexp.MustCompile(`(?i)\b(?:from|join|update|into|using)\s+(?:only\s+)?(integration|run|job|asset|asset_word|finding|installation|location|remediation|exposure|asset_tally|exposure_tally|api_key|entitlement)\b`)
+	tenantTable = regexp.MustCompile(`(?i)\b(?:from|join|update|into|using)\s+(?:only\s+)?(integration|run|job|asset|asset_word|finding|installation|location|remediation|exposure|finding_event|asset_tally|exposure_tally|api_key|entitlement)\b`)
 	tenantTerm  = regexp.MustCompile(`\btenant_id\b`)
 )
 

@@ -151,6 +151,15 @@ func (c *census) settle(known []KnownAsset) {
 	}
 }
 
+// merged tells whether the rows of a machine count for another one.
+func (c *census) merged(machineID string) bool {
+	index, ok := c.byID[machineID]
+	if !ok {
+		index, ok = c.byID[inventory.CanonicalID(machineID)]
+	}
+	return ok && c.entries[index].reason == inventory.Merged
+}
+
 // find leads from a machine id of a row to the machine that counts, following merges to their end. It returns -1 when
 // there is none: unknown, skipped, or merged in a circle.
 func (c *census) find(machineID string) int32 {

@@ -40,11 +40,18 @@ func (c *census) allow(p Plan) Plan {
 	return Plan{Why: fmt.Sprintf("%d assets came into scope since it was read last, and changes tell nothing of their older rows", n)}
 }
 
+// errAmbiguous is what a reading of changes ends with when a merged machine has lost a row: whether its survivor has the same
+// one is not told.
+var errAmbiguous = errors.New("syncer: a merged machine has lost rows")
+
 // change spools what became of a row. One that is refused now counts as gone, for the reason of its refusal.
 func (p *pass) change(r *inventory.Row, n named) error {
 	machine := p.machineOf(r)
 	if machine < 0 {
 		return nil
+	}
+	if r.Change == inventory.RowFixed && p.census.merged(r.MachineID) {
+		return errAmbiguous
 	}
 	row, reason := p.judged(machine, r, n)
 	row.gone, row.changedAt = r.Change == inventory.RowFixed, unix32(r.ChangedAt)

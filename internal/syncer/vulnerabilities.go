@@ -86,11 +86,15 @@ func (e *execution) readReport(ctx context.Context, r *StageReport, c *census, p
 			e.restart(r)
 			continue
 		}
-		if err == nil || !again || !errors.Is(err, connector.ErrSnapshotLost) {
+		ambiguous := errors.Is(err, errAmbiguous)
+		if err == nil || !again || !ambiguous && !errors.Is(err, connector.ErrSnapshotLost) {
 			return p, err
 		}
 		e.log.Warn("the report could not be read to its end and is read again from its start", "error", err)
-		if plan.Changes {
+		switch {
+		case ambiguous:
+			*plan = Plan{Via: plan.Via, Why: "a merged machine has lost rows, and changes do not tell whether its survivor has the same ones"}
+		case plan.Changes:
 			*plan = Plan{Via: plan.Via, Why: "Microsoft could not tell what changed since the last reading"}
 		}
 		e.restart(r)

@@ -1,0 +1,1 @@
+drop table finding_event;
