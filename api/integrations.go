@@ -11,19 +11,24 @@ type ConnectRequest struct {
 	Schedule    *Schedule           `json:"schedule,omitempty" validate:"omitnil"`
 }
 
-// CredentialsInput is an application registered in the customer's directory. TenantID is the directory's id.
+// CredentialsInput is an application registered in the customer's directory. TenantID is the directory's id. The method, a
+// client secret when nil, says which one of ClientSecret and Certificate goes with it; a federated sign-in needs neither.
 type CredentialsInput struct {
-	ClientID        string     `json:"client_id" validate:"required,max=64"`
-	ClientSecret    Secret     `json:"client_secret" validate:"required,max=256"`
-	TenantID        string     `json:"tenant_id" validate:"required,max=64"`
-	SecretExpiresAt *time.Time `json:"secret_expires_at,omitempty"`
+	ClientID        string        `json:"client_id" validate:"required,max=64"`
+	Method          *SignInMethod `json:"method,omitempty" validate:"omitnil,oneof=client_secret certificate federated"`
+	ClientSecret    Secret        `json:"client_secret,omitempty" validate:"omitempty,min=1,max=256"`
+	Certificate     Secret        `json:"certificate,omitempty" validate:"omitempty,min=1,max=32768"`
+	TenantID        string        `json:"tenant_id" validate:"required,max=64"`
+	SecretExpiresAt *time.Time    `json:"secret_expires_at,omitempty"`
 }
 
-// RotateSecretRequest is a new secret, and the application if that changes too.
+// RotateSecretRequest is a new secret, certificate or method, and the application if that changes too; see CredentialsInput.
 type RotateSecretRequest struct {
-	ClientID        *string    `json:"client_id,omitempty" validate:"omitnil,min=1,max=64"`
-	ClientSecret    Secret     `json:"client_secret" validate:"required,max=256"`
-	SecretExpiresAt *time.Time `json:"secret_expires_at,omitempty"`
+	ClientID        *string       `json:"client_id,omitempty" validate:"omitnil,min=1,max=64"`
+	Method          *SignInMethod `json:"method,omitempty" validate:"omitnil,oneof=client_secret certificate federated"`
+	ClientSecret    Secret        `json:"client_secret,omitempty" validate:"omitempty,min=1,max=256"`
+	Certificate     Secret        `json:"certificate,omitempty" validate:"omitempty,min=1,max=32768"`
+	SecretExpiresAt *time.Time    `json:"secret_expires_at,omitempty"`
 }
 
 // SettingsInput says what to import. What is nil has its default on connecting and stays as it is in a patch; an empty list is a value.
@@ -82,11 +87,12 @@ type EffectiveSettings struct {
 
 // Credentials is the application in the customer's directory, without its secret.
 type Credentials struct {
-	TenantID        string    `json:"tenant_id"`
-	ClientID        string    `json:"client_id"`
-	SecretHint      string    `json:"secret_hint,omitempty"`
-	SecretUpdatedAt time.Time `json:"secret_updated_at,omitzero"`
-	SecretExpiresAt time.Time `json:"secret_expires_at,omitzero"`
+	TenantID        string       `json:"tenant_id"`
+	ClientID        string       `json:"client_id"`
+	Method          SignInMethod `json:"method"`
+	SecretHint      string       `json:"secret_hint,omitempty"`
+	SecretUpdatedAt time.Time    `json:"secret_updated_at,omitzero"`
+	SecretExpiresAt time.Time    `json:"secret_expires_at,omitzero"`
 }
 
 // PGPIntegration is how PGP names an integration.

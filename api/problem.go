@@ -29,6 +29,7 @@ const (
 	CodeSecretIDPasted       = "secret_id_pasted"
 	CodeSecretExpired        = "secret_expired"
 	CodeSecretUnreadable     = "secret_unreadable"
+	CodeFederatedToken       = "federated_token_unavailable"
 	CodeDirectoryNotFound    = "directory_not_found"
 	CodeApplicationNotFound  = "application_not_found"
 	CodeApplicationDisabled  = "application_disabled"

@@ -8,7 +8,8 @@ create table integration (
   name              text not null,
   directory_id      uuid not null,
   client_id         uuid not null,
-  secret_box        bytea,                -- sealed; null once disconnected
+  secret_method     text not null default 'client_secret' check (secret_method in ('client_secret', 'certificate', 'federated')),
+  secret_box        bytea,                -- sealed; null once disconnected; with nothing in it when federated
   secret_hint       text not null default '',
   secret_updated_at timestamptz not null default now(),
   secret_expires_at timestamptz,

@@ -125,7 +125,8 @@ func (s *service) connector(observer defender.Observer) (*defender.Connector, er
 	}
 	return defender.New(defender.Config{
 		Budget: budget, Cloud: s.cfg.Cloud, LoginURL: s.cfg.LoginURL, APIURL: s.cfg.APIURL, AllowInsecure: s.cfg.UnsafeTestUpstream,
-		RootCAs: s.cfg.RootCAs, Pages: defender.Pages{Rows: s.cfg.RowsPageSize}, Observer: observer, Logger: s.log,
+		FederatedTokenFile: s.cfg.FederatedTokenFile,
+		RootCAs:            s.cfg.RootCAs, Pages: defender.Pages{Rows: s.cfg.RowsPageSize}, Observer: observer, Logger: s.log,
 	})
 }
 

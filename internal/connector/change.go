@@ -104,8 +104,8 @@ func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r
 		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration was disconnected meanwhile")
 		}
-		i.ClientID, i.SecretBox, i.SecretHint = creds.ClientID, box, hint(creds)
-		i.SecretUpdatedAt, i.SecretExpiresAt = s.now(), r.SecretExpiresAt
+		i.ClientID, i.Method, i.SecretBox, i.SecretHint = creds.ClientID, method(creds), box, hint(creds)
+		i.SecretUpdatedAt, i.SecretExpiresAt = s.now(), expiry(creds, r.SecretExpiresAt)
 		i.recover(s.now())
 		return nil
 	})

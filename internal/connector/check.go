@@ -114,9 +114,12 @@ func (i *Integration) binding() string {
 	return fmt.Sprintf("tenant/%d/integration/%s/client_secret", i.Tenant, i.PublicID)
 }
 
-// hint is what is shown of a secret to tell it from others: its last three characters, as Microsoft's portal shows its
-// first three.
+// hint is what is shown of a secret to tell it from others: what its kind says, or its last three characters, as
+// Microsoft's portal shows its first three.
 func hint(c Credentials) string {
+	if c.Hint != "" || c.Secret.IsZero() {
+		return c.Hint
+	}
 	clear := c.Secret.Reveal()
 	return "…" + clear[max(0, len(clear)-3):]
 }

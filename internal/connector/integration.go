@@ -33,8 +33,9 @@ type Integration struct {
 	Name            string
 	DirectoryID     string
 	ClientID        string
-	SecretBox       seal.Box // sealed; bound to tenant and integration
-	SecretHint      string   // last characters
+	Method          Method
+	SecretBox       seal.Box // sealed; bound to tenant and integration; of a federated sign-in nothing is in it
+	SecretHint      string   // the end of the secret, or of the certificate's thumbprint; empty when federated
 	SecretUpdatedAt time.Time
 	SecretExpiresAt time.Time // zero when not known
 	Settings        inventory.Settings

@@ -96,7 +96,7 @@ func (s *Service) Open(i Integration) (Source, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.CodeSecretUnreadable, "")
 	}
-	return c.Open(Credentials{DirectoryID: i.DirectoryID, ClientID: i.ClientID, Secret: secret}), nil
+	return c.Open(Credentials{DirectoryID: i.DirectoryID, ClientID: i.ClientID, Method: i.Method, Secret: secret}), nil
 }
 
 // Entitlement reads what the tenant's subscription includes.

@@ -67,6 +67,7 @@ const (
 	CodeUpstreamTimeout     = "upstream_timeout"
 	CodeUpstreamUnexpected  = "upstream_unexpected"
 	CodeSecretUnreadable    = "secret_unreadable"
+	CodeFederatedToken      = "federated_token_unavailable"
 )
 
 // Codes of runs: how work inside the service ended.
@@ -76,6 +77,8 @@ const (
 	CodeRemovalHeld   = "removal_held_back"
 	CodeQuotaExceeded = "quota_exceeded"
 	CodeUnreadable    = "records_unreadable"
+
+	CodeSecretExpiring = "secret_expiring" // only ever a warning
 )
 
 // Lookup finds a code's definition.

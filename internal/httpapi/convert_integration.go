@@ -68,7 +68,7 @@ func integration(i *connector.Integration, e tenant.Entitlement, now time.Time, 
 		ID: integrationID(i.PublicID), Type: api.IntegrationTypeName(i.Kind), Name: i.Name,
 		PGP: api.PGPIntegration{Name: string(i.Kind), Value: i.DirectoryID, Key: "#integration#" + string(i.Kind) + "#" + i.DirectoryID},
 		Credentials: api.Credentials{
-			TenantID: i.DirectoryID, ClientID: i.ClientID, SecretHint: i.SecretHint, SecretUpdatedAt: i.SecretUpdatedAt,
+			TenantID: i.DirectoryID, ClientID: i.ClientID, Method: api.SignInMethod(i.Method), SecretHint: i.SecretHint, SecretUpdatedAt: i.SecretUpdatedAt,
 			SecretExpiresAt: i.SecretExpiresAt,
 		},
 		Settings:          settings(&i.Settings),

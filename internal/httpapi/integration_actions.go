@@ -10,7 +10,6 @@ import (
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
-	"pgp.internal/defender/internal/seal"
 )
 
 // maxMergeAttempts bounds how often a patch without If-Match is merged anew because somebody else was faster.
@@ -120,7 +119,7 @@ func (s *server) rotateIntegrationSecret(w http.ResponseWriter, r *http.Request)
 	}
 	i, made, err := s.Integrations.RotateSecret(r.Context(), caller(r), id, connector.Rotation{
 		ClientID: orZero(body.ClientID), SecretExpiresAt: expiry,
-		Credentials: connector.Credentials{Secret: seal.NewSecret(body.ClientSecret.Reveal())},
+		Credentials: proof(body.Method, body.ClientSecret, body.Certificate),
 	})
 	if err != nil {
 		return atTopLevel(err)

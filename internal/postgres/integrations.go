@@ -26,6 +26,7 @@ type integrationRow struct {
 	Name            string         `db:"name"`
 	DirectoryID     string         `db:"directory_id"`
 	ClientID        string         `db:"client_id"`
+	SecretMethod    string         `db:"secret_method"`
 	SecretBox       []byte         `db:"secret_box"`
 	SecretHint      string         `db:"secret_hint"`
 	SecretUpdatedAt time.Time      `db:"secret_updated_at"`
@@ -47,7 +48,7 @@ type integrationRow struct {
 }
 
 const integrationQuery = `
-	select i.id, i.public_id, i.tenant_id, i.type, i.name, i.directory_id, i.client_id, i.secret_box, i.secret_hint,
+	select i.id, i.public_id, i.tenant_id, i.type, i.name, i.directory_id, i.client_id, i.secret_method, i.secret_box, i.secret_hint,
 	       i.secret_updated_at, i.secret_expires_at, i.settings, i.interval_hours, i.state, i.state_reason, i.next_run_at,
 	       i.last_success_at, r.public_id as last_run_id, r.state as last_run_state, coalesce(r.finished_at, r.started_at, r.created_at) as last_run_at,
 	       n.open_assets, n.open_findings, i.version, i.created_at, i.updated_at
@@ -65,7 +66,7 @@ const integrationQuery = `
 func (r integrationRow) integration() connector.Integration {
 	return connector.Integration{
 		ID: r.ID, PublicID: r.PublicID, Tenant: tenant.ID(r.TenantID), Kind: connector.Kind(r.Type), Name: r.Name,
-		DirectoryID: r.DirectoryID, ClientID: r.ClientID, SecretBox: r.SecretBox, SecretHint: r.SecretHint,
+		DirectoryID: r.DirectoryID, ClientID: r.ClientID, Method: connector.Method(r.SecretMethod), SecretBox: r.SecretBox, SecretHint: r.SecretHint,
 		SecretUpdatedAt: r.SecretUpdatedAt.UTC(), SecretExpiresAt: utc(r.SecretExpiresAt), Settings: inventory.Settings(r.Settings),
 		IntervalHours: r.IntervalHours, State: connector.State(r.State), StateReason: r.StateReason, NextRunAt: utc(r.NextRunAt),
 		LastRunID: r.LastRunID.UUID, LastRunState: r.LastRunState.String, LastRunAt: utc(r.LastRunAt), LastSuccessAt: utc(r.LastSuccessAt),
@@ -101,12 +102,12 @@ func (s *Store) CreateIntegration(ctx context.Context, i connector.Integration) 
 func insertIntegration(ctx context.Context, tx *sqlx.Tx, i connector.Integration) (id int64, err error) {
 	err = tx.GetContext(ctx, &id, `
 		insert into integration (tenant_id, public_id, type, name, directory_id, client_id, secret_box, secret_hint, secret_updated_at,
-		  secret_expires_at, settings, interval_hours, state, next_run_at, last_success_at, version, created_at, updated_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+		  secret_expires_at, settings, interval_hours, state, next_run_at, last_success_at, version, created_at, updated_at, secret_method)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 		returning id`,
 		i.Tenant, i.PublicID, i.Kind, i.Name, i.DirectoryID, i.ClientID, []byte(i.SecretBox), i.SecretHint, i.SecretUpdatedAt,
 		nullTime(i.SecretExpiresAt), settingsColumn(i.Settings), i.IntervalHours, i.State, nullTime(i.NextRunAt), nullTime(i.LastSuccessAt),
-		max(i.Version, 1), i.CreatedAt, i.UpdatedAt)
+		max(i.Version, 1), i.CreatedAt, i.UpdatedAt, i.Method)
 	return id, err
 }
 
@@ -172,10 +173,10 @@ func (s *Store) UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID
 		_, err = tx.ExecContext(ctx, `
 			update integration set name = $3, client_id = $4, secret_box = $5, secret_hint = $6, secret_updated_at = $7,
 			  secret_expires_at = $8, settings = $9, interval_hours = $10, state = $11, state_reason = $12, next_run_at = $13,
-			  failures = case when $11 = 'active' then 0 else failures end, version = version + 1, updated_at = now()
+			  secret_method = $14, failures = case when $11 = 'active' then 0 else failures end, version = version + 1, updated_at = now()
 			where tenant_id = $1 and id = $2`,
 			t, i.ID, i.Name, i.ClientID, []byte(i.SecretBox), i.SecretHint, i.SecretUpdatedAt, nullTime(i.SecretExpiresAt),
-			settingsColumn(i.Settings), i.IntervalHours, i.State, i.StateReason, nullTime(i.NextRunAt))
+			settingsColumn(i.Settings), i.IntervalHours, i.State, i.StateReason, nullTime(i.NextRunAt), i.Method)
 		if err != nil {
 			return err
 		}
