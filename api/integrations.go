@@ -110,25 +110,36 @@ type IntegrationCounts struct {
 
 // Integration is a connection to a customer's Defender directory. Validation is there only in answers to calls that made checks.
 type Integration struct {
-	ID                string              `json:"id"`
-	Type              IntegrationTypeName `json:"type"`
-	Name              string              `json:"name"`
-	PGP               PGPIntegration      `json:"pgp"`
-	Credentials       Credentials         `json:"credentials"`
-	Settings          Settings            `json:"settings"`
-	EffectiveSettings EffectiveSettings   `json:"effective_settings"`
-	BlockedBy         []string            `json:"blocked_by"`
-	State             IntegrationState    `json:"state"`
-	StateReason       *Explanation        `json:"state_reason,omitempty"`
-	Schedule          Schedule            `json:"schedule"`
-	LastRun           *RunRef             `json:"last_run,omitempty"`
-	LastSuccessAt     time.Time           `json:"last_success_at,omitzero"`
-	NextRunAt         time.Time           `json:"next_run_at,omitzero"`
-	Counts            IntegrationCounts   `json:"counts"`
-	Validation        *Validation         `json:"validation,omitempty"`
-	ETag              string              `json:"etag"`
-	CreatedAt         time.Time           `json:"created_at"`
-	UpdatedAt         time.Time           `json:"updated_at"`
+	ID                string               `json:"id"`
+	Type              IntegrationTypeName  `json:"type"`
+	Name              string               `json:"name"`
+	PGP               PGPIntegration       `json:"pgp"`
+	Credentials       Credentials          `json:"credentials"`
+	Settings          Settings             `json:"settings"`
+	EffectiveSettings EffectiveSettings    `json:"effective_settings"`
+	BlockedBy         []string             `json:"blocked_by"`
+	State             IntegrationState     `json:"state"`
+	StateReason       *Explanation         `json:"state_reason,omitempty"`
+	Warnings          []IntegrationWarning `json:"warnings"`
+	Schedule          Schedule             `json:"schedule"`
+	LastRun           *RunRef              `json:"last_run,omitempty"`
+	LastSuccessAt     time.Time            `json:"last_success_at,omitzero"`
+	NextRunAt         time.Time            `json:"next_run_at,omitzero"`
+	Counts            IntegrationCounts    `json:"counts"`
+	Validation        *Validation          `json:"validation,omitempty"`
+	ETag              string               `json:"etag"`
+	CreatedAt         time.Time            `json:"created_at"`
+	UpdatedAt         time.Time            `json:"updated_at"`
+}
+
+// IntegrationWarning is something that needs attention before it becomes trouble, such as a secret about to expire.
+type IntegrationWarning struct {
+	Code      string    `json:"code"`
+	Title     string    `json:"title"`
+	Detail    string    `json:"detail"`
+	Remedy    string    `json:"remedy"`
+	ExpiresAt time.Time `json:"expires_at"`
+	DaysLeft  int       `json:"days_left"`
 }
 
 // IntegrationPreview is what connecting would create.

@@ -13,6 +13,7 @@ create table integration (
   secret_hint       text not null default '',
   secret_updated_at timestamptz not null default now(),
   secret_expires_at timestamptz,
+  secret_warned     int,                  -- the days before its expiry that were told last; null when none
   settings          jsonb not null,
   interval_hours    int not null check (interval_hours between 1 and 168),
   state             text not null check (state in ('active', 'paused', 'degraded', 'action_required', 'disconnecting', 'disconnected')),
@@ -31,6 +32,7 @@ create table integration (
 );
 create unique index integration_directory on integration (tenant_id, type, directory_id) where state not in ('disconnecting', 'disconnected');
 create index integration_due on integration (next_run_at) where next_run_at is not null;
+create index integration_expiry on integration (secret_expires_at) where secret_box is not null;
 create index integration_aged on integration (purge_at) where purge_at is not null;
 alter table integration enable row level security, force row level security;
 create policy tenant_wall on integration using (tenant_id = app_tenant() or app_system());

@@ -36,6 +36,7 @@ type service struct {
 
 	engine    *job.Engine
 	scheduler *syncer.Scheduler
+	watch     *syncer.CredentialWatch
 	public    *listener
 	admin     *listener
 	draining  atomic.Bool
@@ -147,6 +148,7 @@ func (s *service) wireWork(opener syncer.Opener, meter *metrics.Metrics) error {
 		Workers: s.cfg.Workers, Lease: s.cfg.Lease, Heartbeat: s.cfg.Heartbeat, Poll: s.cfg.Poll, Grace: handBackWithin, Holder: holder(),
 	}, s.log, meter)
 	s.scheduler = syncer.NewScheduler(s.work, s.engine.Wake, syncer.SchedulerOptions{}, s.log)
+	s.watch = syncer.NewCredentialWatch(s.work, s.log, time.Now)
 	return nil
 }
 

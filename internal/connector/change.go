@@ -133,6 +133,9 @@ func (s *Service) Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]Ch
 		} else if f := fault.As(refused); f.Definition().Permanent && i.State != StatePaused {
 			i.State, i.StateReason = StateActionRequired, f.Code
 		}
+		if fault.Is(refused, fault.CodeSecretExpired) {
+			i.learnExpired(s.now())
+		}
 		return nil
 	})
 	return checks, err

@@ -73,7 +73,7 @@ func integration(i *connector.Integration, e tenant.Entitlement, now time.Time, 
 		},
 		Settings:          settings(&i.Settings),
 		EffectiveSettings: api.EffectiveSettings{ImportAssets: assets, ImportVulnerabilities: vulnerabilities},
-		BlockedBy:         listed(blocked), State: api.IntegrationState(i.State), StateReason: stateReason(i.StateReason),
+		BlockedBy:         listed(blocked), State: api.IntegrationState(i.State), StateReason: stateReason(i.StateReason), Warnings: warnings(i, now),
 		Schedule: api.Schedule{IntervalHours: i.IntervalHours}, LastSuccessAt: i.LastSuccessAt, NextRunAt: i.NextRunAt,
 		Counts:    api.IntegrationCounts{Assets: int64(i.OpenAssets), OpenFindings: int64(i.OpenFindings)},
 		CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
@@ -96,6 +96,17 @@ func stateReason(code string) *api.Explanation {
 		return nil
 	}
 	return &api.Explanation{Code: code, Title: d.Title, Detail: d.Cause, Remedy: d.Remedy}
+}
+
+// warnings tell what needs attention before it becomes trouble.
+func warnings(i *connector.Integration, now time.Time) []api.IntegrationWarning {
+	w, due := i.ExpiryWarning(now)
+	if !due {
+		return []api.IntegrationWarning{}
+	}
+	return []api.IntegrationWarning{{
+		Code: w.Fault.Code, Title: w.Fault.Title(), Detail: w.Fault.Detail, Remedy: w.Fault.RemedyText(), ExpiresAt: w.ExpiresAt, DaysLeft: w.DaysLeft,
+	}}
 }
 
 // passed names the outcome of checks that succeeded; failures bring their own titles.

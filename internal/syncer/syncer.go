@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"pgp.internal/defender/internal/connector"
@@ -167,7 +168,7 @@ func (e *execution) settle(ctx context.Context, err error) Consequence {
 	defer func() { run.Report.Summary = summarize(run) }()
 	if err == nil {
 		run.State, run.Stage = Succeeded, StageFinish
-		run.Report.NoChanges = run.Kind == KindSync && run.Report.Totals().Changes() == 0 && len(run.Report.Warnings) == 0 && !run.Report.Restarted
+		run.Report.NoChanges = run.Kind == KindSync && run.Report.Totals().Changes() == 0 && !slices.ContainsFunc(run.Report.Warnings, Notice.ofRecords) && !run.Report.Restarted
 		if e.unread > 0 {
 			run.State = PartiallySucceeded
 			return Consequence{State: connector.StateDegraded, Reason: fault.CodeUnreadable, Reading: e.learnt}
