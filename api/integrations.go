@@ -22,13 +22,15 @@ type CredentialsInput struct {
 	SecretExpiresAt *time.Time    `json:"secret_expires_at,omitempty"`
 }
 
-// RotateSecretRequest is a new secret, certificate or method, and the application if that changes too; see CredentialsInput.
+// RotateSecretRequest is a new secret, certificate or method, and the application if that changes too; see CredentialsInput. With
+// Stage it need not work yet: it waits beside the old one and takes over once it does.
 type RotateSecretRequest struct {
 	ClientID        *string       `json:"client_id,omitempty" validate:"omitnil,min=1,max=64"`
 	Method          *SignInMethod `json:"method,omitempty" validate:"omitnil,oneof=client_secret certificate federated"`
 	ClientSecret    Secret        `json:"client_secret,omitempty" validate:"omitempty,min=1,max=256"`
 	Certificate     Secret        `json:"certificate,omitempty" validate:"omitempty,min=1,max=32768"`
 	SecretExpiresAt *time.Time    `json:"secret_expires_at,omitempty"`
+	Stage           *bool         `json:"stage,omitempty"`
 }
 
 // SettingsInput says what to import. What is nil has its default on connecting and stays as it is in a patch; an empty list is a value.
@@ -87,12 +89,24 @@ type EffectiveSettings struct {
 
 // Credentials is the application in the customer's directory, without its secret.
 type Credentials struct {
-	TenantID        string       `json:"tenant_id"`
-	ClientID        string       `json:"client_id"`
-	Method          SignInMethod `json:"method"`
-	SecretHint      string       `json:"secret_hint,omitempty"`
-	SecretUpdatedAt time.Time    `json:"secret_updated_at,omitzero"`
-	SecretExpiresAt time.Time    `json:"secret_expires_at,omitzero"`
+	TenantID        string             `json:"tenant_id"`
+	ClientID        string             `json:"client_id"`
+	Method          SignInMethod       `json:"method"`
+	SecretHint      string             `json:"secret_hint,omitempty"`
+	SecretUpdatedAt time.Time          `json:"secret_updated_at,omitzero"`
+	SecretExpiresAt time.Time          `json:"secret_expires_at,omitzero"`
+	Staged          *StagedCredentials `json:"staged,omitempty"`
+}
+
+// StagedCredentials wait to take the place of those in use. LastProblem is what trying them met.
+type StagedCredentials struct {
+	ClientID      string       `json:"client_id"`
+	Method        SignInMethod `json:"method"`
+	Hint          string       `json:"hint,omitempty"`
+	StagedAt      time.Time    `json:"staged_at"`
+	ExpiresAt     time.Time    `json:"expires_at,omitzero"`
+	LastCheckedAt time.Time    `json:"last_checked_at,omitzero"`
+	LastProblem   *Explanation `json:"last_problem,omitempty"`
 }
 
 // PGPIntegration is how PGP names an integration.

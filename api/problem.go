@@ -29,6 +29,8 @@ const (
 	CodeSecretIDPasted       = "secret_id_pasted"
 	CodeSecretExpired        = "secret_expired"
 	CodeSecretUnreadable     = "secret_unreadable"
+	CodeCertificateUnusable  = "certificate_unusable"
+	CodeMethodUnavailable    = "method_unavailable"
 	CodeFederatedToken       = "federated_token_unavailable"
 	CodeDirectoryNotFound    = "directory_not_found"
 	CodeApplicationNotFound  = "application_not_found"

@@ -32,7 +32,7 @@ var components = map[string]reflect.Type{
 
 	"StartRunRequest": typ[StartRunRequest](), "Progress": typ[Progress](), "RunStage": typ[RunStage](), "RunError": typ[RunError](),
 	"RunWarning": typ[RunWarning](), "Run": typ[Run](), "RunRef": typ[RunRef](), "RunPage": typ[Page[Run]](),
-	"IntegrationWarning": typ[IntegrationWarning](), "SignInMethod": typ[SignInMethod](), "FieldCondition": typ[FieldCondition](), "Federation": typ[Federation](),
+	"IntegrationWarning": typ[IntegrationWarning](), "StagedCredentials": typ[StagedCredentials](), "SignInMethod": typ[SignInMethod](), "FieldCondition": typ[FieldCondition](), "Federation": typ[Federation](),
 	"RunState": typ[RunState](), "RunTrigger": typ[RunTrigger](), "RunMode": typ[RunMode](), "RunStageName": typ[RunStageName](),
 	"RunStageState": typ[RunStageState](), "PGPJobStatus": typ[PGPJobStatus](),
 	"Diagnostics": typ[Diagnostics](), "StageDiagnostics": typ[StageDiagnostics](), "SkipSample": typ[SkipSample](),

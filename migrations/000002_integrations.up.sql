@@ -14,6 +14,14 @@ create table integration (
   secret_updated_at timestamptz not null default now(),
   secret_expires_at timestamptz,
   secret_warned     int,                  -- the days before its expiry that were told last; null when none
+  staged_box        bytea,                -- another credential, sealed, that takes the secret's place once it works; null when none
+  staged_method     text not null default 'client_secret' check (staged_method in ('client_secret', 'certificate', 'federated')),
+  staged_client_id  uuid,
+  staged_hint       text not null default '',
+  staged_expires_at timestamptz,
+  staged_at         timestamptz,
+  staged_checked_at timestamptz,          -- when it was last tried
+  staged_problem    text not null default '', -- what that met; a code
   settings          jsonb not null,
   interval_hours    int not null check (interval_hours between 1 and 168),
   state             text not null check (state in ('active', 'paused', 'degraded', 'action_required', 'disconnecting', 'disconnected')),

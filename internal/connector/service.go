@@ -31,6 +31,9 @@ type Store interface {
 	// UpdateIntegration applies change to the current row in one transaction. A version other than 0 must be the current
 	// one, else the fault precondition_failed.
 	UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, change func(*Integration) error) (Integration, error)
+	// NoteStaged keeps when the staged credential of i was tried, and the code of what that met, if it is still the one that is
+	// staged. For everybody's If-Match the integration stays unchanged.
+	NoteStaged(ctx context.Context, i Integration, at time.Time, code string) error
 	DirectoryConnected(ctx context.Context, t tenant.ID, kind Kind, directory string) (bool, error)
 	// CancelActiveRun asks the integration's active run, if any, to end.
 	CancelActiveRun(ctx context.Context, t tenant.ID, id uuid.UUID) error

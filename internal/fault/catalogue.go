@@ -67,6 +67,8 @@ const (
 	CodeUpstreamTimeout     = "upstream_timeout"
 	CodeUpstreamUnexpected  = "upstream_unexpected"
 	CodeSecretUnreadable    = "secret_unreadable"
+	CodeCertificateUnusable = "certificate_unusable"
+	CodeMethodUnavailable   = "method_unavailable"
 	CodeFederatedToken      = "federated_token_unavailable"
 )
 

@@ -69,7 +69,7 @@ func integration(i *connector.Integration, e tenant.Entitlement, now time.Time, 
 		PGP: api.PGPIntegration{Name: string(i.Kind), Value: i.DirectoryID, Key: "#integration#" + string(i.Kind) + "#" + i.DirectoryID},
 		Credentials: api.Credentials{
 			TenantID: i.DirectoryID, ClientID: i.ClientID, Method: api.SignInMethod(i.Method), SecretHint: i.SecretHint, SecretUpdatedAt: i.SecretUpdatedAt,
-			SecretExpiresAt: i.SecretExpiresAt,
+			SecretExpiresAt: i.SecretExpiresAt, Staged: staged(&i.Staged),
 		},
 		Settings:          settings(&i.Settings),
 		EffectiveSettings: api.EffectiveSettings{ImportAssets: assets, ImportVulnerabilities: vulnerabilities},
@@ -96,6 +96,16 @@ func stateReason(code string) *api.Explanation {
 		return nil
 	}
 	return &api.Explanation{Code: code, Title: d.Title, Detail: d.Cause, Remedy: d.Remedy}
+}
+
+func staged(s *connector.Staged) *api.StagedCredentials {
+	if len(s.Box) == 0 {
+		return nil
+	}
+	return &api.StagedCredentials{
+		ClientID: s.ClientID, Method: api.SignInMethod(s.Method), Hint: s.Hint, StagedAt: s.At, ExpiresAt: s.ExpiresAt,
+		LastCheckedAt: s.CheckedAt, LastProblem: stateReason(s.Problem),
+	}
 }
 
 // warnings tell what needs attention before it becomes trouble.

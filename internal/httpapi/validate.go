@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -41,6 +42,9 @@ func goesWithMethod(l validator.StructLevel) {
 	chosen := api.SignInClientSecret
 	if method != nil {
 		chosen = *method
+	}
+	if !slices.Contains([]api.SignInMethod{api.SignInClientSecret, api.SignInCertificate, api.SignInFederated}, chosen) {
+		return // that is told of the method
 	}
 	for _, m := range []struct {
 		method       api.SignInMethod

@@ -80,7 +80,7 @@ func (e *execution) prepare(ctx context.Context) (err error) {
 	if e.estimates, err = e.store.Estimates(ctx, e.run.Tenant, e.run.IntegrationID); err != nil {
 		return err
 	}
-	if e.source, err = e.opener.Open(e.integration); err != nil {
+	if e.integration, e.source, err = e.opener.OpenForRun(ctx, e.integration); err != nil {
 		return err
 	}
 	if w, due := e.integration.ExpiryWarning(e.now()); due {

@@ -59,7 +59,7 @@ func TestEachThresholdOfAnExpiryIsToldOnce(t *testing.T) {
 	}{{30*aDay + time.Minute, nil}, {30 * aDay, []int{30}}, {20 * aDay, nil}, {13 * aDay, []int{14}}, {6 * aDay, []int{7}}, {time.Hour, []int{1}}, {-time.Hour, []int{0}}, {-aDay, nil}} {
 		h.now = began.Add(40*aDay - c.left)
 		h.mustTell(c.left.String(), c.want...)
-		h.mustTell("again at "+c.left.String())
+		h.mustTell("again at " + c.left.String())
 	}
 	h.expires(i, h.now.Add(3*aDay)) // another secret, which nobody was warned of
 	h.mustTell("of the next secret", 7)

@@ -14,9 +14,10 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// Opener makes a source from a stored integration; [connector.Service] is one.
+// Opener makes a source from a stored integration, and gives the integration as it is then: a staged credential may have
+// taken the place of a refused one. [connector.Service] is one.
 type Opener interface {
-	Open(i connector.Integration) (connector.Source, error)
+	OpenForRun(ctx context.Context, i connector.Integration) (connector.Integration, connector.Source, error)
 }
 
 // Meter hears how runs end; labels are enums, never names of tenants, machines or vulnerabilities.

@@ -16,7 +16,7 @@ const (
 	pointerClient      = "/credentials/client_id"
 	pointerMethod      = "/credentials/method"
 	pointerSecret      = "/credentials/client_secret"
-	pointerCertificate = "/credentials/certificate"
+	pointerCertificate = connector.CertificatePointer
 )
 
 // Lengths of a client secret in bytes. Entra ID makes secrets of 34 to 44 characters; the bounds leave room for what
@@ -72,7 +72,7 @@ func (c *Connector) shapeProof(in connector.Credentials, out *connector.Credenti
 		if c.cfg.FederatedTokenFile != "" {
 			return nil
 		}
-		return &fault.Field{Pointer: pointerMethod, Code: "not_available", Detail: "Federated sign-in is not available: this service is not set up for it. Use a certificate or a client secret."}
+		return &fault.Field{Pointer: pointerMethod, Code: connector.FieldNotAvailable, Detail: "Federated sign-in is not available: this service is not set up for it. Use a certificate or a client secret."}
 	}
 	return &fault.Field{Pointer: pointerMethod, Code: "not_allowed", Detail: "There is no such way to sign in."}
 }
