@@ -28,6 +28,7 @@ create table integration (
   state_reason      text not null default '',
   failures          int not null default 0,  -- runs failed in a row
   next_run_at       timestamptz,
+  recheck_at        timestamptz not null default now() + interval '1 day', -- when its credentials are to be tried without anybody asking
   last_success_at   timestamptz,
   purge_at          timestamptz,          -- when a purge of what it imported is to be queued; null while connected, and once nothing is left
   reading           jsonb not null default '{}', -- how its report was read last: what the next reading may build on
@@ -40,6 +41,8 @@ create table integration (
 );
 create unique index integration_directory on integration (tenant_id, type, directory_id) where state not in ('disconnecting', 'disconnected');
 create index integration_due on integration (next_run_at) where next_run_at is not null;
+create index integration_recheck on integration (recheck_at)
+  where secret_box is not null and state in ('active', 'degraded', 'action_required');
 create index integration_expiry on integration (secret_expires_at) where secret_box is not null;
 create index integration_aged on integration (purge_at) where purge_at is not null;
 alter table integration enable row level security, force row level security;

@@ -134,7 +134,7 @@ func (s *service) connector(observer defender.Observer) (*defender.Connector, er
 // handBackWithin is how long imports may take to stop; with the longest drain delay the whole stop stays below 30 seconds.
 const handBackWithin = 10 * time.Second
 
-func (s *service) wireWork(opener syncer.Opener, meter *metrics.Metrics) error {
+func (s *service) wireWork(integrations *connector.Service, meter *metrics.Metrics) error {
 	if err := syncer.CheckSpool(s.cfg.SpoolDir); err != nil {
 		return fmt.Errorf("DEFENDERD_SPOOL_DIR: %w", err)
 	}
@@ -142,13 +142,13 @@ func (s *service) wireWork(opener syncer.Opener, meter *metrics.Metrics) error {
 	policy.MaxAge = s.cfg.CatalogueMaxAge
 	report := syncer.DefaultReportPolicy()
 	report.WholeEvery, report.WholeRows = s.cfg.ReportWholeEvery, int64(s.cfg.ReportWholeRows)
-	runs := syncer.New(s.work, opener, syncer.Options{SpoolDir: s.cfg.SpoolDir, Catalogue: policy, Report: report,
+	runs := syncer.New(s.work, integrations, syncer.Options{SpoolDir: s.cfg.SpoolDir, Catalogue: policy, Report: report,
 		Removal: syncer.RemovalPolicy{Misses: s.cfg.RemovalMisses, Over: s.cfg.RemovalOver}}, s.log, meter, time.Now)
 	s.engine = job.NewEngine(s.work, map[job.Kind]job.Handler{job.Sync: runs, job.Purge: runs}, job.Options{
 		Workers: s.cfg.Workers, Lease: s.cfg.Lease, Heartbeat: s.cfg.Heartbeat, Poll: s.cfg.Poll, Grace: handBackWithin, Holder: holder(),
 	}, s.log, meter)
 	s.scheduler = syncer.NewScheduler(s.work, s.engine.Wake, syncer.SchedulerOptions{}, s.log)
-	s.watch = syncer.NewCredentialWatch(s.work, s.log, time.Now)
+	s.watch = syncer.NewCredentialWatch(s.work, integrations, s.log, time.Now)
 	return nil
 }
 

@@ -106,6 +106,7 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			  state = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state else $3 end,
 			  state_reason = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state_reason else $4 end,
 			  secret_expires_at = case when $4 = $10 then least(secret_expires_at, now()) else secret_expires_at end,
+			  recheck_at = case when $3 = 'action_required' then least(recheck_at, now() + `+recheckBroken+`) else recheck_at end,
 			  reading = coalesce($9, reading),
 			  failures = case when $5 then failures + 1 when $6 then 0 else failures end,
 			  last_success_at = case when $6 then now() else last_success_at end,

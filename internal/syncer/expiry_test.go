@@ -19,7 +19,7 @@ const aDay = 24 * time.Hour
 func (h *house) told() (thresholds []int) {
 	h.t.Helper()
 	var lines bytes.Buffer
-	w := syncer.NewCredentialWatch(h.store, slog.New(slog.NewJSONHandler(&lines, nil)), h.clock)
+	w := syncer.NewCredentialWatch(h.store, h.links, slog.New(slog.NewJSONHandler(&lines, nil)), h.clock)
 	if err := w.Look(h.t.Context()); err != nil {
 		h.t.Fatal(err)
 	}
