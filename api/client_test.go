@@ -81,7 +81,7 @@ var calls = map[string]func(context.Context, *api.Client) (any, error){
 		return c.PauseIntegration(ctx, integrationID, true)
 	},
 	"resumeIntegration": func(ctx context.Context, c *api.Client) (any, error) { return c.ResumeIntegration(ctx, integrationID) },
-	"listHeldChanges": func(ctx context.Context, c *api.Client) (any, error) { return c.ListHeldChanges(ctx, integrationID) },
+	"listHeldChanges":   func(ctx context.Context, c *api.Client) (any, error) { return c.ListHeldChanges(ctx, integrationID) },
 	"approveHeldChange": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.ApproveHeldChange(ctx, integrationID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: runID})
 	},

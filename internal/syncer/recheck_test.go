@@ -59,7 +59,7 @@ func TestStoredCredentialsAreCheckedRegularly(t *testing.T) {
 	h.rotateAtMicrosoft(renewed)
 	h.mustLook("the day after", 15*time.Hour, 1)
 	state(connector.StateActionRequired, fault.CodeCredentialsInvalid)
-	h.sql(fmt.Sprintf(`update integration set recheck_at = recheck_at + interval '%d seconds'`, int(h.now.Sub(time.Now()).Seconds()))) // the database's clock stayed
+	h.sql(fmt.Sprintf(`update integration set recheck_at = recheck_at + interval '%d seconds'`, int(time.Until(h.now).Seconds()))) // the database's clock stayed
 	h.mustLook("soon after it was found broken", 50*time.Minute, 0)
 	h.mustLook("more than an hour after", 20*time.Minute, 1)
 	h.mustLook("soon after that", 50*time.Minute, 0)

@@ -44,48 +44,48 @@ var (
 // readKeyPair finds the private key in a text of PEM blocks, and among its certificates the one that belongs to it. Its
 // errors are pemErrors, and repeat nothing of the text.
 func readKeyPair(text string) (keyPair, error) {
-	var pair keyPair
-	var certificates []*x509.Certificate
-	rest, blocks := []byte(text), 0
-	for {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		blocks++
-		switch {
-		case block.Type == "CERTIFICATE":
-			c, err := x509.ParseCertificate(block.Bytes)
-			if err != nil {
-				return keyPair{}, errCertForm
-			}
-			certificates = append(certificates, c)
-		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
-			if pair.key != nil {
-				return keyPair{}, errTwoKeys
-			}
-			key, err := readKey(block)
-			if err != nil {
-				return keyPair{}, err
-			}
-			pair.key = key
-		}
-	}
+	key, certificates, err := readBlocks([]byte(text))
 	switch {
-	case blocks == 0:
+	case err != nil:
+		return keyPair{}, err
+	case key == nil && len(certificates) == 0:
 		return keyPair{}, errNoPEM
-	case pair.key == nil:
+	case key == nil:
 		return keyPair{}, errNoKey
 	case len(certificates) == 0:
 		return keyPair{}, errNoCert
 	}
 	for _, c := range certificates {
-		if pair.key.PublicKey.Equal(c.PublicKey) {
-			pair.certificate = c
-			return pair, nil
+		if key.PublicKey.Equal(c.PublicKey) {
+			return keyPair{key, c}, nil
 		}
 	}
 	return keyPair{}, errForeign
+}
+
+// readBlocks collects what a text holds of either kind; other blocks and the text between them do not matter.
+func readBlocks(rest []byte) (key *rsa.PrivateKey, certificates []*x509.Certificate, err error) {
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return key, certificates, nil
+		}
+		switch {
+		case block.Type == "CERTIFICATE":
+			c, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, nil, errCertForm
+			}
+			certificates = append(certificates, c)
+		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
+			if key != nil {
+				return nil, nil, errTwoKeys
+			}
+			if key, err = readKey(block); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
 }
 
 func readKey(block *pem.Block) (*rsa.PrivateKey, error) {
