@@ -35,9 +35,10 @@ func TestReadmeExplainsEveryProblemOfTheLink(t *testing.T) {
 	}
 }
 
-// ofRuns are the codes that only runs carry, as errors or warnings.
+// ofRuns are the codes that only runs and integrations carry, as errors or warnings.
 var ofRuns = []string{
 	fault.CodeEntitlementMissing, fault.CodeQuotaExceeded, fault.CodeRemovalHeld, fault.CodeUnreadable, fault.CodeReportPoor, fault.CodeWorkerLost, fault.CodeRunCancelled,
+	fault.CodeSecretExpiring,
 }
 
 // TestContractNamesEveryProblemCode keeps the list of codes in the contract equal to the catalogue.

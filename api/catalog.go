@@ -18,6 +18,7 @@ type IntegrationType struct {
 	Permissions []Permission        `json:"permissions"`
 	SetupSteps  []SetupStep         `json:"setup_steps"`
 	Form        Form                `json:"form"`
+	Federation  *Federation         `json:"federation,omitempty"`
 	Capability  Capability          `json:"capability"`
 }
 
@@ -44,21 +45,35 @@ type Form struct {
 	Fields []FormField    `json:"fields"`
 }
 
+// Federation is the identity that a directory has to trust for the method federated.
+type Federation struct {
+	Issuer   string `json:"issuer"`
+	Subject  string `json:"subject"`
+	Audience string `json:"audience"`
+}
+
 // FormField is one field of a form. Pointer is the JSON Pointer of the member that it fills, as in FieldError.
 type FormField struct {
-	Name                string    `json:"name"`
-	Pointer             string    `json:"pointer"`
-	Label               string    `json:"label"`
-	Input               FormInput `json:"input"`
-	Required            bool      `json:"required"`
-	Secret              bool      `json:"secret"`
-	Default             any       `json:"default,omitempty"`
-	Placeholder         string    `json:"placeholder,omitempty"`
-	Pattern             string    `json:"pattern,omitempty"`
-	Options             []string  `json:"options,omitempty"`
-	Help                string    `json:"help"`
-	Recommended         bool      `json:"recommended"`
-	RequiresEntitlement string    `json:"requires_entitlement,omitempty"`
+	Name                string          `json:"name"`
+	Pointer             string          `json:"pointer"`
+	Label               string          `json:"label"`
+	Input               FormInput       `json:"input"`
+	Required            bool            `json:"required"`
+	Secret              bool            `json:"secret"`
+	Default             any             `json:"default,omitempty"`
+	Placeholder         string          `json:"placeholder,omitempty"`
+	Pattern             string          `json:"pattern,omitempty"`
+	Options             []string        `json:"options,omitempty"`
+	When                *FieldCondition `json:"when,omitempty"`
+	Help                string          `json:"help"`
+	Recommended         bool            `json:"recommended"`
+	RequiresEntitlement string          `json:"requires_entitlement,omitempty"`
+}
+
+// FieldCondition holds when the member at Pointer has a value; its own default counts when it is not filled in.
+type FieldCondition struct {
+	Pointer string `json:"pointer"`
+	Equals  string `json:"equals"`
 }
 
 // Capability is an integration as PGP describes its capabilities.

@@ -71,6 +71,9 @@ var calls = map[string]func(context.Context, *api.Client) (any, error){
 		in := secretOf("EXAMPLE-new-client-secret-value")
 		return c.RotateIntegrationSecret(ctx, integrationID, api.RotateSecretRequest{ClientID: &in.ClientID, ClientSecret: in.ClientSecret, SecretExpiresAt: &noon})
 	},
+	"dropStagedSecret": func(ctx context.Context, c *api.Client) (any, error) {
+		return nil, c.DropStagedSecret(ctx, integrationID)
+	},
 	"validateIntegration": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.ValidateIntegration(ctx, integrationID)
 	},

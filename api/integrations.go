@@ -11,19 +11,26 @@ type ConnectRequest struct {
 	Schedule    *Schedule           `json:"schedule,omitempty" validate:"omitnil"`
 }
 
-// CredentialsInput is an application registered in the customer's directory. TenantID is the directory's id.
+// CredentialsInput is an application registered in the customer's directory. TenantID is the directory's id. The method, a
+// client secret when nil, says which one of ClientSecret and Certificate goes with it; a federated sign-in needs neither.
 type CredentialsInput struct {
-	ClientID        string     `json:"client_id" validate:"required,max=64"`
-	ClientSecret    Secret     `json:"client_secret" validate:"required,max=256"`
-	TenantID        string     `json:"tenant_id" validate:"required,max=64"`
-	SecretExpiresAt *time.Time `json:"secret_expires_at,omitempty"`
+	ClientID        string        `json:"client_id" validate:"required,max=64"`
+	Method          *SignInMethod `json:"method,omitempty" validate:"omitnil,oneof=client_secret certificate federated"`
+	ClientSecret    Secret        `json:"client_secret,omitempty" validate:"omitempty,min=1,max=256"`
+	Certificate     Secret        `json:"certificate,omitempty" validate:"omitempty,min=1,max=32768"`
+	TenantID        string        `json:"tenant_id" validate:"required,max=64"`
+	SecretExpiresAt *time.Time    `json:"secret_expires_at,omitempty"`
 }
 
-// RotateSecretRequest is a new secret, and the application if that changes too.
+// RotateSecretRequest is a new secret, certificate or method, and the application if that changes too; see CredentialsInput. With
+// Stage it need not work yet: it waits beside the old one and takes over once it does.
 type RotateSecretRequest struct {
-	ClientID        *string    `json:"client_id,omitempty" validate:"omitnil,min=1,max=64"`
-	ClientSecret    Secret     `json:"client_secret" validate:"required,max=256"`
-	SecretExpiresAt *time.Time `json:"secret_expires_at,omitempty"`
+	ClientID        *string       `json:"client_id,omitempty" validate:"omitnil,min=1,max=64"`
+	Method          *SignInMethod `json:"method,omitempty" validate:"omitnil,oneof=client_secret certificate federated"`
+	ClientSecret    Secret        `json:"client_secret,omitempty" validate:"omitempty,min=1,max=256"`
+	Certificate     Secret        `json:"certificate,omitempty" validate:"omitempty,min=1,max=32768"`
+	SecretExpiresAt *time.Time    `json:"secret_expires_at,omitempty"`
+	Stage           *bool         `json:"stage,omitempty"`
 }
 
 // SettingsInput says what to import. What is nil has its default on connecting and stays as it is in a patch; an empty list is a value.
@@ -82,11 +89,24 @@ type EffectiveSettings struct {
 
 // Credentials is the application in the customer's directory, without its secret.
 type Credentials struct {
-	TenantID        string    `json:"tenant_id"`
-	ClientID        string    `json:"client_id"`
-	SecretHint      string    `json:"secret_hint,omitempty"`
-	SecretUpdatedAt time.Time `json:"secret_updated_at,omitzero"`
-	SecretExpiresAt time.Time `json:"secret_expires_at,omitzero"`
+	TenantID        string             `json:"tenant_id"`
+	ClientID        string             `json:"client_id"`
+	Method          SignInMethod       `json:"method"`
+	SecretHint      string             `json:"secret_hint,omitempty"`
+	SecretUpdatedAt time.Time          `json:"secret_updated_at,omitzero"`
+	SecretExpiresAt time.Time          `json:"secret_expires_at,omitzero"`
+	Staged          *StagedCredentials `json:"staged,omitempty"`
+}
+
+// StagedCredentials wait to take the place of those in use. LastProblem is what trying them met.
+type StagedCredentials struct {
+	ClientID      string       `json:"client_id"`
+	Method        SignInMethod `json:"method"`
+	Hint          string       `json:"hint,omitempty"`
+	StagedAt      time.Time    `json:"staged_at"`
+	ExpiresAt     time.Time    `json:"expires_at,omitzero"`
+	LastCheckedAt time.Time    `json:"last_checked_at,omitzero"`
+	LastProblem   *Explanation `json:"last_problem,omitempty"`
 }
 
 // PGPIntegration is how PGP names an integration.
@@ -104,25 +124,36 @@ type IntegrationCounts struct {
 
 // Integration is a connection to a customer's Defender directory. Validation is there only in answers to calls that made checks.
 type Integration struct {
-	ID                string              `json:"id"`
-	Type              IntegrationTypeName `json:"type"`
-	Name              string              `json:"name"`
-	PGP               PGPIntegration      `json:"pgp"`
-	Credentials       Credentials         `json:"credentials"`
-	Settings          Settings            `json:"settings"`
-	EffectiveSettings EffectiveSettings   `json:"effective_settings"`
-	BlockedBy         []string            `json:"blocked_by"`
-	State             IntegrationState    `json:"state"`
-	StateReason       *Explanation        `json:"state_reason,omitempty"`
-	Schedule          Schedule            `json:"schedule"`
-	LastRun           *RunRef             `json:"last_run,omitempty"`
-	LastSuccessAt     time.Time           `json:"last_success_at,omitzero"`
-	NextRunAt         time.Time           `json:"next_run_at,omitzero"`
-	Counts            IntegrationCounts   `json:"counts"`
-	Validation        *Validation         `json:"validation,omitempty"`
-	ETag              string              `json:"etag"`
-	CreatedAt         time.Time           `json:"created_at"`
-	UpdatedAt         time.Time           `json:"updated_at"`
+	ID                string               `json:"id"`
+	Type              IntegrationTypeName  `json:"type"`
+	Name              string               `json:"name"`
+	PGP               PGPIntegration       `json:"pgp"`
+	Credentials       Credentials          `json:"credentials"`
+	Settings          Settings             `json:"settings"`
+	EffectiveSettings EffectiveSettings    `json:"effective_settings"`
+	BlockedBy         []string             `json:"blocked_by"`
+	State             IntegrationState     `json:"state"`
+	StateReason       *Explanation         `json:"state_reason,omitempty"`
+	Warnings          []IntegrationWarning `json:"warnings"`
+	Schedule          Schedule             `json:"schedule"`
+	LastRun           *RunRef              `json:"last_run,omitempty"`
+	LastSuccessAt     time.Time            `json:"last_success_at,omitzero"`
+	NextRunAt         time.Time            `json:"next_run_at,omitzero"`
+	Counts            IntegrationCounts    `json:"counts"`
+	Validation        *Validation          `json:"validation,omitempty"`
+	ETag              string               `json:"etag"`
+	CreatedAt         time.Time            `json:"created_at"`
+	UpdatedAt         time.Time            `json:"updated_at"`
+}
+
+// IntegrationWarning is something that needs attention before it becomes trouble, such as a secret about to expire.
+type IntegrationWarning struct {
+	Code      string    `json:"code"`
+	Title     string    `json:"title"`
+	Detail    string    `json:"detail"`
+	Remedy    string    `json:"remedy"`
+	ExpiresAt time.Time `json:"expires_at"`
+	DaysLeft  int       `json:"days_left"`
 }
 
 // IntegrationPreview is what connecting would create.

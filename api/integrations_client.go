@@ -79,9 +79,16 @@ func (c *Client) DisconnectIntegration(ctx context.Context, id string, data Data
 	return &run, nil
 }
 
-// RotateIntegrationSecret checks a new secret and then replaces the old one. Role: admin.
+// RotateIntegrationSecret checks a new secret and then replaces the old one, or with Stage keeps it beside the old one until it
+// works. Role: admin.
 func (c *Client) RotateIntegrationSecret(ctx context.Context, id string, r RotateSecretRequest) (*Integration, error) {
 	return send[Integration](ctx, c, call{method: http.MethodPost, path: path("/v1/integrations/%s/rotate-secret", id), body: r})
+}
+
+// DropStagedSecret destroys what is staged; the secret in use stays. Role: admin.
+func (c *Client) DropStagedSecret(ctx context.Context, id string) error {
+	_, err := c.do(ctx, call{method: http.MethodDelete, path: path("/v1/integrations/%s/staged-secret", id)}, nil)
+	return err
 }
 
 // ValidateIntegration checks the stored credentials now. Failed checks are in the Validation, not an error. Role: analyst.

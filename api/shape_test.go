@@ -32,6 +32,7 @@ var components = map[string]reflect.Type{
 
 	"StartRunRequest": typ[StartRunRequest](), "Progress": typ[Progress](), "RunStage": typ[RunStage](), "RunError": typ[RunError](),
 	"RunWarning": typ[RunWarning](), "Run": typ[Run](), "RunRef": typ[RunRef](), "RunPage": typ[Page[Run]](),
+	"IntegrationWarning": typ[IntegrationWarning](), "StagedCredentials": typ[StagedCredentials](), "SignInMethod": typ[SignInMethod](), "FieldCondition": typ[FieldCondition](), "Federation": typ[Federation](),
 	"RunState": typ[RunState](), "RunTrigger": typ[RunTrigger](), "RunMode": typ[RunMode](), "RunStageName": typ[RunStageName](),
 	"RunStageState": typ[RunStageState](), "PGPJobStatus": typ[PGPJobStatus](),
 	"Diagnostics": typ[Diagnostics](), "StageDiagnostics": typ[StageDiagnostics](), "SkipSample": typ[SkipSample](),
@@ -142,6 +143,8 @@ func presence(at string, f reflect.StructField, required, inRequest bool) []stri
 		return []string{at + ": optional, so the zero value must be told from no value by a pointer"}
 	case inRequest && kind == reflect.Slice && options != "omitzero":
 		return []string{at + ": an empty list must be sent, so omitzero"}
+	case inRequest && f.Type == typ[Secret](): // none is ever empty, so the empty one is no value
+		return nil
 	case inRequest && kind != reflect.Pointer && kind != reflect.Slice:
 		return []string{at + ": an optional member of a request must be a pointer or a list"}
 	}

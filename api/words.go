@@ -122,12 +122,23 @@ const (
 	PGPJobFailed  PGPJobStatus = "JF"
 )
 
+// SignInMethod is how an application proves itself to Microsoft.
+type SignInMethod string
+
+// The methods. A federated sign-in needs nothing secret: the directory trusts this service's own identity.
+const (
+	SignInClientSecret SignInMethod = "client_secret"
+	SignInCertificate  SignInMethod = "certificate"
+	SignInFederated    SignInMethod = "federated"
+)
+
 // FormInput is how to draw a form field.
 type FormInput string
 
 // The kinds of form fields.
 const (
 	InputText     FormInput = "text"
+	InputTextarea FormInput = "textarea" // several lines; hidden like a password where the field is secret
 	InputPassword FormInput = "password"
 	InputCheckbox FormInput = "checkbox"
 	InputSelect   FormInput = "select"

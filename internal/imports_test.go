@@ -75,6 +75,7 @@ func TestRoomsAvoidForeignTools(t *testing.T) {
 		"github.com/jmoiron/sqlx":                          {"internal/postgres"},
 		"database/sql":                                     {"internal/postgres", "internal/postgres/postgrestest", "internal/pgserver", "internal/metrics"},
 		"github.com/go-chi/chi/v5":                         {"internal/httpapi"},
+		"github.com/golang-jwt/jwt/v5":                     {"internal/connector/defender"},
 		"github.com/go-jose/go-jose/v4":                    {"internal/connector/defender/defendersim"},
 		"github.com/Azure/azure-sdk-for-go/sdk/azidentity": {}, // in tests only
 		"net/http": {"api", "internal/httpapi", "internal/contract", "internal/connector/defender", "internal/connector/defender/defendersim"},

@@ -8,16 +8,27 @@ create table integration (
   name              text not null,
   directory_id      uuid not null,
   client_id         uuid not null,
-  secret_box        bytea,                -- sealed; null once disconnected
+  secret_method     text not null default 'client_secret' check (secret_method in ('client_secret', 'certificate', 'federated')),
+  secret_box        bytea,                -- sealed; null once disconnected; with nothing in it when federated
   secret_hint       text not null default '',
   secret_updated_at timestamptz not null default now(),
   secret_expires_at timestamptz,
+  secret_warned     int,                  -- the days before its expiry that were told last; null when none
+  staged_box        bytea,                -- another credential, sealed, that takes the secret's place once it works; null when none
+  staged_method     text not null default 'client_secret' check (staged_method in ('client_secret', 'certificate', 'federated')),
+  staged_client_id  uuid,
+  staged_hint       text not null default '',
+  staged_expires_at timestamptz,
+  staged_at         timestamptz,
+  staged_checked_at timestamptz,          -- when it was last tried
+  staged_problem    text not null default '', -- what that met; a code
   settings          jsonb not null,
   interval_hours    int not null check (interval_hours between 1 and 168),
   state             text not null check (state in ('active', 'paused', 'degraded', 'action_required', 'disconnecting', 'disconnected')),
   state_reason      text not null default '',
   failures          int not null default 0,  -- runs failed in a row
   next_run_at       timestamptz,
+  recheck_at        timestamptz not null default now() + interval '1 day', -- when its credentials are to be tried without anybody asking
   last_success_at   timestamptz,
   purge_at          timestamptz,          -- when a purge of what it imported is to be queued; null while connected, and once nothing is left
   reading           jsonb not null default '{}', -- how its report was read last: what the next reading may build on
@@ -30,6 +41,9 @@ create table integration (
 );
 create unique index integration_directory on integration (tenant_id, type, directory_id) where state not in ('disconnecting', 'disconnected');
 create index integration_due on integration (next_run_at) where next_run_at is not null;
+create index integration_recheck on integration (recheck_at)
+  where secret_box is not null and state in ('active', 'degraded', 'action_required');
+create index integration_expiry on integration (secret_expires_at) where secret_box is not null;
 create index integration_aged on integration (purge_at) where purge_at is not null;
 alter table integration enable row level security, force row level security;
 create policy tenant_wall on integration using (tenant_id = app_tenant() or app_system());

@@ -79,6 +79,7 @@ func (s *service) run(ctx context.Context) error {
 		attributes = append(attributes, "workers", s.cfg.Workers)
 		s.engine.Start()
 		s.scheduler.Start()
+		s.watch.Start()
 	}
 	s.log.Info("serving", attributes...)
 	var err error
@@ -115,5 +116,5 @@ func (s *service) stopWork() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), handBackWithin)
 	defer cancel()
-	return errors.Join(s.scheduler.Stop(ctx), s.engine.Stop(ctx))
+	return errors.Join(s.scheduler.Stop(ctx), s.watch.Stop(ctx), s.engine.Stop(ctx))
 }

@@ -36,6 +36,7 @@ type service struct {
 
 	engine    *job.Engine
 	scheduler *syncer.Scheduler
+	watch     *syncer.CredentialWatch
 	public    *listener
 	admin     *listener
 	draining  atomic.Bool
@@ -125,14 +126,15 @@ func (s *service) connector(observer defender.Observer) (*defender.Connector, er
 	}
 	return defender.New(defender.Config{
 		Budget: budget, Cloud: s.cfg.Cloud, LoginURL: s.cfg.LoginURL, APIURL: s.cfg.APIURL, AllowInsecure: s.cfg.UnsafeTestUpstream,
-		RootCAs: s.cfg.RootCAs, Pages: defender.Pages{Rows: s.cfg.RowsPageSize}, Observer: observer, Logger: s.log,
+		FederatedTokenFile: s.cfg.FederatedTokenFile,
+		RootCAs:            s.cfg.RootCAs, Pages: defender.Pages{Rows: s.cfg.RowsPageSize}, Observer: observer, Logger: s.log,
 	})
 }
 
 // handBackWithin is how long imports may take to stop; with the longest drain delay the whole stop stays below 30 seconds.
 const handBackWithin = 10 * time.Second
 
-func (s *service) wireWork(opener syncer.Opener, meter *metrics.Metrics) error {
+func (s *service) wireWork(integrations *connector.Service, meter *metrics.Metrics) error {
 	if err := syncer.CheckSpool(s.cfg.SpoolDir); err != nil {
 		return fmt.Errorf("DEFENDERD_SPOOL_DIR: %w", err)
 	}
@@ -140,12 +142,13 @@ func (s *service) wireWork(opener syncer.Opener, meter *metrics.Metrics) error {
 	policy.MaxAge = s.cfg.CatalogueMaxAge
 	report := syncer.DefaultReportPolicy()
 	report.WholeEvery, report.WholeRows, report.FilesRows = s.cfg.ReportWholeEvery, int64(s.cfg.ReportWholeRows), int64(s.cfg.ReportFilesRows)
-	runs := syncer.New(s.work, opener, syncer.Options{SpoolDir: s.cfg.SpoolDir, Catalogue: policy, Report: report,
+	runs := syncer.New(s.work, integrations, syncer.Options{SpoolDir: s.cfg.SpoolDir, Catalogue: policy, Report: report,
 		Removal: syncer.RemovalPolicy{Misses: s.cfg.RemovalMisses, Over: s.cfg.RemovalOver}}, s.log, meter, time.Now)
 	s.engine = job.NewEngine(s.work, map[job.Kind]job.Handler{job.Sync: runs, job.Purge: runs}, job.Options{
 		Workers: s.cfg.Workers, Lease: s.cfg.Lease, Heartbeat: s.cfg.Heartbeat, Poll: s.cfg.Poll, Grace: handBackWithin, Holder: holder(),
 	}, s.log, meter)
 	s.scheduler = syncer.NewScheduler(s.work, s.engine.Wake, syncer.SchedulerOptions{}, s.log)
+	s.watch = syncer.NewCredentialWatch(s.work, integrations, s.log, time.Now)
 	return nil
 }
 

@@ -73,22 +73,10 @@ func (s *Service) probeNewImports(ctx context.Context, current Integration, want
 	return err
 }
 
-// RotateSecret checks the new secret and swaps it in only if it works; the old one serves until then.
+// RotateSecret checks the new secret and swaps it in only if it works; the old one serves until then. What was staged before
+// is out of date, and dropped.
 func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r Rotation) (Integration, []Check, error) {
-	current, err := s.store.Integration(ctx, t, id)
-	if err != nil {
-		return Integration{}, nil, err
-	}
-	if current.Gone() {
-		return Integration{}, nil, fault.New(fault.CodeConflict, "the integration is disconnected")
-	}
-	c, err := s.connector(current.Kind)
-	if err != nil {
-		return Integration{}, nil, err
-	}
-	r.Credentials.DirectoryID = current.DirectoryID
-	r.Credentials.ClientID = cmp.Or(r.ClientID, current.ClientID)
-	creds, err := shape(c, r.Credentials)
+	current, c, creds, err := s.readRotation(ctx, t, id, r)
 	if err != nil {
 		return Integration{}, nil, err
 	}
@@ -104,26 +92,51 @@ func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r
 		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration was disconnected meanwhile")
 		}
-		i.ClientID, i.SecretBox, i.SecretHint = creds.ClientID, box, hint(creds)
-		i.SecretUpdatedAt, i.SecretExpiresAt = s.now(), r.SecretExpiresAt
+		i.ClientID, i.Method, i.SecretBox, i.SecretHint = creds.ClientID, method(creds), box, hint(creds)
+		i.SecretUpdatedAt, i.SecretExpiresAt, i.Staged = s.now(), expiry(creds, r.SecretExpiresAt), Staged{}
 		i.recover(s.now())
 		return nil
 	})
 	return updated, checks, err
 }
 
-// Validate checks the stored credentials. What it finds becomes the integration's state: a working link leaves
+// readRotation finds the integration a rotation is for, and gives the new credentials in canonical form.
+func (s *Service) readRotation(ctx context.Context, t tenant.ID, id uuid.UUID, r Rotation) (Integration, Connector, Credentials, error) {
+	current, err := s.store.Integration(ctx, t, id)
+	if err != nil {
+		return Integration{}, nil, Credentials{}, err
+	}
+	if current.Gone() {
+		return Integration{}, nil, Credentials{}, fault.New(fault.CodeConflict, "the integration is disconnected")
+	}
+	c, err := s.connector(current.Kind)
+	if err != nil {
+		return Integration{}, nil, Credentials{}, err
+	}
+	r.Credentials.DirectoryID = current.DirectoryID
+	r.Credentials.ClientID = cmp.Or(r.ClientID, current.ClientID)
+	creds, err := shape(c, r.Credentials)
+	return current, c, creds, err
+}
+
+// Validate checks the stored credentials, a staged one first: if that works it takes over, and what is told is about it; if
+// not, the present ones are checked, both within one budget. What is found of the credentials in use becomes the integration's state: a working link leaves
 // action_required and degraded at once, a refused one enters action_required.
 func (s *Service) Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]Check, error) {
 	current, err := s.store.Integration(ctx, t, id)
 	if err != nil {
 		return nil, err
 	}
+	trial, cancel := context.WithTimeout(ctx, CheckBudget)
+	defer cancel()
+	if _, checks, taken, err := s.tryStaged(ctx, trial, current, recoverAt(s.now())); taken || err != nil {
+		return checks, err
+	}
 	source, err := s.Open(current)
 	if err != nil {
 		return nil, err
 	}
-	checks, refused := check(ctx, source, current.Settings)
+	checks, refused := check(trial, source, current.Settings)
 	_, err = s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
 		if !i.SecretUpdatedAt.Equal(current.SecretUpdatedAt) || i.Gone() {
 			return nil // rotated or disconnected meanwhile: the finding is about a secret that is gone
@@ -132,6 +145,9 @@ func (s *Service) Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]Ch
 			i.recover(s.now())
 		} else if f := fault.As(refused); f.Definition().Permanent && i.State != StatePaused {
 			i.State, i.StateReason = StateActionRequired, f.Code
+		}
+		if fault.Is(refused, fault.CodeSecretExpired) {
+			i.learnExpired(s.now())
 		}
 		return nil
 	})

@@ -59,8 +59,13 @@ func shape(c Connector, creds Credentials) (Credentials, error) {
 	}
 	code := fault.CodeInvalidRequest
 	for _, f := range fields {
-		if f.Code == FieldLooksLikeSecretID {
+		switch {
+		case f.Code == FieldLooksLikeSecretID:
 			code = fault.CodeSecretIDPasted
+		case f.Code == FieldNotAvailable:
+			code = fault.CodeMethodUnavailable
+		case f.Pointer == CertificatePointer && f.Code != "required":
+			code = fault.CodeCertificateUnusable
 		}
 	}
 	f := fault.New(code, fields[0].Detail)
@@ -68,7 +73,7 @@ func shape(c Connector, creds Credentials) (Credentials, error) {
 	if code == fault.CodeSecretIDPasted {
 		f.Detail = "The value entered is a Secret ID, not a secret." // the field's own text says what to do, as the remedy does
 	}
-	if code == fault.CodeSecretIDPasted {
+	if code != fault.CodeInvalidRequest {
 		f.Data = []Check{{
 			Name: "shape", Code: code, Title: f.Title(), Detail: f.Detail, Cause: f.CauseText(), Remedy: f.RemedyText(),
 		}}
@@ -79,6 +84,13 @@ func shape(c Connector, creds Credentials) (Credentials, error) {
 // FieldLooksLikeSecretID marks a secret field that holds a GUID: the portal shows it beside the value, and customers copy
 // the wrong column.
 const FieldLooksLikeSecretID = "looks_like_secret_id"
+
+// FieldNotAvailable marks a method of sign-in that this service is not set up for.
+const FieldNotAvailable = "not_available"
+
+// CertificatePointer is where a certificate stands in the body of a Connect request. What is wrong with its content is no
+// breach of the request's form.
+const CertificatePointer = "/credentials/certificate"
 
 // validateChoice checks what the customer selected. intervalHours 0 means unchanged or default.
 func validateChoice(s inventory.Settings, intervalHours int) error {
@@ -114,9 +126,17 @@ func (i *Integration) binding() string {
 	return fmt.Sprintf("tenant/%d/integration/%s/client_secret", i.Tenant, i.PublicID)
 }
 
-// hint is what is shown of a secret to tell it from others: its last three characters, as Microsoft's portal shows its
-// first three.
+// stagedBinding is that of a staged secret, which opens nowhere else either.
+func (i *Integration) stagedBinding() string {
+	return fmt.Sprintf("tenant/%d/integration/%s/staged_secret", i.Tenant, i.PublicID)
+}
+
+// hint is what is shown of a secret to tell it from others: what its kind says, or its last three characters, as
+// Microsoft's portal shows its first three.
 func hint(c Credentials) string {
+	if c.Hint != "" || c.Secret.IsZero() {
+		return c.Hint
+	}
 	clear := c.Secret.Reveal()
 	return "…" + clear[max(0, len(clear)-3):]
 }

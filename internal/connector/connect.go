@@ -80,7 +80,17 @@ func (s *Service) prepare(ctx context.Context, t tenant.ID, d Draft, c Connector
 	now := s.now()
 	return Integration{
 		Tenant: t, Kind: d.Kind, Name: cmp.Or(d.Name, c.Describe().Name), DirectoryID: creds.DirectoryID, ClientID: creds.ClientID,
-		SecretHint: hint(creds), SecretUpdatedAt: now, SecretExpiresAt: d.SecretExpiresAt, Settings: d.Settings,
+		Method: method(creds), SecretHint: hint(creds), SecretUpdatedAt: now, SecretExpiresAt: expiry(creds, d.SecretExpiresAt), Settings: d.Settings,
 		IntervalHours: cmp.Or(d.IntervalHours, DefaultIntervalHours), State: StateActive, CreatedAt: now, UpdatedAt: now,
 	}, checks, nil
+}
+
+func method(c Credentials) Method { return cmp.Or(c.Method, MethodSecret) }
+
+// expiry prefers what a secret says of itself to what somebody was told of it.
+func expiry(c Credentials, told time.Time) time.Time {
+	if c.ExpiresAt.IsZero() {
+		return told
+	}
+	return c.ExpiresAt
 }

@@ -13,11 +13,31 @@ import (
 // Kind names a connector; it is the integration's type on the wire.
 type Kind string
 
-// Credentials are what the customer enters. Ids are canonical lower-case GUIDs once they passed [Connector.Shape].
+// Method is how an application proves itself.
+type Method string
+
+// Methods of sign-in.
+const (
+	MethodSecret      Method = "client_secret" // what the application and its directory both know
+	MethodCertificate Method = "certificate"   // a private key, whose certificate the directory has
+	MethodFederated   Method = "federated"     // the platform's own identity, which the directory trusts; the customer hands over nothing secret
+)
+
+// Credentials are what the customer enters. Ids are canonical lower-case GUIDs once they passed [Connector.Shape], which also
+// names the method and fills in what it learns.
 type Credentials struct {
 	DirectoryID string
 	ClientID    string
-	Secret      seal.Secret
+	Method      Method      // empty means MethodSecret
+	Secret      seal.Secret // the client secret; of a certificate, PEM of private key and certificate; empty when federated
+
+	Hint      string    // what may be shown of Secret, to tell it from others; empty takes its last characters
+	ExpiresAt time.Time // when Secret expires, as far as it says so itself; zero when it does not
+}
+
+// Trust is the identity of the platform that a directory has to trust before federated sign-in works.
+type Trust struct {
+	Issuer, Subject, Audience string
 }
 
 // Probe says which imports a live check has to cover.
@@ -115,6 +135,7 @@ type Description struct {
 	Permissions []Permission
 	SetupSteps  []string
 	Fields      []FormField
+	Federation  *Trust // what to trust for MethodFederated; nil when that method is not available
 	Capability  Capability
 }
 
@@ -131,15 +152,23 @@ type Permission struct {
 type FormField struct {
 	Name        string // path in the request body, e.g. credentials.client_id
 	Label       string
-	Input       string // text, password, checkbox, select
+	Input       string // text, textarea, password, checkbox, select
 	Required    bool
 	Secret      bool
 	Default     any
 	Placeholder string
-	Pattern     string // ECMA-262 regular expression; empty when anything goes
+	Pattern     string     // ECMA-262 regular expression; empty when anything goes
+	Options     []string   // of a select
+	When        *Condition // shown, and only then required, when it holds; nil: always
 	Help        string
 	Recommended bool
 	Requires    string // entitlement the field depends on
+}
+
+// Condition holds when another field of the form has a certain value.
+type Condition struct {
+	Field  string // its name
+	Equals string
 }
 
 // Capability describes the connector in PGP's parameter shape.

@@ -33,10 +33,12 @@ type Integration struct {
 	Name            string
 	DirectoryID     string
 	ClientID        string
-	SecretBox       seal.Box // sealed; bound to tenant and integration
-	SecretHint      string   // last characters
+	Method          Method
+	SecretBox       seal.Box // sealed; bound to tenant and integration; of a federated sign-in nothing is in it
+	SecretHint      string   // the end of the secret, or of the certificate's thumbprint; empty when federated
 	SecretUpdatedAt time.Time
 	SecretExpiresAt time.Time // zero when not known
+	Staged          Staged
 	Settings        inventory.Settings
 	IntervalHours   int // between scheduled runs
 	State           State
@@ -51,6 +53,19 @@ type Integration struct {
 	Version         int64 // moves with every change somebody made; what writes are checked against
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
+}
+
+// Staged is another credential of the same directory that waits to take the place of the present one. Without a Box there is
+// none.
+type Staged struct {
+	Method    Method
+	ClientID  string
+	Box       seal.Box // sealed; bound to tenant, integration, and to being staged
+	Hint      string
+	ExpiresAt time.Time // zero when not known
+	At        time.Time // when it was staged
+	CheckedAt time.Time // when it was last tried; zero when never
+	Problem   string    // a code of package fault: what that met
 }
 
 // DefaultIntervalHours is the schedule of a new integration: Defender devices report fully about once a day.

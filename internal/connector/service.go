@@ -31,6 +31,9 @@ type Store interface {
 	// UpdateIntegration applies change to the current row in one transaction. A version other than 0 must be the current
 	// one, else the fault precondition_failed.
 	UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, change func(*Integration) error) (Integration, error)
+	// NoteStaged keeps when the staged credential of i was tried, and the code of what that met, if it is still the one that is
+	// staged. For everybody's If-Match the integration stays unchanged.
+	NoteStaged(ctx context.Context, i Integration, at time.Time, code string) error
 	DirectoryConnected(ctx context.Context, t tenant.ID, kind Kind, directory string) (bool, error)
 	// CancelActiveRun asks the integration's active run, if any, to end.
 	CancelActiveRun(ctx context.Context, t tenant.ID, id uuid.UUID) error
@@ -96,7 +99,7 @@ func (s *Service) Open(i Integration) (Source, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.CodeSecretUnreadable, "")
 	}
-	return c.Open(Credentials{DirectoryID: i.DirectoryID, ClientID: i.ClientID, Secret: secret}), nil
+	return c.Open(Credentials{DirectoryID: i.DirectoryID, ClientID: i.ClientID, Method: i.Method, Secret: secret}), nil
 }
 
 // Entitlement reads what the tenant's subscription includes.

@@ -67,6 +67,9 @@ const (
 	CodeUpstreamTimeout     = "upstream_timeout"
 	CodeUpstreamUnexpected  = "upstream_unexpected"
 	CodeSecretUnreadable    = "secret_unreadable"
+	CodeCertificateUnusable = "certificate_unusable"
+	CodeMethodUnavailable   = "method_unavailable"
+	CodeFederatedToken      = "federated_token_unavailable"
 )
 
 // Codes of runs: how work inside the service ended.
@@ -77,6 +80,8 @@ const (
 	CodeQuotaExceeded = "quota_exceeded"
 	CodeUnreadable    = "records_unreadable"
 	CodeReportPoor    = "report_incomplete"
+
+	CodeSecretExpiring = "secret_expiring" // only ever a warning
 )
 
 // Lookup finds a code's definition.

@@ -41,8 +41,16 @@ func (s *server) integrationType(d *connector.Description) api.IntegrationType {
 		LogoURL: d.LogoURL, DocsURL: d.DocsURL, Surface: api.Surface(d.Surface), Multiple: d.Multiple,
 		Permissions: each(d.Permissions, permission), SetupSteps: each(d.SetupSteps, setupStep),
 		Form:       api.Form{Schema: s.docs.connectSchema, Fields: each(d.Fields, formField)},
+		Federation: federation(d.Federation),
 		Capability: capability(d),
 	}
+}
+
+func federation(t *connector.Trust) *api.Federation {
+	if t == nil {
+		return nil
+	}
+	return &api.Federation{Issuer: t.Issuer, Subject: t.Subject, Audience: t.Audience}
 }
 
 func permission(p *connector.Permission) api.Permission {
@@ -59,12 +67,19 @@ func setupStep(text *string) api.SetupStep {
 
 func formField(f *connector.FormField) api.FormField {
 	segments := strings.Split(f.Name, ".")
+	var when *api.FieldCondition
+	if f.When != nil {
+		when = &api.FieldCondition{Pointer: fieldPointer(f.When.Field), Equals: f.When.Equals}
+	}
 	return api.FormField{
-		Name: segments[len(segments)-1], Pointer: "/" + strings.Join(segments, "/"), Label: f.Label, Input: api.FormInput(f.Input),
+		Name: segments[len(segments)-1], Pointer: fieldPointer(f.Name), Options: f.Options, When: when, Label: f.Label, Input: api.FormInput(f.Input),
 		Required: f.Required, Secret: f.Secret, Default: f.Default, Placeholder: f.Placeholder, Pattern: f.Pattern, Help: f.Help,
 		Recommended: f.Recommended, RequiresEntitlement: f.Requires,
 	}
 }
+
+// fieldPointer is a field's name as a JSON Pointer.
+func fieldPointer(name string) string { return "/" + strings.ReplaceAll(name, ".", "/") }
 
 func capability(d *connector.Description) api.Capability {
 	c := d.Capability

@@ -68,12 +68,12 @@ func integration(i *connector.Integration, e tenant.Entitlement, now time.Time, 
 		ID: integrationID(i.PublicID), Type: api.IntegrationTypeName(i.Kind), Name: i.Name,
 		PGP: api.PGPIntegration{Name: string(i.Kind), Value: i.DirectoryID, Key: "#integration#" + string(i.Kind) + "#" + i.DirectoryID},
 		Credentials: api.Credentials{
-			TenantID: i.DirectoryID, ClientID: i.ClientID, SecretHint: i.SecretHint, SecretUpdatedAt: i.SecretUpdatedAt,
-			SecretExpiresAt: i.SecretExpiresAt,
+			TenantID: i.DirectoryID, ClientID: i.ClientID, Method: api.SignInMethod(i.Method), SecretHint: i.SecretHint, SecretUpdatedAt: i.SecretUpdatedAt,
+			SecretExpiresAt: i.SecretExpiresAt, Staged: staged(&i.Staged),
 		},
 		Settings:          settings(&i.Settings),
 		EffectiveSettings: api.EffectiveSettings{ImportAssets: assets, ImportVulnerabilities: vulnerabilities},
-		BlockedBy:         listed(blocked), State: api.IntegrationState(i.State), StateReason: stateReason(i.StateReason),
+		BlockedBy:         listed(blocked), State: api.IntegrationState(i.State), StateReason: stateReason(i.StateReason), Warnings: warnings(i, now),
 		Schedule: api.Schedule{IntervalHours: i.IntervalHours}, LastSuccessAt: i.LastSuccessAt, NextRunAt: i.NextRunAt,
 		Counts:    api.IntegrationCounts{Assets: int64(i.OpenAssets), OpenFindings: int64(i.OpenFindings)},
 		CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
@@ -96,6 +96,27 @@ func stateReason(code string) *api.Explanation {
 		return nil
 	}
 	return &api.Explanation{Code: code, Title: d.Title, Detail: d.Cause, Remedy: d.Remedy}
+}
+
+func staged(s *connector.Staged) *api.StagedCredentials {
+	if len(s.Box) == 0 {
+		return nil
+	}
+	return &api.StagedCredentials{
+		ClientID: s.ClientID, Method: api.SignInMethod(s.Method), Hint: s.Hint, StagedAt: s.At, ExpiresAt: s.ExpiresAt,
+		LastCheckedAt: s.CheckedAt, LastProblem: stateReason(s.Problem),
+	}
+}
+
+// warnings tell what needs attention before it becomes trouble.
+func warnings(i *connector.Integration, now time.Time) []api.IntegrationWarning {
+	w, due := i.ExpiryWarning(now)
+	if !due {
+		return []api.IntegrationWarning{}
+	}
+	return []api.IntegrationWarning{{
+		Code: w.Fault.Code, Title: w.Fault.Title(), Detail: w.Fault.Detail, Remedy: w.Fault.RemedyText(), ExpiresAt: w.ExpiresAt, DaysLeft: w.DaysLeft,
+	}}
 }
 
 // passed names the outcome of checks that succeeded; failures bring their own titles.

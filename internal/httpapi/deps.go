@@ -61,6 +61,8 @@ type Integrations interface {
 	List(ctx context.Context, t tenant.ID, page inventory.PageRequest) ([]connector.Integration, inventory.Position, error)
 	Change(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, ch connector.Change) (connector.Integration, error)
 	RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r connector.Rotation) (connector.Integration, []connector.Check, error)
+	StageSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r connector.Rotation) (connector.Integration, error)
+	DropStaged(ctx context.Context, t tenant.ID, id uuid.UUID) error
 	Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]connector.Check, error)
 	Pause(ctx context.Context, t tenant.ID, id uuid.UUID, cancelRun bool) (connector.Integration, error)
 	Resume(ctx context.Context, t tenant.ID, id uuid.UUID) (connector.Integration, error)

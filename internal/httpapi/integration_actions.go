@@ -10,7 +10,6 @@ import (
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
-	"pgp.internal/defender/internal/seal"
 )
 
 // maxMergeAttempts bounds how often a patch without If-Match is merged anew because somebody else was faster.
@@ -118,14 +117,33 @@ func (s *server) rotateIntegrationSecret(w http.ResponseWriter, r *http.Request)
 	if err := s.checkExpiry("/secret_expires_at", expiry); err != nil {
 		return err
 	}
-	i, made, err := s.Integrations.RotateSecret(r.Context(), caller(r), id, connector.Rotation{
+	rotation := connector.Rotation{
 		ClientID: orZero(body.ClientID), SecretExpiresAt: expiry,
-		Credentials: connector.Credentials{Secret: seal.NewSecret(body.ClientSecret.Reveal())},
-	})
+		Credentials: proof(body.Method, body.ClientSecret, body.Certificate),
+	}
+	var i connector.Integration
+	var made []connector.Check
+	if body.Stage != nil && *body.Stage {
+		i, err = s.Integrations.StageSecret(r.Context(), caller(r), id, rotation)
+	} else {
+		i, made, err = s.Integrations.RotateSecret(r.Context(), caller(r), id, rotation)
+	}
 	if err != nil {
 		return atTopLevel(err)
 	}
 	return s.answerIntegration(w, r, http.StatusOK, i, made)
+}
+
+func (s *server) dropStagedSecret(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r, integrationPrefix, "integration")
+	if err != nil {
+		return err
+	}
+	if err := s.Integrations.DropStaged(r.Context(), caller(r), id); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 // atTopLevel moves pointers of credentials to where this body has them.

@@ -143,14 +143,23 @@ func (s *server) draft(b *api.ConnectRequest) (connector.Draft, error) {
 	}
 	d := connector.Draft{
 		Kind: connector.Kind(b.Type), Name: orZero(b.Name), SecretExpiresAt: expiry, Settings: settings,
-		Credentials: connector.Credentials{
-			DirectoryID: b.Credentials.TenantID, ClientID: b.Credentials.ClientID, Secret: seal.NewSecret(b.Credentials.ClientSecret.Reveal()),
-		},
+		Credentials: proof(b.Credentials.Method, b.Credentials.ClientSecret, b.Credentials.Certificate),
 	}
+	d.Credentials.DirectoryID, d.Credentials.ClientID = b.Credentials.TenantID, b.Credentials.ClientID
 	if b.Schedule != nil {
 		d.IntervalHours = b.Schedule.IntervalHours
 	}
 	return d, nil
+}
+
+// proof is what the application signs in with: of secret and certificate the one that goes with the method, which the rules of
+// the request have made sure of.
+func proof(method *api.SignInMethod, secret, certificate api.Secret) connector.Credentials {
+	c := connector.Credentials{Method: connector.Method(orZero(method)), Secret: seal.NewSecret(secret.Reveal())}
+	if c.Method == connector.MethodCertificate {
+		c.Secret = seal.NewSecret(certificate.Reveal())
+	}
+	return c
 }
 
 // checkExpiry refuses an expiry in the past; zero means that none was given.

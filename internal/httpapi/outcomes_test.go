@@ -104,6 +104,8 @@ func succeed(t *testing.T, h *house, x objects) {
 	}
 	must(t, second(c.UpdateIntegration(ctx, x.integration, api.IntegrationPatch{Name: new("Europe")})))
 	must(t, second(c.RotateIntegrationSecret(ctx, x.integration, api.RotateSecretRequest{ClientSecret: canary})))
+	must(t, second(c.RotateIntegrationSecret(ctx, x.integration, api.RotateSecretRequest{ClientSecret: canary, Stage: new(true)})))
+	must(t, c.DropStagedSecret(ctx, x.integration))
 	must(t, second(c.ValidateIntegration(ctx, x.integration)))
 	must(t, second(c.CancelRun(ctx, x.run)))
 	must(t, second(c.StartRun(ctx, x.integration, api.StartRunRequest{})))
@@ -206,6 +208,8 @@ func refuseDisconnected(c *api.Client, id string, want func(code string, err err
 	want(api.CodeConflict, second(c.DisconnectIntegration(ctx, id, api.DataRetain)))
 	want(api.CodeConflict, second(c.UpdateIntegration(ctx, id, api.IntegrationPatch{Name: new("x")})))
 	want(api.CodeConflict, second(c.RotateIntegrationSecret(ctx, id, api.RotateSecretRequest{ClientSecret: canary})))
+	want(api.CodeConflict, second(c.RotateIntegrationSecret(ctx, id, api.RotateSecretRequest{ClientSecret: canary, Stage: new(true)})))
+	want(api.CodeNotFound, c.DropStagedSecret(ctx, id))
 	want(api.CodeConflict, second(c.ValidateIntegration(ctx, id)))
 	want(api.CodeConflict, second(c.PauseIntegration(ctx, id, false)))
 	want(api.CodeConflict, second(c.ResumeIntegration(ctx, id)))

@@ -11,6 +11,7 @@ func (s *server) routes(r *router) {
 	r.Patch("/v1/integrations/{id}", admin(s.updateIntegration).asksMicrosoft())
 	r.Delete("/v1/integrations/{id}", admin(s.disconnectIntegration).query("data"))
 	r.Post("/v1/integrations/{id}/rotate-secret", admin(s.rotateIntegrationSecret).asksMicrosoft())
+	r.Delete("/v1/integrations/{id}/staged-secret", admin(s.dropStagedSecret))
 	r.Post("/v1/integrations/{id}/validate", analyst(s.validateIntegration).asksMicrosoft())
 	r.Post("/v1/integrations/{id}/pause", admin(s.pauseIntegration).query("cancel_run"))
 	r.Post("/v1/integrations/{id}/resume", admin(s.resumeIntegration))

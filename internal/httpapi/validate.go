@@ -3,11 +3,13 @@ package httpapi
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/go-playground/validator/v10"
 
+	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/fault"
 )
 
@@ -23,7 +25,39 @@ func newRules() *validator.Validate {
 	if err := v.RegisterValidation("nocontrol", noControl); err != nil {
 		panic(err)
 	}
+	v.RegisterStructValidation(goesWithMethod, api.CredentialsInput{}, api.RotateSecretRequest{})
 	return v
+}
+
+// goesWithMethod asks for what the method of sign-in needs, and refuses what belongs to another one.
+func goesWithMethod(l validator.StructLevel) {
+	var method *api.SignInMethod
+	var secret, certificate api.Secret
+	switch v := l.Current().Interface().(type) {
+	case api.CredentialsInput:
+		method, secret, certificate = v.Method, v.ClientSecret, v.Certificate
+	case api.RotateSecretRequest:
+		method, secret, certificate = v.Method, v.ClientSecret, v.Certificate
+	}
+	chosen := api.SignInClientSecret
+	if method != nil {
+		chosen = *method
+	}
+	if !slices.Contains([]api.SignInMethod{api.SignInClientSecret, api.SignInCertificate, api.SignInFederated}, chosen) {
+		return // that is told of the method
+	}
+	for _, m := range []struct {
+		method       api.SignInMethod
+		value        api.Secret
+		member, name string
+	}{{api.SignInClientSecret, secret, "client_secret", "ClientSecret"}, {api.SignInCertificate, certificate, "certificate", "Certificate"}} {
+		switch {
+		case m.method == chosen && m.value == "":
+			l.ReportError(m.value, m.member, m.name, "required", "")
+		case m.method != chosen && m.value != "":
+			l.ReportError(m.value, m.member, m.name, "excluded", "")
+		}
+	}
 }
 
 func noControl(l validator.FieldLevel) bool {
@@ -97,6 +131,8 @@ func ruleText(w validator.FieldError, within string, given bool) (code, detail s
 			return "required", "Must be given, " + within
 		}
 		return "required", "Must be given"
+	case "excluded":
+		return "not_allowed", "Does not go with this method"
 	case "oneof":
 		return "not_allowed", "Must be one of " + strings.ReplaceAll(w.Param(), " ", ", ")
 	case "min":

@@ -19,36 +19,39 @@ import (
 )
 
 type integrationRow struct {
-	ID              int64          `db:"id"`
-	PublicID        uuid.UUID      `db:"public_id"`
-	TenantID        int32          `db:"tenant_id"`
-	Type            string         `db:"type"`
-	Name            string         `db:"name"`
-	DirectoryID     string         `db:"directory_id"`
-	ClientID        string         `db:"client_id"`
-	SecretBox       []byte         `db:"secret_box"`
-	SecretHint      string         `db:"secret_hint"`
-	SecretUpdatedAt time.Time      `db:"secret_updated_at"`
-	SecretExpiresAt sql.NullTime   `db:"secret_expires_at"`
-	Settings        settingsColumn `db:"settings"`
-	IntervalHours   int            `db:"interval_hours"`
-	State           string         `db:"state"`
-	StateReason     string         `db:"state_reason"`
-	NextRunAt       sql.NullTime   `db:"next_run_at"`
-	LastSuccessAt   sql.NullTime   `db:"last_success_at"`
-	LastRunID       uuid.NullUUID  `db:"last_run_id"`
-	LastRunState    sql.NullString `db:"last_run_state"`
-	LastRunAt       sql.NullTime   `db:"last_run_at"`
-	OpenAssets      int            `db:"open_assets"`
-	OpenFindings    int            `db:"open_findings"`
-	Version         int64          `db:"version"`
-	CreatedAt       time.Time      `db:"created_at"`
-	UpdatedAt       time.Time      `db:"updated_at"`
+	ID              int64        `db:"id"`
+	PublicID        uuid.UUID    `db:"public_id"`
+	TenantID        int32        `db:"tenant_id"`
+	Type            string       `db:"type"`
+	Name            string       `db:"name"`
+	DirectoryID     string       `db:"directory_id"`
+	ClientID        string       `db:"client_id"`
+	SecretMethod    string       `db:"secret_method"`
+	SecretBox       []byte       `db:"secret_box"`
+	SecretHint      string       `db:"secret_hint"`
+	SecretUpdatedAt time.Time    `db:"secret_updated_at"`
+	SecretExpiresAt sql.NullTime `db:"secret_expires_at"`
+	stagedRow
+	Settings      settingsColumn `db:"settings"`
+	IntervalHours int            `db:"interval_hours"`
+	State         string         `db:"state"`
+	StateReason   string         `db:"state_reason"`
+	NextRunAt     sql.NullTime   `db:"next_run_at"`
+	LastSuccessAt sql.NullTime   `db:"last_success_at"`
+	LastRunID     uuid.NullUUID  `db:"last_run_id"`
+	LastRunState  sql.NullString `db:"last_run_state"`
+	LastRunAt     sql.NullTime   `db:"last_run_at"`
+	OpenAssets    int            `db:"open_assets"`
+	OpenFindings  int            `db:"open_findings"`
+	Version       int64          `db:"version"`
+	CreatedAt     time.Time      `db:"created_at"`
+	UpdatedAt     time.Time      `db:"updated_at"`
 }
 
 const integrationQuery = `
-	select i.id, i.public_id, i.tenant_id, i.type, i.name, i.directory_id, i.client_id, i.secret_box, i.secret_hint,
-	       i.secret_updated_at, i.secret_expires_at, i.settings, i.interval_hours, i.state, i.state_reason, i.next_run_at,
+	select i.id, i.public_id, i.tenant_id, i.type, i.name, i.directory_id, i.client_id, i.secret_method, i.secret_box, i.secret_hint,
+	       i.secret_updated_at, i.secret_expires_at, i.staged_box, i.staged_method, i.staged_client_id, i.staged_hint, i.staged_expires_at,
+	       i.staged_at, i.staged_checked_at, i.staged_problem, i.settings, i.interval_hours, i.state, i.state_reason, i.next_run_at,
 	       i.last_success_at, r.public_id as last_run_id, r.state as last_run_state, coalesce(r.finished_at, r.started_at, r.created_at) as last_run_at,
 	       n.open_assets, n.open_findings, i.version, i.created_at, i.updated_at
 	from integration i
@@ -65,8 +68,8 @@ const integrationQuery = `
 func (r integrationRow) integration() connector.Integration {
 	return connector.Integration{
 		ID: r.ID, PublicID: r.PublicID, Tenant: tenant.ID(r.TenantID), Kind: connector.Kind(r.Type), Name: r.Name,
-		DirectoryID: r.DirectoryID, ClientID: r.ClientID, SecretBox: r.SecretBox, SecretHint: r.SecretHint,
-		SecretUpdatedAt: r.SecretUpdatedAt.UTC(), SecretExpiresAt: utc(r.SecretExpiresAt), Settings: inventory.Settings(r.Settings),
+		DirectoryID: r.DirectoryID, ClientID: r.ClientID, Method: connector.Method(r.SecretMethod), SecretBox: r.SecretBox, SecretHint: r.SecretHint,
+		SecretUpdatedAt: r.SecretUpdatedAt.UTC(), SecretExpiresAt: utc(r.SecretExpiresAt), Staged: r.staged(), Settings: inventory.Settings(r.Settings),
 		IntervalHours: r.IntervalHours, State: connector.State(r.State), StateReason: r.StateReason, NextRunAt: utc(r.NextRunAt),
 		LastRunID: r.LastRunID.UUID, LastRunState: r.LastRunState.String, LastRunAt: utc(r.LastRunAt), LastSuccessAt: utc(r.LastSuccessAt),
 		OpenAssets: r.OpenAssets, OpenFindings: r.OpenFindings, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
@@ -101,12 +104,12 @@ func (s *Store) CreateIntegration(ctx context.Context, i connector.Integration) 
 func insertIntegration(ctx context.Context, tx *sqlx.Tx, i connector.Integration) (id int64, err error) {
 	err = tx.GetContext(ctx, &id, `
 		insert into integration (tenant_id, public_id, type, name, directory_id, client_id, secret_box, secret_hint, secret_updated_at,
-		  secret_expires_at, settings, interval_hours, state, next_run_at, last_success_at, version, created_at, updated_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+		  secret_expires_at, settings, interval_hours, state, next_run_at, last_success_at, version, created_at, updated_at, secret_method)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 		returning id`,
 		i.Tenant, i.PublicID, i.Kind, i.Name, i.DirectoryID, i.ClientID, []byte(i.SecretBox), i.SecretHint, i.SecretUpdatedAt,
 		nullTime(i.SecretExpiresAt), settingsColumn(i.Settings), i.IntervalHours, i.State, nullTime(i.NextRunAt), nullTime(i.LastSuccessAt),
-		max(i.Version, 1), i.CreatedAt, i.UpdatedAt)
+		max(i.Version, 1), i.CreatedAt, i.UpdatedAt, i.Method)
 	return id, err
 }
 
@@ -169,13 +172,18 @@ func (s *Store) UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID
 			updated = i
 			return nil
 		}
+		if err := writeStaged(ctx, tx, &i, &before); err != nil {
+			return err
+		}
 		_, err = tx.ExecContext(ctx, `
 			update integration set name = $3, client_id = $4, secret_box = $5, secret_hint = $6, secret_updated_at = $7,
 			  secret_expires_at = $8, settings = $9, interval_hours = $10, state = $11, state_reason = $12, next_run_at = $13,
+			  secret_method = $14, secret_warned = case when secret_expires_at is distinct from $8 then null else secret_warned end,
+			  recheck_at = case when $11 = 'action_required' then least(recheck_at, now() + `+recheckBroken+`) else recheck_at end,
 			  failures = case when $11 = 'active' then 0 else failures end, version = version + 1, updated_at = now()
 			where tenant_id = $1 and id = $2`,
 			t, i.ID, i.Name, i.ClientID, []byte(i.SecretBox), i.SecretHint, i.SecretUpdatedAt, nullTime(i.SecretExpiresAt),
-			settingsColumn(i.Settings), i.IntervalHours, i.State, i.StateReason, nullTime(i.NextRunAt))
+			settingsColumn(i.Settings), i.IntervalHours, i.State, i.StateReason, nullTime(i.NextRunAt), i.Method)
 		if err != nil {
 			return err
 		}
@@ -243,7 +251,7 @@ func (s *Store) Disconnect(ctx context.Context, t tenant.ID, id uuid.UUID, versi
 			purgeRun = run.PublicID
 		}
 		_, err = tx.ExecContext(ctx, `
-			update integration set state = $3, state_reason = '', secret_box = null, secret_hint = '', next_run_at = null,
+			update integration set state = $3, state_reason = '', secret_box = null, secret_hint = '', next_run_at = null, `+nothingStaged+`,
 			  purge_at = $4, version = version + 1, updated_at = now()
 			where tenant_id = $1 and id = $2`, t, i.ID, state, purgeAt)
 		return err

@@ -33,7 +33,7 @@ func (s *Store) PutKeyringCheck(ctx context.Context, box seal.Box) error {
 	})
 }
 
-// SealingKeys counts the stored secrets by the id of the key that sealed them; a malformed box counts under "".
+// SealingKeys counts the stored secrets, staged ones included, by the id of the key that sealed them; a malformed box counts under "".
 func (s *Store) SealingKeys(ctx context.Context) (map[string]int, error) {
 	var rows []struct {
 		Header []byte `db:"header"`
@@ -42,9 +42,8 @@ func (s *Store) SealingKeys(ctx context.Context) (map[string]int, error) {
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		// The header of a box is two bytes and the key id, whose length is the second byte.
 		return tx.SelectContext(ctx, &rows, `
-			select case when length(secret_box) < 2 then secret_box
-			            else substring(secret_box for 2 + get_byte(secret_box, 1)) end as header, count(*) as n
-			from integration where secret_box is not null group by 1`)
+			select case when length(box) < 2 then box else substring(box for 2 + get_byte(box, 1)) end as header, count(*) as n
+			from integration, lateral (values (secret_box), (staged_box)) as b (box) where box is not null group by 1`)
 	})
 	counts := make(map[string]int, len(rows))
 	for _, r := range rows {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
+	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
@@ -104,6 +105,8 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			update integration set
 			  state = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state else $3 end,
 			  state_reason = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state_reason else $4 end,
+			  secret_expires_at = case when $4 = $10 then least(secret_expires_at, now()) else secret_expires_at end,
+			  recheck_at = case when $3 = 'action_required' then least(recheck_at, now() + `+recheckBroken+`) else recheck_at end,
 			  reading = coalesce($9, reading),
 			  failures = case when $5 then failures + 1 when $6 then 0 else failures end,
 			  last_success_at = case when $6 then now() else last_success_at end,
@@ -111,7 +114,7 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			    when $6 and failures > 0 and next_run_at > now() then $8::timestamptz
 			    else least(next_run_at, $7::timestamptz) end
 			where tenant_id = $1 and id = $2`,
-			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval), reading)
+			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval), reading, fault.CodeSecretExpired)
 		if err != nil {
 			return err
 		}

@@ -86,8 +86,13 @@ func (e *execution) prepare(ctx context.Context) (err error) {
 	if e.estimates, err = e.store.Estimates(ctx, e.run.Tenant, e.run.IntegrationID); err != nil {
 		return err
 	}
-	e.source, err = e.opener.Open(e.integration)
-	return err
+	if e.integration, e.source, err = e.opener.OpenForRun(ctx, e.integration); err != nil {
+		return err
+	}
+	if w, due := e.integration.ExpiryWarning(e.now()); due {
+		e.warn(w.Fault)
+	}
+	return nil
 }
 
 // sync is the way of a sync, straight down.

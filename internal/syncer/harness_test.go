@@ -34,6 +34,7 @@ type house struct {
 	links  *connector.Service
 	syncer *syncer.Syncer
 	ring   *seal.Ring
+	keys   string // of the ring, as text
 	tenant tenant.ID
 	now    time.Time
 }
@@ -117,7 +118,7 @@ func (h *house) wire(cfg defender.Config) {
 		h.t.Fatal(err)
 	}
 	if h.ring == nil {
-		h.ring = newRing(h.t)
+		h.ring, h.keys = newRing(h.t)
 	}
 	h.links = connector.NewService(h.store, h.ring, connector.Registry{defender.Kind: conn}, h.clock)
 	policy := syncer.DefaultCataloguePolicy()
@@ -132,15 +133,16 @@ func (h *house) readCatalogue(policy syncer.CataloguePolicy) {
 
 func (h *house) clock() time.Time { return h.now }
 
-func newRing(t testing.TB) *seal.Ring {
+func newRing(t testing.TB) (*seal.Ring, string) {
 	t.Helper()
 	key := make([]byte, 32)
 	_, _ = rand.Read(key)
-	ring, err := seal.ParseRing("test:" + base64.StdEncoding.EncodeToString(key))
+	text := "test:" + base64.StdEncoding.EncodeToString(key)
+	ring, err := seal.ParseRing(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ring
+	return ring, text
 }
 
 func (h *house) newTenant(name string, entitled bool) tenant.ID {

@@ -212,6 +212,11 @@ func NoticeOf(e *fault.Error) Notice {
 	return Notice{Code: e.Code, Title: d.Title, Detail: e.Detail, Cause: e.CauseText(), Remedy: e.RemedyText(), Permanent: d.Permanent}
 }
 
+// ofRecords tells a notice about what was read from one about the link, which changes nothing.
+func (n Notice) ofRecords() bool {
+	return n.Code != fault.CodeSecretExpiring && n.Code != fault.CodeSecretExpired
+}
+
 // StageNamed finds a stage's report, or nil if the run never entered it.
 func (r *Report) StageNamed(name Stage) *StageReport {
 	for i := range r.Stages {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"pgp.internal/defender/internal/connector"
@@ -13,9 +14,10 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// Opener makes a source from a stored integration; [connector.Service] is one.
+// Opener makes a source from a stored integration, and gives the integration as it is then: a staged credential may have
+// taken the place of a refused one. [connector.Service] is one.
 type Opener interface {
-	Open(i connector.Integration) (connector.Source, error)
+	OpenForRun(ctx context.Context, i connector.Integration) (connector.Integration, connector.Source, error)
 }
 
 // Meter hears how runs end; labels are enums, never names of tenants, machines or vulnerabilities.
@@ -167,7 +169,7 @@ func (e *execution) settle(ctx context.Context, err error) Consequence {
 	defer func() { run.Report.Summary = summarize(run) }()
 	if err == nil {
 		run.State, run.Stage = Succeeded, StageFinish
-		run.Report.NoChanges = run.Kind == KindSync && run.Report.Totals().Changes() == 0 && len(run.Report.Warnings) == 0 && !run.Report.Restarted
+		run.Report.NoChanges = run.Kind == KindSync && run.Report.Totals().Changes() == 0 && !slices.ContainsFunc(run.Report.Warnings, Notice.ofRecords) && !run.Report.Restarted
 		if e.unread > 0 {
 			run.State = PartiallySucceeded
 			return Consequence{State: connector.StateDegraded, Reason: e.short, Reading: e.learnt}

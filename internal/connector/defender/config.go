@@ -19,6 +19,10 @@ type Config struct {
 	APIURL   string // overrides the cloud's API host
 	Scope    string // overrides the cloud's scope
 
+	// FederatedTokenFile holds the OIDC token of the platform this service runs on, which renews it in place. Empty: federated
+	// sign-in is not available.
+	FederatedTokenFile string
+
 	// AllowInsecure permits plain http and loopback or private addresses. It is for a simulator, never for production.
 	AllowInsecure bool
 	// Proxy chooses an outbound proxy; nil means none, whatever the environment says. With a proxy the addresses dialled

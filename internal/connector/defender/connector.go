@@ -92,8 +92,12 @@ func (s *source) malformed(e Endpoint) func(records int) {
 
 // subject describes the source for diagnoses, with what the token in use claims.
 func (s *source) subject(t token) subject {
-	return subject{
-		clientID: s.credentials.ClientID, directoryID: s.credentials.DirectoryID,
+	who := subject{
+		clientID: s.credentials.ClientID, directoryID: s.credentials.DirectoryID, method: s.credentials.Method,
 		secretIsGUID: isGUID(s.credentials.Secret.Reveal()), rolesKnown: t.known, roles: t.claims.Roles,
 	}
+	if trust := s.tokens.trust.Load(); trust != nil {
+		who.trust = *trust
+	}
+	return who
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 )
 
@@ -29,6 +30,8 @@ func diagnose(a answer, who subject) *failure {
 type subject struct {
 	clientID     string
 	directoryID  string
+	method       connector.Method
+	trust        connector.Trust // of a federated sign-in: what it claimed to be
 	secretIsGUID bool
 	rolesKnown   bool // the token could be read
 	roles        []string
@@ -61,7 +64,8 @@ func (r rule) matches(a answer, who subject) bool {
 
 func (r rule) fault(a answer, who subject) *fault.Error {
 	fill := strings.NewReplacer("{client_id}", who.clientID, "{directory_id}", who.directoryID,
-		"{permission}", permissionText(a), "{api}", apiText(a.endpoint))
+		"{permission}", permissionText(a), "{api}", apiText(a.endpoint),
+		"{issuer}", who.trust.Issuer, "{subject}", who.trust.Subject, "{audience}", who.trust.Audience)
 	f := fault.Wrap(a.withoutText(), r.to, fill.Replace(r.detail)+a.support())
 	f.Cause, f.Remedy = fill.Replace(r.cause), fill.Replace(r.remedy)
 	f.RetryAfter = a.retryAfter

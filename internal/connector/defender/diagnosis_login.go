@@ -1,13 +1,20 @@
 package defender
 
-import "pgp.internal/defender/internal/fault"
+import (
+	"slices"
+
+	"pgp.internal/defender/internal/fault"
+)
 
 // loginRules are the answers of the token endpoint: Microsoft's page "Authentication and authorization error codes".
 // What is passing is asked first, so that an outage never blames the customer; then the numbers, which give the precise
 // cause; then the OAuth words, which decide when a number is new. The last rule takes everything.
 func loginRules() []rule {
+	return slices.Concat(passingRules(), assertionRules(), secretRules(), directoryRules(), wordRules())
+}
+
+func passingRules() []rule {
 	return []rule{
-		// Passing.
 		{status: 429, to: fault.CodeUpstreamThrottled, retry: true,
 			detail: "Microsoft Entra ID is limiting the token requests of application {client_id}."},
 		{numbers: []int{50196, 90055}, to: fault.CodeUpstreamThrottled, retry: true,
@@ -22,8 +29,12 @@ func loginRules() []rule {
 			detail: "The login host answered with a redirect, which is never followed.",
 			cause:  "Something other than Microsoft Entra ID answers at the configured login host.",
 			remedy: "The operator checks the configured login host and the outbound proxy."},
+	}
+}
 
-		// The secret.
+// secretRules are about the secret and the application it belongs to.
+func secretRules() []rule {
+	return []rule{
 		{numbers: []int{7000222}, to: fault.CodeSecretExpired, detail: "The client secret of application {client_id} has expired."},
 		{numbers: []int{7000215}, when: secretIsGUID, to: fault.CodeSecretIDPasted,
 			detail: "The value entered for application {client_id} is a Secret ID, not a secret."},
@@ -44,8 +55,12 @@ func loginRules() []rule {
 			detail: "Directory {directory_id} holds no application {client_id}."},
 		{numbers: []int{65001, 650052, 650056, 650057, 90094}, to: fault.CodeConsentMissing,
 			detail: "Application {client_id} has no consent in directory {directory_id}."},
+	}
+}
 
-		// The directory.
+// directoryRules are about the directory, its policies, and the service in it.
+func directoryRules() []rule {
+	return []rule{
 		{numbers: []int{90002, 900023, 900021, 90019, 50059, 50194, 9001023}, to: fault.CodeDirectoryNotFound,
 			detail: "Microsoft Entra ID knows no directory {directory_id}."},
 		{numbers: []int{90038, 900382, 900432}, to: fault.CodeDirectoryNotFound,
@@ -68,10 +83,20 @@ func loginRules() []rule {
 		{numbers: []int{1002012, 70011, 700022}, to: fault.CodeUpstreamUnexpected,
 			detail: "Microsoft Entra ID refuses the configured scope.", cause: "The scope configured in this service does not fit the Microsoft cloud.",
 			remedy: "The operator checks the configured cloud and scope."},
+	}
+}
 
-		// New numbers: the OAuth words, RFC 6749 section 5.2.
+// wordRules decide on numbers that are new, by the OAuth words of RFC 6749 section 5.2.
+func wordRules() []rule {
+	return []rule{
 		{oauth: []string{"invalid_client"}, when: secretIsGUID, to: fault.CodeSecretIDPasted,
 			detail: "The value entered for application {client_id} is a Secret ID, not a secret."},
+		{oauth: []string{"invalid_client"}, when: byCertificate, to: fault.CodeCredentialsInvalid,
+			detail: "Microsoft Entra ID does not accept the certificate of application {client_id}.",
+			cause:  causeCertificate, remedy: remedyCertificate},
+		{oauth: []string{"invalid_client"}, when: federated, to: fault.CodeCredentialsInvalid,
+			detail: "Microsoft Entra ID does not accept the federated sign-in of application {client_id}.",
+			cause:  "The application has no federated credential that fits.", remedy: remedyFederated},
 		{oauth: []string{"invalid_client"}, to: fault.CodeCredentialsInvalid,
 			detail: "Microsoft Entra ID does not accept the client id and secret of application {client_id}."},
 		{oauth: []string{"unauthorized_client"}, to: fault.CodeApplicationNotFound,

@@ -1,6 +1,7 @@
 package defender
 
 import (
+	"cmp"
 	"strings"
 	"unicode"
 
@@ -11,9 +12,11 @@ import (
 
 // Pointers of the credential fields in the body of a Connect request.
 const (
-	pointerTenant = "/credentials/tenant_id"
-	pointerClient = "/credentials/client_id"
-	pointerSecret = "/credentials/client_secret"
+	pointerTenant      = "/credentials/tenant_id"
+	pointerClient      = "/credentials/client_id"
+	pointerMethod      = "/credentials/method"
+	pointerSecret      = "/credentials/client_secret"
+	pointerCertificate = connector.CertificatePointer
 )
 
 // Lengths of a client secret in bytes. Entra ID makes secrets of 34 to 44 characters; the bounds leave room for what
@@ -27,7 +30,7 @@ const zeroGUID = "00000000-0000-0000-0000-000000000000"
 
 // Shape implements connector.Connector. It checks what can be known without asking Microsoft, so that typing errors are
 // told at the field they are in. Ids come back as lower-case GUIDs without braces, the secret without surrounding
-// white space.
+// white space, a certificate with its key and nothing else, and with both what they say of their name and expiry.
 func (c *Connector) Shape(in connector.Credentials) (connector.Credentials, []fault.Field) {
 	var fields []fault.Field
 	note := func(f *fault.Field) {
@@ -36,16 +39,42 @@ func (c *Connector) Shape(in connector.Credentials) (connector.Credentials, []fa
 		}
 	}
 	out := connector.Credentials{DirectoryID: canonicalID(in.DirectoryID), ClientID: canonicalID(in.ClientID)}
-	secret := strings.TrimFunc(in.Secret.Reveal(), isSpace)
-	out.Secret = seal.NewSecret(secret)
 	note(checkClient(out.ClientID))
-	note(checkSecret(secret))
+	note(c.shapeProof(in, &out))
 	note(checkDirectory(out.DirectoryID))
 	if len(fields) == 0 && out.ClientID == out.DirectoryID {
 		note(&fault.Field{Pointer: pointerClient, Code: "same_as_tenant_id",
 			Detail: "Client ID and Tenant ID are the same. Copy the Application (client) ID here and the Directory (tenant) ID into Tenant ID; both are on the Overview page of the app registration."})
 	}
 	return out, fields
+}
+
+// shapeProof checks what the application proves itself with.
+func (c *Connector) shapeProof(in connector.Credentials, out *connector.Credentials) *fault.Field {
+	text := strings.TrimFunc(in.Secret.Reveal(), isSpace)
+	out.Method = cmp.Or(in.Method, connector.MethodSecret)
+	switch out.Method {
+	case connector.MethodSecret:
+		out.Secret = seal.NewSecret(text)
+		return checkSecret(text)
+	case connector.MethodCertificate:
+		pair, wrong := checkCertificate(text, c.cfg.Clock())
+		if wrong != nil {
+			return wrong
+		}
+		stored, err := pair.text()
+		if err != nil {
+			return &fault.Field{Pointer: pointerCertificate, Code: errKeyForm.code, Detail: errKeyForm.detail}
+		}
+		out.Secret, out.Hint, out.ExpiresAt = seal.NewSecret(stored), pair.hint(), pair.certificate.NotAfter.UTC()
+		return nil
+	case connector.MethodFederated:
+		if c.cfg.FederatedTokenFile != "" {
+			return nil
+		}
+		return &fault.Field{Pointer: pointerMethod, Code: connector.FieldNotAvailable, Detail: "Federated sign-in is not available: this service is not set up for it. Use a certificate or a client secret."}
+	}
+	return &fault.Field{Pointer: pointerMethod, Code: "not_allowed", Detail: "There is no such way to sign in."}
 }
 
 func checkClient(id string) *fault.Field {

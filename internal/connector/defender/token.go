@@ -6,12 +6,13 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/clientcredentials"
 	"golang.org/x/sync/singleflight"
 
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 )
 
@@ -31,6 +32,7 @@ type tokens struct {
 	flight singleflight.Group
 	mu     sync.Mutex
 	held   token
+	trust  atomic.Pointer[connector.Trust] // what the last federated request claimed to be
 }
 
 // token gives a token that is good for some minutes. A request for one outlives the caller that started it, within its
@@ -101,19 +103,16 @@ func (s *source) requestToken(ctx context.Context) (token, error) {
 		// Nothing but a GUID is ever put into the path of a request.
 		return token{}, &failure{fault: fault.New(fault.CodeDirectoryNotFound, "The stored Tenant ID or Client ID is no GUID."), origin: errNoToken}
 	}
+	grant, failed := s.grant()
+	if failed != nil {
+		return token{}, failed
+	}
 	p, err := s.take(ctx, EndpointToken)
 	if err != nil {
 		return token{}, err
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, s.conn.cfg.Timeouts.Token, errSlowBody)
 	defer cancel()
-	grant := clientcredentials.Config{
-		ClientID: s.credentials.ClientID, ClientSecret: s.credentials.Secret.Reveal(),
-		TokenURL: s.conn.login + "/" + url.PathEscape(s.credentials.DirectoryID) + "/oauth2/v2.0/token",
-		Scopes:   []string{s.conn.cfg.Scope},
-		// Without a fixed style the library tries a second one after a refusal, and a wrong secret counts twice.
-		AuthStyle: oauth2.AuthStyleInParams,
-	}
 	got, err := grant.Token(context.WithValue(limited, oauth2.HTTPClient, s.conn.tokens))
 	if err != nil {
 		return token{}, s.end(ctx, p, s.tokenFailure(limited, err))

@@ -37,6 +37,7 @@ type Config struct {
 
 	Cloud              defender.Cloud
 	LoginURL, APIURL   string
+	FederatedTokenFile string // empty: federated sign-in is not offered
 	UnsafeTestUpstream bool
 	UnsafeNoCallLimits bool
 	CAFile             string

@@ -152,6 +152,19 @@ func parseCAFile(c *Config, text string) error {
 	return nil
 }
 
+// parseTokenFile asks only that something can be read: the token itself is renewed again and again.
+func parseTokenFile(c *Config, text string) error {
+	token, err := os.ReadFile(text)
+	if err != nil {
+		return fmt.Errorf("the file cannot be read: %w", reason(err))
+	}
+	if strings.TrimSpace(string(token)) == "" {
+		return errors.New("the file is empty")
+	}
+	c.FederatedTokenFile = text
+	return nil
+}
+
 func parseLogLevel(c *Config, text string) error {
 	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 	level, ok := levels[text]

@@ -51,6 +51,9 @@ func (t *Tour) form(ctx context.Context) error {
 		if !f.Required && !f.Recommended && f.Input != api.InputCheckbox {
 			continue
 		}
+		if f.When != nil && f.When.Equals != string(api.SignInClientSecret) {
+			continue // of the other ways to sign in
+		}
 		required := "optional"
 		if f.Required {
 			required = "required"

@@ -1,0 +1,109 @@
+package connector
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// StageSecret keeps another credential beside the present one, unchecked but for its form, in the place of one that was staged
+// before. It takes over when Validate finds it working, or a run whose present credential is refused.
+func (s *Service) StageSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r Rotation) (Integration, error) {
+	current, _, creds, err := s.readRotation(ctx, t, id, r)
+	if err != nil {
+		return Integration{}, err
+	}
+	box, err := s.sealer.Seal(creds.Secret, current.stagedBinding())
+	if err != nil {
+		return Integration{}, err
+	}
+	return s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
+		if i.Gone() {
+			return fault.New(fault.CodeConflict, "the integration was disconnected meanwhile")
+		}
+		i.Staged = Staged{
+			Method: method(creds), ClientID: creds.ClientID, Box: box, Hint: hint(creds), ExpiresAt: expiry(creds, r.SecretExpiresAt), At: s.now(),
+		}
+		return nil
+	})
+}
+
+// DropStaged destroys what is staged; with nothing staged it is the fault not_found.
+func (s *Service) DropStaged(ctx context.Context, t tenant.ID, id uuid.UUID) error {
+	_, err := s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
+		if len(i.Staged.Box) == 0 {
+			return fault.New(fault.CodeNotFound, "nothing is staged")
+		}
+		i.Staged = Staged{}
+		return nil
+	})
+	return err
+}
+
+// OpenForRun makes a source of the stored credentials. When they are refused and a staged one works, that has taken their
+// place first; the integration comes back as it is then.
+func (s *Service) OpenForRun(ctx context.Context, i Integration) (Integration, Source, error) {
+	source, refused := s.Open(i)
+	if len(i.Staged.Box) == 0 {
+		return i, source, refused
+	}
+	opened := refused
+	if opened == nil {
+		refused = Refusal(source.Check(ctx, Probe{}))
+	}
+	if refused == nil || !fault.As(refused).Definition().Permanent {
+		return i, source, opened
+	}
+	updated, _, taken, err := s.tryStaged(ctx, ctx, i, func(*Integration) {})
+	switch {
+	case err != nil:
+		return i, nil, err
+	case !taken:
+		return i, source, opened
+	}
+	source, err = s.Open(updated)
+	return updated, source, err
+}
+
+// tryStaged checks the staged credential, if there is one, within trial, and puts it into the place of the present one if it
+// works; then goes what else is to change. Whatever happened to either of the two meanwhile is left as it is.
+func (s *Service) tryStaged(ctx, trial context.Context, current Integration, then func(*Integration)) (_ Integration, _ []Check, taken bool, _ error) {
+	if len(current.Staged.Box) == 0 {
+		return current, nil, false, nil
+	}
+	c, err := s.connector(current.Kind)
+	if err != nil {
+		return current, nil, false, err
+	}
+	staged := current.Staged
+	secret, err := s.sealer.Open(staged.Box, current.stagedBinding())
+	if err != nil {
+		return current, nil, false, s.store.NoteStaged(ctx, current, s.now(), fault.CodeSecretUnreadable)
+	}
+	checks, refused := check(trial, c.Open(Credentials{DirectoryID: current.DirectoryID, ClientID: staged.ClientID, Method: staged.Method, Secret: secret}), current.Settings)
+	if refused != nil {
+		return current, checks, false, s.store.NoteStaged(ctx, current, s.now(), fault.As(refused).Code)
+	}
+	box, err := s.sealer.Seal(secret, current.binding())
+	if err != nil {
+		return current, checks, false, err
+	}
+	updated, err := s.store.UpdateIntegration(ctx, current.Tenant, current.PublicID, 0, func(i *Integration) error {
+		if i.Gone() || !i.SecretUpdatedAt.Equal(current.SecretUpdatedAt) || !i.Staged.At.Equal(staged.At) {
+			return nil
+		}
+		i.Method, i.ClientID, i.SecretBox, i.SecretHint = staged.Method, staged.ClientID, box, staged.Hint
+		i.SecretUpdatedAt, i.SecretExpiresAt, i.Staged = s.now(), staged.ExpiresAt, Staged{}
+		then(i)
+		taken = true
+		return nil
+	})
+	return updated, checks, taken && err == nil, err
+}
+
+// recoverAt is [Integration.recover] at a time.
+func recoverAt(now time.Time) func(*Integration) { return func(i *Integration) { i.recover(now) } }

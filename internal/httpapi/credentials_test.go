@@ -1,0 +1,134 @@
+package httpapi_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/fault"
+)
+
+// next is another secret than canary, and as secret.
+const next = "CANARY~8Q.another-secret-value-987654321"
+
+func TestAStagedSecretIsShownTriedAndSwappedIn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	c, ctx := h.admin(), context.Background()
+	i := h.connect(h.mine)
+	expires := h.clock.now().AddDate(0, 6, 0).UTC().Truncate(time.Second)
+	staged, err := c.RotateIntegrationSecret(ctx, i.ID, api.RotateSecretRequest{ClientSecret: next, SecretExpiresAt: &expires, Stage: new(true)})
+	must(t, err)
+	s := staged.Credentials.Staged
+	if s == nil || s.Hint != "…321" || s.Method != api.SignInClientSecret || !s.ExpiresAt.Equal(expires) || !s.LastCheckedAt.IsZero() || s.LastProblem != nil ||
+		staged.Validation != nil || staged.Credentials.SecretHint != i.Credentials.SecretHint {
+		t.Fatalf("staged: %+v %+v", staged.Credentials, s)
+	}
+	refuseOnly(h, next)
+	v, err := c.ValidateIntegration(ctx, i.ID)
+	must(t, err)
+	waiting, err := c.GetIntegration(ctx, i.ID)
+	must(t, err)
+	if s = waiting.Credentials.Staged; !v.OK || s.LastProblem == nil || s.LastProblem.Code != api.CodeCredentialsInvalid || s.LastProblem.Remedy == "" || s.LastCheckedAt.IsZero() {
+		t.Errorf("tried in vain: %+v, %+v", v, s)
+	}
+	if strings.SplitN(waiting.ETag, ".", 2)[0] != strings.SplitN(staged.ETag, ".", 2)[0] {
+		t.Error("a trial makes everybody's If-Match fail")
+	}
+	refuseOnly(h, canary)
+	v, err = c.ValidateIntegration(ctx, i.ID)
+	must(t, err)
+	swapped, err := c.GetIntegration(ctx, i.ID)
+	must(t, err)
+	if got := swapped.Credentials; !v.OK || got.Staged != nil || got.SecretHint != "…321" || !got.SecretExpiresAt.Equal(expires) || swapped.State != api.IntegrationActive {
+		t.Errorf("swapped: %+v %+v", v, got)
+	}
+	if strings.Contains(h.log.String(), next) {
+		t.Error("the log holds a secret")
+	}
+}
+
+// refuseOnly makes Microsoft refuse one secret.
+func refuseOnly(h *house, secret string) {
+	h.cloud.answers(func(c connector.Credentials) []connector.Check {
+		if c.Secret.Reveal() == secret {
+			return []connector.Check{{Name: "token", Code: fault.CodeCredentialsInvalid}}
+		}
+		return []connector.Check{{Name: "token", OK: true}}
+	})
+}
+
+func TestAStagedSecretMustHaveItsForm(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	i := h.connect(h.mine)
+	err := second(h.admin().RotateIntegrationSecret(t.Context(), i.ID, api.RotateSecretRequest{ClientSecret: "3f2504e0-4f89-41d3-9a0c-0305e82c3301", Stage: new(true)}))
+	if !api.HasCode(err, api.CodeSecretIDPasted) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAnExpiringSecretIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	c := h.admin()
+	f := form(uuid.New())
+	f.Credentials.SecretExpiresAt = new(h.clock.now().Add(31 * 24 * time.Hour))
+	i, err := c.ConnectIntegration(t.Context(), f)
+	must(t, err)
+	if i.Warnings == nil || len(i.Warnings) > 0 {
+		t.Errorf("a month before: %+v", i.Warnings)
+	}
+	for _, w := range []struct {
+		later time.Duration
+		code  string
+		left  int
+	}{{36 * time.Hour, "secret_expiring", 30}, {28 * 24 * time.Hour, "secret_expiring", 2}, {2 * 24 * time.Hour, "secret_expired", 0}} {
+		h.clock.move(w.later)
+		i, err := c.GetIntegration(t.Context(), i.ID)
+		must(t, err)
+		if len(i.Warnings) != 1 || i.Warnings[0].Code != w.code || i.Warnings[0].DaysLeft != w.left || i.Warnings[0].Remedy == "" {
+			t.Errorf("%+v, want %+v", i.Warnings, w)
+		}
+	}
+}
+
+// TestTheMethodSaysWhatGoesWithIt mixes methods with what they do not take.
+func TestTheMethodSaysWhatGoesWithIt(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	i := h.connect(h.mine)
+	for body, want := range map[string]string{
+		`{}`:                       "400 /client_secret required",
+		`{"method":"certificate"}`: "400 /certificate required",
+		`{"method":"certificate","client_secret":"` + canary + `"}`:                     "400 /certificate required,/client_secret not_allowed",
+		`{"method":"client_secret","client_secret":"` + canary + `","certificate":"x"}`: "400 /certificate not_allowed",
+		`{"method":"federated","client_secret":"` + canary + `"}`:                       "400 /client_secret not_allowed",
+		`{"method":"federated"}`: "422 /method not_available",
+		`{"method":"certificate","certificate":"-----BEGIN NONSENSE-----\n"}`: "422 /certificate invalid_format",
+		`{"method":"password","client_secret":"` + canary + `"}`:              "400 /method not_allowed",
+	} {
+		p := h.post("/v1/integrations/"+i.ID+"/rotate-secret", body).problem(t)
+		var got []string
+		for _, e := range p.Errors {
+			got = append(got, e.Pointer+" "+e.Code)
+		}
+		slices.Sort(got)
+		if told := itoa(p.Status) + " " + strings.Join(got, ","); told != want {
+			t.Errorf("%s: %s, want %s", body, told, want)
+		}
+	}
+	var p *api.Problem
+	f := form(uuid.New())
+	f.Credentials.Method, f.Credentials.ClientSecret = new(api.SignInFederated), ""
+	if err := second(h.admin().ConnectIntegration(t.Context(), f)); !errors.As(err, &p) || p.Code != api.CodeMethodUnavailable || len(p.Errors) != 1 || p.Errors[0].Pointer != "/credentials/method" {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,66 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"reflect"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/connector"
+)
+
+// stagedRow is the credential that waits beside an integration's own.
+type stagedRow struct {
+	StagedBox       []byte        `db:"staged_box"`
+	StagedMethod    string        `db:"staged_method"`
+	StagedClientID  uuid.NullUUID `db:"staged_client_id"`
+	StagedHint      string        `db:"staged_hint"`
+	StagedExpiresAt sql.NullTime  `db:"staged_expires_at"`
+	StagedAt        sql.NullTime  `db:"staged_at"`
+	StagedCheckedAt sql.NullTime  `db:"staged_checked_at"`
+	StagedProblem   string        `db:"staged_problem"`
+}
+
+func (r stagedRow) staged() connector.Staged {
+	if len(r.StagedBox) == 0 {
+		return connector.Staged{}
+	}
+	return connector.Staged{
+		Method: connector.Method(r.StagedMethod), ClientID: r.StagedClientID.UUID.String(), Box: r.StagedBox, Hint: r.StagedHint,
+		ExpiresAt: utc(r.StagedExpiresAt), At: utc(r.StagedAt), CheckedAt: utc(r.StagedCheckedAt), Problem: r.StagedProblem,
+	}
+}
+
+// nothingStaged sets the columns of a row in which nothing waits; what was there is destroyed.
+const nothingStaged = `staged_box = null, staged_client_id = null, staged_hint = '', staged_expires_at = null, staged_at = null,
+		  staged_checked_at = null, staged_problem = ''`
+
+// writeStaged stores what is staged, or its end, in the transaction that changes the integration.
+func writeStaged(ctx context.Context, tx *sqlx.Tx, i, before *connector.Integration) (err error) {
+	switch staged := i.Staged; {
+	case reflect.DeepEqual(staged, before.Staged):
+	case len(staged.Box) == 0:
+		_, err = tx.ExecContext(ctx, `update integration set `+nothingStaged+` where tenant_id = $1 and id = $2`, i.Tenant, i.ID)
+	default:
+		_, err = tx.ExecContext(ctx, `
+			update integration set staged_box = $3, staged_method = $4, staged_client_id = $5, staged_hint = $6, staged_expires_at = $7,
+			  staged_at = $8, staged_checked_at = $9, staged_problem = $10
+			where tenant_id = $1 and id = $2`,
+			i.Tenant, i.ID, []byte(staged.Box), staged.Method, staged.ClientID, staged.Hint, nullTime(staged.ExpiresAt),
+			staged.At, nullTime(staged.CheckedAt), staged.Problem)
+	}
+	return err
+}
+
+// NoteStaged implements [connector.Store].
+func (s *Store) NoteStaged(ctx context.Context, i connector.Integration, at time.Time, code string) error {
+	return s.inTenant(ctx, i.Tenant, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+			update integration set staged_checked_at = $4, staged_problem = $5
+			where tenant_id = $1 and id = $2 and staged_at = $3`, i.Tenant, i.ID, i.Staged.At, at, code)
+		return err
+	})
+}

@@ -1,0 +1,141 @@
+package syncer_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"testing"
+	"time"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender/defendersim"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/syncer"
+)
+
+const aDay = 24 * time.Hour
+
+// told makes a look at the credentials and gives the thresholds of the lines it wrote.
+func (h *house) told() (thresholds []int) {
+	h.t.Helper()
+	var lines bytes.Buffer
+	w := syncer.NewCredentialWatch(h.store, h.links, slog.New(slog.NewJSONHandler(&lines, nil)), h.clock)
+	if err := w.Look(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+	for d := json.NewDecoder(&lines); d.More(); {
+		var line struct {
+			Within *int `json:"within_days"`
+		}
+		if err := d.Decode(&line); err != nil {
+			h.t.Fatal(err)
+		}
+		if line.Within != nil {
+			thresholds = append(thresholds, *line.Within)
+		}
+	}
+	return thresholds
+}
+
+func (h *house) mustTell(when string, want ...int) {
+	h.t.Helper()
+	got := h.told()
+	if len(got) != len(want) || len(want) > 0 && got[0] != want[0] {
+		h.t.Errorf("%s: told %v, want %v", when, got, want)
+	}
+}
+
+func TestEachThresholdOfAnExpiryIsToldOnce(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 2, 1)
+	i := h.connect(h.tenant, nil)
+	began := h.now
+	h.mustTell("unknown expiry")
+	h.expires(i, began.Add(40*aDay))
+	h.mustTell("40 days before")
+	for _, c := range []struct {
+		left time.Duration
+		want []int
+	}{{30*aDay + time.Minute, nil}, {30 * aDay, []int{30}}, {20 * aDay, nil}, {13 * aDay, []int{14}}, {6 * aDay, []int{7}}, {time.Hour, []int{1}}, {-time.Hour, []int{0}}, {-aDay, nil}} {
+		h.now = began.Add(40*aDay - c.left)
+		h.mustTell(c.left.String(), c.want...)
+		h.mustTell("again at " + c.left.String())
+	}
+	h.expires(i, h.now.Add(3*aDay)) // another secret, which nobody was warned of
+	h.mustTell("of the next secret", 7)
+}
+
+func (h *house) expires(i connector.Integration, at time.Time) {
+	h.t.Helper()
+	_, err := h.store.UpdateIntegration(h.t.Context(), i.Tenant, i.PublicID, 0, func(i *connector.Integration) error { i.SecretExpiresAt = at; return nil })
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func TestOneOfSeveralProcessesTellsAnExpiry(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 2, 1)
+	h.expires(h.connect(h.tenant, nil), h.now.Add(aDay))
+	passed := make(chan int, 6)
+	for range cap(passed) {
+		go func() {
+			list, err := h.store.PassExpiries(t.Context(), h.now)
+			if err != nil {
+				t.Error(err)
+			}
+			passed <- len(list)
+		}()
+	}
+	sum := 0
+	for range cap(passed) {
+		sum += <-passed
+	}
+	if sum != 1 {
+		t.Errorf("told %d times", sum)
+	}
+}
+
+func TestARunWarnsOfASecretThatExpires(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 3, 2)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.expires(i, h.now.Add(5*aDay-time.Hour))
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	w := run.Report.Warnings
+	if len(w) != 1 || w[0].Code != fault.CodeSecretExpiring || w[0].Remedy == "" || !run.Report.NoChanges {
+		t.Errorf("warnings %+v, no changes %v", w, run.Report.NoChanges)
+	}
+	if got, due := ptr(h.integration(i)).ExpiryWarning(h.now); !due || got.DaysLeft != 5 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestMicrosoftTellsThatASecretHasExpired learns it from a run, and from a validation.
+func TestMicrosoftTellsThatASecretHasExpired(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 2, 1)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	app := defendersim.App{ClientID: client, Secret: secret, SecretExpiresAt: time.Now().Add(-time.Hour), Roles: []string{defendersim.RoleMachineRead, defendersim.RoleVulnerabilityRead}}
+	if err := h.sim.SetApp(directory, app); err != nil {
+		t.Fatal(err)
+	}
+	mustEnd(t, h.again(i, syncer.Incremental), syncer.Failed, fault.CodeSecretExpired)
+	h.mustHaveExpired("a run", i)
+	h.expires(i, h.now.Add(90*aDay)) // somebody was told wrong
+	if _, err := h.links.Validate(t.Context(), h.tenant, i.PublicID); err != nil {
+		t.Fatal(err)
+	}
+	h.mustHaveExpired("a validation", i)
+}
+
+func (h *house) mustHaveExpired(by string, i connector.Integration) {
+	h.t.Helper()
+	now := h.integration(i)
+	if w, due := now.ExpiryWarning(h.now.Add(time.Minute)); !due || w.Fault.Code != fault.CodeSecretExpired || w.DaysLeft != 0 {
+		h.t.Errorf("learnt from %s: expires at %v", by, now.SecretExpiresAt)
+	}
+}
