@@ -67,6 +67,7 @@ cover: setup ## test coverage of all packages together, into coverage.out
 
 docs: ## write the pages that are made from the code
 	go run ./cmd/defenderd help config --markdown > docs/configuration.md
+	go run ./cmd/defenderd help problems > docs/troubleshooting.md
 
 image: ## build the container images (buildah, or docker)
 	VERSION=$(VERSION) REVISION=$(REVISION) scripts/image.sh

@@ -13,28 +13,6 @@ import (
 	"pgp.internal/defender/internal/fault"
 )
 
-// TestReadmeExplainsEveryProblemOfTheLink keeps the troubleshooting table equal to the catalogue.
-func TestReadmeExplainsEveryProblemOfTheLink(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := 0
-	for _, d := range fault.Definitions() {
-		if d.Actor != fault.CustomerAdmin && !strings.HasPrefix(d.Code, "upstream_") && d.Code != fault.CodeSecretUnreadable {
-			continue
-		}
-		rows++
-		row := "| `" + d.Code + "` | " + d.Title + " | " + d.Cause + " | " + d.Remedy + " |"
-		if !strings.Contains(string(readme), row) {
-			t.Errorf("README lacks, or words differently:\n%s", row)
-		}
-	}
-	if rows < 15 {
-		t.Fatalf("only %d problems looked for", rows)
-	}
-}
-
 // ofRuns are the codes that only runs and integrations carry, as errors or warnings.
 var ofRuns = []string{
 	fault.CodeEntitlementMissing, fault.CodeQuotaExceeded, fault.CodeRemovalHeld, fault.CodeUnreadable, fault.CodeReportPoor, fault.CodeWorkerLost, fault.CodeRunCancelled,

@@ -17,7 +17,7 @@ import (
 
 const (
 	userAgent = "pgp-defender-client/1"
-	// Connecting answers within 15 seconds and the largest page takes less; a minute means that something is wrong.
+	// Connecting answers within 10 seconds and the largest page takes less; a minute means that something is wrong.
 	defaultTimeout = time.Minute
 	maxErrorBody   = 64 << 10
 	maxBody        = 64 << 20

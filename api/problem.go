@@ -56,6 +56,7 @@ type Problem struct {
 	Detail        string       `json:"detail"`
 	Instance      string       `json:"instance,omitempty"`
 	Code          string       `json:"code"`
+	Acts          Actor        `json:"acts"`
 	RequestID     string       `json:"request_id"`
 	Errors        []FieldError `json:"errors,omitempty"`
 	Checks        []Check      `json:"checks,omitempty"`
@@ -100,16 +101,26 @@ type FieldError struct {
 	Detail    string `json:"detail"`
 }
 
-// Check is one live check of credentials. Code, Detail, Cause and Remedy are there only if it failed.
+// Check is one live check of credentials. Code, Detail, Cause, Remedy and Acts are there only if it failed.
 type Check struct {
-	Name       string `json:"name"`
-	OK         bool   `json:"ok"`
-	Code       string `json:"code,omitempty"`
-	Title      string `json:"title"`
-	Detail     string `json:"detail,omitempty"`
-	Cause      string `json:"cause,omitempty"`
-	Remedy     string `json:"remedy,omitempty"`
-	DurationMS int64  `json:"duration_ms"`
+	Name              string  `json:"name"`
+	OK                bool    `json:"ok"`
+	Code              string  `json:"code,omitempty"`
+	Title             string  `json:"title"`
+	Detail            string  `json:"detail,omitempty"`
+	Cause             string  `json:"cause,omitempty"`
+	Remedy            string  `json:"remedy,omitempty"`
+	Acts              Actor   `json:"acts,omitempty"`
+	Access            *Access `json:"access,omitempty"`
+	RetryAfterSeconds *int64  `json:"retry_after_seconds,omitempty"`
+	DurationMS        int64   `json:"duration_ms"`
+}
+
+// Access is what the application needs and what its access token grants; OtherGranted counts permissions without a name here.
+type Access struct {
+	Needed       []string `json:"needed"`
+	Granted      []string `json:"granted"`
+	OtherGranted int      `json:"other_granted"`
 }
 
 // Validation is the outcome of the live checks that were made.
@@ -125,4 +136,5 @@ type Explanation struct {
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
 	Remedy string `json:"remedy"`
+	Acts   Actor  `json:"acts"`
 }

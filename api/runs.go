@@ -37,12 +37,14 @@ type RunStage struct {
 
 // RunError is why a run failed or brought only a part. If Permanent, somebody has to act.
 type RunError struct {
-	Code      string `json:"code"`
-	Title     string `json:"title"`
-	Detail    string `json:"detail"`
-	Cause     string `json:"cause,omitempty"`
-	Remedy    string `json:"remedy"`
-	Permanent bool   `json:"permanent"`
+	Code      string  `json:"code"`
+	Title     string  `json:"title"`
+	Detail    string  `json:"detail"`
+	Cause     string  `json:"cause,omitempty"`
+	Remedy    string  `json:"remedy"`
+	Acts      Actor   `json:"acts"`
+	Access    *Access `json:"access,omitempty"`
+	Permanent bool    `json:"permanent"`
 }
 
 // RunWarning is something that did not stop a run.
@@ -50,6 +52,7 @@ type RunWarning struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 	Remedy string `json:"remedy"`
+	Acts   Actor  `json:"acts"`
 }
 
 // Run is one import. Its Progress is the sum of its stages'.

@@ -21,6 +21,7 @@ type ProblemType struct {
 	Detail    string `json:"detail"`
 	Cause     string `json:"cause,omitempty"`
 	Remedy    string `json:"remedy"`
+	Acts      Actor  `json:"acts"`
 	Retryable bool   `json:"retryable"`
 }
 

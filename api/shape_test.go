@@ -16,7 +16,7 @@ import (
 // components lists, for every schema of the document, the type that stands for it.
 var components = map[string]reflect.Type{
 	"Problem": typ[Problem](), "FieldError": typ[FieldError](), "ProblemType": typ[ProblemType](), "ProblemTypeList": typ[list[ProblemType]](),
-	"Check": typ[Check](), "Validation": typ[Validation](), "Explanation": typ[Explanation](),
+	"Check": typ[Check](), "Validation": typ[Validation](), "Explanation": typ[Explanation](), "Actor": typ[Actor](), "Access": typ[Access](),
 
 	"IntegrationType": typ[IntegrationType](), "IntegrationTypeList": typ[list[IntegrationType]](), "Permission": typ[Permission](),
 	"SetupStep": typ[SetupStep](), "Form": typ[Form](), "FormField": typ[FormField](), "FormInput": typ[FormInput](),

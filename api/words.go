@@ -20,6 +20,17 @@ const (
 	TenantDeleting  TenantState = "deleting"
 )
 
+// Actor is who has to act about a problem.
+type Actor string
+
+// Who has to act; openapi.yaml explains them.
+const (
+	ActorCaller        Actor = "caller"
+	ActorCustomerAdmin Actor = "customer_admin"
+	ActorPGPOperator   Actor = "pgp_operator"
+	ActorNobody        Actor = "nobody"
+)
+
 // IntegrationTypeName is a type of integration.
 type IntegrationTypeName string
 

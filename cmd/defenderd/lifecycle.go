@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Limits of the servers. A request's answer includes a live check of credentials, which may take 15 seconds.
+// Limits of the servers. A request's answer includes a live check of credentials, which may take 10 seconds.
 const (
 	headerTimeout  = 5 * time.Second
 	readTimeout    = 15 * time.Second

@@ -128,10 +128,10 @@ func noArguments(cmd *cli.Command) error {
 	return nil
 }
 
-// helpCommand shows what --help shows, and the table of settings.
+// helpCommand shows what --help shows, the table of settings and the table of problems.
 func (p *program) helpCommand() *cli.Command {
 	return &cli.Command{
-		Name: "help", Usage: "show the help of a command, or all settings with \"help config\"", ArgsUsage: "[COMMAND...]",
+		Name: "help", Usage: "show the help of a command, all settings with \"help config\", or all problems with \"help problems\"", ArgsUsage: "[COMMAND...]",
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "markdown", Usage: "with \"help config\": as the page for docs"}},
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if cmd.Args().First() == "config" {
@@ -139,6 +139,9 @@ func (p *program) helpCommand() *cli.Command {
 					return config.Markdown(p.stdout)
 				}
 				return config.Text(p.stdout)
+			}
+			if cmd.Args().First() == "problems" {
+				return writeProblems(p.stdout)
 			}
 			root := p.root()
 			if err := named(root, cmd.Args().Slice()); err != nil {

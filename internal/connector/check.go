@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"pgp.internal/defender/internal/fault"
@@ -18,8 +17,8 @@ func check(ctx context.Context, source Source, s inventory.Settings) ([]Check, e
 	defer cancel()
 	checks := source.Check(ctx, Probe{Assets: s.ImportAssets, Vulnerabilities: s.ImportVulnerabilities})
 	for i := range checks {
-		if checks[i].Code == fault.CodeUpstreamThrottled {
-			checks[i].Remedy = throttledRemedy(checks[i].RetryAfter)
+		if d, known := fault.Lookup(checks[i].Code); known && d.Kind == fault.Unavailable {
+			checks[i].RetryAfter = cmp.Or(checks[i].RetryAfter, usualWait)
 		}
 	}
 	return checks, Refusal(checks)
@@ -28,13 +27,6 @@ func check(ctx context.Context, source Source, s inventory.Settings) ([]Check, e
 // usualWait is what somebody is told to wait when the source does not say.
 const usualWait = time.Minute
 
-// throttledRemedy tells somebody in front of a form what a run does by itself: to wait.
-func throttledRemedy(asked time.Duration) string {
-	wait := int64(math.Ceil(cmp.Or(asked, usualWait).Seconds()))
-	return fmt.Sprintf("Nothing waits for Microsoft here: try again after the time in Retry-After, %d seconds. "+
-		"If it persists, look for other programs that use the same app registration.", wait)
-}
-
 // Refusal is the fault of the first failed check, with all checks as its Data, or nil if none failed.
 func Refusal(checks []Check) error {
 	for _, c := range checks {
@@ -42,10 +34,8 @@ func Refusal(checks []Check) error {
 			continue
 		}
 		f := fault.New(c.Code, c.Detail)
-		f.Cause, f.Remedy, f.Data = c.Cause, c.Remedy, checks
-		if f.Kind() == fault.Unavailable {
-			f.RetryAfter = cmp.Or(c.RetryAfter, usualWait)
-		}
+		f.Cause, f.Remedy, f.Acts, f.Access = c.Cause, c.Remedy, c.Acts, c.Access
+		f.RetryAfter, f.Data = c.RetryAfter, checks
 		return f
 	}
 	return nil
@@ -74,9 +64,7 @@ func shape(c Connector, creds Credentials) (Credentials, error) {
 		f.Detail = "The value entered is a Secret ID, not a secret." // the field's own text says what to do, as the remedy does
 	}
 	if code != fault.CodeInvalidRequest {
-		f.Data = []Check{{
-			Name: "shape", Code: code, Title: f.Title(), Detail: f.Detail, Cause: f.CauseText(), Remedy: f.RemedyText(),
-		}}
+		f.Data = []Check{FailedCheck("shape", f, 0)}
 	}
 	return Credentials{}, f
 }

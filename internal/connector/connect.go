@@ -13,7 +13,7 @@ import (
 )
 
 // CheckBudget is how long a live validation may take altogether.
-const CheckBudget = 15 * time.Second
+const CheckBudget = 10 * time.Second
 
 // Draft is an integration as the customer entered it.
 type Draft struct {

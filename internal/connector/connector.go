@@ -46,7 +46,7 @@ type Probe struct {
 	Vulnerabilities bool
 }
 
-// Check is the outcome of one step of a live validation. Code, Title, Detail, Cause and Remedy are set when it failed.
+// Check is the outcome of one step of a live validation. Code, Title, Detail, Cause, Remedy and Acts are set when it failed.
 type Check struct {
 	Name     string // shape, token, permissions, machines, vulnerabilities
 	OK       bool
@@ -56,9 +56,19 @@ type Check struct {
 	Detail   string
 	Cause    string
 	Remedy   string
+	Acts     fault.Actor
+	Access   *fault.Access // where permissions were looked at and both sides are known
 	Duration time.Duration
 
-	RetryAfter time.Duration // what the source asked for, or 0
+	RetryAfter time.Duration // if waiting helps: what the source asked for, else the usual wait
+}
+
+// FailedCheck tells a fault as the outcome of a step.
+func FailedCheck(name string, f *fault.Error, took time.Duration) Check {
+	return Check{
+		Name: name, Code: f.Code, Title: f.Title(), Detail: f.Detail, Cause: f.CauseText(), Remedy: f.RemedyText(), Acts: f.Actor(),
+		Access: f.Access, Duration: took, RetryAfter: f.RetryAfter,
+	}
 }
 
 // Usage is what a source has spent upstream since it was opened.

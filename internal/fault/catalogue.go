@@ -11,17 +11,17 @@ type Definition struct {
 	Cause     string
 	Remedy    string
 	Permanent bool  // repeating the same attempt cannot help until somebody changes something
-	Actor     Actor // who has to act
+	Actor     Actor // who has to act, unless the [Error] knows better
 }
 
-// Actor is who can mend a failure.
+// Actor is who can mend a failure. The words are those of the contract.
 type Actor string
 
 // Who can mend it.
 const (
 	Caller        Actor = "caller"         // the program or person that sent the request
 	CustomerAdmin Actor = "customer_admin" // an administrator of the customer's Microsoft tenant
-	Operator      Actor = "operator"       // whoever runs this service
+	Operator      Actor = "pgp_operator"   // whoever runs this service
 	Nobody        Actor = "nobody"         // wait: it passes by itself
 )
 

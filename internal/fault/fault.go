@@ -37,13 +37,23 @@ type Field struct {
 	Detail  string // for the person who filled in the form
 }
 
-// Error is a failure that may be told. Title, cause and remedy come from the code's [Definition] unless set.
+// Access is what an application was granted against what it needs. It holds names that this service knows and no others,
+// so that nothing of an upstream text is repeated.
+type Access struct {
+	Needed  []string
+	Granted []string
+	Others  int // granted permissions whose names this service does not know
+}
+
+// Error is a failure that may be told. Title, cause, remedy and actor come from the code's [Definition] unless set.
 type Error struct {
 	Code       string
 	Detail     string        // what happened this time; never holds secrets or upstream text
 	Cause      string        // overrides the definition's cause when more is known
 	Remedy     string        // overrides the definition's remedy when more is known
+	Acts       Actor         // overrides the definition's actor when more is known
 	RetryAfter time.Duration // 0 when unknown
+	Access     *Access       // nil unless permissions are what it is about and both sides are known
 	Fields     []Field
 	Data       any // code-specific evidence for the HTTP layer, e.g. the checks behind credentials_invalid
 
@@ -100,6 +110,14 @@ func (e *Error) CauseText() string { return orElse(e.Cause, e.Definition().Cause
 
 // RemedyText says what to do about it.
 func (e *Error) RemedyText() string { return orElse(e.Remedy, e.Definition().Remedy) }
+
+// Actor says who has to act: this time's if known, else the usual one.
+func (e *Error) Actor() Actor {
+	if e.Acts != "" {
+		return e.Acts
+	}
+	return e.Definition().Actor
+}
 
 // As finds the fault in err's chain; anything without one is reported as internal, with err kept for the log.
 func As(err error) *Error {

@@ -35,6 +35,13 @@ func TestThisTimesTextsWinOverTheDefinition(t *testing.T) {
 	if e.RemedyText() != e.Definition().Remedy {
 		t.Fatal("without an own remedy the definition's is told")
 	}
+	if e.Actor() != CustomerAdmin {
+		t.Fatalf("%q has to act, not the definition's actor", e.Actor())
+	}
+	e.Acts = Operator
+	if e.Actor() != Operator {
+		t.Fatal("an own actor must win")
+	}
 	e.Remedy = "Grant Vulnerability.Read.All"
 	if e.RemedyText() != "Grant Vulnerability.Read.All" {
 		t.Fatal("an own remedy must win")

@@ -95,7 +95,7 @@ func stateReason(code string) *api.Explanation {
 	if !ok {
 		return nil
 	}
-	return &api.Explanation{Code: code, Title: d.Title, Detail: d.Cause, Remedy: d.Remedy}
+	return &api.Explanation{Code: code, Title: d.Title, Detail: d.Cause, Remedy: d.Remedy, Acts: api.Actor(d.Actor)}
 }
 
 func staged(s *connector.Staged) *api.StagedCredentials {
@@ -128,11 +128,6 @@ var passed = map[string]string{
 	"vulnerabilities": "Vulnerabilities can be read",
 }
 
-// failedCheck tells a fault as the outcome of a check.
-func failedCheck(name string, f *fault.Error) connector.Check {
-	return connector.Check{Name: name, Code: f.Code, Title: f.Title(), Detail: f.Detail, Cause: f.CauseText(), Remedy: f.RemedyText()}
-}
-
 // checks shows the checks that were made. Those not tried after a failure are left out.
 func checks(made []connector.Check) []api.Check {
 	out := []api.Check{}
@@ -142,7 +137,10 @@ func checks(made []connector.Check) []api.Check {
 		}
 		shown := api.Check{
 			Name: c.Name, OK: c.OK, Code: c.Code, Title: c.Title, Detail: c.Detail, Cause: c.Cause, Remedy: c.Remedy,
-			DurationMS: c.Duration.Milliseconds(),
+			Acts: api.Actor(c.Acts), Access: access(c.Access), DurationMS: c.Duration.Milliseconds(),
+		}
+		if c.RetryAfter > 0 {
+			shown.RetryAfterSeconds = new(wholeSeconds(c.RetryAfter))
 		}
 		if d, ok := fault.Lookup(c.Code); ok && shown.Title == "" {
 			shown.Title = d.Title
@@ -153,6 +151,14 @@ func checks(made []connector.Check) []api.Check {
 		out = append(out, shown)
 	}
 	return out
+}
+
+// access is nil where permissions were not looked at.
+func access(a *fault.Access) *api.Access {
+	if a == nil {
+		return nil
+	}
+	return &api.Access{Needed: listed(a.Needed), Granted: listed(a.Granted), OtherGranted: a.Others}
 }
 
 func (s *server) validation(made []connector.Check) api.Validation {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
 )
@@ -30,7 +31,8 @@ func run(r *syncer.Run) api.Run {
 	}
 	if e := r.Report.Error; e != nil {
 		out.Error = &api.RunError{
-			Code: e.Code, Title: e.Title, Detail: orElse(e.Detail, e.Cause), Cause: e.Cause, Remedy: e.Remedy, Permanent: e.Permanent,
+			Code: e.Code, Title: e.Title, Detail: orElse(e.Detail, e.Cause), Cause: e.Cause, Remedy: e.Remedy, Acts: acts(e), Access: access(e.Access),
+			Permanent: e.Permanent,
 		}
 	}
 	return out
@@ -131,11 +133,23 @@ func skipSample(s *syncer.Sample) api.SkipSample {
 }
 
 func warning(n *syncer.Notice) api.RunWarning {
-	return api.RunWarning{Code: n.Code, Detail: orElse(n.Detail, orElse(n.Cause, n.Title)), Remedy: n.Remedy}
+	return api.RunWarning{Code: n.Code, Detail: orElse(n.Detail, orElse(n.Cause, n.Title)), Remedy: n.Remedy, Acts: acts(n)}
 }
 
 func explanation(n *syncer.Notice) api.Explanation {
-	return api.Explanation{Code: n.Code, Title: n.Title, Detail: orElse(n.Detail, n.Cause), Remedy: n.Remedy}
+	return api.Explanation{Code: n.Code, Title: n.Title, Detail: orElse(n.Detail, n.Cause), Remedy: n.Remedy, Acts: acts(n)}
+}
+
+// acts is who has to act about a notice. Runs that were stored before notices said so take it from the catalogue; what is no
+// fault asks nothing of anybody.
+func acts(n *syncer.Notice) api.Actor {
+	if n.Acts != "" {
+		return api.Actor(n.Acts)
+	}
+	if d, known := fault.Lookup(n.Code); known {
+		return api.Actor(d.Actor)
+	}
+	return api.ActorNobody
 }
 
 func orElse(a, b string) string {

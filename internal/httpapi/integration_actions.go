@@ -164,7 +164,7 @@ func (s *server) validateIntegration(w http.ResponseWriter, r *http.Request) err
 	if fault.Is(err, fault.CodeSecretUnreadable) { // a finding like any other: the credentials cannot work
 		s.Log.ErrorContext(r.Context(), "stored secret cannot be read", slog.String("request_id", exchangeOf(r.Context()).id),
 			slog.String("integration", integrationID(id)), slog.String("error", err.Error()))
-		made, err = []connector.Check{failedCheck("secret", fault.As(err))}, nil
+		made, err = []connector.Check{connector.FailedCheck("secret", fault.As(err), 0)}, nil
 	}
 	if err != nil {
 		return err

@@ -91,7 +91,7 @@ func faultOf(err error) *fault.Error {
 func problemOf(f *fault.Error, status int, r *http.Request, x *exchange) api.Problem {
 	p := api.Problem{
 		Type: problemType(f.Code), Title: f.Title(), Status: status, Code: f.Code, RequestID: x.id,
-		Detail: told(f), Errors: fieldErrors(f.Fields),
+		Acts: api.Actor(f.Actor()), Detail: told(f), Errors: fieldErrors(f.Fields),
 	}
 	if path := r.URL.EscapedPath(); len(path) <= maxInstance {
 		p.Instance = path
@@ -158,8 +158,11 @@ func seconds(d time.Duration) string {
 	if d <= 0 {
 		d = usualRetryAfter
 	}
-	return strconv.Itoa(int(math.Ceil(min(d, maxRetryAfter).Seconds())))
+	return strconv.FormatInt(wholeSeconds(d), 10)
 }
+
+// wholeSeconds rounds up, so that nobody comes a moment too early.
+func wholeSeconds(d time.Duration) int64 { return int64(math.Ceil(min(d, maxRetryAfter).Seconds())) }
 
 // invalid is an invalid_request with its fields.
 func invalid(fields ...fault.Field) error {

@@ -38,6 +38,6 @@ func (s *server) getProblemType(w http.ResponseWriter, r *http.Request) error {
 func problemDefinition(d *fault.Definition) api.ProblemType {
 	return api.ProblemType{
 		Code: d.Code, Type: problemType(d.Code), Title: d.Title, Status: statusOf[d.Kind], Detail: d.Cause, Remedy: d.Remedy,
-		Retryable: !d.Permanent,
+		Acts: api.Actor(d.Actor), Retryable: !d.Permanent,
 	}
 }

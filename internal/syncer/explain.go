@@ -33,15 +33,15 @@ const (
 // imported" always has an explanation.
 func Explain(run Run, i connector.Integration, e tenant.Entitlement, now time.Time) []Notice {
 	var out []Notice
-	add := func(code, title, detail, remedy string) {
-		out = append(out, Notice{Code: code, Title: title, Detail: detail, Remedy: remedy})
+	add := func(code string, acts fault.Actor, title, detail, remedy string) {
+		out = append(out, Notice{Code: code, Title: title, Detail: detail, Remedy: remedy, Acts: acts})
 	}
 	switch {
 	case run.State == Queued:
-		add(ExplainNotYetRun, "The run has not started yet", "It waits for a free worker.", "Look again in a moment.")
+		add(ExplainNotYetRun, fault.Nobody, "The run has not started yet", "It waits for a free worker.", "Look again in a moment.")
 		return out
 	case !run.State.Final():
-		add(ExplainInProgress, "The run is still going on", "Figures grow until it ends.", "Look again when it has finished.")
+		add(ExplainInProgress, fault.Nobody, "The run is still going on", "Figures grow until it ends.", "Look again when it has finished.")
 	case run.Report.Error != nil:
 		out = append(out, *run.Report.Error)
 	}
@@ -53,20 +53,20 @@ func Explain(run Run, i connector.Integration, e tenant.Entitlement, now time.Ti
 		return out
 	}
 	if !i.Settings.ImportAssets {
-		add(ExplainAssetsOff, "Import Internal Assets is off", "Machines are kept only as carriers of findings.", "Turn on Import Internal Assets to import all of them.")
+		add(ExplainAssetsOff, fault.Caller, "Import Internal Assets is off", "Machines are kept only as carriers of findings.", "Turn on Import Internal Assets to import all of them.")
 	}
 	if !i.Settings.ImportVulnerabilities {
-		add(ExplainFindingsOff, "Import Vulnerabilities is off", "No findings are imported.", "Turn on Import Vulnerabilities to import them.")
+		add(ExplainFindingsOff, fault.Caller, "Import Vulnerabilities is off", "No findings are imported.", "Turn on Import Vulnerabilities to import them.")
 	}
 	out = append(out, explainAssets(run)...)
 	if i.Settings.ImportVulnerabilities {
 		out = append(out, explainRows(run)...)
 	}
 	if run.Report.NoChanges {
-		add(ExplainNothingNew, "Nothing has changed", "Everything was read, and what is stored equals it.", "Nothing to do.")
+		add(ExplainNothingNew, fault.Nobody, "Nothing has changed", "Everything was read, and what is stored equals it.", "Nothing to do.")
 	}
 	if run.Report.Restarted {
-		add(ExplainRestarted, "The run was interrupted and started again",
+		add(ExplainRestarted, fault.Nobody, "The run was interrupted and started again",
 			"Its counts are those of the last attempt: what an earlier one had stored already counts as unchanged.", "Nothing to do.")
 	}
 	return out
@@ -76,7 +76,7 @@ func explainAssets(run Run) []Notice {
 	s := run.Report.StageNamed(StageAssets)
 	if s != nil && s.Missing > 0 {
 		return []Notice{{
-			Code: ExplainMissing, Title: "Some machines were not reported this time",
+			Code: ExplainMissing, Acts: fault.Nobody, Title: "Some machines were not reported this time",
 			Detail: fmt.Sprintf("%d known machines were missing from the list. They are kept until they are missing again in a later run.", s.Missing),
 			Remedy: "Nothing to do: they are removed, or back, after one of the next runs.",
 		}}
@@ -86,13 +86,13 @@ func explainAssets(run Run) []Notice {
 		return nil
 	case s.Counts.Fetched == 0:
 		return []Notice{{
-			Code: ExplainNoMachines, Title: "The directory holds no machines",
+			Code: ExplainNoMachines, Acts: fault.CustomerAdmin, Title: "The directory holds no machines",
 			Detail: "Microsoft Defender reported no device at all.",
 			Remedy: "Onboard devices in the Microsoft Defender portal, and check that the Tenant ID belongs to the directory that holds them.",
 		}}
 	}
 	return []Notice{{
-		Code: ExplainAllFiltered, Title: "No machine passed the rules",
+		Code: ExplainAllFiltered, Acts: fault.Caller, Title: "No machine passed the rules",
 		Detail: fmt.Sprintf("Defender reported %d machines and all were skipped: %s.", s.Counts.Fetched, biggest(s.SkippedBy)),
 		Remedy: "Look at the samples of each reason. Mobile and IoT devices are never imported; age, device groups, tags and name rules are settings.",
 	}}
@@ -105,13 +105,13 @@ func explainRows(run Run) []Notice {
 		return nil
 	case s.Counts.Fetched == 0:
 		return []Notice{{
-			Code: ExplainNoRows, Title: "Defender reported no vulnerabilities",
+			Code: ExplainNoRows, Acts: fault.CustomerAdmin, Title: "Defender reported no vulnerabilities",
 			Detail: "The vulnerability report of the directory is empty.",
 			Remedy: "A newly onboarded device needs up to a day to be assessed; vulnerability management needs Plan 2 or the add-on.",
 		}}
 	}
 	return []Notice{{
-		Code: ExplainRowsFiltered, Title: "No vulnerability passed the rules",
+		Code: ExplainRowsFiltered, Acts: fault.Caller, Title: "No vulnerability passed the rules",
 		Detail: fmt.Sprintf("Defender reported %d rows and all were skipped: %s.", s.Counts.Fetched, biggest(s.SkippedBy)),
 		Remedy: "Only network-accessible vulnerabilities on imported machines count; minimum severity, attack vectors and unknown vectors are settings.",
 	}}

@@ -203,13 +203,18 @@ type Notice struct {
 	Detail    string
 	Cause     string
 	Remedy    string
+	Acts      fault.Actor   // empty in runs stored before it was kept
+	Access    *fault.Access `json:",omitempty"`
 	Permanent bool
 }
 
 // NoticeOf keeps what may be told of a fault.
 func NoticeOf(e *fault.Error) Notice {
 	d := e.Definition()
-	return Notice{Code: e.Code, Title: d.Title, Detail: e.Detail, Cause: e.CauseText(), Remedy: e.RemedyText(), Permanent: d.Permanent}
+	return Notice{
+		Code: e.Code, Title: d.Title, Detail: e.Detail, Cause: e.CauseText(), Remedy: e.RemedyText(), Acts: e.Actor(), Access: e.Access,
+		Permanent: d.Permanent,
+	}
 }
 
 // ofRecords tells a notice about what was read from one about the link, which changes nothing.

@@ -3,7 +3,6 @@ package defender
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +21,6 @@ const (
 
 const (
 	checkTries   = 2 // somebody is waiting in front of a form
-	checkLimit   = 15 * time.Second
 	maxProbeBody = 4 << 20
 )
 
@@ -41,7 +39,7 @@ type probe struct {
 // new ones, and always reports the steps token, permissions, machines and vulnerabilities, in this order. What the
 // token claims only explains; whether a permission is there is decided by calling the API.
 func (s *source) Check(ctx context.Context, want connector.Probe) []connector.Check {
-	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+	ctx, cancel := context.WithTimeout(ctx, s.conn.cfg.Timeouts.Check)
 	defer cancel()
 	if want != (connector.Probe{}) { // a run asks for the token alone
 		ctx = withPerson(ctx)
@@ -111,25 +109,32 @@ func (p *probe) check() connector.Check {
 // permissionCheck combines the token's claim with what the probes met: a probe that went through proves its permission,
 // one that was refused for it disproves it, and any other leaves it to the claim.
 func (s *source) permissionCheck(probes []*probe, t token) connector.Check {
-	var missing []string
+	var needed, missing []string
 	for _, p := range probes {
+		if p.off == "" {
+			needed = append(needed, p.permission)
+		}
 		denied := fault.Is(p.err, fault.CodePermissionMissing) || fault.Is(p.err, fault.CodeConsentMissing)
 		claimed := !t.known || grants(t.claims.Roles, p.permission)
 		if p.off == "" && (denied || p.err != nil && !claimed) {
 			missing = append(missing, p.permission)
 		}
 	}
+	access := accessOf(t.claims.Roles, t.known, needed...)
 	if len(missing) == 0 {
-		return connector.Check{Name: stepPermissions, OK: true}
+		return connector.Check{Name: stepPermissions, OK: true, Access: access}
 	}
 	if t.known && len(t.claims.Roles) == 0 {
-		return result(stepPermissions, fault.Newf(fault.CodeConsentMissing,
-			"Application %s holds no permission of WindowsDefenderATP in directory %s.", s.credentials.ClientID, s.credentials.DirectoryID), 0)
+		f := fault.Newf(fault.CodeConsentMissing, "Application %s holds no permission of WindowsDefenderATP in directory %s.",
+			s.credentials.ClientID, s.credentials.DirectoryID)
+		f.Access = access
+		return connector.FailedCheck(stepPermissions, f, 0)
 	}
-	names := strings.Join(slices.Compact(missing), " and ")
+	names := strings.Join(missing, " and ")
 	f := fault.Newf(fault.CodePermissionMissing, "Application %s lacks %s.", s.credentials.ClientID, names)
 	f.Cause = "Not added as an application permission of WindowsDefenderATP, or without an administrator's consent: " + names + "."
-	return result(stepPermissions, f, 0)
+	f.Access = access
+	return connector.FailedCheck(stepPermissions, f, 0)
 }
 
 // result turns a step's outcome into a check. A context that ended is Microsoft not answering in the time there was.
@@ -140,9 +145,5 @@ func result(step string, err error, took time.Duration) connector.Check {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		err = fault.Wrap(err, fault.CodeUpstreamTimeout, "Microsoft did not answer in the time a check may take.")
 	}
-	f := fault.As(err)
-	return connector.Check{
-		Name: step, Code: f.Code, Title: f.Title(), Detail: f.Detail, Cause: f.CauseText(), Remedy: f.RemedyText(), Duration: took,
-		RetryAfter: f.RetryAfter,
-	}
+	return connector.FailedCheck(step, fault.As(err), took)
 }

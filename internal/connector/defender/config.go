@@ -52,6 +52,7 @@ type Timeouts struct {
 	Token   time.Duration // one whole token request, 30 s
 	Call    time.Duration // time spent reading one page's body, not counting waits for the consumer, 5 min
 	Idle    time.Duration // silence within a body, 30 s
+	Check   time.Duration // one whole check of credentials, which somebody waits for, 10 s
 }
 
 // Pages bounds what is asked for and accepted. A zero field takes its default.
@@ -118,6 +119,7 @@ func (t Timeouts) withDefaults() Timeouts {
 	t.Token = positive(t.Token, 30*time.Second)
 	t.Call = positive(t.Call, 5*time.Minute)
 	t.Idle = positive(t.Idle, 30*time.Second)
+	t.Check = positive(t.Check, 10*time.Second)
 	return t
 }
 

@@ -48,8 +48,9 @@ type rule struct {
 
 	to     string
 	detail string
-	cause  string // empty: the code's own
-	remedy string // empty: the code's own
+	cause  string      // empty: the code's own
+	remedy string      // empty: the code's own
+	acts   fault.Actor // empty: the code's own
 	retry  bool
 }
 
@@ -68,7 +69,10 @@ func (r rule) fault(a answer, who subject) *fault.Error {
 		"{issuer}", who.trust.Issuer, "{subject}", who.trust.Subject, "{audience}", who.trust.Audience)
 	f := fault.Wrap(a.withoutText(), r.to, fill.Replace(r.detail)+a.support())
 	f.Cause, f.Remedy = fill.Replace(r.cause), fill.Replace(r.remedy)
-	f.RetryAfter = a.retryAfter
+	f.Acts, f.RetryAfter = r.acts, a.retryAfter
+	if a.endpoint != EndpointToken && (r.to == fault.CodePermissionMissing || r.to == fault.CodeConsentMissing) {
+		f.Access = accessOf(who.roles, who.rolesKnown, permissionOf(a.endpoint))
+	}
 	return f
 }
 

@@ -36,6 +36,12 @@ func apiRules() []rule {
 			detail: "The part of Microsoft Defender that delivers {api} is switched off in directory {directory_id}.",
 			remedy: "Enable the feature in the Microsoft Defender portal, then validate again."},
 
+		// Documented for operations that Defender forbids for a reason of its own, which only its text tells.
+		{status: 403, code: "DisallowedOperation", to: fault.CodeAccessBlocked,
+			detail: "Microsoft Defender does not allow application {client_id} the request for {api} in directory {directory_id}.",
+			cause:  "A setting or restriction of Microsoft Defender in this directory forbids the operation.",
+			remedy: "Look for a restriction of API access in the Microsoft Defender portal; if there is none, ask Microsoft's support with the correlation id."},
+
 		// Permissions. A token without any may meet 401 as well as 403.
 		{when: and(refused, noRoles), to: fault.CodeConsentMissing,
 			detail: "Application {client_id} holds no permission of WindowsDefenderATP in directory {directory_id}."},
@@ -56,6 +62,9 @@ func apiRules() []rule {
 		// Routes come and go for hours; that is no verdict on the customer.
 		{status: 404, to: fault.CodeUpstreamUnavailable, detail: "Microsoft Defender does not offer {api} at the moment."},
 		{status: 410, to: fault.CodeUpstreamUnavailable, detail: "Microsoft Defender does not offer {api} at the moment."},
+		{status: 400, when: readable, to: fault.CodeUpstreamUnexpected, detail: "Microsoft Defender does not accept the form of the request for {api}.",
+			cause:  "The request of this service no longer fits the interface of Microsoft Defender.",
+			remedy: "Report the request id and the correlation id: this service has to be changed."},
 		{to: fault.CodeUpstreamUnexpected, detail: "Microsoft Defender answered the request for {api} in an unknown way."},
 	}
 }

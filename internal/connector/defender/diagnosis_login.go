@@ -83,6 +83,10 @@ func directoryRules() []rule {
 		{numbers: []int{1002012, 70011, 700022}, to: fault.CodeUpstreamUnexpected,
 			detail: "Microsoft Entra ID refuses the configured scope.", cause: "The scope configured in this service does not fit the Microsoft cloud.",
 			remedy: "The operator checks the configured cloud and scope."},
+		{numbers: []int{900144, 90014, 9002313, 900561, 70003}, to: fault.CodeUpstreamUnexpected,
+			detail: "Microsoft Entra ID does not accept the form of the token request.",
+			cause:  "The token request of this service no longer fits the interface of Microsoft Entra ID.",
+			remedy: "Report the request id and the correlation id: this service has to be changed."},
 	}
 }
 

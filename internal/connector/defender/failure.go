@@ -59,10 +59,12 @@ func networkFailure(err error) *failure {
 		f.fault = fault.Wrap(err, fault.CodeUpstreamUnavailable, "No trustworthy TLS connection to Microsoft could be made.")
 		f.fault.Cause = "The certificate presented for Microsoft's host is not valid here, or the two sides share no TLS version."
 		f.fault.Remedy = "The operator checks the outbound network for a proxy that intercepts TLS, the trusted certificates and the clock."
+		f.fault.Acts = fault.Operator
 	case errors.Is(err, errForbiddenAddress):
 		f.retry = false
 		f.fault = fault.Wrap(err, fault.CodeUpstreamUnavailable, "Microsoft's host name resolves to an address this service refuses to connect to.")
 		f.fault.Remedy = "The operator checks the name resolution of this service and the configured hosts."
+		f.fault.Acts = fault.Operator
 	case isNameError(err):
 		f.fault = fault.Wrap(err, fault.CodeUpstreamUnavailable, "Microsoft's host name could not be resolved.")
 	default:

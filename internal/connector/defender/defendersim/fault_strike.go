@@ -3,6 +3,7 @@ package defendersim
 import (
 	"cmp"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -20,6 +21,7 @@ func (f *faults) strike(w http.ResponseWriter, r *http.Request, rt route, direct
 		return w, "", true
 	}
 	if a.Hang {
+		_, _ = io.Copy(io.Discard, r.Body) // net/http notices that the client has left only once the body was read
 		<-r.Context().Done()
 		return w, "", true
 	}
