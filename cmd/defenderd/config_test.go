@@ -46,6 +46,8 @@ func TestBadSetUps(t *testing.T) {
 		{"no limits towards Microsoft", map[string]string{"DEFENDERD_UNSAFE_NO_CALL_LIMITS": "true"}, "DEFENDERD_UNSAFE_NO_CALL_LIMITS DEFENDERD_UNSAFE_TEST_UPSTREAM"},
 		{"bad yes or no", map[string]string{"DEFENDERD_UNSAFE_TEST_UPSTREAM": "sesame"}, "DEFENDERD_UNSAFE_TEST_UPSTREAM"},
 		{"missing directory", map[string]string{"DEFENDERD_SPOOL_DIR": "/nonexistent/sesame"}, "DEFENDERD_SPOOL_DIR"},
+		{"empty token of the platform", map[string]string{"DEFENDERD_FEDERATED_TOKEN_FILE": write(t, "\n")}, "DEFENDERD_FEDERATED_TOKEN_FILE"},
+		{"no token of the platform", map[string]string{"DEFENDERD_FEDERATED_TOKEN_FILE": "/nonexistent/sesame"}, "DEFENDERD_FEDERATED_TOKEN_FILE"},
 		{"no certificates", map[string]string{"DEFENDERD_CA_FILE": write(t, "sesame")}, "DEFENDERD_CA_FILE"},
 		{"bad level and format", map[string]string{"DEFENDERD_LOG_LEVEL": "sesame", "DEFENDERD_LOG_FORMAT": "sesame"}, "DEFENDERD_LOG_LEVEL DEFENDERD_LOG_FORMAT"},
 	}

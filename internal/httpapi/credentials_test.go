@@ -3,15 +3,19 @@ package httpapi_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/fault"
 )
 
@@ -130,5 +134,50 @@ func TestTheMethodSaysWhatGoesWithIt(t *testing.T) {
 	f.Credentials.Method, f.Credentials.ClientSecret = new(api.SignInFederated), ""
 	if err := second(h.admin().ConnectIntegration(t.Context(), f)); !errors.As(err, &p) || p.Code != api.CodeMethodUnavailable || len(p.Errors) != 1 || p.Errors[0].Pointer != "/credentials/method" {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestFederatedSignInThroughTheForm shows what to trust, and connects without anything secret.
+func TestFederatedSignInThroughTheForm(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
+		Issuer: "https://issuer.example", Subject: "pgp", Audience: jwt.ClaimStrings{"api://AzureADTokenExchange"},
+	}).SignedString([]byte("nobody checks it here"))
+	must(t, err)
+	file := filepath.Join(t.TempDir(), "token")
+	must(t, os.WriteFile(file, []byte(token), 0o600))
+	h.cloud.Connector, err = defender.New(defender.Config{Budget: defender.Unlimited{}, FederatedTokenFile: file})
+	must(t, err)
+	c := h.admin()
+	entry, err := c.GetIntegrationType(t.Context(), api.TypeMicrosoftDefender)
+	must(t, err)
+	if f := entry.Federation; f == nil || *f != (api.Federation{Issuer: "https://issuer.example", Subject: "pgp", Audience: "api://AzureADTokenExchange"}) {
+		t.Errorf("to be trusted: %+v", f)
+	}
+	for _, f := range entry.Form.Fields {
+		switch f.Name {
+		case "method":
+			if !slices.Equal(f.Options, []string{"client_secret", "certificate", "federated"}) || f.Input != api.InputSelect {
+				t.Errorf("%+v", f)
+			}
+		case "certificate":
+			if f.Input != api.InputTextarea || !f.Secret || f.When == nil || *f.When != (api.FieldCondition{Pointer: "/credentials/method", Equals: "certificate"}) {
+				t.Errorf("%+v", f)
+			}
+		}
+	}
+	f := form(uuid.New())
+	f.Credentials.Method, f.Credentials.ClientSecret = new(api.SignInFederated), ""
+	i, err := c.ConnectIntegration(t.Context(), f)
+	must(t, err)
+	if i.Credentials.Method != api.SignInFederated || i.Credentials.SecretHint != "" {
+		t.Errorf("%+v", i.Credentials)
+	}
+	if v, err := c.ValidateIntegration(t.Context(), i.ID); err != nil || !v.OK {
+		t.Errorf("%+v %v", v, err)
+	}
+	if strings.Contains(h.log.String(), token) {
+		t.Error("the log holds the platform's token")
 	}
 }

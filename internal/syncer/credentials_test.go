@@ -227,7 +227,7 @@ func TestStagedSecretsAreDroppedAndDestroyed(t *testing.T) {
 // TestASwapLosesAgainstWhoeverWasFaster rotates, drops or stages anew while the staged credential is being tried.
 func TestASwapLosesAgainstWhoeverWasFaster(t *testing.T) {
 	t.Parallel()
-	const third = "ghi8Q~simulatedSecretValue0123456789abcd"
+	const tried, third = "def8Q~simulatedSecretValue0123456789tuvw", "ghi8Q~simulatedSecretValue0123456789wxyz"
 	for name, c := range map[string]struct {
 		faster func(*testing.T, *house, connector.Integration)
 		hint   string // of what is in use afterwards
@@ -249,9 +249,9 @@ func TestASwapLosesAgainstWhoeverWasFaster(t *testing.T) {
 			h := newPlainHouse(t, 3, 2)
 			i := h.connect(h.tenant, nil)
 			mustSucceed(t, h.work())
-			_, err := h.links.StageSecret(t.Context(), h.tenant, i.PublicID, connector.Rotation{Credentials: connector.Credentials{Secret: seal.NewSecret(renewed)}})
+			_, err := h.links.StageSecret(t.Context(), h.tenant, i.PublicID, connector.Rotation{Credentials: connector.Credentials{Secret: seal.NewSecret(tried)}})
 			must(t, err)
-			h.rotateAtMicrosoft(renewed)
+			h.rotateAtMicrosoft(tried)
 			h.now = h.now.Add(time.Second)
 			id := h.fault(defendersim.Fault{Route: "token", Hold: true})
 			done := make(chan error, 1)
