@@ -112,9 +112,11 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			  last_success_at = case when $6 then now() else last_success_at end,
 			  next_run_at = case when next_run_at is null then null
 			    when $6 and failures > 0 and next_run_at > now() then $8::timestamptz
+			    when next_run_at > now() then greatest(least(next_run_at, $7::timestamptz), $11::timestamptz)
 			    else least(next_run_at, $7::timestamptz) end
 			where tenant_id = $1 and id = $2`,
-			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval), reading, fault.CodeSecretExpired)
+			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval), reading,
+			fault.CodeSecretExpired, nullTime(c.NotBefore))
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ type Consequence struct {
 	Failed    bool            // counts as one more failure in a row
 	Reading   *Reading        // what to remember of how the report was read; nil leaves it
 	RetryAt   time.Time       // brings the next scheduled run forward; zero leaves the schedule
+	NotBefore time.Time       // puts off a next scheduled run that is planned for sooner; zero leaves the schedule
 	SecretOf  time.Time       // when the secret that was used had been stored; if it was replaced since, a failure says nothing about the link
 }
 

@@ -163,6 +163,13 @@ const (
 	retryCap  = 6 * time.Hour
 )
 
+// After so many failures in a row, the last of them permanent, a link is not tried more often than this, however short its
+// schedule: somebody has to act, and is noticed by a validation or a rotation.
+const (
+	hopelessAfter = 3
+	hopelessEvery = time.Hour
+)
+
 // settle fills in the run's final state and says what it means for the integration.
 func (e *execution) settle(ctx context.Context, err error) Consequence {
 	run := &e.run
@@ -193,12 +200,16 @@ func (e *execution) settle(ctx context.Context, err error) Consequence {
 	if assets := run.Report.StageNamed(StageAssets); assets != nil && assets.State == Succeeded && e.settings.ImportAssets {
 		run.State = PartiallySucceeded // with asset import off, machines alone are nothing
 	}
-	if f.Definition().Permanent {
-		return Consequence{State: connector.StateActionRequired, Reason: f.Code, Failed: true}
-	}
 	failures, countErr := e.store.FailuresInARow(ctx, e.job, run.IntegrationID)
 	if countErr != nil {
 		e.log.Warn("cannot count earlier failures", "error", countErr)
+	}
+	if f.Definition().Permanent {
+		c := Consequence{State: connector.StateActionRequired, Reason: f.Code, Failed: true}
+		if failures+1 >= hopelessAfter {
+			c.NotBefore = e.now().Add(hopelessEvery)
+		}
+		return c
 	}
 	wait := min(retryCap, retryBase<<min(failures, 10))
 	return Consequence{State: connector.StateDegraded, Reason: f.Code, Failed: true, RetryAt: e.now().Add(max(wait, f.RetryAfter))}
