@@ -3,6 +3,7 @@ package connector
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -133,11 +134,19 @@ func (s *Service) Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]Ch
 		return checks, err
 	}
 	source, err := s.Open(current)
+	if fault.Is(err, fault.CodeSecretUnreadable) {
+		return nil, errors.Join(err, s.found(ctx, t, current, err))
+	}
 	if err != nil {
 		return nil, err
 	}
 	checks, refused := check(trial, source, current.Settings)
-	_, err = s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
+	return checks, s.found(ctx, t, current, refused)
+}
+
+// found makes the outcome of a validation the integration's state.
+func (s *Service) found(ctx context.Context, t tenant.ID, current Integration, refused error) error {
+	_, err := s.store.UpdateIntegration(ctx, t, current.PublicID, 0, func(i *Integration) error {
 		if !i.SecretUpdatedAt.Equal(current.SecretUpdatedAt) || i.Gone() {
 			return nil // rotated or disconnected meanwhile: the finding is about a secret that is gone
 		}
@@ -151,7 +160,7 @@ func (s *Service) Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]Ch
 		}
 		return nil
 	})
-	return checks, err
+	return err
 }
 
 // Pause stops scheduled runs; a run in progress finishes unless cancelRun is set.

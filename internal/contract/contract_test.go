@@ -40,7 +40,7 @@ func ok(body string) reply { return reply{status: 200, body: body} }
 
 func problem(status int, code string) reply {
 	return reply{status: status, header: map[string]string{"Content-Type": problemType}, body: fmt.Sprintf(
-		`{"type":"/problems/%s","title":"t","status":%d,"detail":"d","code":%q,"request_id":"r1"}`, code, status, code)}
+		`{"type":"/problems/%s","title":"t","status":%d,"detail":"d","code":%q,"acts":"caller","request_id":"r1"}`, code, status, code)}
 }
 
 func (r reply) with(name, value string) reply {
@@ -135,7 +135,7 @@ func TestResponses(t *testing.T) {
 		"page of another type":    {"/docs", ok("{}"), "text/html is documented"},
 		"unknown path":            {"/v1/nothing", problem(404, "not_found"), ""},
 		"unknown path found":      {"/v1/nothing", ok("{}"), "no such operation"},
-		"unknown path, no detail": {"/v1/nothing", reply{404, map[string]string{"Content-Type": problemType}, `{"type":"/problems/not_found","status":404,"code":"not_found","request_id":"r1"}`}, `"title" is missing`},
+		"unknown path, no detail": {"/v1/nothing", reply{404, map[string]string{"Content-Type": problemType}, `{"type":"/problems/not_found","status":404,"code":"not_found","acts":"caller","request_id":"r1"}`}, `"title" is missing`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -194,9 +194,15 @@ func TestARejectedStatementLeavesNothingHalfWritten(t *testing.T) {
 func TestASecretThatCannotBeOpenedIsTold(t *testing.T) {
 	t.Parallel()
 	h := newPlainHouse(t, 3, 2)
-	h.connect(h.tenant, nil)
+	i := h.connect(h.tenant, nil)
 	h.sql(`update integration set secret_box = '\x00'`)
 	h.sim.ClearJournal()
+	if _, err := h.links.Validate(t.Context(), h.tenant, i.PublicID); !fault.Is(err, fault.CodeSecretUnreadable) {
+		t.Errorf("validated: %v", err)
+	}
+	if now := h.integration(i); now.State != connector.StateActionRequired || now.StateReason != fault.CodeSecretUnreadable {
+		t.Errorf("validated, and %s %q", now.State, now.StateReason)
+	}
 	mustEnd(t, h.work(), syncer.Failed, fault.CodeSecretUnreadable)
 	if calls := len(h.sim.Journal(0)); calls != 0 {
 		t.Errorf("%d calls without a secret", calls)
