@@ -38,6 +38,7 @@ func TestReadmeExplainsEveryProblemOfTheLink(t *testing.T) {
 // ofRuns are the codes that only runs carry, as errors or warnings.
 var ofRuns = []string{
 	fault.CodeEntitlementMissing, fault.CodeQuotaExceeded, fault.CodeRemovalHeld, fault.CodeUnreadable, fault.CodeWorkerLost, fault.CodeRunCancelled,
+	fault.CodeLedgerUnbalanced,
 }
 
 // TestContractNamesEveryProblemCode keeps the list of codes in the contract equal to the catalogue.

@@ -71,11 +71,12 @@ const (
 
 // Codes of runs: how work inside the service ended.
 const (
-	CodeWorkerLost    = "worker_lost"
-	CodeRunCancelled  = "run_cancelled"
-	CodeRemovalHeld   = "removal_held_back"
-	CodeQuotaExceeded = "quota_exceeded"
-	CodeUnreadable    = "records_unreadable"
+	CodeWorkerLost       = "worker_lost"
+	CodeRunCancelled     = "run_cancelled"
+	CodeRemovalHeld      = "removal_held_back"
+	CodeQuotaExceeded    = "quota_exceeded"
+	CodeUnreadable       = "records_unreadable"
+	CodeLedgerUnbalanced = "ledger_unbalanced"
 )
 
 // Lookup finds a code's definition.

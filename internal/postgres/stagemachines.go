@@ -58,14 +58,14 @@ func (st *stage) ApplyMachines(ctx context.Context, o syncer.ApplyMachines) (c s
 		p := &machinePlan{ApplyMachines: o}
 		// Those that leave make room under the quota before new ones come.
 		for _, step := range []func(context.Context, *sqlx.Tx, *machinePlan) error{
-			st.gatherMachines, st.updateAssets, st.releaseAssets, st.insertAssets, st.listAssets,
+			st.openBefore, st.gatherMachines, st.updateAssets, st.releaseAssets, st.insertAssets, st.listAssets, st.openAfter,
 		} {
 			if err := step(ctx, tx, p); err != nil {
 				return err
 			}
 		}
 		c = p.done
-		return nil
+		return o.Confirm(&c)
 	})
 	return c, err
 }

@@ -45,6 +45,9 @@ func (e *execution) assets(ctx context.Context, r *StageReport, c *census) error
 		return err
 	}
 	e.unread += e.setAside(r)
+	if err := r.balance(); err != nil {
+		return err
+	}
 	if !e.settings.ImportAssets {
 		return nil
 	}
@@ -54,6 +57,8 @@ func (e *execution) assets(ctx context.Context, r *StageReport, c *census) error
 // applyMachines makes the assets current and learns their numbers.
 func (e *execution) applyMachines(ctx context.Context, r *StageReport, c *census, o ApplyMachines) error {
 	o.Incomplete, o.Removal, o.Now = e.unread > 0, e.options.Removal, e.now()
+	accepted := r.Counts.Accepted
+	o.Confirm = func(c *MachineChanges) error { return c.balance(accepted, e.run.Mode == Full) }
 	changes, err := e.stage.ApplyMachines(ctx, o)
 	if err != nil {
 		return err
@@ -61,6 +66,7 @@ func (e *execution) applyMachines(ctx context.Context, r *StageReport, c *census
 	r.Counts.Created, r.Counts.Updated, r.Counts.Unchanged = changes.Created, changes.Updated, changes.Unchanged
 	r.Counts.OutOfScope, r.Counts.Removed = changes.OutOfScope, changes.Removed
 	e.withdrawn += changes.Withdrawn
+	e.openBefore = changes.OpenBefore
 	c.settle(changes.Assets)
 	e.held(changes.Held, "assets")
 	r.Missing = changes.Missing

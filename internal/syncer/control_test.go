@@ -182,10 +182,12 @@ func TestAStageOfALostClaimAppliesNothing(t *testing.T) {
 	defer func() { _ = stage.Close() }()
 	h.sql(`update job set lease_until = now() - interval '1 second'`)
 	h.claim()
-	if _, err := stage.ApplyMachines(t.Context(), syncer.ApplyMachines{}); !errors.Is(err, job.ErrLeaseLost) {
+	if _, err := stage.ApplyMachines(t.Context(), syncer.ApplyMachines{Confirm: func(*syncer.MachineChanges) error { return nil }}); !errors.Is(err, job.ErrLeaseLost) {
 		t.Errorf("apply machines: %v", err)
 	}
-	if _, err := stage.ApplyFindings(t.Context(), syncer.ApplyFindings{Now: h.now, CloseReason: inventory.ImportVulnerabilitiesOff}); !errors.Is(err, job.ErrLeaseLost) {
+	if _, err := stage.ApplyFindings(t.Context(), syncer.ApplyFindings{
+		Now: h.now, CloseReason: inventory.ImportVulnerabilitiesOff, Confirm: func(*syncer.FindingChanges) error { return nil },
+	}); !errors.Is(err, job.ErrLeaseLost) {
 		t.Errorf("apply findings: %v", err)
 	}
 	if _, _, err := h.store.Purge(t.Context(), lost, i.ID); !errors.Is(err, job.ErrLeaseLost) {

@@ -31,6 +31,7 @@ type execution struct {
 	learnt      *Reading // what to remember of how the report was read; nil until it was applied
 	unread      int64    // records of machines and rows that could not be read
 	withdrawn   int64    // findings that went out of scope with their assets
+	openBefore  int64    // open findings of the integration before any of them did
 	stage       DataStage
 	pages       *pagelog.Log  // nil: pages are not kept
 	entered     chan struct{} // tells the progress writer that a stage has begun
@@ -59,7 +60,10 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	defer func() { e.releasePages(err) }()
 	stop := e.reportProgress(ctx)
 	defer stop()
-	return e.sync(ctx)
+	if err := e.sync(ctx); err != nil {
+		return err
+	}
+	return e.run.Report.balanced()
 }
 
 // prepare reads what the run depends on and opens the source. Without the entitlement there is nothing to open.

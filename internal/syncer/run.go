@@ -148,9 +148,10 @@ type StageReport struct {
 	StartedAt     time.Time
 	Duration      time.Duration
 	Counts        Counts
-	TotalEstimate int64 // of Fetched, from the last complete run; 0 when unknown
-	Missing       int64 // of the stage assets: assets that were not read and wait to be missing once more before they count as removed
-	Plan          Plan  // of the stage vulnerabilities: how it read the report
+	TotalEstimate int64  // of Fetched, from the last complete run; 0 when unknown
+	Missing       int64  // of the stage assets: assets that were not read and wait to be missing once more before they count as removed
+	Plan          Plan   // of the stage vulnerabilities: how it read the report
+	Ledger        Ledger // of the stage vulnerabilities: what its figures were held against
 	SkippedBy     map[inventory.Reason]int64
 	Samples       map[inventory.Reason][]Sample // at most SamplesPerReason each
 	Calls         int64

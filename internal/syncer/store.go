@@ -120,6 +120,8 @@ type ApplyMachines struct {
 	MaxAssets    int     // 0 for no limit
 	Removal      RemovalPolicy
 	Now          time.Time
+	// Confirm is asked before anything is committed; its error takes everything back.
+	Confirm func(*MachineChanges) error
 }
 
 // RemovalPolicy says when an asset that is missing from complete reads counts as removed. The zero value believes the first.
@@ -141,6 +143,7 @@ type MachineChanges struct {
 	Held                        int64 // assets that would have left, held back by the removal guard
 	Missing                     int64 // assets that were not there, but not often enough to count as removed
 	Withdrawn                   int64 // open findings that went out of scope with their assets
+	OpenBefore, OpenAfter       int64 // open findings by the counters of the integration's assets
 	// Assets are those in scope now, in no particular order.
 	Assets []KnownAsset
 }
@@ -227,6 +230,7 @@ type ApplyFindings struct {
 	Now       time.Time
 	LastSeen  []SeenAsset      // assets that a row told the time of
 	Unchanged int64            // open findings that need no comparison
+	Present   int64            // findings that were read, those that need no comparison among them
 	Exposures []StagedExposure // of the changed assets
 	// Changes says that changes were read instead of all rows: what is not among them stays. Unchanged is then how many
 	// findings were open before.
@@ -236,6 +240,8 @@ type ApplyFindings struct {
 	Recount      bool             // set the counters by what is stored, not only by what changed
 	Incomplete   bool             // some rows could not be read: no finding counts as fixed for want of rows
 	CloseReason  inventory.Reason // when set, no rows were read: every open finding of the integration is taken out of scope for this reason
+	// Confirm is asked before anything is committed; its error takes everything back.
+	Confirm func(*FindingChanges) error
 }
 
 // FindingChanges is what applying findings did, in findings.
@@ -244,5 +250,10 @@ type FindingChanges struct {
 	Fixed, Reopened, OutOfScope int64
 	Held                        int64 // findings that would have closed, held back by the removal guard
 	Recounted                   int64 // counters that a recount set right
+	Corrected                   int64 // by how much a recount changed the open findings
+	Back                        int64 // of Updated: out of scope before, and open again
+	StillOut                    int64 // of Updated: out of scope still, for another reason
+	OpenBefore, OpenAfter       int64 // open findings by the counters of the integration's assets
+	Miscounted                  int64 // compared assets whose counters differ from what was staged of them
 	Released                    int64 // assets that left, because they were carriers and have no finding any more
 }

@@ -183,12 +183,12 @@ func (e *execution) settle(ctx context.Context, err error) Consequence {
 		return Consequence{}
 	}
 	f := fault.As(err)
-	if f.Code == fault.CodeInternal {
+	if f.Code == fault.CodeInternal || f.Code == fault.CodeLedgerUnbalanced {
 		e.log.Error("a run failed by a defect", "error", err)
 	}
 	notice := NoticeOf(f)
 	run.State, run.Report.Error = Failed, &notice
-	if assets := run.Report.StageNamed(StageAssets); assets != nil && assets.State == Succeeded && e.settings.ImportAssets {
+	if assets := run.Report.StageNamed(StageAssets); assets != nil && assets.State == Succeeded && e.settings.ImportAssets && f.Code != fault.CodeLedgerUnbalanced {
 		run.State = PartiallySucceeded // with asset import off, machines alone are nothing
 	}
 	if f.Definition().Permanent {

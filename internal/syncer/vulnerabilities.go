@@ -25,6 +25,9 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	defer func() { err = errors.Join(err, p.close()) }()
 	unread := e.setAside(r)
 	e.unread += unread
+	if err := r.balance(); err != nil {
+		return err
+	}
 	if !e.settings.ImportAssets {
 		if err := e.applyCarriers(ctx, c, p.carriers()); err != nil {
 			return err
@@ -40,12 +43,14 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 		return err
 	}
 	apply.Incomplete = unread > 0
+	apply.Confirm = func(c *FindingChanges) error { return c.balance(&apply, e.run.Mode == Full) }
 	changes, err := e.stage.ApplyFindings(ctx, apply)
 	if err != nil {
 		return err
 	}
 	r.Counts.Created, r.Counts.Updated, r.Counts.Unchanged = changes.Created, changes.Updated, changes.Unchanged
 	r.Counts.Fixed, r.Counts.Reopened, r.Counts.OutOfScope = changes.Fixed, changes.Reopened, e.withdrawn+changes.OutOfScope
+	r.Ledger = e.ledger(&changes, apply.Present)
 	e.held(changes.Held, "findings")
 	if changes.Recounted > 0 {
 		e.log.Error("counters of findings were wrong by a defect and have been set right", "counters", changes.Recounted)
@@ -127,9 +132,14 @@ func (e *execution) applyCarriers(ctx context.Context, c *census, carriers []int
 
 // withdrawFindings takes all findings out of scope, because their import was switched off.
 func (e *execution) withdrawFindings(ctx context.Context, r *StageReport) error {
-	changes, err := e.stage.ApplyFindings(ctx, ApplyFindings{Now: e.now(), CloseReason: inventory.ImportVulnerabilitiesOff})
-	r.Counts.OutOfScope = e.withdrawn + changes.OutOfScope
-	return err
+	apply := ApplyFindings{Now: e.now(), CloseReason: inventory.ImportVulnerabilitiesOff}
+	apply.Confirm = func(c *FindingChanges) error { return c.balance(&apply, e.run.Mode == Full) }
+	changes, err := e.stage.ApplyFindings(ctx, apply)
+	if err != nil {
+		return err
+	}
+	r.Counts.OutOfScope, r.Ledger = e.withdrawn+changes.OutOfScope, e.ledger(&changes, 0)
+	return nil
 }
 
 // stageChanges reads the spooled rows back, groups them into findings, and stages those of the parts of assets whose sums
@@ -156,6 +166,7 @@ func (p *pass) stageChanges(ctx context.Context) (ApplyFindings, error) {
 		}
 		if s.changed[position] == 0 {
 			s.apply.Unchanged += asset.Findings
+			s.apply.Present += asset.Findings
 		}
 	}
 	if err := s.findings(ctx); err != nil {
