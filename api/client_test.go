@@ -78,7 +78,7 @@ var calls = map[string]func(context.Context, *api.Client) (any, error){
 		return c.PauseIntegration(ctx, integrationID, true)
 	},
 	"resumeIntegration": func(ctx context.Context, c *api.Client) (any, error) { return c.ResumeIntegration(ctx, integrationID) },
-	"listHeldChanges": func(ctx context.Context, c *api.Client) (any, error) { return c.ListHeldChanges(ctx, integrationID) },
+	"listHeldChanges":   func(ctx context.Context, c *api.Client) (any, error) { return c.ListHeldChanges(ctx, integrationID) },
 	"approveHeldChange": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.ApproveHeldChange(ctx, integrationID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: runID})
 	},
@@ -91,9 +91,12 @@ var calls = map[string]func(context.Context, *api.Client) (any, error){
 	"listRuns":          func(ctx context.Context, c *api.Client) (any, error) { return c.ListRuns(ctx, someRuns) },
 	"getRun":            func(ctx context.Context, c *api.Client) (any, error) { return c.GetRun(ctx, runID) },
 	"getRunDiagnostics": func(ctx context.Context, c *api.Client) (any, error) { return c.GetRunDiagnostics(ctx, runID) },
-	"cancelRun":         func(ctx context.Context, c *api.Client) (any, error) { return c.CancelRun(ctx, runID) },
-	"listAssets":        func(ctx context.Context, c *api.Client) (any, error) { return c.ListAssets(ctx, someAsset) },
-	"getAsset":          func(ctx context.Context, c *api.Client) (any, error) { return c.GetAsset(ctx, assetID) },
+	"listSkipped": func(ctx context.Context, c *api.Client) (any, error) {
+		return c.ListSkipped(ctx, runID, api.ListSkippedOptions{Reason: []string{"platform_mobile", "ip_none"}, PageOptions: onePage})
+	},
+	"cancelRun":  func(ctx context.Context, c *api.Client) (any, error) { return c.CancelRun(ctx, runID) },
+	"listAssets": func(ctx context.Context, c *api.Client) (any, error) { return c.ListAssets(ctx, someAsset) },
+	"getAsset":   func(ctx context.Context, c *api.Client) (any, error) { return c.GetAsset(ctx, assetID) },
 	"listAssetFindings": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.ListAssetFindings(ctx, assetID, someFinds)
 	},

@@ -35,6 +35,7 @@ var components = map[string]reflect.Type{
 	"RunState": typ[RunState](), "RunTrigger": typ[RunTrigger](), "RunMode": typ[RunMode](), "RunStageName": typ[RunStageName](),
 	"RunStageState": typ[RunStageState](), "PGPJobStatus": typ[PGPJobStatus](),
 	"Diagnostics": typ[Diagnostics](), "StageDiagnostics": typ[StageDiagnostics](), "SkipSample": typ[SkipSample](),
+	"SkippedRecord": typ[SkippedRecord](), "SkippedPage": typ[Page[SkippedRecord]](),
 	"ReportReading": typ[ReportReading](), "ReadingKind": typ[ReadingKind](),
 	"HeldChanges": typ[HeldChanges](), "HeldChange": typ[HeldChange](), "HeldKind": typ[HeldKind](), "ApproveHeldChangeRequest": typ[ApproveHeldChangeRequest](),
 

@@ -242,7 +242,7 @@ func TestCoverageNamesWhatWasNotSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(operations) != 36 {
+	if len(operations) != 40 {
 		t.Errorf("%d operations", len(operations))
 	}
 }

@@ -75,6 +75,7 @@ type RunStore interface {
 	ListRuns(ctx context.Context, t tenant.ID, f syncer.RunFilter, page inventory.PageRequest) ([]syncer.Run, inventory.Position, error)
 	Run(ctx context.Context, t tenant.ID, id uuid.UUID) (syncer.Run, error)
 	RunsByID(ctx context.Context, t tenant.ID, ids []uuid.UUID) ([]syncer.Run, error)
+	ListSkipped(ctx context.Context, t tenant.ID, id uuid.UUID, reasons []inventory.Reason, page inventory.PageRequest) ([]syncer.SkippedRecord, inventory.Position, error)
 	CancelRun(ctx context.Context, t tenant.ID, id uuid.UUID) (syncer.Run, error)
 }
 

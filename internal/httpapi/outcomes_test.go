@@ -86,7 +86,7 @@ func succeed(t *testing.T, h *house, x objects) {
 	for _, op := range operations(t) {
 		if op.method == http.MethodGet {
 			r := op.request(x, h.mine.keys[tenant.ReadOnly])
-			if op.role == tenant.Admin {
+			if op.role != tenant.ReadOnly {
 				r.key = h.mine.keys[tenant.Admin]
 			}
 			r.client = h.checked()

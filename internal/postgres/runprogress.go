@@ -121,7 +121,10 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 		_, err = tx.ExecContext(ctx, `
 			update run set state = $3, stage = $4, report = $5, finished_at = now(), updated_at = now()
 			where tenant_id = $1 and id = $2`, j.Tenant, run.ID, run.State, run.Stage, string(body))
-		return err
+		if err != nil {
+			return err
+		}
+		return keepSkipped(ctx, tx, &run, c.Skipped)
 	})
 }
 

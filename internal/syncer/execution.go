@@ -28,10 +28,11 @@ type execution struct {
 	blocked     bool // the subscription imports nothing: the run has nothing to do
 	source      connector.Source
 	estimates   map[Stage]int64
-	learnt      *Reading // what to remember of how the report was read; nil until it was applied
-	unread      int64    // records of machines and rows that could not be read
-	withdrawn   int64    // findings that went out of scope with their assets
-	openBefore  int64    // open findings of the integration before any of them did
+	learnt      *Reading  // what to remember of how the report was read; nil until it was applied
+	unread      int64     // records of machines and rows that could not be read
+	withdrawn   int64     // findings that went out of scope with their assets
+	openBefore  int64     // open findings of the integration before any of them did
+	skipped     *skipList // what the run leaves out
 	stage       DataStage
 	pages       *pagelog.Log  // nil: pages are not kept
 	entered     chan struct{} // tells the progress writer that a stage has begun
@@ -63,7 +64,10 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	if err := e.sync(ctx); err != nil {
 		return err
 	}
-	return e.run.Report.balanced()
+	if err := e.run.Report.balanced(); err != nil {
+		return err
+	}
+	return e.skipped.agrees(&e.run.Report)
 }
 
 // prepare reads what the run depends on and opens the source. Without the entitlement there is nothing to open.
@@ -93,7 +97,7 @@ func (e *execution) sync(ctx context.Context) error {
 	if err := e.in(ctx, StageAuthenticate, e.authenticate); err != nil {
 		return err
 	}
-	census := newCensus(inventory.NewJudge(e.settings, e.now()))
+	census := newCensus(inventory.NewJudge(e.settings, e.now()), e.skipped)
 	err := e.in(ctx, StageAssets, func(ctx context.Context, r *StageReport) error { return e.assets(ctx, r, census) })
 	if err != nil {
 		return err
@@ -258,6 +262,7 @@ func (e *execution) setAside(r *StageReport) int64 {
 	for range n {
 		r.skip(inventory.Unreadable, func() Sample { return Sample{Detail: "not an object, or without a readable identifier"} })
 	}
+	e.skipped.more[skipReason{r.Name, inventory.Unreadable}] += n
 	if n > 0 {
 		e.warn(fault.New(fault.CodeUnreadable, fmt.Sprintf("%d records of the stage %s could not be read", n, r.Name)))
 	}

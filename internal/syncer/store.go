@@ -17,9 +17,13 @@ type Consequence struct {
 	Succeeded bool            // everything was read: moves last_success_at and clears the failure count
 	Failed    bool            // counts as one more failure in a row
 	Reading   *Reading        // what to remember of how the report was read; nil leaves it
+	Skipped   []SkippedChunk  // what the run left out, kept with the last KeepSkipped runs of the integration
 	RetryAt   time.Time       // brings the next scheduled run forward; zero leaves the schedule
 	SecretOf  time.Time       // when the secret that was used had been stored; if it was replaced since, a failure says nothing about the link
 }
+
+// KeepSkipped is of how many runs of an integration the list of what they left out is kept.
+const KeepSkipped = 10
 
 // Store is what a run needs of the database. Every writing method fails with [job.ErrLeaseLost], and writes nothing, when
 // the job's claim is no longer the caller's.
@@ -138,12 +142,14 @@ func DefaultRemovalPolicy() RemovalPolicy { return RemovalPolicy{Misses: 2, Over
 type MachineChanges struct {
 	Created, Updated, Unchanged int64
 	OutOfScope, Removed         int64
-	OverQuota                   int64 // new machines left out because of MaxAssets
-	CarrierFree                 int64 // machines left out because asset import is off and they carry no finding
-	Held                        int64 // assets that would have left, held back by the removal guard
-	Missing                     int64 // assets that were not there, but not often enough to count as removed
-	Withdrawn                   int64 // open findings that went out of scope with their assets
-	OpenBefore, OpenAfter       int64 // open findings by the counters of the integration's assets
+	OverQuota                   int64    // new machines left out because of MaxAssets
+	OverQuotaNamed              []Sample // these by source id and name, at most MaxSkippedMachines
+	CarrierFree                 int64    // machines left out because asset import is off and they carry no finding
+	CarrierFreeNamed            []Sample // these by source id and name, at most MaxSkippedMachines
+	Held                        int64    // assets that would have left, held back by the removal guard
+	Missing                     int64    // assets that were not there, but not often enough to count as removed
+	Withdrawn                   int64    // open findings that went out of scope with their assets
+	OpenBefore, OpenAfter       int64    // open findings by the counters of the integration's assets
 	// Assets are those in scope now, in no particular order.
 	Assets []KnownAsset
 }
@@ -248,12 +254,13 @@ type ApplyFindings struct {
 type FindingChanges struct {
 	Created, Updated, Unchanged int64
 	Fixed, Reopened, OutOfScope int64
-	Held                        int64 // findings that would have closed, held back by the removal guard
-	Recounted                   int64 // counters that a recount set right
-	Corrected                   int64 // by how much a recount changed the open findings
-	Back                        int64 // of Updated: out of scope before, and open again
-	StillOut                    int64 // of Updated: out of scope still, for another reason
-	OpenBefore, OpenAfter       int64 // open findings by the counters of the integration's assets
-	Miscounted                  int64 // compared assets whose counters differ from what was staged of them
-	Released                    int64 // assets that left, because they were carriers and have no finding any more
+	Held                        int64    // findings that would have closed, held back by the removal guard
+	Recounted                   int64    // counters that a recount set right
+	Corrected                   int64    // by how much a recount changed the open findings
+	Back                        int64    // of Updated: out of scope before, and open again
+	StillOut                    int64    // of Updated: out of scope still, for another reason
+	OpenBefore, OpenAfter       int64    // open findings by the counters of the integration's assets
+	Miscounted                  int64    // compared assets whose counters differ from what was staged of them
+	Released                    int64    // assets that left, because they were carriers and have no finding any more
+	ReleasedNamed               []Sample // these by source id and name
 }

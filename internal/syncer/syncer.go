@@ -76,7 +76,7 @@ func (s *Syncer) Handle(ctx context.Context, j job.Job) job.Outcome {
 	if run.State.Final() {
 		return job.Outcome{Ending: job.Done}
 	}
-	e := &execution{Syncer: s, job: j, run: run, log: j.Named(s.log).With("integration", tenant.PublicText(tenant.IntegrationPrefix, run.IntegrationPublic))}
+	e := &execution{Syncer: s, job: j, run: run, skipped: newSkipList(), log: j.Named(s.log).With("integration", tenant.PublicText(tenant.IntegrationPrefix, run.IntegrationPublic))}
 	if run.State == Cancelling {
 		return e.conclude(ctx, job.ErrCancelled)
 	}
@@ -134,6 +134,9 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 	}
 	consequence := e.settle(done, err)
 	consequence.SecretOf = e.integration.SecretUpdatedAt
+	if consequence.Skipped, err = e.skipped.chunks(); err != nil {
+		return e.postpone(done, e.job, err)
+	}
 	took := e.now().Sub(e.run.StartedAt)
 	if err := e.store.FinishRun(done, e.job, e.run, consequence); err != nil {
 		return e.postpone(done, e.job, err)

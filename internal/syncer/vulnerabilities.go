@@ -55,7 +55,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	if changes.Recounted > 0 {
 		e.log.Error("counters of findings were wrong by a defect and have been set right", "counters", changes.Recounted)
 	}
-	e.bookReleased(changes.Released)
+	e.bookReleased(changes.Released, changes.ReleasedNamed)
 	e.learnt = known.learn(plan, e.settings, r.Counts.Fetched, began, changes.Held > 0 || unread > 0)
 	return nil
 }
@@ -81,6 +81,7 @@ func (e *execution) readReport(ctx context.Context, r *StageReport, c *census, p
 			*plan = Plan{Why: "Microsoft could not tell what changed since the last reading"}
 		}
 		r.Counts, r.SkippedBy, r.Samples = Counts{OutOfScope: e.withdrawn}, nil, nil
+		e.skipped.restartRows()
 	}
 }
 
@@ -98,22 +99,19 @@ func (e *execution) readRows(ctx context.Context, r *StageReport, c *census, _ P
 }
 
 // bookReleased moves carriers that have no finding left from the accepted machines to the skipped ones.
-func (e *execution) bookReleased(n int64) {
+func (e *execution) bookReleased(n int64, named []Sample) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	report := e.run.Report.StageNamed(StageAssets).clone()
 	report.Counts.OutOfScope += n
-	report.Counts.Accepted -= n
 	known := min(n, report.Counts.Unchanged)
 	report.Counts.Unchanged -= known
 	report.Counts.Updated -= n - known
-	for range n {
-		report.skip(inventory.ImportAssetsOff, carrierFree)
-	}
+	e.leaveOut(&report, n, named, inventory.ImportAssetsOff, carrierFree)
 	*e.run.Report.StageNamed(StageAssets) = report
 }
 
-func carrierFree() Sample { return Sample{Detail: "asset import is off and it carries no finding"} }
+const carrierFree = "asset import is off and it carries no finding"
 
 // applyCarriers books the machines that carry findings; the figures belong to the stage that read them.
 func (e *execution) applyCarriers(ctx context.Context, c *census, carriers []int32) error {
