@@ -91,6 +91,7 @@ var calls = map[string]func(context.Context, *api.Client) (any, error){
 	"listRuns":          func(ctx context.Context, c *api.Client) (any, error) { return c.ListRuns(ctx, someRuns) },
 	"getRun":            func(ctx context.Context, c *api.Client) (any, error) { return c.GetRun(ctx, runID) },
 	"getRunDiagnostics": func(ctx context.Context, c *api.Client) (any, error) { return c.GetRunDiagnostics(ctx, runID) },
+	"getReconciliation": func(ctx context.Context, c *api.Client) (any, error) { return c.GetReconciliation(ctx, integrationID) },
 	"listSkipped": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.ListSkipped(ctx, runID, api.ListSkippedOptions{Reason: []string{"platform_mobile", "ip_none"}, PageOptions: onePage})
 	},

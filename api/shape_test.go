@@ -36,6 +36,8 @@ var components = map[string]reflect.Type{
 	"RunStageState": typ[RunStageState](), "PGPJobStatus": typ[PGPJobStatus](),
 	"Diagnostics": typ[Diagnostics](), "StageDiagnostics": typ[StageDiagnostics](), "SkipSample": typ[SkipSample](),
 	"SkippedRecord": typ[SkippedRecord](), "SkippedPage": typ[Page[SkippedRecord]](),
+	"Reconciliation": typ[Reconciliation](), "MachineReconciliation": typ[MachineReconciliation](), "VulnerabilityReconciliation": typ[VulnerabilityReconciliation](),
+	"Difference":    typ[Difference](),
 	"ReportReading": typ[ReportReading](), "ReadingKind": typ[ReadingKind](),
 	"HeldChanges": typ[HeldChanges](), "HeldChange": typ[HeldChange](), "HeldKind": typ[HeldKind](), "ApproveHeldChangeRequest": typ[ApproveHeldChangeRequest](),
 

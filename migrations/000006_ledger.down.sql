@@ -1,1 +1,1 @@
-drop table run_skipped;
+drop table run_skipped, reconciliation;

@@ -76,6 +76,7 @@ type RunStore interface {
 	Run(ctx context.Context, t tenant.ID, id uuid.UUID) (syncer.Run, error)
 	RunsByID(ctx context.Context, t tenant.ID, ids []uuid.UUID) ([]syncer.Run, error)
 	ListSkipped(ctx context.Context, t tenant.ID, id uuid.UUID, reasons []inventory.Reason, page inventory.PageRequest) ([]syncer.SkippedRecord, inventory.Position, error)
+	Reconciliation(ctx context.Context, t tenant.ID, integration uuid.UUID) (syncer.Reconciliation, error)
 	CancelRun(ctx context.Context, t tenant.ID, id uuid.UUID) (syncer.Run, error)
 }
 

@@ -18,6 +18,7 @@ func (s *server) routes(r *router) {
 	r.Get("/v1/integrations/{id}/held-changes", readonly(s.listHeldChanges))
 	r.Post("/v1/integrations/{id}/held-changes/approve", admin(s.approveHeldChange))
 
+	r.Get("/v1/integrations/{id}/reconciliation", readonly(s.getReconciliation))
 	r.Get("/v1/integrations/{id}/runs", readonly(s.listIntegrationRuns).query(runFilters...))
 	r.Post("/v1/integrations/{id}/runs", analyst(s.startRun))
 	r.Get("/v1/runs", readonly(s.listRuns).query("integration_id").query(runFilters...))

@@ -124,6 +124,9 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 		if err != nil {
 			return err
 		}
+		if err := keepReconciliation(ctx, tx, &run, c.Reconciled); err != nil {
+			return err
+		}
 		return keepSkipped(ctx, tx, &run, c.Skipped)
 	})
 }

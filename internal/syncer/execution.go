@@ -28,11 +28,12 @@ type execution struct {
 	blocked     bool // the subscription imports nothing: the run has nothing to do
 	source      connector.Source
 	estimates   map[Stage]int64
-	learnt      *Reading  // what to remember of how the report was read; nil until it was applied
-	unread      int64     // records of machines and rows that could not be read
-	withdrawn   int64     // findings that went out of scope with their assets
-	openBefore  int64     // open findings of the integration before any of them did
-	skipped     *skipList // what the run leaves out
+	learnt      *Reading        // what to remember of how the report was read; nil until it was applied
+	unread      int64           // records of machines and rows that could not be read
+	withdrawn   int64           // findings that went out of scope with their assets
+	openBefore  int64           // open findings of the integration before any of them did
+	reconciled  *Reconciliation // nil until it was taken
+	skipped     *skipList       // what the run leaves out
 	stage       DataStage
 	pages       *pagelog.Log  // nil: pages are not kept
 	entered     chan struct{} // tells the progress writer that a stage has begun

@@ -12,14 +12,15 @@ import (
 
 // Consequence is what the end of a run means for its integration.
 type Consequence struct {
-	State     connector.State // empty leaves it as it is
-	Reason    string          // a fault code
-	Succeeded bool            // everything was read: moves last_success_at and clears the failure count
-	Failed    bool            // counts as one more failure in a row
-	Reading   *Reading        // what to remember of how the report was read; nil leaves it
-	Skipped   []SkippedChunk  // what the run left out, kept with the last KeepSkipped runs of the integration
-	RetryAt   time.Time       // brings the next scheduled run forward; zero leaves the schedule
-	SecretOf  time.Time       // when the secret that was used had been stored; if it was replaced since, a failure says nothing about the link
+	State      connector.State // empty leaves it as it is
+	Reason     string          // a fault code
+	Succeeded  bool            // everything was read: moves last_success_at and clears the failure count
+	Failed     bool            // counts as one more failure in a row
+	Reading    *Reading        // what to remember of how the report was read; nil leaves it
+	Reconciled *Reconciliation // with the source's own totals; nil leaves the last one
+	Skipped    []SkippedChunk  // what the run left out, kept with the last KeepSkipped runs of the integration
+	RetryAt    time.Time       // brings the next scheduled run forward; zero leaves the schedule
+	SecretOf   time.Time       // when the secret that was used had been stored; if it was replaced since, a failure says nothing about the link
 }
 
 // KeepSkipped is of how many runs of an integration the list of what they left out is kept.
@@ -36,6 +37,10 @@ type Store interface {
 	Estimates(ctx context.Context, t tenant.ID, integration int64) (map[Stage]int64, error)
 	// Reading gives what the last runs of an integration remembered of how they read the report.
 	Reading(ctx context.Context, t tenant.ID, integration int64) (Reading, error)
+	// Holdings adds up what is stored of an integration, and LastReconciled is when that was last held against the source's own
+	// counts; zero for never.
+	Holdings(ctx context.Context, t tenant.ID, integration int64) (Holdings, error)
+	LastReconciled(ctx context.Context, t tenant.ID, integration int64) (time.Time, error)
 	FailuresInARow(ctx context.Context, j job.Job, integration int64) (int, error)
 
 	IntegrationByID(ctx context.Context, t tenant.ID, id int64) (connector.Integration, error)

@@ -134,6 +134,7 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 	}
 	consequence := e.settle(done, err)
 	consequence.SecretOf = e.integration.SecretUpdatedAt
+	consequence.Reconciled = e.reconciled.of(e.run.Report.StageNamed(StageAssets))
 	if consequence.Skipped, err = e.skipped.chunks(); err != nil {
 		return e.postpone(done, e.job, err)
 	}

@@ -57,7 +57,10 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	}
 	e.bookReleased(changes.Released, changes.ReleasedNamed)
 	e.learnt = known.learn(plan, e.settings, r.Counts.Fetched, began, changes.Held > 0 || unread > 0)
-	return nil
+	if plan.Changes {
+		return nil // what was left out of the other rows is not known
+	}
+	return e.reconcile(ctx, c)
 }
 
 // readReport reads the report as planned; whole and from its start should Microsoft not tell the changes any more, or end
