@@ -31,3 +31,6 @@ create table reconciliation (
 alter table reconciliation enable row level security, force row level security;
 create policy tenant_wall on reconciliation using (tenant_id = app_tenant());
 grant select, insert, update, delete on reconciliation to defender_app;
+
+-- preview: set of a run that changes nothing; its settings are those that it tries out.
+alter table run add column preview jsonb;

@@ -166,7 +166,7 @@ func (s *Store) Estimates(ctx context.Context, t tenant.ID, integration int64) (
 	var body []byte
 	err := s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
 		return tx.GetContext(ctx, &body, `
-			select report from run where tenant_id = $1 and integration_id = $2 and kind = 'sync' and state = 'succeeded'
+			select report from run where tenant_id = $1 and integration_id = $2 and kind = 'sync' and state = 'succeeded' and preview is null
 			order by id desc limit 1`, t, integration)
 	})
 	if errors.Is(err, sql.ErrNoRows) {

@@ -175,7 +175,7 @@ func TestAStageOfALostClaimAppliesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	lost := h.claim()
-	stage, err := h.store.NewStage(t.Context(), lost, i)
+	stage, err := h.store.NewStage(t.Context(), lost, i, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	if err := e.prepare(ctx); err != nil || e.blocked {
 		return err
 	}
-	if e.stage, err = e.store.NewStage(ctx, e.job, e.integration); err != nil {
+	if e.stage, err = e.store.NewStage(ctx, e.job, e.integration, e.run.Preview != nil); err != nil {
 		return err
 	}
 	defer func() {
@@ -84,6 +84,9 @@ func (e *execution) prepare(ctx context.Context) (err error) {
 		e.blocked = true
 		e.warn(fault.New(fault.CodeEntitlementMissing, "the subscription does not include internal assessments today; nothing was imported"))
 		return nil
+	}
+	if e.run.Preview != nil {
+		e.integration.Settings = e.run.Preview.Settings
 	}
 	e.settings, e.maxAssets = e.integration.Settings, entitlement.MaxAssets
 	if e.estimates, err = e.store.Estimates(ctx, e.run.Tenant, e.run.IntegrationID); err != nil {

@@ -54,8 +54,8 @@ type leaky struct {
 	lose func(syncer.DataStage) syncer.DataStage
 }
 
-func (s leaky) NewStage(ctx context.Context, j job.Job, i connector.Integration) (syncer.DataStage, error) {
-	stage, err := s.Store.NewStage(ctx, j, i)
+func (s leaky) NewStage(ctx context.Context, j job.Job, i connector.Integration, preview bool) (syncer.DataStage, error) {
+	stage, err := s.Store.NewStage(ctx, j, i, preview)
 	return s.lose(stage), err
 }
 

@@ -98,10 +98,17 @@ type Run struct {
 	State             RunState
 	Stage             Stage
 	Report            Report
+	Preview           *Preview // nil for a run that applies what it reads
 	CreatedAt         time.Time
 	UpdatedAt         time.Time
 	StartedAt         time.Time
 	FinishedAt        time.Time
+}
+
+// Preview makes a run tell what it would do: it reads, judges and compares like any other, and takes everything back at its end.
+// The shared catalogue and the numbers of software may grow by it.
+type Preview struct {
+	Settings inventory.Settings // to try out
 }
 
 // RunFilter selects runs; the zero value selects all of the tenant.

@@ -58,8 +58,9 @@ type Store interface {
 	// KnownVulnerabilities numbers vulnerabilities by name, adding unknown ones as partial, in the order of the argument.
 	KnownVulnerabilities(ctx context.Context, names []string) ([]inventory.Vulnerability, error)
 
-	// NewStage opens a private working area of one database session. It vanishes with Close, and with the process.
-	NewStage(ctx context.Context, j job.Job, i connector.Integration) (DataStage, error)
+	// NewStage opens a private working area of one database session. It vanishes with Close, and with the process; so does, of a
+	// preview, everything that was applied.
+	NewStage(ctx context.Context, j job.Job, i connector.Integration, preview bool) (DataStage, error)
 
 	// Purge deletes a batch of an integration's data and reports whether any is left; after the last one the integration
 	// is disconnected.

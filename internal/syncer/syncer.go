@@ -133,6 +133,10 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: 10 * time.Second})
 	}
 	consequence := e.settle(done, err)
+	if e.run.Preview != nil { // it says nothing about the integration
+		consequence = Consequence{}
+		e.run.Report.Summary = "Preview, nothing was stored: " + e.run.Report.Summary
+	}
 	consequence.SecretOf = e.integration.SecretUpdatedAt
 	consequence.Reconciled = e.reconciled.of(e.run.Report.StageNamed(StageAssets))
 	if consequence.Skipped, err = e.skipped.chunks(); err != nil {

@@ -57,8 +57,8 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	}
 	e.bookReleased(changes.Released, changes.ReleasedNamed)
 	e.learnt = known.learn(plan, e.settings, r.Counts.Fetched, began, changes.Held > 0 || unread > 0)
-	if plan.Changes {
-		return nil // what was left out of the other rows is not known
+	if plan.Changes || e.run.Preview != nil {
+		return nil // what was left out of the other rows is not known, or nothing will be stored
 	}
 	return e.reconcile(ctx, c)
 }
