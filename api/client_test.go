@@ -83,7 +83,7 @@ var calls = map[string]func(context.Context, *api.Client) (any, error){
 		return c.ApproveHeldChange(ctx, integrationID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: runID})
 	},
 	"startRun": func(ctx context.Context, c *api.Client) (any, error) {
-		return c.StartRun(ctx, integrationID, api.StartRunRequest{Mode: new(api.ModeFull)})
+		return c.StartRun(ctx, integrationID, api.StartRunRequest{Mode: new(api.ModeFull), DryRun: new(true), Settings: everySetting()})
 	},
 	"listIntegrationRuns": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.ListIntegrationRuns(ctx, integrationID, someRuns)

@@ -193,6 +193,8 @@ func refuse(t *testing.T, h *house) {
 	want(api.CodeNoImportSelected, second(c.UpdateIntegration(ctx, i.ID, api.IntegrationPatch{Settings: &nothing})))
 	want(api.CodeInvalidExpiry, second(c.RotateIntegrationSecret(ctx, i.ID, api.RotateSecretRequest{ClientSecret: canary, SecretExpiresAt: past})))
 	want(api.CodeInvalidExpiry, second(c.CreateAPIKey(ctx, api.CreateAPIKeyRequest{Name: "x", Role: api.RoleAdmin, ExpiresAt: past})))
+	want(api.CodeNoImportSelected, second(c.StartRun(ctx, i.ID, api.StartRunRequest{DryRun: new(true), Settings: &nothing})))
+	want(api.CodeInvalidRequest, second(c.StartRun(ctx, i.ID, api.StartRunRequest{Settings: &nothing})))
 	stale := api.IfMatch(`"99.0000000000000000"`)
 	want(api.CodePreconditionFailed, second(c.UpdateIntegration(ctx, i.ID, api.IntegrationPatch{Name: new("x")}, stale)))
 	want(api.CodePreconditionFailed, second(c.DisconnectIntegration(ctx, i.ID, api.DataRetain, stale)))
