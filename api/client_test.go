@@ -87,7 +87,7 @@ var calls = map[string]func(context.Context, *api.Client) (any, error){
 		return c.ApproveHeldChange(ctx, integrationID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: runID})
 	},
 	"startRun": func(ctx context.Context, c *api.Client) (any, error) {
-		return c.StartRun(ctx, integrationID, api.StartRunRequest{Mode: new(api.ModeFull)})
+		return c.StartRun(ctx, integrationID, api.StartRunRequest{Mode: new(api.ModeFull), DryRun: new(true), Settings: everySetting()})
 	},
 	"listIntegrationRuns": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.ListIntegrationRuns(ctx, integrationID, someRuns)
@@ -95,9 +95,13 @@ var calls = map[string]func(context.Context, *api.Client) (any, error){
 	"listRuns":          func(ctx context.Context, c *api.Client) (any, error) { return c.ListRuns(ctx, someRuns) },
 	"getRun":            func(ctx context.Context, c *api.Client) (any, error) { return c.GetRun(ctx, runID) },
 	"getRunDiagnostics": func(ctx context.Context, c *api.Client) (any, error) { return c.GetRunDiagnostics(ctx, runID) },
-	"cancelRun":         func(ctx context.Context, c *api.Client) (any, error) { return c.CancelRun(ctx, runID) },
-	"listAssets":        func(ctx context.Context, c *api.Client) (any, error) { return c.ListAssets(ctx, someAsset) },
-	"getAsset":          func(ctx context.Context, c *api.Client) (any, error) { return c.GetAsset(ctx, assetID) },
+	"getReconciliation": func(ctx context.Context, c *api.Client) (any, error) { return c.GetReconciliation(ctx, integrationID) },
+	"listSkipped": func(ctx context.Context, c *api.Client) (any, error) {
+		return c.ListSkipped(ctx, runID, api.ListSkippedOptions{Reason: []string{"platform_mobile", "ip_none"}, PageOptions: onePage})
+	},
+	"cancelRun":  func(ctx context.Context, c *api.Client) (any, error) { return c.CancelRun(ctx, runID) },
+	"listAssets": func(ctx context.Context, c *api.Client) (any, error) { return c.ListAssets(ctx, someAsset) },
+	"getAsset":   func(ctx context.Context, c *api.Client) (any, error) { return c.GetAsset(ctx, assetID) },
 	"listAssetFindings": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.ListAssetFindings(ctx, assetID, someFinds)
 	},

@@ -7,9 +7,12 @@ import (
 	"time"
 )
 
-// StartRunRequest says how to import. No Mode means incremental.
+// StartRunRequest says how to import. No Mode means incremental. With DryRun the run changes nothing and tells what it would do;
+// Settings then are tried out over the stored ones.
 type StartRunRequest struct {
-	Mode *RunMode `json:"mode,omitempty" validate:"omitnil,oneof=incremental full"`
+	Mode     *RunMode       `json:"mode,omitempty" validate:"omitnil,oneof=incremental full"`
+	DryRun   *bool          `json:"dry_run,omitempty"`
+	Settings *SettingsInput `json:"settings,omitempty"`
 }
 
 // Progress counts what a run or stage did. Fetched, Accepted and Skipped count what Microsoft gave: machines in the stage assets,
@@ -64,6 +67,7 @@ type Run struct {
 	State         RunState     `json:"state"`
 	Stage         RunStageName `json:"stage"`
 	PGPStatus     PGPJobStatus `json:"pgp_status"`
+	DryRun        bool         `json:"dry_run"`
 	Progress      Progress     `json:"progress"`
 	Stages        []RunStage   `json:"stages"`
 	NoChanges     bool         `json:"no_changes"`

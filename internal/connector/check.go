@@ -80,6 +80,9 @@ const FieldNotAvailable = "not_available"
 // breach of the request's form.
 const CertificatePointer = "/credentials/certificate"
 
+// CheckSettings checks settings that are not to be stored by the rules for those that are.
+func CheckSettings(s inventory.Settings) error { return validateChoice(s, 0) }
+
 // validateChoice checks what the customer selected. intervalHours 0 means unchanged or default.
 func validateChoice(s inventory.Settings, intervalHours int) error {
 	if !s.ImportAssets && !s.ImportVulnerabilities {

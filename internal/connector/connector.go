@@ -113,6 +113,9 @@ type Source interface {
 	// vanished and appeared at one time, that it appeared. ErrSnapshotLost is in the chain of the error when the source
 	// cannot tell the changes since then any more.
 	Changes(ctx context.Context, since time.Time, yield func([]inventory.Row) error) error
+	// Exposed streams on how many machines each vulnerability is by the source's own count; those of none may be missing. A source
+	// that does not tell them alone is read whole if that is asked for; otherwise ErrNotTold is in the chain of the error.
+	Exposed(ctx context.Context, whole bool, yield func([]Exposure) error) error
 	// KeepPages makes the streams keep what they read in l, and begin with what is kept there. It comes before any stream.
 	KeepPages(l PageLog)
 	// Usage may be called at any time, also while a stream runs.

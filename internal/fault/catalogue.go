@@ -74,12 +74,13 @@ const (
 
 // Codes of runs: how work inside the service ended.
 const (
-	CodeWorkerLost    = "worker_lost"
-	CodeRunCancelled  = "run_cancelled"
-	CodeRemovalHeld   = "removal_held_back"
-	CodeQuotaExceeded = "quota_exceeded"
-	CodeUnreadable    = "records_unreadable"
-	CodeReportPoor    = "report_incomplete"
+	CodeWorkerLost       = "worker_lost"
+	CodeRunCancelled     = "run_cancelled"
+	CodeRemovalHeld      = "removal_held_back"
+	CodeQuotaExceeded    = "quota_exceeded"
+	CodeUnreadable       = "records_unreadable"
+	CodeLedgerUnbalanced = "ledger_unbalanced"
+	CodeReportPoor       = "report_incomplete"
 
 	CodeSecretExpiring = "secret_expiring" // only ever a warning
 )

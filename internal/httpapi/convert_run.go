@@ -24,7 +24,7 @@ func run(r *syncer.Run) api.Run {
 	out := api.Run{
 		ID: runID(r.PublicID), IntegrationID: integrationID(r.IntegrationPublic), Trigger: runTrigger(r), Mode: runMode(r),
 		State: api.RunState(r.State), Stage: runStage(r, r.Stage), PGPStatus: api.PGPJobStatus(r.State.PGPStatus()),
-		Progress: progress(r.Report.Totals()), NoChanges: r.Report.NoChanges, Summary: runSummary(r),
+		DryRun: r.Preview != nil, Progress: progress(r.Report.Totals()), NoChanges: r.Report.NoChanges, Summary: runSummary(r),
 		Stages:    each(r.Report.Stages, func(s *syncer.StageReport) api.RunStage { return stage(r, s) }),
 		Warnings:  each(r.Report.Warnings, warning),
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,

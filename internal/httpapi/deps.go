@@ -74,9 +74,12 @@ type RunStore interface {
 	HeldChanges(ctx context.Context, t tenant.ID, integration uuid.UUID) ([]syncer.HeldChange, error)
 	ApproveHeldChange(ctx context.Context, t tenant.ID, integration uuid.UUID, kind syncer.HeldKind, run uuid.UUID, now time.Time) (syncer.HeldChange, error)
 	StartRun(ctx context.Context, t tenant.ID, integration uuid.UUID, mode syncer.Mode) (syncer.Run, error)
+	StartPreview(ctx context.Context, t tenant.ID, integration uuid.UUID, mode syncer.Mode, p syncer.Preview) (syncer.Run, error)
 	ListRuns(ctx context.Context, t tenant.ID, f syncer.RunFilter, page inventory.PageRequest) ([]syncer.Run, inventory.Position, error)
 	Run(ctx context.Context, t tenant.ID, id uuid.UUID) (syncer.Run, error)
 	RunsByID(ctx context.Context, t tenant.ID, ids []uuid.UUID) ([]syncer.Run, error)
+	ListSkipped(ctx context.Context, t tenant.ID, id uuid.UUID, reasons []inventory.Reason, page inventory.PageRequest) ([]syncer.SkippedRecord, inventory.Position, error)
+	Reconciliation(ctx context.Context, t tenant.ID, integration uuid.UUID) (syncer.Reconciliation, error)
 	CancelRun(ctx context.Context, t tenant.ID, id uuid.UUID) (syncer.Run, error)
 }
 

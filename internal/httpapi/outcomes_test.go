@@ -86,7 +86,7 @@ func succeed(t *testing.T, h *house, x objects) {
 	for _, op := range operations(t) {
 		if op.method == http.MethodGet {
 			r := op.request(x, h.mine.keys[tenant.ReadOnly])
-			if op.role == tenant.Admin {
+			if op.role != tenant.ReadOnly {
 				r.key = h.mine.keys[tenant.Admin]
 			}
 			r.client = h.checked()
@@ -195,6 +195,8 @@ func refuse(t *testing.T, h *house) {
 	want(api.CodeNoImportSelected, second(c.UpdateIntegration(ctx, i.ID, api.IntegrationPatch{Settings: &nothing})))
 	want(api.CodeInvalidExpiry, second(c.RotateIntegrationSecret(ctx, i.ID, api.RotateSecretRequest{ClientSecret: canary, SecretExpiresAt: past})))
 	want(api.CodeInvalidExpiry, second(c.CreateAPIKey(ctx, api.CreateAPIKeyRequest{Name: "x", Role: api.RoleAdmin, ExpiresAt: past})))
+	want(api.CodeNoImportSelected, second(c.StartRun(ctx, i.ID, api.StartRunRequest{DryRun: new(true), Settings: &nothing})))
+	want(api.CodeInvalidRequest, second(c.StartRun(ctx, i.ID, api.StartRunRequest{Settings: &nothing})))
 	stale := api.IfMatch(`"99.0000000000000000"`)
 	want(api.CodePreconditionFailed, second(c.UpdateIntegration(ctx, i.ID, api.IntegrationPatch{Name: new("x")}, stale)))
 	want(api.CodePreconditionFailed, second(c.DisconnectIntegration(ctx, i.ID, api.DataRetain, stale)))

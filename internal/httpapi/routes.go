@@ -19,11 +19,13 @@ func (s *server) routes(r *router) {
 	r.Get("/v1/integrations/{id}/held-changes", readonly(s.listHeldChanges))
 	r.Post("/v1/integrations/{id}/held-changes/approve", admin(s.approveHeldChange))
 
+	r.Get("/v1/integrations/{id}/reconciliation", readonly(s.getReconciliation))
 	r.Get("/v1/integrations/{id}/runs", readonly(s.listIntegrationRuns).query(runFilters...))
 	r.Post("/v1/integrations/{id}/runs", analyst(s.startRun))
 	r.Get("/v1/runs", readonly(s.listRuns).query("integration_id").query(runFilters...))
 	r.Get("/v1/runs/{id}", readonly(s.getRun))
 	r.Get("/v1/runs/{id}/diagnostics", readonly(s.getRunDiagnostics))
+	r.Get("/v1/runs/{id}/skipped", analyst(s.listSkipped).query("reason", "limit", "cursor").orLines())
 	r.Post("/v1/runs/{id}/cancel", analyst(s.cancelRun))
 
 	r.Get("/v1/assets", readonly(s.listAssets).query(assetFilters...).orLines())

@@ -6,6 +6,8 @@ import (
 	"github.com/google/uuid"
 
 	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
 )
@@ -67,12 +69,35 @@ func (s *server) startRun(w http.ResponseWriter, r *http.Request) error {
 	if body.Mode != nil {
 		mode, _ = runModes.parse(string(*body.Mode))
 	}
-	started, err := s.Runs.StartRun(r.Context(), caller(r), id, mode)
+	started, err := s.start(r, id, mode, &body)
 	if err != nil {
 		return err
 	}
 	s.Wake()
 	return acceptRun(w, &started)
+}
+
+// start queues the run or, if asked, a preview of it.
+func (s *server) start(r *http.Request, id uuid.UUID, mode syncer.Mode, body *api.StartRunRequest) (syncer.Run, error) {
+	preview := body.DryRun != nil && *body.DryRun
+	switch {
+	case !preview && body.Settings != nil:
+		return syncer.Run{}, invalid(fault.Field{Pointer: "/settings", Code: "not_applicable", Detail: "Only a dry run tries out settings; change the integration's to import by others"})
+	case !preview:
+		return s.Runs.StartRun(r.Context(), caller(r), id, mode)
+	}
+	i, err := s.Integrations.Get(r.Context(), caller(r), id)
+	if err != nil {
+		return syncer.Run{}, err
+	}
+	settings, err := overlay(i.Settings, body.Settings)
+	if err == nil {
+		err = connector.CheckSettings(settings)
+	}
+	if err != nil {
+		return syncer.Run{}, err
+	}
+	return s.Runs.StartPreview(r.Context(), caller(r), id, mode, syncer.Preview{Settings: settings})
 }
 
 // acceptRun answers with a run that was queued and where to follow it.

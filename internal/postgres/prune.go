@@ -62,10 +62,10 @@ const pruneRuns = `
 	  join run r on r.tenant_id = i.tenant_id and r.integration_id = i.id and r.id < edge.id
 	  where r.finished_at < $1
 	    and r.id is distinct from (
-	      select id from run where tenant_id = r.tenant_id and integration_id = r.integration_id and kind = 'sync' and state = 'succeeded'
+	      select id from run where tenant_id = r.tenant_id and integration_id = r.integration_id and kind = 'sync' and state = 'succeeded' and preview is null
 	      order by id desc limit 1)
 	    and r.id is distinct from (
-	      select id from run where tenant_id = r.tenant_id and integration_id = r.integration_id and kind = 'sync' and state = 'succeeded' and mode = 'full'
+	      select id from run where tenant_id = r.tenant_id and integration_id = r.integration_id and kind = 'sync' and state = 'succeeded' and preview is null and mode = 'full'
 	      order by id desc limit 1)
 	  limit $3
 	  for update of r skip locked

@@ -111,6 +111,15 @@ func (s *Store) endPurge(ctx context.Context, tx *sqlx.Tx, j job.Job, integratio
 	if err != nil {
 		return err
 	}
+	_, err = tx.ExecContext(ctx, `delete from reconciliation where tenant_id = $1 and integration_id = $2`, j.Tenant, integration)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		delete from run_skipped where tenant_id = $1 and run_id in (select id from run where tenant_id = $1 and integration_id = $2)`, j.Tenant, integration)
+	if err != nil {
+		return err
+	}
 	_, err = tx.ExecContext(ctx, `
 		update integration set state = 'disconnected', purge_at = null, updated_at = now()
 		where tenant_id = $1 and id = $2 and state = 'disconnecting'`, j.Tenant, integration)

@@ -14,6 +14,10 @@ func (st *stage) recountFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 	if !o.Recount {
 		return nil
 	}
+	before, err := st.openFindings(ctx, tx)
+	if err != nil {
+		return err
+	}
 	for _, statement := range []string{recountAssets, recountExposures, recountUnexposed} {
 		n, err := affected(ctx, tx, statement, st.job.Tenant)
 		if err != nil {
@@ -21,7 +25,9 @@ func (st *stage) recountFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 		}
 		c.Recounted += n
 	}
-	return nil
+	after, err := st.openFindings(ctx, tx)
+	c.Corrected = after - before
+	return err
 }
 
 const (

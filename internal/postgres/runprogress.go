@@ -126,7 +126,13 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 		_, err = tx.ExecContext(ctx, `
 			update run set state = $3, stage = $4, report = $5, finished_at = now(), updated_at = now()
 			where tenant_id = $1 and id = $2`, j.Tenant, run.ID, run.State, run.Stage, string(body))
-		return err
+		if err != nil {
+			return err
+		}
+		if err := keepReconciliation(ctx, tx, &run, c.Reconciled); err != nil {
+			return err
+		}
+		return keepSkipped(ctx, tx, &run, c.Skipped)
 	})
 }
 
@@ -165,7 +171,7 @@ func (s *Store) Estimates(ctx context.Context, t tenant.ID, integration int64) (
 	var body []byte
 	err := s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
 		return tx.GetContext(ctx, &body, `
-			select report from run where tenant_id = $1 and integration_id = $2 and kind = 'sync' and state = 'succeeded'
+			select report from run where tenant_id = $1 and integration_id = $2 and kind = 'sync' and state = 'succeeded' and preview is null
 			order by id desc limit 1`, t, integration)
 	})
 	if errors.Is(err, sql.ErrNoRows) {

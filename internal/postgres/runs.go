@@ -20,26 +20,27 @@ import (
 )
 
 type runRow struct {
-	ID                int64        `db:"id"`
-	PublicID          uuid.UUID    `db:"public_id"`
-	TenantID          int32        `db:"tenant_id"`
-	IntegrationID     int64        `db:"integration_id"`
-	IntegrationPublic uuid.UUID    `db:"integration_public"`
-	Kind              string       `db:"kind"`
-	Trigger           string       `db:"trigger"`
-	Mode              string       `db:"mode"`
-	State             string       `db:"state"`
-	Stage             string       `db:"stage"`
-	Report            []byte       `db:"report"`
-	CreatedAt         time.Time    `db:"created_at"`
-	UpdatedAt         time.Time    `db:"updated_at"`
-	StartedAt         sql.NullTime `db:"started_at"`
-	FinishedAt        sql.NullTime `db:"finished_at"`
+	ID                int64           `db:"id"`
+	PublicID          uuid.UUID       `db:"public_id"`
+	TenantID          int32           `db:"tenant_id"`
+	IntegrationID     int64           `db:"integration_id"`
+	IntegrationPublic uuid.UUID       `db:"integration_public"`
+	Kind              string          `db:"kind"`
+	Trigger           string          `db:"trigger"`
+	Mode              string          `db:"mode"`
+	State             string          `db:"state"`
+	Stage             string          `db:"stage"`
+	Report            []byte          `db:"report"`
+	Preview           *settingsColumn `db:"preview"`
+	CreatedAt         time.Time       `db:"created_at"`
+	UpdatedAt         time.Time       `db:"updated_at"`
+	StartedAt         sql.NullTime    `db:"started_at"`
+	FinishedAt        sql.NullTime    `db:"finished_at"`
 }
 
 const runQuery = `
 	select r.id, r.public_id, r.tenant_id, r.integration_id, i.public_id as integration_public, r.kind, r.trigger, r.mode,
-	       r.state, r.stage, r.report, r.created_at, r.updated_at, r.started_at, r.finished_at
+	       r.state, r.stage, r.report, r.preview, r.created_at, r.updated_at, r.started_at, r.finished_at
 	from run r join integration i on i.tenant_id = r.tenant_id and i.id = r.integration_id`
 
 func (r runRow) run() (syncer.Run, error) {
@@ -49,12 +50,24 @@ func (r runRow) run() (syncer.Run, error) {
 		State: syncer.RunState(r.State), Stage: syncer.Stage(r.Stage), CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), StartedAt: utc(r.StartedAt),
 		FinishedAt: utc(r.FinishedAt),
 	}
+	if r.Preview != nil {
+		run.Preview = &syncer.Preview{Settings: inventory.Settings(*r.Preview)}
+	}
 	return run, json.Unmarshal(r.Report, &run.Report)
 }
 
 // StartRun queues a run for the integration. If one is active already it returns the fault run_in_progress, with that
 // run's public id as its Data.
 func (s *Store) StartRun(ctx context.Context, t tenant.ID, integration uuid.UUID, mode syncer.Mode) (run syncer.Run, err error) {
+	return s.startRun(ctx, t, integration, mode, nil)
+}
+
+// StartPreview queues a run that changes nothing; otherwise it is StartRun.
+func (s *Store) StartPreview(ctx context.Context, t tenant.ID, integration uuid.UUID, mode syncer.Mode, p syncer.Preview) (syncer.Run, error) {
+	return s.startRun(ctx, t, integration, mode, &p)
+}
+
+func (s *Store) startRun(ctx context.Context, t tenant.ID, integration uuid.UUID, mode syncer.Mode, p *syncer.Preview) (run syncer.Run, err error) {
 	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
 		i, err := lockIntegration(ctx, tx, t, integration, 0)
 		if err != nil {
@@ -66,7 +79,11 @@ func (s *Store) StartRun(ctx context.Context, t tenant.ID, integration uuid.UUID
 		if i.State == connector.StatePaused {
 			return fault.New(fault.CodeIntegrationPaused, "")
 		}
-		run, err = insertRun(ctx, tx, t, i.ID, syncer.KindSync, syncer.ByHand, mode)
+		if run, err = insertRun(ctx, tx, t, i.ID, syncer.KindSync, syncer.ByHand, mode); err != nil || p == nil {
+			return err
+		}
+		run.Preview = p
+		_, err = tx.ExecContext(ctx, `update run set preview = $3 where tenant_id = $1 and id = $2`, t, run.ID, settingsColumn(p.Settings))
 		return err
 	})
 	return run, err
@@ -215,7 +232,7 @@ func (s *Store) ScheduleDue(ctx context.Context, now time.Time) (queued int, err
 		err := tx.SelectContext(ctx, &due, `
 			select i.tenant_id, i.id, i.interval_hours,
 			       not exists (select from run r where r.tenant_id = i.tenant_id and r.integration_id = i.id and r.kind = 'sync' and r.mode = 'full'
-			                   and r.state = 'succeeded' and r.created_at > $1::timestamptz - make_interval(secs => $2)) as audit
+			                   and r.state = 'succeeded' and r.preview is null and r.created_at > $1::timestamptz - make_interval(secs => $2)) as audit
 			from integration i join tenant t on t.id = i.tenant_id
 			where i.next_run_at <= $1 and i.secret_box is not null and t.state = 'active'
 			order by i.next_run_at limit 100

@@ -24,6 +24,8 @@ type stage struct {
 	load        *load          // of the tenant's first findings
 	merged      bool           // the running transaction merges assets into others, or misses merged ones
 	remember    *guardDocument // what the running transaction has to write for the removal guard
+	preview     bool           // everything is taken back at the end
+	whole       *sqlx.Tx       // of a preview: from the first application to the end
 }
 
 // stageTables lists what the stage creates; see stagemachines.go and stagefindings.go for their columns.
@@ -44,12 +46,12 @@ const stageTables = `
 	create temp table stage_seen (asset_id bigint not null, seen_at timestamptz not null);`
 
 // NewStage takes one connection out of the pool until Close.
-func (s *Store) NewStage(ctx context.Context, j job.Job, i connector.Integration) (syncer.DataStage, error) {
+func (s *Store) NewStage(ctx context.Context, j job.Job, i connector.Integration, preview bool) (syncer.DataStage, error) {
 	conn, err := s.db.Connx(ctx)
 	if err != nil {
 		return nil, classify(ctx, err)
 	}
-	st := &stage{store: s, conn: conn, job: j, integration: i}
+	st := &stage{store: s, conn: conn, job: j, integration: i, preview: preview}
 	if _, err := conn.ExecContext(ctx, stageTables); err != nil {
 		return nil, errors.Join(classify(ctx, err), st.Close())
 	}
@@ -61,6 +63,10 @@ func (st *stage) Close() error {
 	if st.load != nil {
 		_ = st.load.tx.Rollback() // ending the session does the same
 		st.load = nil
+	}
+	if st.whole != nil {
+		_ = st.whole.Rollback() // ending the session does the same
+		st.whole = nil
 	}
 	err := st.conn.Raw(func(any) error { return driver.ErrBadConn })
 	if errors.Is(err, driver.ErrBadConn) {
@@ -76,8 +82,22 @@ func ignoreDone(err error) error {
 	return err
 }
 
-// begin opens a transaction of the stage's session as the tenant.
-func (st *stage) begin(ctx context.Context) (*sqlx.Tx, error) {
+// begin opens a transaction of the stage's session as the tenant. A preview has one for all, which is never committed: it may
+// wait for Microsoft meanwhile.
+func (st *stage) begin(ctx context.Context) (tx *sqlx.Tx, err error) {
+	if !st.preview {
+		return st.open(ctx)
+	}
+	if st.whole == nil {
+		if st.whole, err = st.open(ctx); err != nil {
+			return nil, err
+		}
+		_, err = st.whole.ExecContext(ctx, "set local idle_in_transaction_session_timeout = 0")
+	}
+	return st.whole, err
+}
+
+func (st *stage) open(ctx context.Context) (*sqlx.Tx, error) {
 	return st.conn.BeginTxx(withScope(ctx, tenantScope(st.job.Tenant)), nil)
 }
 
@@ -86,6 +106,9 @@ func (st *stage) apply(ctx context.Context, f func(*sqlx.Tx) error) error {
 	tx, err := st.transaction(ctx)
 	if err != nil {
 		return classify(ctx, err)
+	}
+	if st.preview { // no claim is needed to write nothing, and its row would stay locked
+		return classify(ctx, f(tx))
 	}
 	defer func() { _ = tx.Rollback() }()
 	st.remember, st.merged = nil, false
@@ -113,7 +136,7 @@ func (st *stage) transaction(ctx context.Context) (*sqlx.Tx, error) {
 
 // copy runs one COPY, in the load's transaction or in its own.
 func (st *stage) copy(ctx context.Context, target string, write func(*copyWriter)) error {
-	if st.load != nil {
+	if st.load != nil || st.whole != nil {
 		return classify(ctx, copyInside(ctx, st.conn, "copy "+target+" from stdin", write))
 	}
 	return classify(ctx, copyRows(ctx, st.conn, target, write))

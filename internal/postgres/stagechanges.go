@@ -93,7 +93,7 @@ func (st *stage) guardChanges(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFi
 
 // countUntouched says how many findings are as they were.
 func (st *stage) countUntouched(_ context.Context, _ *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	c.Unchanged = o.Unchanged - c.Updated - c.Fixed - c.OutOfScope
+	c.Unchanged = o.Unchanged - (c.Updated - c.Back) - c.Fixed - c.OutOfScope
 	return nil
 }
 

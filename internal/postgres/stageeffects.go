@@ -62,11 +62,13 @@ func (st *stage) releaseCarriers(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 	if !o.CarriersOnly {
 		return nil
 	}
-	c.Released, err = affected(ctx, tx, `
+	err = tx.SelectContext(ctx, &c.ReleasedNamed, `
 		update asset set state = 'out_of_scope', state_reason = $3, finding_hash = '', updated_at = now()
 		where tenant_id = $1 and integration_id = $2 and import_state = 'carrier' and state in ('active', 'inactive')
-		  and open_critical + open_high + open_medium + open_low + open_unknown = 0`,
+		  and open_critical + open_high + open_medium + open_low + open_unknown = 0
+		returning source_id as sourceid, hostname as name`,
 		st.job.Tenant, st.integration.ID, string(inventory.ImportAssetsOff))
+	c.Released = int64(len(c.ReleasedNamed))
 	return err
 }
 

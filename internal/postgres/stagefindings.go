@@ -75,48 +75,6 @@ func (st *stage) AddChangedAssets(ctx context.Context, assets []syncer.StagedAss
 	})
 }
 
-// AddInstallations stages where the software of assets sits.
-func (st *stage) AddInstallations(ctx context.Context, installations []syncer.StagedInstallation) error {
-	return st.copy(ctx, "stage_installation (asset_id, software_ids, location_ids)", func(w *copyWriter) {
-		for i := range installations {
-			w.int(installations[i].AssetID)
-			numbersField(w, installations[i].Software)
-			numbersField(w, installations[i].Locations)
-			w.end()
-		}
-	})
-}
-
-// AddLocations stages sets of paths.
-func (st *stage) AddLocations(ctx context.Context, locations []syncer.StagedLocation) error {
-	return st.copy(ctx, "stage_location (id, disk_paths, registry_paths)", func(w *copyWriter) {
-		for i := range locations {
-			w.int(locations[i].ID)
-			w.strings(locations[i].DiskPaths)
-			w.strings(locations[i].RegistryPaths)
-			w.end()
-		}
-	})
-}
-
-// AddRemediations stages recommendations.
-func (st *stage) AddRemediations(ctx context.Context, remediations []syncer.StagedRemediation) error {
-	const target = "stage_remediation (software_id, vulnerability_id, update_text, update_id, update_url, update_ready, exploitability)"
-	return st.copy(ctx, target, func(w *copyWriter) {
-		for i := range remediations {
-			r := &remediations[i]
-			w.int(int64(r.Software))
-			w.int(int64(r.Vulnerability))
-			w.text(r.Text)
-			w.text(r.ID)
-			w.text(r.URL)
-			w.optionalBool(r.Ready)
-			w.text(r.Exploitability)
-			w.end()
-		}
-	})
-}
-
 // ApplyFindings makes the stored findings of the changed assets equal to what was staged, in one transaction.
 func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c syncer.FindingChanges, err error) {
 	if err := st.stageSeen(ctx, o.LastSeen); err != nil {
@@ -137,12 +95,18 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 	}
 	err = st.apply(ctx, func(tx *sqlx.Tx) error {
 		c = syncer.FindingChanges{}
+		if c.OpenBefore, err = st.openFindings(ctx, tx); err != nil {
+			return err
+		}
 		for _, step := range steps {
 			if err := step(ctx, tx, o, &c); err != nil {
 				return err
 			}
 		}
-		return nil
+		if err := st.countAfter(ctx, tx, o, &c); err != nil {
+			return err
+		}
+		return o.Confirm(&c)
 	})
 	return c, err
 }
@@ -266,8 +230,8 @@ func (st *stage) updateFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Apply
 		  where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op in ('u', 'r', 'b')
 		  returning d.op
 		)
-		select count(*) filter (where op <> 'r'), count(*) filter (where op = 'r') from done`,
-		st.job.Tenant, o.Now).Scan(&c.Updated, &c.Reopened)
+		select count(*) filter (where op <> 'r'), count(*) filter (where op = 'r'), count(*) filter (where op = 'b') from done`,
+		st.job.Tenant, o.Now).Scan(&c.Updated, &c.Reopened, &c.Back)
 	c.Unchanged = o.Unchanged + incoming - c.Created - c.Updated - c.Reopened
 	return err
 }
@@ -293,5 +257,6 @@ func (st *stage) reasonFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Apply
 		where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op = 's'`,
 		st.job.Tenant, o.Now, rowReasonNames())
 	c.Updated += changed
+	c.StillOut = changed
 	return err
 }

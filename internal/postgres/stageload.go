@@ -67,7 +67,11 @@ func (st *stage) loadFindings(ctx context.Context, now time.Time, findings []syn
 
 // steps are what is left to do once all findings are in the table. It is attached last, because that locks others out.
 func (l *load) steps(st *stage) []findingStep {
-	return []findingStep{l.guard(st), st.loadCounters, st.writeSurroundings, st.releaseCarriers, l.attach}
+	steps := []findingStep{l.guard(st), st.loadCounters, st.writeSurroundings, st.releaseCarriers}
+	if st.preview {
+		return steps
+	}
+	return append(steps, l.attach)
 }
 
 // guard lets the removal guard know what was read; nothing was there that could have gone.

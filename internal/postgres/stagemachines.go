@@ -58,14 +58,14 @@ func (st *stage) ApplyMachines(ctx context.Context, o syncer.ApplyMachines) (c s
 		p := &machinePlan{ApplyMachines: o}
 		// Those that leave make room under the quota before new ones come.
 		for _, step := range []func(context.Context, *sqlx.Tx, *machinePlan) error{
-			st.gatherMachines, st.updateAssets, st.releaseAssets, st.insertAssets, st.listAssets,
+			st.openBefore, st.gatherMachines, st.updateAssets, st.releaseAssets, st.insertAssets, st.listAssets, st.openAfter,
 		} {
 			if err := step(ctx, tx, p); err != nil {
 				return err
 			}
 		}
 		c = p.done
-		return nil
+		return o.Confirm(&c)
 	})
 	return c, err
 }
@@ -87,6 +87,11 @@ func (st *stage) gatherMachines(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 			  select from asset a where a.tenant_id = $3 and a.integration_id = $4 and a.source_id = i.source_id
 			    and a.open_critical + a.open_high + a.open_medium + a.open_low + a.open_unknown > 0)`,
 			string(inventory.ImportAssetsOff), pq.Array(p.Carriers), st.job.Tenant, st.integration.ID)
+		if err == nil {
+			err = tx.SelectContext(ctx, &p.done.CarrierFreeNamed, `
+				select source_id as sourceid, hostname as name from incoming where reason = $1 order by idx limit $2`,
+				string(inventory.ImportAssetsOff), syncer.MaxSkippedMachines)
+		}
 		if err != nil {
 			return err
 		}
@@ -166,7 +171,14 @@ func (st *stage) insertAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) 
 		select count(*) from created`, st.job.Tenant, st.integration.ID, importState(p), room)
 	p.done.OverQuota = p.fresh - p.done.Created
 	p.done.Unchanged = p.accepted - p.fresh - p.done.Updated
-	return err
+	if err != nil || p.done.OverQuota == 0 {
+		return err
+	}
+	return tx.SelectContext(ctx, &p.done.OverQuotaNamed, `
+		select source_id as sourceid, hostname as name from incoming i
+		where i.reason = '' and not exists (
+		  select from asset a where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id)
+		order by i.idx limit $3`, st.job.Tenant, st.integration.ID, syncer.MaxSkippedMachines)
 }
 
 // listAssets hands the run the assets it may attach findings to.

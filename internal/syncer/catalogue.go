@@ -37,8 +37,11 @@ func (e *execution) catalogue(ctx context.Context, r *StageReport) (err error) {
 		}
 		return nil
 	})
-	complete = err == nil
 	e.setAside(r)
+	if err == nil {
+		err = r.settled()
+	}
+	complete = err == nil
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 // census remembers of every machine record of a run just what its rows need: about 150 bytes per machine.
 type census struct {
 	judge   *inventory.Judge
+	skipped *skipList
 	byID    map[string]int32
 	entries []entry
 	assets  []int32 // by index: position of the asset in known, or -1; set by settle
@@ -23,8 +24,8 @@ type entry struct {
 	lastSeen int64
 }
 
-func newCensus(judge *inventory.Judge) *census {
-	return &census{judge: judge, byID: map[string]int32{}}
+func newCensus(judge *inventory.Judge, skipped *skipList) *census {
+	return &census{judge: judge, skipped: skipped, byID: map[string]int32{}}
 }
 
 // assets reads all machines and, while their import is on, applies them at once. With asset import off they wait for the
@@ -49,6 +50,9 @@ func (e *execution) assets(ctx context.Context, r *StageReport, c *census) error
 		return err
 	}
 	e.unread += e.setAside(r)
+	if err := r.balance(); err != nil {
+		return err
+	}
 	if !e.settings.ImportAssets {
 		return nil
 	}
@@ -58,6 +62,8 @@ func (e *execution) assets(ctx context.Context, r *StageReport, c *census) error
 // applyMachines makes the assets current and learns their numbers.
 func (e *execution) applyMachines(ctx context.Context, r *StageReport, c *census, o ApplyMachines) error {
 	o.Incomplete, o.Removal, o.Now = e.unread > 0, e.options.Removal, e.now()
+	accepted := r.Counts.Accepted
+	o.Confirm = func(c *MachineChanges) error { return c.balance(accepted, e.run.Mode == Full) }
 	changes, err := e.stage.ApplyMachines(ctx, o)
 	if err != nil {
 		return err
@@ -65,23 +71,29 @@ func (e *execution) applyMachines(ctx context.Context, r *StageReport, c *census
 	r.Counts.Created, r.Counts.Updated, r.Counts.Unchanged = changes.Created, changes.Updated, changes.Unchanged
 	r.Counts.OutOfScope, r.Counts.Removed = changes.OutOfScope, changes.Removed
 	e.withdrawn += changes.Withdrawn
+	e.openBefore = changes.OpenBefore
 	c.settle(changes.Assets)
 	e.held(changes.Held, "assets")
 	r.Missing = changes.Missing
-	for range changes.OverQuota {
-		r.Counts.Accepted--
-		r.skip(inventory.QuotaExceeded, func() Sample {
-			return Sample{Detail: fmt.Sprintf("the subscription allows %d assets", o.MaxAssets)}
-		})
-	}
+	e.leaveOut(r, changes.OverQuota, changes.OverQuotaNamed, inventory.QuotaExceeded, fmt.Sprintf("the subscription allows %d assets", o.MaxAssets))
 	if changes.OverQuota > 0 {
 		e.warn(fault.Newf(fault.CodeQuotaExceeded, "%d new machines were left out; the subscription allows %d assets", changes.OverQuota, o.MaxAssets))
 	}
-	for range changes.CarrierFree {
-		r.Counts.Accepted--
-		r.skip(inventory.ImportAssetsOff, carrierFree)
-	}
+	e.leaveOut(r, changes.CarrierFree, changes.CarrierFreeNamed, inventory.ImportAssetsOff, carrierFree)
 	return nil
+}
+
+// leaveOut moves n machines from the accepted to the skipped ones; those that are named are listed by name.
+func (e *execution) leaveOut(r *StageReport, n int64, named []Sample, reason inventory.Reason, why string) {
+	r.Counts.Accepted -= n
+	for i := range n {
+		s := Sample{Detail: why}
+		if i < int64(len(named)) {
+			s.SourceID, s.Name = named[i].SourceID, clip(named[i].Name)
+		}
+		r.skip(reason, func() Sample { return s })
+		e.skipped.machine(-1, reason, s)
+	}
 }
 
 // take judges one record. It returns false when nothing has to be staged: the record has no id, or it repeats a machine
@@ -90,16 +102,14 @@ func (c *census) take(m *inventory.Machine, r *StageReport) (StagedMachine, bool
 	r.Counts.Fetched++
 	id := inventory.CanonicalID(m.SourceID)
 	asset, reason, detail := c.judge.Machine(m)
-	sample := func() Sample { return Sample{SourceID: id, Name: clip(m.DNSName), Detail: detail} }
+	sample := Sample{SourceID: id, Name: clip(m.DNSName), Detail: detail}
 	if reason == inventory.IDMissing {
-		r.skip(reason, sample)
+		c.skip(r, -1, reason, sample)
 		return StagedMachine{}, false
 	}
 	index, repeated := c.byID[id]
 	if repeated {
-		r.skip(inventory.Duplicate, func() Sample {
-			return Sample{SourceID: id, Name: clip(m.DNSName), Detail: "reported more than once; the newest record counts"}
-		})
+		c.skip(r, -1, inventory.Duplicate, Sample{SourceID: id, Name: sample.Name, Detail: "reported more than once; the newest record counts"})
 		earlier := &c.entries[index]
 		if m.LastSeen.Unix() <= earlier.lastSeen {
 			return StagedMachine{}, false
@@ -109,6 +119,7 @@ func (c *census) take(m *inventory.Machine, r *StageReport) (StagedMachine, bool
 			r.Counts.Accepted--
 		} else {
 			r.unskip(earlier.reason)
+			c.skipped.takeBack(index, earlier.reason)
 		}
 	} else {
 		index = int32(len(c.entries))
@@ -118,7 +129,7 @@ func (c *census) take(m *inventory.Machine, r *StageReport) (StagedMachine, bool
 	c.entries[index] = entry{reason: reason, lastSeen: m.LastSeen.Unix()}
 	staged := StagedMachine{Index: index, SourceID: id, Reason: reason}
 	if reason != inventory.Accepted {
-		r.skip(reason, sample)
+		c.skip(r, index, reason, sample)
 		if reason == inventory.Merged {
 			staged.Survivor = inventory.CanonicalID(m.MergedInto)
 			c.entries[index].survivor = staged.Survivor
@@ -129,6 +140,12 @@ func (c *census) take(m *inventory.Machine, r *StageReport) (StagedMachine, bool
 	asset.SourceID = id
 	staged.Asset = &asset
 	return staged, true
+}
+
+// skip books a machine that is left out, and lists it.
+func (c *census) skip(r *StageReport, index int32, reason inventory.Reason, s Sample) {
+	r.skip(reason, func() Sample { return s })
+	c.skipped.machine(index, reason, s)
 }
 
 // settle notes which machines are assets now, those included that the list did not hold because only some were asked for.

@@ -46,7 +46,7 @@ var errAmbiguous = errors.New("syncer: a merged machine has lost rows")
 
 // change spools what became of a row. One that is refused now counts as gone, for the reason of its refusal.
 func (p *pass) change(r *inventory.Row, n named) error {
-	machine := p.machineOf(r)
+	machine := p.machineOf(r, n)
 	if machine < 0 {
 		return nil
 	}
@@ -56,7 +56,7 @@ func (p *pass) change(r *inventory.Row, n named) error {
 	row, reason := p.judged(machine, r, n)
 	row.gone, row.changedAt = r.Change == inventory.RowFixed, unix32(r.ChangedAt)
 	if reason != inventory.Accepted {
-		p.skip(reason, r)
+		p.skip(reason, r, n, "")
 		if !p.mayHaveFinding(machine) {
 			return nil
 		}

@@ -175,17 +175,19 @@ func TestAStageOfALostClaimAppliesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	lost := h.claim()
-	stage, err := h.store.NewStage(t.Context(), lost, i)
+	stage, err := h.store.NewStage(t.Context(), lost, i, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = stage.Close() }()
 	h.sql(`update job set lease_until = now() - interval '1 second'`)
 	h.claim()
-	if _, err := stage.ApplyMachines(t.Context(), syncer.ApplyMachines{}); !errors.Is(err, job.ErrLeaseLost) {
+	if _, err := stage.ApplyMachines(t.Context(), syncer.ApplyMachines{Confirm: func(*syncer.MachineChanges) error { return nil }}); !errors.Is(err, job.ErrLeaseLost) {
 		t.Errorf("apply machines: %v", err)
 	}
-	if _, err := stage.ApplyFindings(t.Context(), syncer.ApplyFindings{Now: h.now, CloseReason: inventory.ImportVulnerabilitiesOff}); !errors.Is(err, job.ErrLeaseLost) {
+	if _, err := stage.ApplyFindings(t.Context(), syncer.ApplyFindings{
+		Now: h.now, CloseReason: inventory.ImportVulnerabilitiesOff, Confirm: func(*syncer.FindingChanges) error { return nil },
+	}); !errors.Is(err, job.ErrLeaseLost) {
 		t.Errorf("apply findings: %v", err)
 	}
 	if _, _, err := h.store.Purge(t.Context(), lost, i.ID); !errors.Is(err, job.ErrLeaseLost) {

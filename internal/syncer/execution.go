@@ -28,12 +28,15 @@ type execution struct {
 	blocked     bool // the subscription imports nothing: the run has nothing to do
 	source      connector.Source
 	estimates   map[Stage]int64
-	known       Reading  // what the last runs remembered
-	learnt      *Reading // what to remember of how the report was read; nil until it was applied
-	partial     bool     // only machines that reported lately were asked for
-	short       string   // the code of why not everything was read
-	unread      int64    // records of machines and rows that could not be read
-	withdrawn   int64    // findings that went out of scope with their assets
+	known       Reading         // what the last runs remembered
+	learnt      *Reading        // what to remember of how the report was read; nil until it was applied
+	partial     bool            // only machines that reported lately were asked for
+	short       string          // the code of why not everything was read
+	unread      int64           // records of machines and rows that could not be read
+	withdrawn   int64           // findings that went out of scope with their assets
+	openBefore  int64           // open findings of the integration before any of them did
+	reconciled  *Reconciliation // nil until it was taken
+	skipped     *skipList       // what the run leaves out
 	stage       DataStage
 	pages       *pagelog.Log  // nil: pages are not kept
 	entered     chan struct{} // tells the progress writer that a stage has begun
@@ -50,7 +53,7 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	if err := e.prepare(ctx); err != nil || e.blocked {
 		return err
 	}
-	if e.stage, err = e.store.NewStage(ctx, e.job, e.integration); err != nil {
+	if e.stage, err = e.store.NewStage(ctx, e.job, e.integration, e.run.Preview != nil); err != nil {
 		return err
 	}
 	defer func() {
@@ -62,7 +65,13 @@ func (e *execution) execute(ctx context.Context) (err error) {
 	defer func() { e.releasePages(err) }()
 	stop := e.reportProgress(ctx)
 	defer stop()
-	return e.sync(ctx)
+	if err := e.sync(ctx); err != nil {
+		return err
+	}
+	if err := e.run.Report.balanced(); err != nil {
+		return err
+	}
+	return e.skipped.agrees(&e.run.Report)
 }
 
 // prepare reads what the run depends on and opens the source. Without the entitlement there is nothing to open.
@@ -78,6 +87,9 @@ func (e *execution) prepare(ctx context.Context) (err error) {
 		e.blocked = true
 		e.warn(fault.New(fault.CodeEntitlementMissing, "the subscription does not include internal assessments today; nothing was imported"))
 		return nil
+	}
+	if e.run.Preview != nil {
+		e.integration.Settings = e.run.Preview.Settings
 	}
 	e.settings, e.maxAssets = e.integration.Settings, entitlement.MaxAssets
 	if e.known, err = e.store.Reading(ctx, e.run.Tenant, e.run.IntegrationID); err != nil {
@@ -100,7 +112,7 @@ func (e *execution) sync(ctx context.Context) error {
 	if err := e.in(ctx, StageAuthenticate, e.authenticate); err != nil {
 		return err
 	}
-	census := newCensus(inventory.NewJudge(e.settings, e.now()))
+	census := newCensus(inventory.NewJudge(e.settings, e.now()), e.skipped)
 	err := e.in(ctx, StageAssets, func(ctx context.Context, r *StageReport) error { return e.assets(ctx, r, census) })
 	if err != nil {
 		return err
@@ -266,6 +278,7 @@ func (e *execution) setAside(r *StageReport) int64 {
 	for range n {
 		r.skip(inventory.Unreadable, func() Sample { return Sample{Detail: "not an object, or without a readable identifier"} })
 	}
+	e.skipped.more[skipReason{r.Name, inventory.Unreadable}] += n
 	if n > 0 {
 		e.warn(fault.New(fault.CodeUnreadable, fmt.Sprintf("%d records of the stage %s could not be read", n, r.Name)))
 	}

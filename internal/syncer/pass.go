@@ -78,13 +78,13 @@ func (p *pass) take(ctx context.Context, rows []inventory.Row) error {
 }
 
 func (p *pass) row(r *inventory.Row, n named) error {
-	machine := p.machineOf(r)
+	machine := p.machineOf(r, n)
 	if machine < 0 {
 		return nil
 	}
 	row, reason := p.judged(machine, r, n)
 	if reason != inventory.Accepted {
-		p.skip(reason, r)
+		p.skip(reason, r, n, "")
 		if !p.mayHaveFinding(machine) {
 			return nil
 		}
@@ -104,10 +104,10 @@ func (p *pass) row(r *inventory.Row, n named) error {
 }
 
 // machineOf counts a row and finds its machine; -1 when the row is skipped.
-func (p *pass) machineOf(r *inventory.Row) int32 {
+func (p *pass) machineOf(r *inventory.Row, n named) int32 {
 	p.report.Counts.Fetched++
 	if r.CVE == "" {
-		p.skip(inventory.CVEMissing, r)
+		p.skip(inventory.CVEMissing, r, n, "")
 		return -1
 	}
 	if r.MachineID != p.lastID || p.lastIndex < 0 {
@@ -115,7 +115,7 @@ func (p *pass) machineOf(r *inventory.Row) int32 {
 	}
 	machine := p.lastIndex
 	if machine < 0 || (p.census.assets != nil && p.census.assets[machine] < 0) {
-		p.skip(inventory.AssetNotImported, r)
+		p.skip(inventory.AssetNotImported, r, n, p.lastID)
 		return -1
 	}
 	if at := r.LastSeen.Unix(); !r.LastSeen.IsZero() && at > p.lastSeen[machine] {
@@ -143,7 +143,9 @@ func (p *pass) mayHaveFinding(machine int32) bool {
 	return asset.Findings > 0 || asset.Dormant
 }
 
-func (p *pass) skip(reason inventory.Reason, r *inventory.Row) {
+// skip books a row that is left out, and lists it with the others of its vulnerability, and of the machine if one is named.
+func (p *pass) skip(reason inventory.Reason, r *inventory.Row, n named, machine string) {
+	p.skipped.row(reason, n.vulnerability, machine)
 	p.report.skip(reason, func() Sample {
 		return Sample{SourceID: strings.Clone(r.MachineID), Name: strings.Clone(r.CVE), Detail: clip(r.Vendor + " " + r.Product + " " + r.Version)}
 	})

@@ -69,7 +69,7 @@ func TestALoadHoldsNobodyUp(t *testing.T) {
 	mustSucceed(t, h.work())
 	large := h.newTenant("Fabrikam", true)
 	linked := h.connect(large, nil)
-	stage, err := h.store.NewStage(t.Context(), h.claim(), linked)
+	stage, err := h.store.NewStage(t.Context(), h.claim(), linked, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,6 +51,7 @@ func mustEnd(t testing.TB, run syncer.Run, state syncer.RunState, code string) {
 func mustSucceed(t testing.TB, run syncer.Run) {
 	t.Helper()
 	mustEnd(t, run, syncer.Succeeded, "")
+	mustBalance(t, run)
 }
 
 func warned(run syncer.Run, code string) bool {

@@ -98,10 +98,17 @@ type Run struct {
 	State             RunState
 	Stage             Stage
 	Report            Report
+	Preview           *Preview // nil for a run that applies what it reads
 	CreatedAt         time.Time
 	UpdatedAt         time.Time
 	StartedAt         time.Time
 	FinishedAt        time.Time
+}
+
+// Preview makes a run tell what it would do: it reads, judges and compares like any other, and takes everything back at its end.
+// The shared catalogue and the numbers of software may grow by it.
+type Preview struct {
+	Settings inventory.Settings // to try out
 }
 
 // RunFilter selects runs; the zero value selects all of the tenant.
@@ -148,9 +155,10 @@ type StageReport struct {
 	StartedAt     time.Time
 	Duration      time.Duration
 	Counts        Counts
-	TotalEstimate int64 // of Fetched, from the last complete run; 0 when unknown
-	Missing       int64 // of the stage assets: assets that were not read and wait to be missing once more before they count as removed
-	Plan          Plan  // of the stage vulnerabilities: how it read the report
+	TotalEstimate int64  // of Fetched, from the last complete run; 0 when unknown
+	Missing       int64  // of the stage assets: assets that were not read and wait to be missing once more before they count as removed
+	Plan          Plan   // of the stage vulnerabilities: how it read the report
+	Ledger        Ledger // of the stage vulnerabilities: what its figures were held against
 	SkippedBy     map[inventory.Reason]int64
 	Samples       map[inventory.Reason][]Sample // at most SamplesPerReason each
 	Calls         int64

@@ -81,6 +81,9 @@ func (s *staging) machine(ctx context.Context, machine int32, rows []spooledRow)
 	b.assets = append(b.assets, s.group.asset)
 	s.install()
 	for _, f := range s.group.findings {
+		if f.Reason == 0 {
+			s.apply.Present++
+		}
 		if !changed.has(PartOf(f.Vulnerability)) {
 			if f.Reason == 0 {
 				s.apply.Unchanged++

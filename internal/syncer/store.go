@@ -12,15 +12,20 @@ import (
 
 // Consequence is what the end of a run means for its integration.
 type Consequence struct {
-	State     connector.State // empty leaves it as it is
-	Reason    string          // a fault code
-	Succeeded bool            // everything was read: moves last_success_at and clears the failure count
-	Failed    bool            // counts as one more failure in a row
-	Reading   *Reading        // what to remember of how the report was read; nil leaves it
-	RetryAt   time.Time       // brings the next scheduled run forward; zero leaves the schedule
-	NotBefore time.Time       // puts off a next scheduled run that is planned for sooner; zero leaves the schedule
-	SecretOf  time.Time       // when the secret that was used had been stored; if it was replaced since, a failure says nothing about the link
+	State      connector.State // empty leaves it as it is
+	Reason     string          // a fault code
+	Succeeded  bool            // everything was read: moves last_success_at and clears the failure count
+	Failed     bool            // counts as one more failure in a row
+	Reading    *Reading        // what to remember of how the report was read; nil leaves it
+	Reconciled *Reconciliation // with the source's own totals; nil leaves the last one
+	Skipped    []SkippedChunk  // what the run left out, kept with the last KeepSkipped runs of the integration
+	NotBefore  time.Time       // puts off a next scheduled run that is planned for sooner; zero leaves the schedule
+	RetryAt    time.Time       // brings the next scheduled run forward; zero leaves the schedule
+	SecretOf   time.Time       // when the secret that was used had been stored; if it was replaced since, a failure says nothing about the link
 }
+
+// KeepSkipped is of how many runs of an integration the list of what they left out is kept.
+const KeepSkipped = 10
 
 // Store is what a run needs of the database. Every writing method fails with [job.ErrLeaseLost], and writes nothing, when
 // the job's claim is no longer the caller's.
@@ -33,6 +38,10 @@ type Store interface {
 	Estimates(ctx context.Context, t tenant.ID, integration int64) (map[Stage]int64, error)
 	// Reading gives what the last runs of an integration remembered of how they read the report.
 	Reading(ctx context.Context, t tenant.ID, integration int64) (Reading, error)
+	// Holdings adds up what is stored of an integration, and LastReconciled is when that was last held against the source's own
+	// counts; zero for never.
+	Holdings(ctx context.Context, t tenant.ID, integration int64) (Holdings, error)
+	LastReconciled(ctx context.Context, t tenant.ID, integration int64) (time.Time, error)
 	FailuresInARow(ctx context.Context, j job.Job, integration int64) (int, error)
 
 	IntegrationByID(ctx context.Context, t tenant.ID, id int64) (connector.Integration, error)
@@ -50,8 +59,9 @@ type Store interface {
 	// KnownVulnerabilities numbers vulnerabilities by name, adding unknown ones as partial, in the order of the argument.
 	KnownVulnerabilities(ctx context.Context, names []string) ([]inventory.Vulnerability, error)
 
-	// NewStage opens a private working area of one database session. It vanishes with Close, and with the process.
-	NewStage(ctx context.Context, j job.Job, i connector.Integration) (DataStage, error)
+	// NewStage opens a private working area of one database session. It vanishes with Close, and with the process; so does, of a
+	// preview, everything that was applied.
+	NewStage(ctx context.Context, j job.Job, i connector.Integration, preview bool) (DataStage, error)
 
 	// Purge deletes a batch of an integration's data and reports whether any is left; after the last one the integration
 	// is disconnected.
@@ -122,6 +132,8 @@ type ApplyMachines struct {
 	MaxAssets    int     // 0 for no limit
 	Removal      RemovalPolicy
 	Now          time.Time
+	// Confirm is asked before anything is committed; its error takes everything back.
+	Confirm func(*MachineChanges) error
 }
 
 // RemovalPolicy says when an asset that is missing from complete reads counts as removed. The zero value believes the first.
@@ -138,11 +150,14 @@ func DefaultRemovalPolicy() RemovalPolicy { return RemovalPolicy{Misses: 2, Over
 type MachineChanges struct {
 	Created, Updated, Unchanged int64
 	OutOfScope, Removed         int64
-	OverQuota                   int64 // new machines left out because of MaxAssets
-	CarrierFree                 int64 // machines left out because asset import is off and they carry no finding
-	Held                        int64 // assets that would have left, held back by the removal guard
-	Missing                     int64 // assets that were not there, but not often enough to count as removed
-	Withdrawn                   int64 // open findings that went out of scope with their assets
+	OverQuota                   int64    // new machines left out because of MaxAssets
+	OverQuotaNamed              []Sample // these by source id and name, at most MaxSkippedMachines
+	CarrierFree                 int64    // machines left out because asset import is off and they carry no finding
+	CarrierFreeNamed            []Sample // these by source id and name, at most MaxSkippedMachines
+	Held                        int64    // assets that would have left, held back by the removal guard
+	Missing                     int64    // assets that were not there, but not often enough to count as removed
+	Withdrawn                   int64    // open findings that went out of scope with their assets
+	OpenBefore, OpenAfter       int64    // open findings by the counters of the integration's assets
 	// Assets are those in scope now, in no particular order.
 	Assets []KnownAsset
 }
@@ -230,6 +245,7 @@ type ApplyFindings struct {
 	Now       time.Time
 	LastSeen  []SeenAsset      // assets that a row told the time of
 	Unchanged int64            // open findings that need no comparison
+	Present   int64            // findings that were read, those that need no comparison among them
 	Exposures []StagedExposure // of the changed assets
 	// Changes says that changes were read instead of all rows: what is not among them stays. Unchanged is then how many
 	// findings were open before.
@@ -240,13 +256,21 @@ type ApplyFindings struct {
 	Poor         bool             // the rows told no times, places or updates: what is stored of those stays
 	Incomplete   bool             // some rows could not be read: no finding counts as fixed for want of rows
 	CloseReason  inventory.Reason // when set, no rows were read: every open finding of the integration is taken out of scope for this reason
+	// Confirm is asked before anything is committed; its error takes everything back.
+	Confirm func(*FindingChanges) error
 }
 
 // FindingChanges is what applying findings did, in findings.
 type FindingChanges struct {
 	Created, Updated, Unchanged int64
 	Fixed, Reopened, OutOfScope int64
-	Held                        int64 // findings that would have closed, held back by the removal guard
-	Recounted                   int64 // counters that a recount set right
-	Released                    int64 // assets that left, because they were carriers and have no finding any more
+	Held                        int64    // findings that would have closed, held back by the removal guard
+	Recounted                   int64    // counters that a recount set right
+	Corrected                   int64    // by how much a recount changed the open findings
+	Back                        int64    // of Updated: out of scope before, and open again
+	StillOut                    int64    // of Updated: out of scope still, for another reason
+	OpenBefore, OpenAfter       int64    // open findings by the counters of the integration's assets
+	Miscounted                  int64    // compared assets whose counters differ from what was staged of them
+	Released                    int64    // assets that left, because they were carriers and have no finding any more
+	ReleasedNamed               []Sample // these by source id and name
 }

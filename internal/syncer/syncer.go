@@ -78,7 +78,7 @@ func (s *Syncer) Handle(ctx context.Context, j job.Job) job.Outcome {
 	if run.State.Final() {
 		return job.Outcome{Ending: job.Done}
 	}
-	e := &execution{Syncer: s, job: j, run: run, log: j.Named(s.log).With("integration", tenant.PublicText(tenant.IntegrationPrefix, run.IntegrationPublic))}
+	e := &execution{Syncer: s, job: j, run: run, skipped: newSkipList(), log: j.Named(s.log).With("integration", tenant.PublicText(tenant.IntegrationPrefix, run.IntegrationPublic))}
 	if run.State == Cancelling {
 		return e.conclude(ctx, job.ErrCancelled)
 	}
@@ -135,7 +135,15 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: 10 * time.Second})
 	}
 	consequence := e.settle(done, err)
+	if e.run.Preview != nil { // it says nothing about the integration
+		consequence = Consequence{}
+		e.run.Report.Summary = "Preview, nothing was stored: " + e.run.Report.Summary
+	}
 	consequence.SecretOf = e.integration.SecretUpdatedAt
+	consequence.Reconciled = e.reconciled.of(e.run.Report.StageNamed(StageAssets))
+	if consequence.Skipped, err = e.skipped.chunks(); err != nil {
+		return e.postpone(done, e.job, err)
+	}
 	took := e.now().Sub(e.run.StartedAt)
 	if err := e.store.FinishRun(done, e.job, e.run, consequence); err != nil {
 		return e.postpone(done, e.job, err)
@@ -192,12 +200,12 @@ func (e *execution) settle(ctx context.Context, err error) Consequence {
 		return Consequence{}
 	}
 	f := fault.As(err)
-	if f.Code == fault.CodeInternal {
+	if f.Code == fault.CodeInternal || f.Code == fault.CodeLedgerUnbalanced {
 		e.log.Error("a run failed by a defect", "error", err)
 	}
 	notice := NoticeOf(f)
 	run.State, run.Report.Error = Failed, &notice
-	if assets := run.Report.StageNamed(StageAssets); assets != nil && assets.State == Succeeded && e.settings.ImportAssets {
+	if assets := run.Report.StageNamed(StageAssets); assets != nil && assets.State == Succeeded && e.settings.ImportAssets && f.Code != fault.CodeLedgerUnbalanced {
 		run.State = PartiallySucceeded // with asset import off, machines alone are nothing
 	}
 	failures, countErr := e.store.FailuresInARow(ctx, e.job, run.IntegrationID)

@@ -47,20 +47,6 @@ func (h *house) bare() string {
 	return ""
 }
 
-// mustBalance checks the ledger of the machines.
-func mustBalance(t testing.TB, run syncer.Run) {
-	t.Helper()
-	s := run.Report.StageNamed(syncer.StageAssets)
-	c := s.Counts
-	var skipped int64
-	for _, n := range s.SkippedBy {
-		skipped += n
-	}
-	if c.Fetched != c.Accepted+c.Skipped || c.Skipped != skipped || c.Accepted != c.Created+c.Updated+c.Unchanged {
-		t.Errorf("the ledger does not balance: %+v, skipped by %v", c, s.SkippedBy)
-	}
-}
-
 func TestWithAssetImportOffOnlyCarriersAreTaken(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 30, 3) // with edge cases, some without findings
@@ -86,7 +72,6 @@ func TestWithAssetImportOffOnlyCarriersAreTaken(t *testing.T) {
 	h.set(i, assetsOff)
 	run = h.again(i, syncer.Incremental)
 	mustSucceed(t, run)
-	mustBalance(t, run)
 	h.mustHoldCarriers(h.tenant)
 	if a := h.asset(h.tenant, h.bare()); a.State != inventory.AssetOutOfScope || a.StateReason != "import_assets" {
 		t.Errorf("a machine without findings is %s %q", a.State, a.StateReason)
@@ -106,7 +91,6 @@ func TestACarrierWhoseLastFindingIsFixedLeavesAndItsFindingIsFixed(t *testing.T)
 	h.change(world.Change{Op: "remove_findings", MachineID: source})
 	run := h.again(i, syncer.Incremental)
 	mustSucceed(t, run)
-	mustBalance(t, run)
 	h.mustAllBe(source, count, inventory.FindingFixed, "")
 	h.mustHoldCarriers(h.tenant)
 	if c := findingCounts(t, run); c.Fixed != int64(count) || c.OutOfScope != 0 {
@@ -252,7 +236,6 @@ func TestTheQuotaLeavesNewMachinesOutAndKeepsKnownOnes(t *testing.T) {
 	i := h.connect(h.tenant, nil)
 	run := h.work()
 	mustSucceed(t, run)
-	mustBalance(t, run)
 	s := run.Report.StageNamed(syncer.StageAssets)
 	if s.Counts.Created != 8 || s.SkippedBy[inventory.QuotaExceeded] != 4 || !warned(run, fault.CodeQuotaExceeded) {
 		t.Errorf("counts %+v, skipped %v, warnings %+v", s.Counts, s.SkippedBy, run.Report.Warnings)

@@ -33,6 +33,9 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 		e.warn(fault.New(fault.CodeReportPoor, ""))
 	}
 	e.unread += unread
+	if err := r.balance(); err != nil {
+		return err
+	}
 	if !e.settings.ImportAssets {
 		if err := e.applyCarriers(ctx, c, p.carriers()); err != nil {
 			return err
@@ -48,22 +51,27 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 		return err
 	}
 	apply.Incomplete = unread > 0
+	apply.Confirm = func(c *FindingChanges) error { return c.balance(&apply, e.run.Mode == Full) }
 	changes, err := e.stage.ApplyFindings(ctx, apply)
 	if err != nil {
 		return err
 	}
 	r.Counts.Created, r.Counts.Updated, r.Counts.Unchanged = changes.Created, changes.Updated, changes.Unchanged
 	r.Counts.Fixed, r.Counts.Reopened, r.Counts.OutOfScope = changes.Fixed, changes.Reopened, e.withdrawn+changes.OutOfScope
+	r.Ledger = e.ledger(&changes, apply.Present)
 	e.held(changes.Held, "findings")
 	if changes.Recounted > 0 {
 		e.log.Error("counters of findings were wrong by a defect and have been set right", "counters", changes.Recounted)
 	}
-	e.bookReleased(changes.Released)
+	e.bookReleased(changes.Released, changes.ReleasedNamed)
 	e.learnt = known.learn(plan, e.settings, r.Counts.Fetched, began, changes.Held > 0 || unread > 0)
 	if assets := e.run.Report.StageNamed(StageAssets); !e.partial {
 		e.learnt.Machines, e.learnt.MachinesAt = assets.Counts.Fetched, assets.StartedAt
 	}
-	return nil
+	if plan.Changes || e.run.Preview != nil {
+		return nil // what was left out of the other rows is not known, or nothing will be stored
+	}
+	return e.reconcile(ctx, c)
 }
 
 // readReport reads the report as planned; whole and from its start should Microsoft not tell the changes any more, or end
@@ -104,6 +112,7 @@ func (e *execution) readReport(ctx context.Context, r *StageReport, c *census, p
 // restart forgets what a reading counted that has to be made again.
 func (e *execution) restart(r *StageReport) {
 	r.Counts, r.SkippedBy, r.Samples = Counts{OutOfScope: e.withdrawn}, nil, nil
+	e.skipped.restartRows()
 	r.spentBefore.Malformed, r.spentBefore.Lost = e.source.Usage().Malformed, e.source.Usage().Lost
 }
 
@@ -121,22 +130,19 @@ func (e *execution) readRows(ctx context.Context, r *StageReport, c *census, pla
 }
 
 // bookReleased moves carriers that have no finding left from the accepted machines to the skipped ones.
-func (e *execution) bookReleased(n int64) {
+func (e *execution) bookReleased(n int64, named []Sample) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	report := e.run.Report.StageNamed(StageAssets).clone()
 	report.Counts.OutOfScope += n
-	report.Counts.Accepted -= n
 	known := min(n, report.Counts.Unchanged)
 	report.Counts.Unchanged -= known
 	report.Counts.Updated -= n - known
-	for range n {
-		report.skip(inventory.ImportAssetsOff, carrierFree)
-	}
+	e.leaveOut(&report, n, named, inventory.ImportAssetsOff, carrierFree)
 	*e.run.Report.StageNamed(StageAssets) = report
 }
 
-func carrierFree() Sample { return Sample{Detail: "asset import is off and it carries no finding"} }
+const carrierFree = "asset import is off and it carries no finding"
 
 // applyCarriers books the machines that carry findings; the figures belong to the stage that read them.
 func (e *execution) applyCarriers(ctx context.Context, c *census, carriers []int32) error {
@@ -155,9 +161,14 @@ func (e *execution) applyCarriers(ctx context.Context, c *census, carriers []int
 
 // withdrawFindings takes all findings out of scope, because their import was switched off.
 func (e *execution) withdrawFindings(ctx context.Context, r *StageReport) error {
-	changes, err := e.stage.ApplyFindings(ctx, ApplyFindings{Now: e.now(), CloseReason: inventory.ImportVulnerabilitiesOff})
-	r.Counts.OutOfScope = e.withdrawn + changes.OutOfScope
-	return err
+	apply := ApplyFindings{Now: e.now(), CloseReason: inventory.ImportVulnerabilitiesOff}
+	apply.Confirm = func(c *FindingChanges) error { return c.balance(&apply, e.run.Mode == Full) }
+	changes, err := e.stage.ApplyFindings(ctx, apply)
+	if err != nil {
+		return err
+	}
+	r.Counts.OutOfScope, r.Ledger = e.withdrawn+changes.OutOfScope, e.ledger(&changes, 0)
+	return nil
 }
 
 // stageChanges reads the spooled rows back, groups them into findings, and stages those of the parts of assets whose sums
@@ -184,6 +195,7 @@ func (p *pass) stageChanges(ctx context.Context) (ApplyFindings, error) {
 		}
 		if s.changed[position] == 0 {
 			s.apply.Unchanged += asset.Findings
+			s.apply.Present += asset.Findings
 		}
 	}
 	if err := s.findings(ctx); err != nil {

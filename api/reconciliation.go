@@ -1,0 +1,52 @@
+package api
+
+import (
+	"context"
+	"time"
+)
+
+// Reconciliation holds what is stored of an integration against Defender's own totals, as of TakenAt. Without RunID none was taken
+// yet; Unavailable is the code of the problem for which the vulnerabilities are missing.
+type Reconciliation struct {
+	RunID           string                      `json:"run_id,omitempty"`
+	TakenAt         time.Time                   `json:"taken_at,omitzero"`
+	Unavailable     string                      `json:"unavailable,omitempty"`
+	Machines        MachineReconciliation       `json:"machines"`
+	Vulnerabilities VulnerabilityReconciliation `json:"vulnerabilities"`
+	Differences     []Difference                `json:"differences"`
+}
+
+// MachineReconciliation holds the machines that Defender listed against the assets by state.
+type MachineReconciliation struct {
+	Listed   int64            `json:"listed"`
+	Accepted int64            `json:"accepted"`
+	Skipped  map[string]int64 `json:"skipped"`
+	Assets   map[string]int64 `json:"assets"`
+}
+
+// VulnerabilityReconciliation counts the vulnerabilities that Defender counts machines of or that have open findings.
+type VulnerabilityReconciliation struct {
+	Total           int64 `json:"total"`
+	Equal           int64 `json:"equal"`
+	Explained       int64 `json:"explained"`
+	Unexplained     int64 `json:"unexplained"`
+	ExposedMachines int64 `json:"exposed_machines"`
+	OpenFindings    int64 `json:"open_findings"`
+}
+
+// Difference is a vulnerability of which Defender counts other machines than there are open findings. NotImported counts machines by
+// the reason why they are no assets, RefusedRows rows on assets by reason.
+type Difference struct {
+	VulnerabilityID string           `json:"vulnerability_id"`
+	ExposedMachines int64            `json:"exposed_machines"`
+	OpenFindings    int64            `json:"open_findings"`
+	NotImported     map[string]int64 `json:"not_imported"`
+	RefusedRows     map[string]int64 `json:"refused_rows"`
+	Uncatalogued    bool             `json:"uncatalogued"`
+	Unexplained     int64            `json:"unexplained"`
+}
+
+// GetReconciliation reads the last reconciliation. Role: readonly.
+func (c *Client) GetReconciliation(ctx context.Context, integrationID string) (*Reconciliation, error) {
+	return get[Reconciliation](ctx, c, path("/v1/integrations/%s/reconciliation", integrationID))
+}

@@ -1,0 +1,46 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+)
+
+func (s *server) listSkipped(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r, runPrefix, "run")
+	if err != nil {
+		return err
+	}
+	p := readQuery(r)
+	var reasons []inventory.Reason
+	for _, reason := range p.texts("reason", 50) {
+		reasons = append(reasons, inventory.Reason(reason))
+	}
+	list := func(ctx context.Context, page inventory.PageRequest) ([]syncer.SkippedRecord, inventory.Position, error) {
+		return s.Runs.ListSkipped(ctx, caller(r), id, reasons, page)
+	}
+	if wantsLines(r) {
+		return s.answerLines(w, r, p, func(ctx context.Context, l *lines) error {
+			return eachPage(ctx, list, func(page []syncer.SkippedRecord) error { return addAll(l, page, skippedRecord) })
+		})
+	}
+	request, err := s.paging(r, p, inventory.Sort{})
+	if err != nil {
+		return err
+	}
+	found, end, err := list(r.Context(), request)
+	if err != nil {
+		return err
+	}
+	return answerTaggedPage(s, w, r, found, end, skippedRecord)
+}
+
+func skippedRecord(s *syncer.SkippedRecord) api.SkippedRecord {
+	return api.SkippedRecord{
+		Stage: api.RunStageName(s.Stage), Reason: string(s.Reason), Records: s.Records, SourceID: s.SourceID, Name: s.Name,
+		VulnerabilityID: s.Vulnerability, Detail: s.Detail,
+	}
+}
