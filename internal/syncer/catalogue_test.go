@@ -16,7 +16,7 @@ import (
 func (h *house) catalogueReads() (whole, changes int) {
 	for _, e := range h.sim.Journal(0) {
 		switch {
-		case e.Route != "vulnerabilities" || strings.Contains(e.Query, "top=1"): // the probe of a live check
+		case e.Route != "vulnerabilities" || strings.Contains(e.Query, "top=1") || strings.Contains(e.Query, "exposedMachines"): // a live check, or a reconciliation
 		case strings.Contains(e.Query, "filter"):
 			changes++
 		default:

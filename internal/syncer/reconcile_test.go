@@ -1,7 +1,11 @@
 package syncer_test
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
@@ -43,5 +47,33 @@ func TestWhatIsLeftOutAccountsForTheDifferencesFromDefendersCounts(t *testing.T)
 				t.Errorf("assets %v, accepted %d", r.Assets, r.Accepted)
 			}
 		})
+	}
+}
+
+// TestCountsThatAreRefusedAreReadWithTheCatalogueOnceAWeek has the API refuse to tell its counts alone.
+func TestCountsThatAreRefusedAreReadWithTheCatalogueOnceAWeek(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 8, 5)
+	answer := httptest.NewRecorder()
+	h.sim.ControlHandler().ServeHTTP(answer, httptest.NewRequest(http.MethodPatch, "/switches", strings.NewReader(`{"refuse_exposed_filter":true}`)))
+	if answer.Code != http.StatusOK {
+		t.Fatal(answer.Body)
+	}
+	i := h.connect(h.tenant, nil)
+	first := h.work()
+	mustSucceed(t, first)
+	if r := h.reconciliation(first); r.Run != first.PublicID || r.Unexplained != 0 || r.Exposed == 0 {
+		t.Errorf("%+v", r)
+	}
+	second := h.again(i, syncer.Incremental)
+	mustSucceed(t, second)
+	if r := h.reconciliation(second); r.Run != first.PublicID {
+		t.Error("the whole catalogue was read again for the counts")
+	}
+	h.pass(8 * 24 * time.Hour)
+	third := h.again(i, syncer.Incremental)
+	mustSucceed(t, third)
+	if r := h.reconciliation(third); r.Run != third.PublicID {
+		t.Error("the counts are older than a week")
 	}
 }
