@@ -87,18 +87,15 @@ func (st *stage) noteAssets(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFind
 	if err != nil {
 		return err
 	}
-	return st.noteRowless(ctx, tx)
-}
-
-// noteRowless marks the assets that were compared and have no rows, so that they can be told from those that were not.
-func (st *stage) noteRowless(ctx context.Context, tx *sqlx.Tx) error {
-	_, err := tx.ExecContext(ctx, `
-		update asset a set finding_hash = $3
-		where a.tenant_id = $1 and a.integration_id = $2 and a.finding_hash = '' and a.state in ('active', 'inactive')
-		  and not exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id)`,
+	_, err = tx.ExecContext(ctx, noteRowless+` and not exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id)`,
 		st.job.Tenant, st.integration.ID, syncer.RowSum{}.Bytes())
 	return err
 }
+
+// noteRowless marks the assets that were compared and have no rows, so that they can be told from those that were not.
+const noteRowless = `
+	update asset a set finding_hash = $3
+	where a.tenant_id = $1 and a.integration_id = $2 and a.finding_hash = '' and a.state in ('active', 'inactive')`
 
 const insertLocations = `
 	insert into location (tenant_id, id, disk_paths, registry_paths)

@@ -98,7 +98,9 @@ func (st *stage) loadCounters(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFi
 	if err != nil {
 		return err
 	}
-	if err := st.noteRowless(ctx, tx); err != nil {
+	// No other asset has findings. To look for them would lock the shared partitions until the load ends, and two loads would
+	// wait for each other.
+	if _, err := tx.ExecContext(ctx, noteRowless, st.job.Tenant, st.integration.ID, syncer.RowSum{}.Bytes()); err != nil {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `create temp table loaded_exposure (vulnerability_id int not null, open_assets int not null, severity smallint not null,
