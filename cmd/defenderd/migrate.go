@@ -21,6 +21,7 @@ var losses = map[uint]string{
 	4: "findings, where their software sits, and recommendations",
 	5: "what is counted of the calls to Microsoft: for an hour afterwards more may be made than it permits",
 	6: "the lists of what the last runs left out, and the last comparisons with Defender's own totals, and previews; other runs themselves stay",
+	7: "the history of findings; their present state stays",
 }
 
 func (p *program) migrateCommand() *cli.Command {

@@ -43,7 +43,7 @@ func (y *yard) add(t tenant.ID) connector.Integration {
 	y.t.Helper()
 	i, err := y.store.CreateIntegration(y.t.Context(), connector.Integration{
 		Tenant: t, PublicID: uuid.Must(uuid.NewV7()), Kind: "microsoft-defender", Name: "x", DirectoryID: uuid.NewString(),
-		ClientID: uuid.NewString(), SecretBox: []byte("box"), Settings: inventory.DefaultSettings(), IntervalHours: 24,
+		ClientID: uuid.NewString(), Method: connector.MethodSecret, SecretBox: []byte("box"), Settings: inventory.DefaultSettings(), IntervalHours: 24,
 		State: connector.StateActive, SecretUpdatedAt: time.Now(),
 	})
 	if err != nil {
