@@ -27,23 +27,25 @@ type token struct {
 	known  bool // the claims could be read
 }
 
-// tokens is a source's cache: any number of callers share one token and one request for it.
+// tokens is a source's cache: any number of callers share one token and one request for it, also when it is refused for good.
 type tokens struct {
-	flight singleflight.Group
-	mu     sync.Mutex
-	held   token
-	trust  atomic.Pointer[connector.Trust] // what the last federated request claimed to be
+	flight  singleflight.Group
+	mu      sync.Mutex
+	held    token
+	refusal error // permanent; of the last request
+	until   time.Time
+	trust   atomic.Pointer[connector.Trust] // what the last federated request claimed to be
 }
 
 // token gives a token that is good for some minutes. A request for one outlives the caller that started it, within its
 // own time limit, because others may be waiting for it.
 func (s *source) token(ctx context.Context) (token, error) {
-	if t, ok := s.heldToken(); ok {
-		return t, nil
+	if t, ok, refusal := s.heldToken(); ok || refusal != nil {
+		return t, refusal
 	}
 	result := s.tokens.flight.DoChan("", func() (any, error) {
-		if t, ok := s.heldToken(); ok {
-			return t, nil
+		if t, ok, refusal := s.heldToken(); ok || refusal != nil {
+			return t, refusal
 		}
 		cfg := s.conn.cfg
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(cfg.Retry.Tries)*cfg.Timeouts.Token+cfg.Retry.MaxRetryAfter)
@@ -61,10 +63,27 @@ func (s *source) token(ctx context.Context) (token, error) {
 	}
 }
 
-func (s *source) heldToken() (token, bool) {
+// refusalHolds is how long a permanent refusal stands for all callers of a source. A check asks anew in any case.
+const refusalHolds = time.Minute
+
+func (s *source) heldToken() (t token, ok bool, refusal error) {
 	s.tokens.mu.Lock()
 	defer s.tokens.mu.Unlock()
-	return s.tokens.held, s.tokens.held.text != "" && s.conn.cfg.Clock().Before(s.tokens.held.renew)
+	now := s.conn.cfg.Clock()
+	if s.tokens.refusal != nil && now.Before(s.tokens.until) {
+		return token{}, false, s.tokens.refusal
+	}
+	return s.tokens.held, s.tokens.held.text != "" && now.Before(s.tokens.held.renew), nil
+}
+
+// holdRefusal remembers a refusal that asking again would not change.
+func (s *source) holdRefusal(f *failure) {
+	if !f.fault.Definition().Permanent {
+		return
+	}
+	s.tokens.mu.Lock()
+	defer s.tokens.mu.Unlock()
+	s.tokens.refusal, s.tokens.until = f, s.conn.cfg.Clock().Add(refusalHolds)
 }
 
 // freshToken requests a token whatever is held, and holds it. Consent given a moment ago is only in new tokens.
@@ -79,12 +98,13 @@ func (s *source) freshToken(ctx context.Context, tries int) (token, error) {
 		var f *failure
 		if errors.As(err, &f) {
 			s.conn.cfg.Observer.TokenFailure(f.fault.Code)
+			s.holdRefusal(f)
 		}
 		return token{}, err
 	}
 	s.tokens.mu.Lock()
 	defer s.tokens.mu.Unlock()
-	s.tokens.held = t
+	s.tokens.held, s.tokens.refusal = t, nil
 	return t, nil
 }
 
