@@ -63,12 +63,13 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 // releasePartial is releaseAssets where only some machines were asked for. How many are left says nothing then, but time
 // passes for the others as [inventory.Judge] would have it.
 func (st *stage) releasePartial(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
+	if err := st.forgetMisses(ctx, tx); err != nil {
+		return err
+	}
 	for _, step := range []struct {
 		statement string
 		args      []any
 	}{
-		{`update asset a set missing_since = null, misses = 0, missed_in = null from incoming i
-		  where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and a.missing_since is not null`, nil},
 		{`insert into leaving (id, old_state, old_reason, arrived, state, reason, survivor)
 		  select a.id, a.state, a.state_reason, false, 'stale', $4, '' from asset a
 		  where a.tenant_id = $1 and a.integration_id = $2 and a.state in ('active', 'inactive') and a.last_seen_at < $3
@@ -98,10 +99,7 @@ func (st *stage) leavingAssets(ctx context.Context, tx *sqlx.Tx) (samples []sync
 // countMisses keeps assets that were not read until they have been missing often and long enough. A run counts once, however
 // often it is carried out.
 func (st *stage) countMisses(ctx context.Context, tx *sqlx.Tx, p *machinePlan) (err error) {
-	_, err = tx.ExecContext(ctx, `
-		update asset a set missing_since = null, misses = 0, missed_in = null from incoming i
-		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and a.missing_since is not null`, st.job.Tenant, st.integration.ID)
-	if err == nil {
+	if err = st.forgetMisses(ctx, tx); err == nil {
 		err = st.missMerged(ctx, tx, p)
 	}
 	if err != nil || p.Removal.Misses <= 1 {
@@ -116,6 +114,14 @@ func (st *stage) countMisses(ctx context.Context, tx *sqlx.Tx, p *machinePlan) (
 		)
 		delete from leaving where id in (select id from missed where misses < $4 or missing_since > $5)`,
 		st.job.Tenant, p.Now, st.job.RunID, p.Removal.Misses, p.Now.Add(-p.Removal.Over))
+	return err
+}
+
+// forgetMisses starts counting anew for assets that are back.
+func (st *stage) forgetMisses(ctx context.Context, tx *sqlx.Tx) error {
+	_, err := tx.ExecContext(ctx, `
+		update asset a set missing_since = null, misses = 0, missed_in = null from incoming i
+		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and a.missing_since is not null`, st.job.Tenant, st.integration.ID)
 	return err
 }
 

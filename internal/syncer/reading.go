@@ -29,8 +29,9 @@ type ReportPolicy struct {
 
 // DefaultReportPolicy follows Microsoft's page "Export software vulnerabilities assessment per device": the report whole at
 // least once a week, and changes, which are kept for 14 days and come in batches of six hours, in between. Up to four pages
-// it is read whole, and from files when it is larger than what some twenty pages hold; up to five pages of machines are listed whole each time. Of more, a run between two whole lists asks
-// for those that reported since the last reading: who is missing shows in the next whole list.
+// it is read whole, and from files when it is larger than what some twenty pages hold. Up to five pages of machines are listed
+// whole each time; of more, a run between two whole lists asks for those that reported since the last reading: who is missing
+// shows in the next whole list.
 //
 // A report may be six hours old when its reading begins, and its reading may go on with pages that are six hours old by
 // then (see [pagelog.MaxAge]); the overlap covers both.
