@@ -50,8 +50,8 @@ func Open(root, integration, run string, now func() time.Time) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{dir: filepath.Join(root, directoryPrefix+integration), run: run, now: now}
-	if err := os.MkdirAll(l.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("pagelog: %w", err)
+	if err := ownDirectory(l.dir); err != nil {
+		return nil, err
 	}
 	var err error
 	if l.lock, err = lockDirectory(l.dir); err != nil {
@@ -61,6 +61,23 @@ func Open(root, integration, run string, now func() time.Time) (*Log, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// ownDirectory makes the directory, or makes sure that it is one that nobody else can reach: its name can be guessed, and the
+// system's temporary directory is open to all.
+func ownDirectory(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("pagelog: %w", err)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return fmt.Errorf("pagelog: %w", err)
+	}
+	owner, known := info.Sys().(*syscall.Stat_t)
+	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 || known && int(owner.Uid) != os.Getuid() {
+		return fmt.Errorf("pagelog: %s is not a directory of this service alone", dir)
+	}
+	return nil
 }
 
 // lockDirectory takes the directory for this process.

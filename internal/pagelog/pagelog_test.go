@@ -228,3 +228,20 @@ func TestOldLogsAreSwept(t *testing.T) {
 		t.Errorf("%v are left (%v), want %v", left, err, want)
 	}
 }
+
+func TestADirectoryThatOthersCanReachIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, plant := range map[string]func(dir string) error{
+		"open to all": func(dir string) error { return errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, 0o755)) },
+		"a link":      func(dir string) error { return os.Symlink(t.TempDir(), dir) },
+		"a file":      func(dir string) error { return os.WriteFile(dir, nil, 0o600) },
+	} {
+		root := t.TempDir()
+		if err := plant(filepath.Join(root, directoryPrefix+"int_1")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(root, "int_1", "run", func() time.Time { return start }); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
