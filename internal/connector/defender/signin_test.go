@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,15 +23,6 @@ import (
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/seal"
 )
-
-// signInKeys are made once: they are slow.
-var signInKeys = sync.OnceValue(func() [2]*rsa.PrivateKey {
-	var made [2]*rsa.PrivateKey
-	for i := range made {
-		made[i], _ = rsa.GenerateKey(rand.Reader, 2048) // never fails with this size
-	}
-	return made
-})
 
 // pairOf is a self-signed certificate with its key, as a customer pastes it, and its public part, as Microsoft gets it.
 func pairOf(t *testing.T, key *rsa.PrivateKey, until time.Time) (pasted, public string) {
@@ -65,7 +55,7 @@ const (
 
 func newPlatform(t *testing.T) *platform {
 	t.Helper()
-	p := &platform{t, signInKeys()[0], filepath.Join(t.TempDir(), "token")}
+	p := &platform{t, defender.TestKeys()[0], filepath.Join(t.TempDir(), "token")}
 	p.renew(nil)
 	return p
 }
@@ -119,9 +109,9 @@ func signIn(t *testing.T, app defendersim.App, cfg defender.Config, creds connec
 
 func TestCertificateSignIn(t *testing.T) {
 	t.Parallel()
-	pasted, public := pairOf(t, signInKeys()[0], time.Now().AddDate(1, 0, 0))
-	_, foreign := pairOf(t, signInKeys()[1], time.Now().AddDate(1, 0, 0))
-	late, latePublic := pairOf(t, signInKeys()[0], time.Now().Add(-time.Minute))
+	pasted, public := pairOf(t, defender.TestKeys()[0], time.Now().AddDate(1, 0, 0))
+	_, foreign := pairOf(t, defender.TestKeys()[1], time.Now().AddDate(1, 0, 0))
+	late, latePublic := pairOf(t, defender.TestKeys()[0], time.Now().Add(-time.Minute))
 	for name, tc := range map[string]struct {
 		app          defendersim.App
 		stored, code string
@@ -159,7 +149,7 @@ func TestFederatedSignIn(t *testing.T) {
 		"other issuer":    {trusted: func(f *defendersim.FederatedCredential) { f.Issuer = other }, code: fault.CodeCredentialsInvalid, says: `issuer "` + platformIssuer + `"`},
 		"other subject":   {trusted: func(f *defendersim.FederatedCredential) { f.Subject = "x" }, code: fault.CodeCredentialsInvalid, says: `subject "` + platformSubject + `"`},
 		"other audience":  {trusted: func(f *defendersim.FederatedCredential) { f.Audience = "x" }, code: fault.CodeCredentialsInvalid, says: `audience "` + platformAudience + `"`},
-		"other keys":      {trusted: func(f *defendersim.FederatedCredential) { *f = (&platform{t, signInKeys()[1], ""}).trusted() }, code: fault.CodeFederatedToken, says: "keys"},
+		"other keys":      {trusted: func(f *defendersim.FederatedCredential) { *f = (&platform{t, defender.TestKeys()[1], ""}).trusted() }, code: fault.CodeFederatedToken, says: "keys"},
 		"token too old":   {token: func(c *jwt.RegisteredClaims) { c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(-time.Hour)) }, code: fault.CodeFederatedToken, says: "expired"},
 		"token of nobody": {token: func(c *jwt.RegisteredClaims) { c.Subject = "" }, code: fault.CodeFederatedToken, says: "file"},
 	} {
