@@ -28,7 +28,15 @@ type StageDiagnostics struct {
 	Accepted     int64                   `json:"accepted"`
 	Skipped      map[string]int64        `json:"skipped"`
 	Samples      map[string][]SkipSample `json:"samples"`
+	Funnel       []FunnelStep            `json:"funnel"` // from what was read to what was taken
 	Report       *ReportReading          `json:"report,omitempty"`
+}
+
+// FunnelStep is a rule that left records out, in the order in which the rules are asked.
+type FunnelStep struct {
+	Reason  string `json:"reason"`
+	Skipped int64  `json:"skipped"`
+	Left    int64  `json:"left"` // records that went on to the next rule; after the last one those that were taken
 }
 
 // ReportReading is how the stage vulnerabilities read Microsoft's report, and why so.

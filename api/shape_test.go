@@ -35,7 +35,7 @@ var components = map[string]reflect.Type{
 	"IntegrationWarning": typ[IntegrationWarning](), "StagedCredentials": typ[StagedCredentials](), "SignInMethod": typ[SignInMethod](), "FieldCondition": typ[FieldCondition](), "Federation": typ[Federation](),
 	"RunState": typ[RunState](), "RunTrigger": typ[RunTrigger](), "RunMode": typ[RunMode](), "RunStageName": typ[RunStageName](),
 	"RunStageState": typ[RunStageState](), "PGPJobStatus": typ[PGPJobStatus](),
-	"Diagnostics": typ[Diagnostics](), "StageDiagnostics": typ[StageDiagnostics](), "SkipSample": typ[SkipSample](),
+	"Diagnostics": typ[Diagnostics](), "StageDiagnostics": typ[StageDiagnostics](), "FunnelStep": typ[FunnelStep](), "SkipSample": typ[SkipSample](),
 	"SkippedRecord": typ[SkippedRecord](), "SkippedPage": typ[Page[SkippedRecord]](),
 	"Reconciliation": typ[Reconciliation](), "MachineReconciliation": typ[MachineReconciliation](), "VulnerabilityReconciliation": typ[VulnerabilityReconciliation](),
 	"Difference":    typ[Difference](),

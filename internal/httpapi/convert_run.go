@@ -106,7 +106,7 @@ func stageDiagnostics(r *syncer.Run, s *syncer.StageReport) api.StageDiagnostics
 		Name: runStage(r, s.Name), State: api.RunStageState(s.State), DurationMS: s.Duration.Milliseconds(), Calls: s.Calls,
 		Pages: s.Pages, ResumedPages: s.Resumed, Retries: s.Retries, ThrottledMS: s.Throttled.Milliseconds(), Bytes: s.Bytes, Fetched: s.Counts.Fetched,
 		Accepted: s.Counts.Accepted, Skipped: map[string]int64{}, Samples: map[string][]api.SkipSample{},
-		Report: reportReading(s.Plan),
+		Funnel: funnel(s), Report: reportReading(s.Plan),
 	}
 	for reason, n := range s.SkippedBy {
 		out.Skipped[string(reason)] = n
@@ -115,6 +115,19 @@ func stageDiagnostics(r *syncer.Run, s *syncer.StageReport) api.StageDiagnostics
 		out.Samples[string(reason)] = each(samples, skipSample)
 	}
 	return out
+}
+
+// funnel puts what was left out into the order in which the rules are asked.
+func funnel(s *syncer.StageReport) []api.FunnelStep {
+	steps := make([]api.FunnelStep, 0, len(s.SkippedBy))
+	left := s.Counts.Fetched
+	for _, reason := range inventory.ReasonsInOrder() {
+		if n := s.SkippedBy[reason]; n > 0 {
+			left -= n
+			steps = append(steps, api.FunnelStep{Reason: string(reason), Skipped: n, Left: left})
+		}
+	}
+	return steps
 }
 
 // reportReading is nil for stages that read no report.

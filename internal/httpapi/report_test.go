@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -48,7 +49,8 @@ func TestRunsTellWhatTheyDid(t *testing.T) {
 	}
 	d, err := c.GetRunDiagnostics(ctx, i.LastRun.ID)
 	must(t, err)
-	if s := d.Stages[0]; s.DurationMS != 1500 || s.ThrottledMS != 1000 || s.Skipped["platform_mobile"] != 1 || s.Samples["platform_mobile"][0].Name != "iPhone" || len(d.Explanations) == 0 {
+	if s := d.Stages[0]; s.DurationMS != 1500 || s.ThrottledMS != 1000 || s.Skipped["platform_mobile"] != 1 || s.Samples["platform_mobile"][0].Name != "iPhone" ||
+		!slices.Equal(s.Funnel, []api.FunnelStep{{Reason: "platform_mobile", Skipped: 1, Left: 2}}) || len(d.Explanations) == 0 {
 		t.Errorf("%+v %+v", s, d.Explanations)
 	}
 	must(t, second(c.DisconnectIntegration(ctx, i.ID, api.DataPurge)))

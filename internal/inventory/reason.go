@@ -57,8 +57,8 @@ const (
 	VectorIsPhysical    Reason = "vector_physical"
 	VectorIsUnknown     Reason = "vector_unknown"
 	VectorNotSelected   Reason = "vector_not_selected" // network or adjacent, switched off by the settings
-	SeverityBelowMin    Reason = "severity_below_minimum"
 	UserInteractionOnly Reason = "user_interaction_required"
+	SeverityBelowMin    Reason = "severity_below_minimum"
 )
 
 // Reasons for taking an open finding or a known asset out of scope that no rule gives. A machine is skipped for the last one
@@ -81,7 +81,23 @@ var machineReasons = []Reason{
 func MachineReasons() []Reason { return slices.Clone(machineReasons) }
 
 // RowReasons lists every reason for which a run may leave a row of the vulnerability report out.
-func RowReasons() []Reason { return slices.Clone(rowReasons[1:]) } // the first one is acceptance
+func RowReasons() []Reason { return slices.Clone(rowRules) }
+
+// rowRules are these reasons in the order in which the rules are asked.
+var rowRules = []Reason{
+	Unreadable, CVEMissing, AssetNotImported, VectorIsLocal, VectorIsPhysical, VectorIsUnknown, VectorNotSelected, UserInteractionOnly, SeverityBelowMin,
+}
+
+// ReasonsInOrder lists every reason once, of machines first, in the order in which the rules are asked.
+func ReasonsInOrder() []Reason {
+	list := MachineReasons()
+	for _, r := range RowReasons() {
+		if !slices.Contains(list, r) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
 
 // rowReasons numbers the reasons of rows, for compact storage. The order is part of the stored format: only append.
 var rowReasons = []Reason{
