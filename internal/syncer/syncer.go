@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -167,8 +168,9 @@ func (e *execution) requeue(ctx context.Context, o job.Outcome) job.Outcome {
 
 // Waiting times before a failed run is repeated outside its schedule.
 const (
-	retryBase = 5 * time.Minute
-	retryCap  = 6 * time.Hour
+	retryBase   = 5 * time.Minute
+	retryCap    = 6 * time.Hour
+	retrySpread = 4 // up to a quarter less
 )
 
 // After so many failures in a row, the last of them permanent, a link is not tried more often than this, however short its
@@ -220,7 +222,8 @@ func (e *execution) settle(ctx context.Context, err error) Consequence {
 		return c
 	}
 	wait := min(retryCap, retryBase<<min(failures, 10))
-	return Consequence{State: connector.StateDegraded, Reason: f.Code, Failed: true, RetryAt: e.now().Add(max(wait, f.RetryAfter))}
+	wait = max(wait-rand.N(wait/retrySpread), f.RetryAfter) // so that what failed together does not come back together
+	return Consequence{State: connector.StateDegraded, Reason: f.Code, Failed: true, RetryAt: e.now().Add(wait)}
 }
 
 // skip counts a skipped record and keeps the first few of each reason as examples.
