@@ -51,4 +51,4 @@ func limit(held uint64, percent int) int64 {
 }
 
 // besideHeap is what a Go process takes besides its heap: stacks, the collector's own tables, spans not in use.
-const besideHeap = 24 << 20
+const besideHeap = 18 << 20
