@@ -91,6 +91,20 @@ func (j *Judge) Row(t Traits, r *Row) (Verdict, Reason) {
 	return v, Accepted
 }
 
+// The mildest and the gravest thing that a row can say of its vulnerability.
+var (
+	mildestRow = Row{SeverityWord: "none", Score: -1}
+	gravestRow = Row{SeverityWord: "critical", Score: 10, Exploitability: "ExploitIsVerified"}
+)
+
+// AnyRow judges all rows of a vulnerability at once, by its traits alone. It returns false if the answer depends on what the
+// row says. The graver a row the sooner it counts, so that what holds for both ends holds for all in between.
+func (j *Judge) AnyRow(t Traits) (Reason, bool) {
+	_, reason := j.Row(t, &mildestRow)
+	_, gravest := j.Row(t, &gravestRow)
+	return reason, reason == gravest
+}
+
 // severityOf applies the precedence: the vulnerability's word, the row's word, the vulnerability's score, the row's
 // score. A word outside the four is Microsoft's verdict all the same, and is not replaced by our arithmetic.
 func severityOf(t Traits, r *Row) (Severity, SeveritySource) {

@@ -3,6 +3,7 @@ package inventory
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 )
 
 // UnknownVectorPolicy says what happens to findings whose attack vector is not known.
@@ -49,6 +50,30 @@ func (s Settings) Equal(o Settings) bool {
 		x.DeviceGroups, x.TagsInclude, x.TagsExclude = noneAsNil(x.DeviceGroups), noneAsNil(x.TagsInclude), noneAsNil(x.TagsExclude)
 	}
 	return reflect.DeepEqual(s, o)
+}
+
+// SameMachines tells whether two settings let the same machines count.
+func (s Settings) SameMachines(o Settings) bool { return s.withRowRules(o).Equal(o) }
+
+// SameRows tells whether two settings let the same rows count of machines that do.
+func (s Settings) SameRows(o Settings) bool { return o.withRowRules(s).Equal(o) }
+
+// withRowRules gives s the rules for rows of o.
+func (s Settings) withRowRules(o Settings) Settings {
+	s.ImportVulnerabilities, s.MinSeverity, s.AttackVectors = o.ImportVulnerabilities, o.MinSeverity, o.AttackVectors
+	s.UnknownVector, s.ExcludeUserInteraction = o.UnknownVector, o.ExcludeUserInteraction
+	return s
+}
+
+// unknownVectorPolicies are in the order of how much they take.
+var unknownVectorPolicies = []UnknownVectorPolicy{UnknownExclude, UnknownIfSevere, UnknownInclude}
+
+// TakesMoreRows tells whether s may let rows count that o refuses.
+func (s Settings) TakesMoreRows(o Settings) bool {
+	return s.ImportVulnerabilities && !o.ImportVulnerabilities || s.MinSeverity < o.MinSeverity ||
+		o.ExcludeUserInteraction && !s.ExcludeUserInteraction ||
+		slices.Index(unknownVectorPolicies, s.UnknownVector) > slices.Index(unknownVectorPolicies, o.UnknownVector) ||
+		slices.ContainsFunc(s.AttackVectors, func(v AttackVector) bool { return !slices.Contains(o.AttackVectors, v) })
 }
 
 func noneAsNil[T any](list []T) []T {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -209,53 +208,4 @@ func (s *Store) numbered(ctx context.Context, insert, read string, args ...any) 
 		return tx.SelectContext(ctx, &ids, read, args...)
 	})
 	return ids, err
-}
-
-// KnownVulnerabilities finds vulnerabilities by name, adding unknown ones as partial, in the order of the argument. Only
-// the fields that rules ask for are filled.
-func (s *Store) KnownVulnerabilities(ctx context.Context, names []string) ([]inventory.Vulnerability, error) {
-	var rows []struct {
-		ID              int32           `db:"id"`
-		Name            string          `db:"name"`
-		SeverityWord    string          `db:"severity_word"`
-		Score           sql.NullFloat64 `db:"score"`
-		Vector          string          `db:"vector"`
-		PublicExploit   bool            `db:"public_exploit"`
-		ExploitVerified bool            `db:"exploit_verified"`
-		ExploitInKit    bool            `db:"exploit_in_kit"`
-		ExploitTypes    pq.StringArray  `db:"exploit_types"`
-		Partial         bool            `db:"partial"`
-	}
-	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
-		_, err := tx.ExecContext(ctx, `
-			with created as (
-			  insert into vulnerability (name, partial)
-			  select distinct n, true from unnest($1::text[]) as n
-			  where not exists (select from vulnerability k where k.name = n) order by 1
-			  on conflict do nothing returning id, name
-			)
-			insert into vulnerability_words (vulnerability_id, words)
-			select distinct c.id, t.words::tsvector from created c join unnest($1::text[], $2::text[]) as t (name, words) using (name)
-			on conflict do nothing`, pq.Array(names), pq.Array(each(names, func(name string) string { return wordVector(name) })))
-		if err != nil {
-			return err
-		}
-		return tx.SelectContext(ctx, &rows, `
-			select k.id, k.name, k.severity_word, k.score, k.vector, k.public_exploit, k.exploit_verified, k.exploit_in_kit, k.exploit_types, k.partial
-			from unnest($1::text[]) with ordinality as w(name, n) join vulnerability k using (name) order by w.n`, pq.Array(names))
-	})
-	if err == nil && len(rows) != len(names) {
-		err = errors.New("vulnerabilities were asked for by name but not all came back")
-	}
-	out := make([]inventory.Vulnerability, len(rows))
-	for i, r := range rows {
-		out[i] = inventory.Vulnerability{
-			ID: r.ID, Name: r.Name, SeverityWord: r.SeverityWord, Score: -1, EPSS: -1, Vector: r.Vector, PublicExploit: r.PublicExploit,
-			ExploitVerified: r.ExploitVerified, ExploitInKit: r.ExploitInKit, ExploitTypes: r.ExploitTypes, Partial: r.Partial,
-		}
-		if r.Score.Valid {
-			out[i].Score = r.Score.Float64
-		}
-	}
-	return out, err
 }

@@ -93,16 +93,8 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	return hold, nil
 }
 
-// writeGuard stores what guard wants to be remembered, if anything, and that assets were merged.
+// writeGuard stores what guard wants to be remembered, if anything.
 func (st *stage) writeGuard(ctx context.Context, tx *sqlx.Tx) error {
-	if st.merged {
-		_, err := tx.ExecContext(ctx, `
-			update integration set reading = reading || jsonb_build_object('doubt', $3::text) where tenant_id = $1 and id = $2`,
-			st.job.Tenant, st.integration.ID, syncer.DoubtMerged)
-		if err != nil {
-			return err
-		}
-	}
 	if st.remember == nil {
 		return nil
 	}

@@ -88,8 +88,8 @@ func storable(values []string) pq.StringArray {
 
 func isStorable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
 
-func each(values []string, change func(string) string) []string {
-	out := make([]string, len(values))
+func each[T, U any](values []T, change func(T) U) []U {
+	out := make([]U, len(values))
 	for i, v := range values {
 		out[i] = change(v)
 	}

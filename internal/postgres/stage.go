@@ -22,7 +22,8 @@ type stage struct {
 	sequence    int64
 	asked       bool           // whether findings may be loaded; see beginLoad
 	load        *load          // of the tenant's first findings
-	merged      bool           // the running transaction merges assets into others, or misses merged ones
+	doubt       string         // raised by the running transaction: why the next reading has to be whole
+	relist      bool           // and whether the next list of machines has to be
 	remember    *guardDocument // what the running transaction has to write for the removal guard
 	preview     bool           // everything is taken back at the end
 	whole       *sqlx.Tx       // of a preview: from the first application to the end
@@ -111,9 +112,10 @@ func (st *stage) apply(ctx context.Context, f func(*sqlx.Tx) error) error {
 		return classify(ctx, f(tx))
 	}
 	defer func() { _ = tx.Rollback() }()
-	st.remember, st.merged = nil, false
+	st.remember, st.doubt, st.relist = nil, "", false
 	for _, step := range []func() error{
 		func() error { return f(tx) },
+		func() error { return st.writeReading(ctx, tx) },
 		func() error { return st.writeGuard(ctx, tx) },
 		func() error { return confirmClaim(ctx, tx, st.job) },
 	} {

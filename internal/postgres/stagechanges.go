@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
 
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
@@ -29,7 +30,7 @@ var uncompared = []byte{1}
 // changeSteps apply changes; but for the comparing they are those of a whole reading.
 func (st *stage) changeSteps() []findingStep {
 	return []findingStep{
-		st.compareChanges, st.guardChanges, st.createFindings, st.updateFindings, st.closeFindings, st.recordEvents, st.countFindings, st.rateExposures, st.noteAssets,
+		st.compareChanges, st.refuseVulnerabilities, st.guardChanges, st.createFindings, st.updateFindings, st.closeFindings, st.recordEvents, st.countFindings, st.rateExposures, st.noteAssets,
 		st.mergeSurroundings, st.countUntouched,
 	}
 }
@@ -67,6 +68,38 @@ func (st *stage) compareChanges(ctx context.Context, tx *sqlx.Tx, _ syncer.Apply
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `analyze delta`)
+	return err
+}
+
+// refuseVulnerabilities adds the open findings of vulnerabilities that the settings take no more, those included of which the
+// changes took only a part away. What their assets' hashes were made of counts no more.
+func (st *stage) refuseVulnerabilities(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	if len(o.Refused) == 0 {
+		return nil
+	}
+	ids := pq.Array(each(o.Refused, func(v syncer.RefusedVulnerability) int32 { return v.ID }))
+	reasons := pq.Array(each(o.Refused, func(v syncer.RefusedVulnerability) int64 { return int64(v.Reason) }))
+	_, err := tx.ExecContext(ctx, `delete from delta where op = 'u' and vulnerability_id = any($1::int[])`, ids)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		with refused as (
+		  insert into delta (asset_id, vulnerability_id, old_severity, old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op)
+		  select f.asset_id, f.vulnerability_id, f.severity, f.software_ids, '{}', f.severity, f.severity_source, f.attack_vector, f.first_seen_at, r.reason, 'o'
+		  from unnest($3::int[], $4::smallint[]) as r (vulnerability_id, reason)
+		  join finding f on f.tenant_id = $1 and f.vulnerability_id = r.vulnerability_id and f.state = 1
+		  join asset a on a.tenant_id = $1 and a.id = f.asset_id and a.integration_id = $2 and a.state in ('active', 'inactive')
+		  where not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)
+		  returning asset_id
+		)
+		insert into changed_asset (asset_id, hash, parts, open_unknown, open_low, open_medium, open_high, open_critical)
+		select distinct asset_id, $5::bytea, 0, 0, 0, 0, 0, 0 from refused
+		where asset_id not in (select asset_id from changed_asset)`, st.job.Tenant, st.integration.ID, ids, reasons, uncompared)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `analyze delta; analyze changed_asset`)
 	return err
 }
 

@@ -95,6 +95,9 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 	}
 	err = st.apply(ctx, func(tx *sqlx.Tx) error {
 		c = syncer.FindingChanges{}
+		if o.Rejudged {
+			st.doubt = syncer.DoubtJudged
+		}
 		if c.OpenBefore, err = st.openFindings(ctx, tx); err != nil {
 			return err
 		}

@@ -64,7 +64,7 @@ func (st *stage) ApplyMachines(ctx context.Context, o syncer.ApplyMachines) (c s
 				return err
 			}
 		}
-		c = p.done
+		c, st.relist = p.done, o.Rejudged
 		return o.Confirm(&c)
 	})
 	return c, err
@@ -113,13 +113,14 @@ func importState(p *machinePlan) string {
 }
 
 func (st *stage) updateAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
-	// A changed host name leaves the old one behind; an asset that was out of scope has its rows compared afresh.
+	// A changed host name leaves the old one behind; an asset that was out of scope has its rows compared afresh, and one that
+	// was stale as well: nobody looked at them meanwhile.
 	err := tx.GetContext(ctx, &p.done.Updated, `
 		with changed as (
 		update asset a set (`+sourceColumns+`) = row(i.`+strings.Join(splitColumns(sourceColumns), ", i.")+`),
 		  previous_hostnames = case when a.hostname = i.hostname then a.previous_hostnames
 		    else array_append(array_remove(array_remove(a.previous_hostnames, i.hostname), a.hostname), a.hostname) end,
-		  finding_hash = case when a.state in ('active', 'inactive', 'stale') then a.finding_hash else '' end,
+		  finding_hash = case when a.state in ('active', 'inactive') then a.finding_hash else '' end,
 		  state_reason = '', merged_into = '', import_state = $3, updated_at = now()
 		from incoming i
 		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and i.reason = ''

@@ -134,7 +134,9 @@ func (st *stage) missMerged(ctx context.Context, tx *sqlx.Tx, p *machinePlan) er
 		update asset a set missing_since = $3
 		where a.tenant_id = $1 and a.integration_id = $2 and a.state = 'merged' and a.missing_since is null
 		  and not exists (select from incoming i where i.source_id = a.source_id)`, st.job.Tenant, st.integration.ID, p.Now)
-	st.merged = st.merged || gone > 0
+	if gone > 0 {
+		st.doubt = syncer.DoubtMerged
+	}
 	return err
 }
 
@@ -172,7 +174,12 @@ func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 	if err != nil {
 		return err
 	}
-	return tx.QueryRowxContext(ctx, `
-		select count(*) filter (where state <> 'removed'), count(*) filter (where state = 'removed'), count(*) filter (where state = 'merged') > 0 or $1 from leaving`, st.merged).
-		Scan(&c.OutOfScope, &c.Removed, &st.merged)
+	var merged bool
+	err = tx.QueryRowxContext(ctx, `
+		select count(*) filter (where state <> 'removed'), count(*) filter (where state = 'removed'), count(*) filter (where state = 'merged') > 0 from leaving`).
+		Scan(&c.OutOfScope, &c.Removed, &merged)
+	if merged {
+		st.doubt = syncer.DoubtMerged
+	}
+	return err
 }

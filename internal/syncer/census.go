@@ -8,24 +8,24 @@ import (
 	"pgp.internal/defender/internal/inventory"
 )
 
-// census remembers of every machine record of a run just what its rows need: about 150 bytes per machine.
+// census remembers of every machine record of a run just what its rows need: about 70 bytes per machine.
 type census struct {
 	judge   *inventory.Judge
 	skipped *skipList
-	byID    map[string]int32
+	byID    machineIndex
+	merges  map[int32]string // by index: the survivor of a merged record
 	entries []entry
 	assets  []int32 // by index: position of the asset in known, or -1; set by settle
 	known   []KnownAsset
 }
 
 type entry struct {
-	survivor string // of a merged record
 	reason   inventory.Reason
 	lastSeen int64
 }
 
 func newCensus(judge *inventory.Judge, skipped *skipList) *census {
-	return &census{judge: judge, skipped: skipped, byID: map[string]int32{}}
+	return &census{judge: judge, skipped: skipped, byID: newMachineIndex(), merges: map[int32]string{}}
 }
 
 // assets reads all machines and, while their import is on, applies them at once. With asset import off they wait for the
@@ -62,6 +62,7 @@ func (e *execution) assets(ctx context.Context, r *StageReport, c *census) error
 // applyMachines makes the assets current and learns their numbers.
 func (e *execution) applyMachines(ctx context.Context, r *StageReport, c *census, o ApplyMachines) error {
 	o.Incomplete, o.Removal, o.Now = e.unread > 0, e.options.Removal, e.now()
+	o.Rejudged = !e.known.judgedBy(e.settings, inventory.Settings.SameMachines)
 	accepted := r.Counts.Accepted
 	o.Confirm = func(c *MachineChanges) error { return c.balance(accepted, e.run.Mode == Full) }
 	changes, err := e.stage.ApplyMachines(ctx, o)
@@ -73,6 +74,9 @@ func (e *execution) applyMachines(ctx context.Context, r *StageReport, c *census
 	e.withdrawn += changes.Withdrawn
 	e.openBefore = changes.OpenBefore
 	c.settle(changes.Assets)
+	if o.Partial {
+		c.remember(e.known.Merged)
+	}
 	e.held(changes.Held, "assets")
 	r.Missing = changes.Missing
 	e.leaveOut(r, changes.OverQuota, changes.OverQuotaNamed, inventory.QuotaExceeded, fmt.Sprintf("the subscription allows %d assets", o.MaxAssets))
@@ -107,7 +111,7 @@ func (c *census) take(m *inventory.Machine, r *StageReport) (StagedMachine, bool
 		c.skip(r, -1, reason, sample)
 		return StagedMachine{}, false
 	}
-	index, repeated := c.byID[id]
+	index, repeated := c.byID.find(id)
 	if repeated {
 		c.skip(r, -1, inventory.Duplicate, Sample{SourceID: id, Name: sample.Name, Detail: "reported more than once; the newest record counts"})
 		earlier := &c.entries[index]
@@ -123,7 +127,7 @@ func (c *census) take(m *inventory.Machine, r *StageReport) (StagedMachine, bool
 		}
 	} else {
 		index = int32(len(c.entries))
-		c.byID[id] = index
+		c.byID.add(id, index)
 		c.entries = append(c.entries, entry{})
 	}
 	c.entries[index] = entry{reason: reason, lastSeen: m.LastSeen.Unix()}
@@ -132,7 +136,7 @@ func (c *census) take(m *inventory.Machine, r *StageReport) (StagedMachine, bool
 		c.skip(r, index, reason, sample)
 		if reason == inventory.Merged {
 			staged.Survivor = inventory.CanonicalID(m.MergedInto)
-			c.entries[index].survivor = staged.Survivor
+			c.merges[index] = staged.Survivor
 		}
 		return staged, true
 	}
@@ -153,7 +157,7 @@ func (c *census) settle(known []KnownAsset) {
 	for i := range known {
 		if a := &known[i]; a.SourceID != "" {
 			a.Index = int32(len(c.entries))
-			c.byID[a.SourceID] = a.Index
+			c.byID.add(a.SourceID, a.Index)
 			c.entries = append(c.entries, entry{})
 			a.SourceID = ""
 		}
@@ -168,30 +172,52 @@ func (c *census) settle(known []KnownAsset) {
 	}
 }
 
+// remember adds merged records that were not asked for. It is called after settle.
+func (c *census) remember(merged map[string]string) {
+	for id, survivor := range merged {
+		if _, known := c.byID.find(id); !known {
+			index := int32(len(c.entries))
+			c.byID.add(id, index)
+			c.merges[index] = survivor
+			c.entries = append(c.entries, entry{reason: inventory.Merged})
+			c.assets = append(c.assets, -1)
+		}
+	}
+}
+
+// mergers are the merged records and what they were merged into.
+func (c *census) mergers() map[string]string {
+	list := map[string]string{}
+	if len(c.merges) == 0 {
+		return list
+	}
+	for id, index := range c.byID.all() {
+		if c.entries[index].reason == inventory.Merged {
+			list[id] = c.merges[index]
+		}
+	}
+	return list
+}
+
 // merged tells whether the rows of a machine count for another one.
 func (c *census) merged(machineID string) bool {
-	index, ok := c.byID[machineID]
-	if !ok {
-		index, ok = c.byID[inventory.CanonicalID(machineID)]
-	}
+	index, ok := c.byID.find(machineID)
 	return ok && c.entries[index].reason == inventory.Merged
 }
 
 // find leads from a machine id of a row to the machine that counts, following merges to their end. It returns -1 when
 // there is none: unknown, skipped, or merged in a circle.
 func (c *census) find(machineID string) int32 {
-	index, ok := c.byID[machineID]
+	index, ok := c.byID.find(machineID)
 	if !ok {
-		if index, ok = c.byID[inventory.CanonicalID(machineID)]; !ok {
-			return -1
-		}
+		return -1
 	}
 	for range len(c.entries) {
-		switch at := &c.entries[index]; at.reason {
+		switch c.entries[index].reason {
 		case inventory.Accepted:
 			return index
 		case inventory.Merged:
-			if index, ok = c.byID[at.survivor]; !ok {
+			if index, ok = c.byID.find(c.merges[index]); !ok {
 				return -1
 			}
 		default:

@@ -191,3 +191,31 @@ func TestOfManyMachinesThoseThatReportedAreRead(t *testing.T) {
 	}
 	h.mustAudit(h.tenant)
 }
+
+// TestRowsOfMergedMachinesCountBetweenWholeLists merges two machines, and lets the merged record get new rows while only machines
+// that reported are asked for.
+func TestRowsOfMergedMachinesCountBetweenWholeLists(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 8)
+	policy := syncer.DefaultReportPolicy()
+	policy.WholeRows, policy.WholeMachines, policy.MachinesOverlap = 0, 0, 0
+	catalogue := syncer.DefaultCataloguePolicy()
+	catalogue.MaxAge = 0
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: policy, Catalogue: catalogue}, logger(), silence{}, h.clock)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.change(world.Change{Op: "merge_machine", Machine: ptr(2), Into: ptr(5)})
+	mustSucceed(t, h.again(i, syncer.Incremental)) // whole: machines were merged
+	mustSucceed(t, h.again(i, syncer.Full))
+	h.pass(time.Minute)
+	for seed := range uint64(12) {
+		h.change(world.Change{Op: "publish_vulnerability", Seed: seed, Severity: "critical", AttackVector: "network"})
+	}
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	if a := assetCounts(t, run); a.Fetched >= 12 || !plan(run).Changes {
+		t.Errorf("assets %+v, read %+v", a, plan(run))
+	}
+	h.mustEqualTruthButStale()
+	h.mustAudit(h.tenant)
+}

@@ -63,7 +63,7 @@ func BenchmarkSpool(b *testing.B) {
 func benchmarkPass(b *testing.B, machines int) *pass {
 	c := newCensus(inventory.NewJudge(inventory.DefaultSettings(), time.Now()), newSkipList())
 	for i := range machines {
-		c.byID[machineName(i)] = int32(i)
+		c.byID.add(machineName(i), int32(i))
 		c.entries = append(c.entries, entry{reason: inventory.Accepted})
 	}
 	p, err := newPass(&execution{Syncer: &Syncer{store: numbers{}}, skipped: c.skipped}, &StageReport{publish: func() {}}, c, false)

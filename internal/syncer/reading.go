@@ -1,9 +1,6 @@
 package syncer
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -47,15 +44,40 @@ type Reading struct {
 	Rows       int64     `json:"rows,omitempty"`       // of the last whole reading
 	Machines   int64     `json:"machines,omitempty"`   // of the last whole list
 	MachinesAt time.Time `json:"machines_at,omitzero"` // when that had begun
-	Settings   string    `json:"settings,omitempty"`   // digest of those it was judged by
 	Doubt      string    `json:"doubt,omitempty"`      // why the next reading has to be whole, if it has to
+
+	// Merged leads from the records that Defender had merged into others by the last list to those: their rows count for them.
+	Merged map[string]string `json:"merged,omitempty"`
+
+	JudgedBy *inventory.Settings `json:"judged_by,omitempty"` // and by which rules:
+	Rules    int                 `json:"rules,omitempty"`     // rowSumVersion then
+}
+
+// judgedBy tells whether machines, or rows, count by the settings that the last reading was judged by.
+func (r Reading) judgedBy(s inventory.Settings, same func(inventory.Settings, inventory.Settings) bool) bool {
+	return r.JudgedBy != nil && same(*r.JudgedBy, s)
 }
 
 // Reasons to doubt that changes would do.
 const (
 	DoubtHeld   = "something was held back last time until a second reading agrees"
 	DoubtMerged = "machines were merged, or merged ones are gone, and changes do not tell the rows that move with them"
+	DoubtJudged = "a run with other settings began to apply them and did not come to its end"
 )
+
+// maxMerged bounds what is remembered of merged records; with more of them the machines are listed whole each time.
+const maxMerged = 500
+
+// learnMachines is what to remember of the list of machines besides.
+func (r *Reading) learnMachines(c *census, assets *StageReport, partial bool) {
+	if !partial {
+		r.Machines, r.MachinesAt = assets.Counts.Fetched, assets.StartedAt
+	}
+	r.Merged = c.mergers()
+	if len(r.Merged) > maxMerged {
+		r.Merged, r.MachinesAt = nil, time.Time{}
+	}
+}
 
 // Plan is how a run reads the report, and why so.
 type Plan struct {
@@ -96,8 +118,10 @@ func (p ReportPolicy) plan(r Reading, mode Mode, s inventory.Settings, now time.
 		return Plan{Why: "a full run compares everything"}
 	case !s.ImportAssets:
 		return Plan{Why: "asset import is off, and which machines count follows from the whole report"}
-	case r.Settings != digest(s):
-		return Plan{Why: "the settings have changed since it was read last"}
+	case r.JudgedBy == nil || r.Rules != rowSumVersion || !r.JudgedBy.ImportAssets:
+		return Plan{Why: "the rules have changed since it was read last"}
+	case s.TakesMoreRows(*r.JudgedBy):
+		return Plan{Why: "the settings take more of it than they did when it was read last"}
 	case r.Doubt != "":
 		return Plan{Why: r.Doubt}
 	case r.Rows <= p.WholeRows:
@@ -115,12 +139,15 @@ func (p ReportPolicy) machinesSince(r Reading, mode Mode, s inventory.Settings, 
 	if !p.plan(r, mode, s, now).Changes || r.Machines <= p.WholeMachines || now.Sub(r.MachinesAt) >= p.MachinesEvery {
 		return time.Time{}
 	}
+	if !r.judgedBy(s, inventory.Settings.SameMachines) {
+		return time.Time{}
+	}
 	return r.KnownAt.Add(-p.MachinesOverlap)
 }
 
 // learn is what to remember after a reading that was applied in full. rows is how many there were, began when it began.
 func (r Reading) learn(p Plan, s inventory.Settings, rows int64, began time.Time, held bool) *Reading {
-	next := Reading{WholeAt: r.WholeAt, KnownAt: began, Rows: r.Rows, Settings: digest(s), Machines: r.Machines, MachinesAt: r.MachinesAt}
+	next := Reading{WholeAt: r.WholeAt, KnownAt: began, Rows: r.Rows, Machines: r.Machines, MachinesAt: r.MachinesAt, JudgedBy: &s, Rules: rowSumVersion}
 	if held {
 		next.Doubt = DoubtHeld
 	}
@@ -128,14 +155,4 @@ func (r Reading) learn(p Plan, s inventory.Settings, rows int64, began time.Time
 		next.WholeAt, next.Rows = began, rows
 	}
 	return &next
-}
-
-// digest tells settings apart.
-func digest(s inventory.Settings) string {
-	text, err := json.Marshal([]any{s, rowSumVersion})
-	if err != nil {
-		panic(err) // a struct of texts, numbers and lists
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:8])
 }

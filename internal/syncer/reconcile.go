@@ -181,7 +181,7 @@ func (l *skipList) byVulnerability(c *census) map[string]*leftOut {
 
 // whyNot tells why a machine of a row is no asset.
 func (c *census) whyNot(machine string) inventory.Reason {
-	index, listed := c.byID[inventory.CanonicalID(machine)]
+	index, listed := c.byID.find(machine)
 	switch {
 	case !listed:
 		return NotListed

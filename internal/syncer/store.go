@@ -58,6 +58,8 @@ type Store interface {
 	SoftwareIDs(ctx context.Context, software []Software) ([]int32, error)
 	// KnownVulnerabilities numbers vulnerabilities by name, adding unknown ones as partial, in the order of the argument.
 	KnownVulnerabilities(ctx context.Context, names []string) ([]inventory.Vulnerability, error)
+	// OpenVulnerabilities gives those that the tenant has open findings of, with only the fields that rules ask for.
+	OpenVulnerabilities(ctx context.Context, t tenant.ID) ([]inventory.Vulnerability, error)
 
 	// NewStage opens a private working area of one database session. It vanishes with Close, and with the process; so does, of a
 	// preview, everything that was applied.
@@ -128,6 +130,7 @@ type ApplyMachines struct {
 	CarriersOnly bool
 	Partial      bool    // only machines that reported lately were asked for: the others stay as they are but for their age
 	Incomplete   bool    // some machines could not be read: none counts as gone
+	Rejudged     bool    // by other settings than the last reading: unless the run comes to its end, the next one has to judge all again
 	Carriers     []int32 // indexes with at least one accepted row
 	MaxAssets    int     // 0 for no limit
 	Removal      RemovalPolicy
@@ -250,6 +253,11 @@ type ApplyFindings struct {
 	// Changes says that changes were read instead of all rows: what is not among them stays. Unchanged is then how many
 	// findings were open before.
 	Changes bool
+	// Refused takes what is open of these vulnerabilities out of scope besides, whatever the changes are.
+	Refused []RefusedVulnerability
+	// Rejudged says that other settings than those of the last reading decide: unless the run comes to its end, the next one has
+	// to judge all again.
+	Rejudged bool
 	// CarriersOnly releases carriers that have no open finding any more.
 	CarriersOnly bool
 	Recount      bool             // set the counters by what is stored, not only by what changed

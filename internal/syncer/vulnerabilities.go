@@ -19,7 +19,10 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	}
 	began := e.now()
 	r.TotalEstimate = known.Rows
-	plan := c.allow(e.options.Report.plan(known, e.run.Mode, e.settings, began))
+	plan, refused, err := e.narrow(ctx, c.allow(e.options.Report.plan(known, e.run.Mode, e.settings, began)), known, c.judge)
+	if err != nil {
+		return err
+	}
 	plan.Via = e.options.Report.via(known, int64(len(c.entries)))
 	p, err := e.readReport(ctx, r, c, &plan)
 	if err != nil {
@@ -50,7 +53,10 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	if err != nil {
 		return err
 	}
-	apply.Incomplete = unread > 0
+	apply.Incomplete, apply.Rejudged = unread > 0, !known.judgedBy(e.settings, inventory.Settings.SameRows)
+	if plan.Changes {
+		apply.Refused = refused
+	}
 	apply.Confirm = func(c *FindingChanges) error { return c.balance(&apply, e.run.Mode == Full) }
 	changes, err := e.stage.ApplyFindings(ctx, apply)
 	if err != nil {
@@ -65,9 +71,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	}
 	e.bookReleased(changes.Released, changes.ReleasedNamed)
 	e.learnt = known.learn(plan, e.settings, r.Counts.Fetched, began, changes.Held > 0 || unread > 0)
-	if assets := e.run.Report.StageNamed(StageAssets); !e.partial {
-		e.learnt.Machines, e.learnt.MachinesAt = assets.Counts.Fetched, assets.StartedAt
-	}
+	e.learnt.learnMachines(c, e.run.Report.StageNamed(StageAssets), e.partial)
 	if plan.Changes || e.run.Preview != nil {
 		return nil // what was left out of the other rows is not known, or nothing will be stored
 	}
