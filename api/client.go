@@ -23,7 +23,7 @@ const (
 	maxBody        = 64 << 20
 )
 
-// Client calls the API of one server with one API key. It is safe for concurrent use.
+// Client calls the API of one server with one credential, an API key or a token. It is safe for concurrent use.
 //
 // It makes each call once: it does not retry, because only the caller knows what may be repeated and how long it can wait. A
 // Problem says with RetryAfter how long the server wants one to wait.
@@ -32,7 +32,8 @@ type Client struct {
 	key       string
 	http      *http.Client
 	userAgent string
-	err       error // of the base URL, reported by every call
+	account   string // empty: the credential is for one tenant
+	err       error  // of the base URL, reported by every call
 }
 
 // Option changes how a Client works.
@@ -41,6 +42,11 @@ type Option func(*Client)
 // WithHTTPClient makes the client use h, for other time-outs, proxies or certificates. Without it, calls time out after a minute.
 func WithHTTPClient(h *http.Client) Option {
 	return func(c *Client) { c.http = h }
+}
+
+// WithAccount chooses the tenant, by its PGP account or its id, for tokens that are for several.
+func WithAccount(account string) Option {
+	return func(c *Client) { c.account = account }
 }
 
 // WithUserAgent puts product, such as "siem-export/2.1", in front of the client's own User-Agent.
@@ -142,6 +148,9 @@ func (c *Client) request(ctx context.Context, call call) (*http.Request, error) 
 	req.Header.Set("User-Agent", c.userAgent)
 	if c.key != "" {
 		req.Header.Set("Authorization", "Bearer "+c.key)
+		if c.account != "" {
+			req.Header.Set("account", c.account)
+		}
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")

@@ -27,7 +27,8 @@ var allowed = map[string]string{
 	"internal/syncer":                "internal/connector internal/fault internal/inventory internal/job internal/pagelog internal/tenant",
 	"internal/postgres":              "internal/connector internal/fault internal/inventory internal/job internal/seal internal/syncer internal/tenant migrations",
 	"internal/postgres/postgrestest": "internal/postgres migrations",
-	"internal/httpapi":               "api internal/connector internal/fault internal/inventory internal/seal internal/syncer internal/tenant",
+	"internal/identity":              "internal/fault internal/tenant",
+	"internal/httpapi":               "api internal/connector internal/fault internal/identity internal/inventory internal/seal internal/syncer internal/tenant",
 	"internal/metrics":               "internal/connector internal/connector/defender internal/fault internal/httpapi internal/inventory internal/job internal/postgres internal/syncer",
 	"internal/pgserver":              "",
 	"internal/contract":              ".",
@@ -75,10 +76,10 @@ func TestRoomsAvoidForeignTools(t *testing.T) {
 		"github.com/jmoiron/sqlx":                          {"internal/postgres"},
 		"database/sql":                                     {"internal/postgres", "internal/postgres/postgrestest", "internal/pgserver", "internal/metrics"},
 		"github.com/go-chi/chi/v5":                         {"internal/httpapi"},
-		"github.com/golang-jwt/jwt/v5":                     {"internal/connector/defender"},
-		"github.com/go-jose/go-jose/v4":                    {"internal/connector/defender/defendersim"},
+		"github.com/golang-jwt/jwt/v5":                     {"internal/connector/defender", "internal/identity"},
+		"github.com/go-jose/go-jose/v4":                    {"internal/connector/defender/defendersim", "internal/identity"},
 		"github.com/Azure/azure-sdk-for-go/sdk/azidentity": {}, // in tests only
-		"net/http": {"api", "internal/httpapi", "internal/contract", "internal/connector/defender", "internal/connector/defender/defendersim"},
+		"net/http": {"api", "internal/httpapi", "internal/identity", "internal/contract", "internal/connector/defender", "internal/connector/defender/defendersim"},
 	}
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}}:{{join .Imports " "}}`, module+"...").Output()
 	if err != nil {

@@ -105,7 +105,7 @@ func draftKey(cmd *cli.Command) (k tenant.APIKey, err error) {
 	if err := checkName("name", cmd.String("name")); err != nil {
 		return k, err
 	}
-	if k.Role = tenant.Role(cmd.String("role")); !k.Role.Valid() {
+	if k.Role = tenant.Role(cmd.String("role")); !tenant.Admin.Includes(k.Role) {
 		return k, usagef("--role must be readonly, analyst or admin")
 	}
 	life, err := parseLife(cmd.String("expires"))

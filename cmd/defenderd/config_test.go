@@ -48,6 +48,13 @@ func TestBadSetUps(t *testing.T) {
 		{"missing directory", map[string]string{"DEFENDERD_SPOOL_DIR": "/nonexistent/sesame"}, "DEFENDERD_SPOOL_DIR"},
 		{"empty token of the platform", map[string]string{"DEFENDERD_FEDERATED_TOKEN_FILE": write(t, "\n")}, "DEFENDERD_FEDERATED_TOKEN_FILE"},
 		{"no token of the platform", map[string]string{"DEFENDERD_FEDERATED_TOKEN_FILE": "/nonexistent/sesame"}, "DEFENDERD_FEDERATED_TOKEN_FILE"},
+		{"tokens for any service", map[string]string{"DEFENDERD_TOKEN_ISSUER": "https://sesame.example"}, "DEFENDERD_TOKEN_AUDIENCE DEFENDERD_TOKEN_ISSUER"},
+		{"an audience without issuer", map[string]string{"DEFENDERD_TOKEN_AUDIENCE": "sesame"}, "DEFENDERD_TOKEN_AUDIENCE DEFENDERD_TOKEN_ISSUER"},
+		{"an issuer in the open", map[string]string{"DEFENDERD_TOKEN_ISSUER": "http://sesame.example", "DEFENDERD_TOKEN_AUDIENCE": "a"}, "DEFENDERD_TOKEN_ISSUER DEFENDERD_UNSAFE_TEST_UPSTREAM"},
+		{"shared keys", map[string]string{"DEFENDERD_TOKEN_ALGORITHMS": "RS256,HS256"}, "DEFENDERD_TOKEN_ALGORITHMS"},
+		{"no signature", map[string]string{"DEFENDERD_TOKEN_ALGORITHMS": "none"}, "DEFENDERD_TOKEN_ALGORITHMS"},
+		{"too much skew", map[string]string{"DEFENDERD_TOKEN_SKEW": "61s"}, "DEFENDERD_TOKEN_SKEW"},
+		{"no keys in the file", map[string]string{"DEFENDERD_TOKEN_KEYS_FILE": write(t, "sesame"), "DEFENDERD_TOKEN_ISSUER": "https://a.example", "DEFENDERD_TOKEN_AUDIENCE": "a"}, "DEFENDERD_TOKEN_KEYS_FILE"},
 		{"no certificates", map[string]string{"DEFENDERD_CA_FILE": write(t, "sesame")}, "DEFENDERD_CA_FILE"},
 		{"bad level and format", map[string]string{"DEFENDERD_LOG_LEVEL": "sesame", "DEFENDERD_LOG_FORMAT": "sesame"}, "DEFENDERD_LOG_LEVEL DEFENDERD_LOG_FORMAT"},
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,6 +22,7 @@ import (
 	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/httpapi"
+	"pgp.internal/defender/internal/identity"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/metrics"
 	"pgp.internal/defender/internal/postgres"
@@ -164,11 +166,35 @@ func holder() string {
 func (s *service) api(integrations *connector.Service, wake func(), meter *metrics.Metrics, build metrics.Build) http.Handler {
 	return httpapi.New(httpapi.Deps{
 		Integrations: integrations, Runs: s.requests, Assets: s.requests, Vulnerabilities: s.requests, Findings: s.requests,
-		Tenants: s.requests, Keys: s.requests, Explain: syncer.Explain, Wake: wake, Now: time.Now,
+		Tenants: s.requests, Keys: s.requests, Tokens: s.tokens(), Explain: syncer.Explain, Wake: wake, Now: time.Now,
 		CursorKey: s.cfg.Keyring.Derive("cursor"), OpenAPI: contract.OpenAPI,
 		Version: httpapi.Version{Version: build.Version, Revision: build.Revision}, Log: s.log, Meter: meter,
 	})
 }
+
+// tokens checks tokens by the configured issuer's keys; without one it refuses them all.
+func (s *service) tokens() httpapi.Tokens {
+	if s.cfg.TokenIssuer == "" {
+		return identity.NoIssuer{}
+	}
+	keys := identity.FromIssuer(s.cfg.TokenIssuer, s.issuerClient(), time.Now)
+	if s.cfg.TokenKeysFile != "" {
+		keys = identity.FromFile(s.cfg.TokenKeysFile, time.Now)
+	}
+	return identity.New(identity.Config{
+		Issuer: s.cfg.TokenIssuer, Audience: s.cfg.TokenAudience, Algorithms: s.cfg.TokenAlgorithms, Skew: s.cfg.TokenSkew,
+		TenantClaim: s.cfg.TokenTenantClaim, RoleClaim: s.cfg.TokenRoleClaim, Keys: keys, Now: time.Now,
+	})
+}
+
+func (s *service) issuerClient() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone() // with the proxy of the environment
+	transport.TLSClientConfig = &tls.Config{RootCAs: s.cfg.RootCAs, MinVersion: tls.VersionTLS12}
+	return &http.Client{Transport: transport, Timeout: issuerTimeout}
+}
+
+// issuerTimeout bounds one of the two documents that tell an issuer's keys.
+const issuerTimeout = 5 * time.Second
 
 // ready tells whether requests should come here: not any more while stopping, and not while the database is away.
 func (s *service) ready(ctx context.Context) error {

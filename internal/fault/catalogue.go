@@ -47,6 +47,7 @@ const (
 	CodeInvalidExpiry      = "invalid_expiry"
 	CodeURITooLong         = "uri_too_long"
 	CodeUnavailable        = "unavailable"
+	CodeTokensUnavailable  = "tokens_unavailable"
 )
 
 // Codes of the link to Microsoft, as met at Connect, re-check and in runs.

@@ -1,29 +1,130 @@
 package httpapi
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
+	"slices"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/identity"
 	"pgp.internal/defender/internal/tenant"
 )
 
-// authorise finds out who asks and whether the role reaches. The key is looked up on every request, so that a revoked one
-// is refused at once.
+// authorise finds out who asks, for which tenant, and whether the role reaches.
 func (s *server) authorise(r *http.Request, need tenant.Role) error {
-	key, err := bearer(r)
-	if err != nil {
-		return err
-	}
-	p, err := s.Keys.PrincipalByKey(r.Context(), tenant.HashKey(key))
+	p, err := s.principal(r)
 	if err != nil {
 		return err
 	}
 	exchangeOf(r.Context()).principal = p
 	if !p.Role.Includes(need) {
-		return fault.Newf(fault.CodeForbidden, "This needs the role %s; the API key has %s.", need, p.Role)
+		return fault.Newf(fault.CodeForbidden, "This needs the role %s; the credential has %s.", need, p.Role)
 	}
 	return nil
+}
+
+// principal reads the credential: an API key, which is looked up on every request, so that a revoked one is refused at
+// once, or a token, which costs the database nothing unless it is good.
+func (s *server) principal(r *http.Request) (tenant.Principal, error) {
+	text, err := bearer(r)
+	if err != nil {
+		return tenant.Principal{}, err
+	}
+	account, err := accountHeader(r)
+	if err != nil {
+		return tenant.Principal{}, err
+	}
+	if !tenant.LooksLikeKey(text) {
+		return s.tokenPrincipal(r, text, account)
+	}
+	p, err := s.Keys.PrincipalByKey(r.Context(), tenant.HashKey(text))
+	if err != nil || account == "" || account == tenant.PublicText(tenantPrefix, p.TenantPublic) {
+		return p, err
+	}
+	t, err := s.Tenants.Tenant(r.Context(), p.Tenant)
+	if err != nil {
+		return p, err
+	}
+	if t.Account == "" || !strings.EqualFold(t.Account, account) {
+		return p, errNotYourTenant()
+	}
+	return p, nil
+}
+
+// tokenPrincipal asks for the tenant only among those that the token names.
+func (s *server) tokenPrincipal(r *http.Request, text, account string) (tenant.Principal, error) {
+	token, err := s.Tokens.Verify(r.Context(), text)
+	if err != nil {
+		return tenant.Principal{}, err
+	}
+	p := tenant.Principal{Subject: token.Subject, Name: token.Name, Role: token.Role}
+	if token.Role == tenant.Platform {
+		if account != "" {
+			return p, errNotYourTenant()
+		}
+		return p, nil
+	}
+	chosen, err := chooseTenant(token, account)
+	if err != nil {
+		return p, err
+	}
+	t, err := s.tenantNamed(r, chosen)
+	if fault.Is(err, fault.CodeNotFound) {
+		return p, errNotYourTenant()
+	}
+	p.Tenant, p.TenantPublic = t.ID, t.PublicID
+	return p, err
+}
+
+// chooseTenant takes the account that the caller names, which the token has to name as well, or the token's only one.
+func chooseTenant(token identity.Token, account string) (string, error) {
+	switch {
+	case account == "" && len(token.Tenants) == 1:
+		return token.Tenants[0], nil
+	case account == "" && len(token.Tenants) > 1:
+		return "", fault.New(fault.CodeForbidden, "The token is for several tenants; name one of them in the header account.")
+	}
+	if !slices.ContainsFunc(token.Tenants, func(t string) bool { return strings.EqualFold(t, account) }) {
+		return "", errNotYourTenant()
+	}
+	return account, nil
+}
+
+// tenantNamed finds an active tenant by its id or its PGP account.
+func (s *server) tenantNamed(r *http.Request, name string) (tenant.Tenant, error) {
+	if id, ok := parseID(tenantPrefix, strings.ToLower(name)); ok {
+		return s.Tenants.ActiveTenant(r.Context(), id, "")
+	}
+	return s.Tenants.ActiveTenant(r.Context(), uuid.Nil, name)
+}
+
+// errNotYourTenant is the same for tenants that do not exist, are suspended, or are not the credential's.
+func errNotYourTenant() error {
+	return fault.New(fault.CodeForbidden, "The credential is for no such tenant.")
+}
+
+// accountHeader reads by which name the caller chooses the tenant; empty if not at all. What cannot be a name is that of no tenant.
+func accountHeader(r *http.Request) (string, error) {
+	values := r.Header.Values("Account")
+	if len(values) == 0 {
+		return "", nil
+	}
+	account := strings.TrimSpace(values[0])
+	if len(values) > 1 || account == "" || len(account) > maxAccount || !plainText(account) {
+		return "", errNotYourTenant()
+	}
+	return account, nil
+}
+
+// maxAccount is the longest e-mail address; see RFC 5321.
+const maxAccount = 254
+
+func plainText(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
 
 func bearer(r *http.Request) (string, error) {
@@ -31,12 +132,18 @@ func bearer(r *http.Request) (string, error) {
 	if len(headers) != 1 {
 		return "", fault.New(fault.CodeUnauthenticated, "")
 	}
-	scheme, key, _ := strings.Cut(headers[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") || !tenant.LooksLikeKey(key) {
+	scheme, text, _ := strings.Cut(headers[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") || text == "" {
 		return "", fault.New(fault.CodeUnauthenticated, "")
 	}
-	return key, nil
+	return text, nil
 }
 
-// caller is the tenant that the request's key belongs to; nothing else in a request can name a tenant.
+// caller is the tenant that the request's credential was found to act for.
 func caller(r *http.Request) tenant.ID { return exchangeOf(r.Context()).principal.Tenant }
+
+// subjectText tells subjects apart in logs. They may be e-mail addresses, which logs are no place for.
+func subjectText(subject string) string {
+	sum := sha256.Sum256([]byte(subject))
+	return hex.EncodeToString(sum[:6])
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/identity"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
@@ -23,6 +24,7 @@ type Deps struct {
 	Findings        FindingReader
 	Tenants         TenantReader
 	Keys            KeyStore
+	Tokens          Tokens
 
 	// Explain tells in plain language why a run imported what it did.
 	Explain func(syncer.Run, connector.Integration, tenant.Entitlement, time.Time) []syncer.Notice
@@ -109,6 +111,13 @@ type FindingReader interface {
 type TenantReader interface {
 	Tenant(ctx context.Context, t tenant.ID) (tenant.Tenant, error)
 	Entitlement(ctx context.Context, t tenant.ID) (tenant.Entitlement, error)
+	// ActiveTenant finds a tenant by its public id or, when that is zero, by its PGP account. One that is suspended is not found.
+	ActiveTenant(ctx context.Context, id uuid.UUID, account string) (tenant.Tenant, error)
+}
+
+// Tokens checks tokens that PGP issued.
+type Tokens interface {
+	Verify(ctx context.Context, text string) (identity.Token, error)
 }
 
 // KeyStore manages API keys and finds out who presents one.

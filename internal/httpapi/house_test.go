@@ -22,6 +22,7 @@ import (
 	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/contract"
 	"pgp.internal/defender/internal/httpapi"
+	"pgp.internal/defender/internal/identity"
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/postgres/postgrestest"
 	"pgp.internal/defender/internal/seal"
@@ -74,7 +75,7 @@ func newHouse(t *testing.T, change ...func(*httpapi.Deps)) *house {
 	}
 	h.deps = httpapi.Deps{
 		Integrations: connector.NewService(h.store, ring, connector.Registry{defender.Kind: h.cloud}, h.clock.now),
-		Runs:         h.store, Assets: h.store, Vulnerabilities: h.store, Findings: h.store, Tenants: h.store, Keys: h.store,
+		Runs:         h.store, Assets: h.store, Vulnerabilities: h.store, Findings: h.store, Tenants: h.store, Keys: h.store, Tokens: identity.NoIssuer{},
 		Explain: syncer.Explain, Wake: func() { h.woken <- struct{}{} }, Now: h.clock.now, CursorKey: bytes.Repeat([]byte("k"), 32),
 		OpenAPI: defenderspec.OpenAPI, Version: httpapi.Version{Version: "1.2.3", Revision: "abc"},
 		Log: slog.New(slog.NewJSONHandler(h.log, nil)), Meter: h.meter,

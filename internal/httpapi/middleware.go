@@ -68,9 +68,7 @@ func (s *server) finish(x *exchange, method string, status int, took time.Durati
 		slog.String("request_id", x.id), slog.String("method", method), slog.String("route", x.route),
 		slog.Int("status", status), slog.Duration("duration", took),
 	}
-	if x.principal.Tenant != 0 {
-		attrs = append(attrs, slog.String("tenant", tenant.PublicText(tenantPrefix, x.principal.TenantPublic)), slog.String("key", tenant.PublicText(keyPrefix, x.principal.KeyID)))
-	}
+	attrs = append(attrs, x.who()...)
 	if x.code != "" {
 		attrs = append(attrs, slog.String("code", x.code))
 	}
@@ -79,6 +77,20 @@ func (s *server) finish(x *exchange, method string, status int, took time.Durati
 		attrs = append(attrs, slog.String("error", x.hidden.Error()))
 	}
 	s.Log.LogAttrs(context.Background(), level, "request", attrs...)
+}
+
+// who names the tenant and the credential.
+func (x *exchange) who() (attrs []slog.Attr) {
+	if x.principal.Tenant != 0 {
+		attrs = append(attrs, slog.String("tenant", tenant.PublicText(tenantPrefix, x.principal.TenantPublic)))
+	}
+	switch {
+	case x.principal.Subject != "":
+		attrs = append(attrs, slog.String("subject", subjectText(x.principal.Subject)))
+	case x.principal.Tenant != 0:
+		attrs = append(attrs, slog.String("key", tenant.PublicText(keyPrefix, x.principal.KeyID)))
+	}
+	return attrs
 }
 
 // setHeaders sets what every answer carries; handlers of public files may loosen Cache-Control.

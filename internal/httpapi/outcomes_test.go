@@ -57,7 +57,13 @@ func sweep(t *testing.T, h *house, x objects) {
 		vary(http.StatusNotModified, func(r *raw) { r.header = map[string]string{"If-None-Match": "*"} })
 		vary(http.StatusBadRequest, func(r *raw) { r.path += "?nonsense=1" })
 		vary(http.StatusUnauthorized, func(r *raw) { r.key = "" })
-		vary(http.StatusForbidden, func(r *raw) { r.key = h.mine.keys[tenant.ReadOnly] })
+		vary(http.StatusForbidden, func(r *raw) {
+			if op.role != tenant.ReadOnly {
+				r.key = h.mine.keys[tenant.ReadOnly]
+				return
+			}
+			r.header = map[string]string{"account": "another@tenant.example"}
+		})
 		vary(http.StatusInternalServerError, func(r *raw) { r.base = broken })
 		vary(http.StatusServiceUnavailable, func(r *raw) { r.base = down })
 		if op.mediaType != "" {

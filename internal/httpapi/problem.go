@@ -62,7 +62,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	h.Set("Content-Type", "application/problem+json")
 	switch f.Kind() {
 	case fault.Unauthenticated:
-		h.Set("WWW-Authenticate", `Bearer realm="pgp"`)
+		h.Set("WWW-Authenticate", challenge(r))
 	case fault.TooLarge:
 		h.Set("Connection", "close") // or net/http would first read on, as slowly as the caller likes
 	case fault.Unavailable:
@@ -176,3 +176,11 @@ func invalid(fields ...fault.Field) error {
 }
 
 func errBodyTooLarge() error { return fault.New(fault.CodeBodyTooLarge, "") }
+
+// challenge tells who sent a credential in vain from who sent none; see RFC 6750, section 3.
+func challenge(r *http.Request) string {
+	if r.Header.Get("Authorization") == "" {
+		return `Bearer realm="pgp"`
+	}
+	return `Bearer realm="pgp", error="invalid_token"`
+}

@@ -14,6 +14,7 @@ import (
 	defenderspec "pgp.internal/defender"
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/identity"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
 )
@@ -22,7 +23,7 @@ import (
 func bare() *server {
 	return newServer(Deps{
 		Integrations: struct{ Integrations }{}, Runs: struct{ RunStore }{}, Assets: struct{ AssetReader }{}, Findings: struct{ FindingReader }{},
-		Vulnerabilities: struct{ VulnerabilityReader }{}, Tenants: struct{ TenantReader }{}, Keys: struct{ KeyStore }{},
+		Vulnerabilities: struct{ VulnerabilityReader }{}, Tenants: struct{ TenantReader }{}, Keys: struct{ KeyStore }{}, Tokens: identity.NoIssuer{},
 		Explain: func(syncer.Run, connector.Integration, tenant.Entitlement, time.Time) []syncer.Notice { return nil },
 		Wake:    func() {}, Now: time.Now, CursorKey: make([]byte, 32), OpenAPI: defenderspec.OpenAPI, Log: slog.New(slog.DiscardHandler), Meter: uncounted{},
 	})

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -43,6 +44,9 @@ func (s *Store) CreateTenant(ctx context.Context, name, account string) (tenant.
 		_, err = tx.ExecContext(ctx, `insert into entitlement (tenant_id) values ($1)`, row.ID)
 		return err
 	})
+	if violates(err, "tenant_account") {
+		err = fault.New(fault.CodeConflict, "another tenant has this PGP account")
+	}
 	return row.tenant(), err
 }
 
@@ -64,6 +68,20 @@ func (s *Store) TenantByPublicID(ctx context.Context, id uuid.UUID) (tenant.Tena
 	var row tenantRow
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		return tx.GetContext(ctx, &row, `select `+tenantColumns+` from tenant where public_id = $1`, id)
+	})
+	return row.tenant(), notFound(err, "tenant")
+}
+
+// ActiveTenant finds a tenant by its public id or, when that is zero, by its PGP account in any case. One that is not active is
+// not found.
+func (s *Store) ActiveTenant(ctx context.Context, id uuid.UUID, account string) (tenant.Tenant, error) {
+	var row tenantRow
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		if id != uuid.Nil {
+			return tx.GetContext(ctx, &row, `select `+tenantColumns+` from tenant where public_id = $1 and state = 'active'`, id)
+		}
+		return tx.GetContext(ctx, &row, `
+			select `+tenantColumns+` from tenant where lower(pgp_account) = lower($1) and pgp_account <> '' and state = 'active'`, account)
 	})
 	return row.tenant(), notFound(err, "tenant")
 }

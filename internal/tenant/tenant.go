@@ -32,21 +32,30 @@ type Tenant struct {
 	UpdatedAt time.Time
 }
 
-// Role is what a credential may do; each role includes the ones before it.
+// Role is what a credential may do.
 type Role string
 
-// Roles, weakest first.
+// Roles within a tenant, weakest first; each includes the ones before it.
 const (
 	ReadOnly Role = "readonly"
 	Analyst  Role = "analyst"
 	Admin    Role = "admin"
 )
 
+// Platform is the role of whoever runs the service for all tenants. It is no admin of any: it includes no other role, and none
+// includes it.
+const Platform Role = "platform"
+
 // Includes reports whether r may do what needs the role other. An unknown role includes nothing.
-func (r Role) Includes(other Role) bool { return rank(r) >= rank(other) && rank(other) > 0 }
+func (r Role) Includes(other Role) bool {
+	if r == Platform || other == Platform {
+		return r == other
+	}
+	return rank(r) >= rank(other) && rank(other) > 0
+}
 
 // Valid reports whether r is a known role.
-func (r Role) Valid() bool { return rank(r) > 0 }
+func (r Role) Valid() bool { return r == Platform || rank(r) > 0 }
 
 func rank(r Role) int {
 	switch r {
@@ -60,11 +69,12 @@ func rank(r Role) int {
 	return 0
 }
 
-// Principal is an authenticated caller.
+// Principal is an authenticated caller. It came with an API key, or with a token of PGP's.
 type Principal struct {
-	Tenant       ID
+	Tenant       ID        // 0 for the role platform
 	TenantPublic uuid.UUID // for people
-	KeyID        uuid.UUID // the API key it came with
-	Name         string    // the key's name
+	KeyID        uuid.UUID // the API key; zero for a token
+	Subject      string    // of the token; empty for a key
+	Name         string    // the key's name, or the token's for its subject
 	Role         Role
 }

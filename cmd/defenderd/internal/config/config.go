@@ -44,6 +44,12 @@ type Config struct {
 	RootCAs            *x509.CertPool // the system's with those of CAFile; nil for the system's alone
 	RowsPageSize       int
 
+	TokenIssuer, TokenAudience       string // empty: tokens are not accepted
+	TokenKeysFile                    string // empty: the issuer tells where its keys are
+	TokenAlgorithms                  []string
+	TokenSkew                        time.Duration
+	TokenTenantClaim, TokenRoleClaim string
+
 	HTTPMaxConns, WorkMaxConns int
 	UnsafeDatabaseTLS          bool
 

@@ -127,8 +127,17 @@ func (r *reader) together() {
 	if c.UnsafeNoCallLimits && !c.UnsafeTestUpstream {
 		r.problems.add(envOf("UNSAFE_NO_CALL_LIMITS"), "is for a simulator only; it needs %s=true", envOf("UNSAFE_TEST_UPSTREAM"))
 	}
+	if c.TokenIssuer == "" {
+		for name, given := range map[string]string{"TOKEN_AUDIENCE": c.TokenAudience, "TOKEN_KEYS_FILE": c.TokenKeysFile} {
+			if given != "" {
+				r.problems.add(envOf(name), "does nothing without %s", envOf("TOKEN_ISSUER"))
+			}
+		}
+	} else if c.TokenAudience == "" {
+		r.problems.add(envOf("TOKEN_AUDIENCE"), "must be set with %s: a token for another service is none for this one", envOf("TOKEN_ISSUER"))
+	}
 	if !c.UnsafeTestUpstream {
-		for _, u := range []struct{ name, url string }{{"LOGIN_URL", c.LoginURL}, {"API_URL", c.APIURL}} {
+		for _, u := range []struct{ name, url string }{{"LOGIN_URL", c.LoginURL}, {"API_URL", c.APIURL}, {"TOKEN_ISSUER", c.TokenIssuer}} {
 			if strings.HasPrefix(u.url, "http:") {
 				r.problems.add(envOf(u.name), "must be https; %s=true permits http to a simulator", envOf("UNSAFE_TEST_UPSTREAM"))
 			}

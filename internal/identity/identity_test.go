@@ -1,0 +1,383 @@
+package identity_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/identity"
+	"pgp.internal/defender/internal/tenant"
+)
+
+const audience = "https://defender.pgp.example"
+
+// issuer signs tokens and tells its keys over HTTP.
+type issuer struct {
+	t      *testing.T
+	server *httptest.Server
+	asked  atomic.Int64 // for its keys
+	broken atomic.Bool
+	rsa    *rsa.PrivateKey
+	ec     *ecdsa.PrivateKey
+
+	mu   sync.Mutex
+	keys []jose.JSONWebKey
+	now  time.Time
+}
+
+// keysOfTests are slow to make.
+var keysOfTests = sync.OnceValues(func() (*rsa.PrivateKey, *ecdsa.PrivateKey) {
+	r, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	e, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return r, e
+})
+
+func newIssuer(t *testing.T) *issuer {
+	t.Helper()
+	i := &issuer{t: t, now: time.Now()}
+	i.rsa, i.ec = keysOfTests()
+	i.keys = []jose.JSONWebKey{{Key: i.rsa.Public(), KeyID: "rsa-1", Use: "sig"}, {Key: i.ec.Public(), KeyID: "ec-1", Algorithm: "ES256"}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]string{"issuer": i.server.URL, "jwks_uri": i.server.URL + "/keys"})
+	})
+	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
+		i.asked.Add(1)
+		if i.broken.Load() {
+			http.Error(w, "away", http.StatusServiceUnavailable)
+			return
+		}
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: i.keys})
+	})
+	i.server = httptest.NewServer(mux)
+	t.Cleanup(i.server.Close)
+	return i
+}
+
+func (i *issuer) clock() time.Time {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.now
+}
+
+func (i *issuer) pass(d time.Duration) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.now = i.now.Add(d)
+}
+
+func (i *issuer) verifier() *identity.Verifier {
+	return identity.New(identity.Config{
+		Issuer: i.server.URL, Audience: audience, Algorithms: []string{"RS256", "ES256"}, Skew: 30 * time.Second, TenantClaim: "tenants",
+		RoleClaim: "role", Keys: identity.FromIssuer(i.server.URL, i.server.Client(), i.clock), Now: i.clock,
+	})
+}
+
+func (i *issuer) claims(change func(jwt.MapClaims)) jwt.MapClaims {
+	c := jwt.MapClaims{
+		"iss": i.server.URL, "aud": audience, "sub": "ada@contoso.example", "name": "Ada", "role": "analyst", "tenants": []string{"it@contoso.example"},
+		"iat": i.clock().Unix(), "exp": i.clock().Add(time.Hour).Unix(),
+	}
+	if change != nil {
+		change(c)
+	}
+	return c
+}
+
+// sign makes a token; header members given replace the usual ones.
+func (i *issuer) sign(method jwt.SigningMethod, key any, header map[string]any, claims jwt.Claims) string {
+	i.t.Helper()
+	token := jwt.NewWithClaims(method, claims)
+	token.Header["kid"] = "rsa-1"
+	for name, value := range header {
+		token.Header[name] = value
+	}
+	text, err := token.SignedString(key)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return text
+}
+
+func (i *issuer) good(change func(jwt.MapClaims)) string {
+	return i.sign(jwt.SigningMethodRS256, i.rsa, nil, i.claims(change))
+}
+
+func TestGoodTokens(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	v := i.verifier()
+	for name, text := range map[string]string{
+		"RSA":            i.good(nil),
+		"EC":             i.sign(jwt.SigningMethodES256, i.ec, map[string]any{"kid": "ec-1"}, i.claims(nil)),
+		"access token":   i.sign(jwt.SigningMethodRS256, i.rsa, map[string]any{"typ": "at+JWT"}, i.claims(nil)),
+		"several for":    i.good(func(c jwt.MapClaims) { c["aud"] = []string{"another", audience} }),
+		"one tenant":     i.good(func(c jwt.MapClaims) { c["tenants"] = "it@contoso.example" }),
+		"within skew":    i.good(func(c jwt.MapClaims) { c["exp"] = i.clock().Add(-29 * time.Second).Unix() }),
+		"soon, in skew":  i.good(func(c jwt.MapClaims) { c["nbf"] = i.clock().Add(29 * time.Second).Unix() }),
+		"unknown claims": i.good(func(c jwt.MapClaims) { c["else"] = map[string]any{"a": []int{1}} }),
+	} {
+		got, err := v.Verify(t.Context(), text)
+		if err != nil || got.Subject != "ada@contoso.example" || got.Name != "Ada" || got.Role != tenant.Analyst || len(got.Tenants) != 1 || got.Tenants[0] != "it@contoso.example" {
+			t.Errorf("%s: %+v %v", name, got, err)
+		}
+	}
+	if n := i.asked.Load(); n != 1 {
+		t.Errorf("the keys were read %d times", n)
+	}
+	got, err := v.Verify(t.Context(), i.good(func(c jwt.MapClaims) { c["role"] = "platform"; delete(c, "tenants") }))
+	if err != nil || got.Role != tenant.Platform || len(got.Tenants) != 0 {
+		t.Errorf("platform: %+v %v", got, err)
+	}
+}
+
+// part changes one part of a token as text.
+func part(t *testing.T, token string, n int, change func(string) string) string {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	text, err := base64.RawURLEncoding.DecodeString(parts[n])
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts[n] = base64.RawURLEncoding.EncodeToString([]byte(change(string(text))))
+	return strings.Join(parts, ".")
+}
+
+// signRaw signs header and claims as they stand.
+func (i *issuer) signRaw(header, claims string) string {
+	i.t.Helper()
+	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	signature, err := jwt.SigningMethodRS256.Sign(text, i.rsa)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+func TestForgedTokens(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	var fetched atomic.Int64
+	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { fetched.Add(1) }))
+	t.Cleanup(trap.Close)
+	der, err := x509.MarshalPKIXPublicKey(i.rsa.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	stranger, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(name string, value any) string { return i.good(func(c jwt.MapClaims) { c[name] = value }) }
+	without := func(name string) string { return i.good(func(c jwt.MapClaims) { delete(c, name) }) }
+	headed := func(header map[string]any) string {
+		return i.sign(jwt.SigningMethodRS256, i.rsa, header, i.claims(nil))
+	}
+	body, err := json.Marshal(i.claims(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := string(body)
+	own, err := (&jose.JSONWebKey{Key: stranger.Public(), KeyID: "own"}).MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := i.good(nil)
+	forged := map[string]string{
+		"no algorithm":            i.sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil, i.claims(nil)),
+		"none in capitals":        part(t, good, 0, func(h string) string { return strings.Replace(h, "RS256", "NONE", 1) }),
+		"signed with public key":  i.sign(jwt.SigningMethodHS256, public, nil, i.claims(nil)),
+		"a stranger's signature":  i.sign(jwt.SigningMethodRS256, stranger, nil, i.claims(nil)),
+		"another algorithm":       i.sign(jwt.SigningMethodRS512, i.rsa, nil, i.claims(nil)),
+		"key of another kind":     i.sign(jwt.SigningMethodRS256, i.rsa, map[string]any{"kid": "ec-1"}, i.claims(nil)),
+		"kid is a path":           headed(map[string]any{"kid": "../../etc/passwd"}),
+		"kid is SQL":              headed(map[string]any{"kid": "' or 1=1 --"}),
+		"kid is long":             headed(map[string]any{"kid": strings.Repeat("k", 201)}),
+		"kid is a number":         headed(map[string]any{"kid": 1}),
+		"no kid":                  headed(map[string]any{"kid": ""}),
+		"its own key":             i.sign(jwt.SigningMethodRS256, stranger, map[string]any{"kid": "own", "jwk": json.RawMessage(own)}, i.claims(nil)),
+		"its own address of keys": i.sign(jwt.SigningMethodRS256, stranger, map[string]any{"kid": "own", "jku": trap.URL + "/keys"}, i.claims(nil)),
+		"its own certificate":     i.sign(jwt.SigningMethodRS256, stranger, map[string]any{"kid": "own", "x5u": trap.URL + "/cert"}, i.claims(nil)),
+		"demands an extension":    headed(map[string]any{"crit": []string{"exp"}}),
+		"another type":            headed(map[string]any{"typ": "dpop+jwt"}),
+		"another issuer":          with("iss", "https://login.evil.example"),
+		"no issuer":               without("iss"),
+		"for another service":     with("aud", "https://another.example"),
+		"an ID token":             with("aud", "client-of-the-portal"),
+		"for nobody":              without("aud"),
+		"expired":                 with("exp", i.clock().Add(-61*time.Second).Unix()),
+		"never expires":           without("exp"),
+		"expires as a text":       with("exp", "9999999999"),
+		"expires before 1970":     with("exp", -1),
+		"expires too late":        with("exp", 1e300),
+		"not yet":                 with("nbf", i.clock().Add(time.Minute).Unix()),
+		"issued later":            with("iat", i.clock().Add(time.Minute).Unix()),
+		"no subject":              without("sub"),
+		"no role":                 without("role"),
+		"unknown role":            with("role", "root"),
+		"several roles":           with("role", []string{"readonly", "admin"}),
+		"platform with tenants":   with("role", "platform"),
+		"altered":                 part(t, good, 1, func(c string) string { return strings.Replace(c, "analyst", "admin\"  ", 1) }),
+		"no signature":            good[:strings.LastIndex(good, ".")+1],
+		"half a signature":        good[:len(good)-40],
+		"a dot more":              good + ".",
+		"one part":                "eyJ",
+		"a megabyte":              with("padding", strings.Repeat("x", 1<<20)),
+		"repeated claim":          i.signRaw(`{"alg":"RS256","kid":"rsa-1"}`, `{"role":"readonly",`+plain[1:]),
+		"repeated header":         i.signRaw(`{"alg":"none","alg":"RS256","kid":"rsa-1"}`, plain),
+		"claims are a list":       i.signRaw(`{"alg":"RS256","kid":"rsa-1"}`, `[`+plain+`]`),
+		"something behind":        i.signRaw(`{"alg":"RS256","kid":"rsa-1"}`, plain+`{}`),
+		"invalid UTF-8":           i.signRaw(`{"alg":"RS256","kid":"rsa-1"}`, strings.Replace(plain, "Ada", "A\xff", 1)),
+	}
+	v := i.verifier()
+	for name, text := range forged {
+		if got, err := v.Verify(t.Context(), text); !fault.Is(err, fault.CodeUnauthenticated) {
+			t.Errorf("%s: %+v %v", name, got, err)
+		}
+	}
+	if n := fetched.Load(); n != 0 {
+		t.Errorf("an address that a token named was asked %d times", n)
+	}
+	if n := i.asked.Load(); n != 1 {
+		t.Errorf("the keys were read %d times", n)
+	}
+	if _, err := v.Verify(t.Context(), good); err != nil {
+		t.Errorf("the good one: %v", err)
+	}
+}
+
+// TestUnknownKeysAreAskedForOnceAMinute lets many tokens with keys that nobody knows arrive at once, and a new key appear.
+func TestUnknownKeysAreAskedForOnceAMinute(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	v := i.verifier()
+	renewed := i.sign(jwt.SigningMethodRS256, i.rsa, map[string]any{"kid": "rsa-2"}, i.claims(nil))
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			if _, err := v.Verify(t.Context(), renewed); !fault.Is(err, fault.CodeUnauthenticated) {
+				t.Errorf("an unknown key: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	if n := i.asked.Load(); n != 1 {
+		t.Errorf("50 tokens with unknown keys had the keys read %d times", n)
+	}
+	i.mu.Lock()
+	i.keys = []jose.JSONWebKey{{Key: i.rsa.Public(), KeyID: "rsa-2"}}
+	i.mu.Unlock()
+	i.pass(time.Minute)
+	if _, err := v.Verify(t.Context(), renewed); err != nil || i.asked.Load() != 2 {
+		t.Errorf("after a minute the new key: %v, read %d times", err, i.asked.Load())
+	}
+	if _, err := v.Verify(t.Context(), i.good(nil)); !fault.Is(err, fault.CodeUnauthenticated) {
+		t.Errorf("a key that was taken away: %v", err)
+	}
+}
+
+func TestAnIssuerThatIsAway(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	v, good := i.verifier(), i.good(nil)
+	i.broken.Store(true)
+	if _, err := v.Verify(t.Context(), good); !fault.Is(err, fault.CodeTokensUnavailable) {
+		t.Errorf("before any keys were read: %v", err)
+	}
+	i.broken.Store(false)
+	i.pass(time.Minute)
+	if _, err := v.Verify(t.Context(), good); err != nil {
+		t.Errorf("back: %v", err)
+	}
+	i.broken.Store(true)
+	i.pass(20 * time.Minute)
+	if _, err := v.Verify(t.Context(), i.good(nil)); err != nil {
+		t.Errorf("the last keys do not count while it is away: %v", err)
+	}
+	if _, err := v.Verify(t.Context(), i.sign(jwt.SigningMethodRS256, i.rsa, map[string]any{"kid": "no"}, i.claims(nil))); !fault.Is(err, fault.CodeUnauthenticated) {
+		t.Errorf("an unknown key while it is away: %v", err)
+	}
+}
+
+func TestKeysThatAreNoneForSignatures(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // it is to be refused
+	if err != nil {
+		t.Skip("this build makes no weak keys")
+	}
+	i.keys = []jose.JSONWebKey{
+		{Key: weak.Public(), KeyID: "weak"}, {Key: i.rsa.Public(), KeyID: "enc", Use: "enc"}, {Key: []byte("a shared key of some length"), KeyID: "shared"},
+	}
+	v := i.verifier()
+	for kid, text := range map[string]string{
+		"enc":    i.sign(jwt.SigningMethodRS256, i.rsa, map[string]any{"kid": "enc"}, i.claims(nil)),
+		"shared": i.sign(jwt.SigningMethodHS256, []byte("a shared key of some length"), map[string]any{"kid": "shared"}, i.claims(nil)),
+		"weak":   i.sign(jwt.SigningMethodRS256, weak, map[string]any{"kid": "weak"}, i.claims(nil)),
+	} {
+		if _, err := v.Verify(t.Context(), text); !fault.Is(err, fault.CodeUnauthenticated) {
+			t.Errorf("%s: %v", kid, err)
+		}
+	}
+}
+
+func TestKeysFromAFile(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	name := filepath.Join(t.TempDir(), "keys.json")
+	body, err := json.Marshal(jose.JSONWebKeySet{Keys: i.keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v := identity.New(identity.Config{
+		Issuer: i.server.URL, Audience: audience, Algorithms: []string{"RS256"}, TenantClaim: "tenants", RoleClaim: "role",
+		Keys: identity.FromFile(name, i.clock), Now: i.clock,
+	})
+	if _, err := v.Verify(t.Context(), i.good(nil)); err != nil || i.asked.Load() != 0 {
+		t.Errorf("%v, the issuer was asked %d times", err, i.asked.Load())
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	f.Add("a.b.c")
+	f.Add("eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYS0xIn0.e30.AA")
+	keys := identity.FromFile("/nonexistent", time.Now)
+	v := identity.New(identity.Config{
+		Issuer: "https://issuer.example", Audience: audience, Algorithms: []string{"RS256"}, TenantClaim: "tenants", RoleClaim: "role", Keys: keys, Now: time.Now,
+	})
+	f.Fuzz(func(t *testing.T, text string) {
+		if got, err := v.Verify(t.Context(), text); err == nil {
+			t.Errorf("believed: %+v", got)
+		}
+	})
+}
