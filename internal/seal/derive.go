@@ -17,3 +17,13 @@ func (r *Ring) Derive(label string) []byte {
 	}
 	return derived
 }
+
+// DeriveEach is [Ring.Derive] from every key of the ring, by the key's id: to check what was made while another key was the
+// primary one.
+func (r *Ring) DeriveEach(label string) map[string][]byte {
+	derived := make(map[string][]byte, len(r.keys))
+	for _, k := range r.keys {
+		derived[k.id] = (&Ring{keys: []key{k}}).Derive(label)
+	}
+	return derived
+}

@@ -63,3 +63,13 @@ func keyBytes(t *testing.T, line string) []byte {
 	}
 	return raw
 }
+
+func TestDeriveEachKnowsEveryKey(t *testing.T) {
+	t.Parallel()
+	one, two := NewKey().Reveal(), NewKey().Reveal()
+	old, ring := mustRing(t, one), mustRing(t, two+"\n"+one)
+	each := ring.DeriveEach("audit")
+	if len(each) != 2 || !bytes.Equal(each[old.IDs()[0]], old.Derive("audit")) || !bytes.Equal(each[ring.IDs()[0]], ring.Derive("audit")) {
+		t.Error("what an earlier primary key derived is not found again")
+	}
+}

@@ -1,0 +1,32 @@
+package audit
+
+// Action is what was done, as an object and a past participle.
+type Action string
+
+// Actions.
+const (
+	IntegrationCreated       Action = "integration.created"
+	IntegrationUpdated       Action = "integration.updated"
+	IntegrationRotated       Action = "integration.secret_rotated"
+	IntegrationStaged        Action = "integration.secret_staged"
+	IntegrationStagedDropped Action = "integration.staged_secret_dropped"
+	IntegrationStagedAdopted Action = "integration.staged_secret_adopted"
+	IntegrationResealed      Action = "integration.secret_resealed"
+	IntegrationUnreadable    Action = "integration.secret_unreadable"
+	IntegrationStateChanged  Action = "integration.state_changed"
+	IntegrationPaused        Action = "integration.paused"
+	IntegrationResumed       Action = "integration.resumed"
+	IntegrationDisconnected  Action = "integration.disconnected"
+	IntegrationPurged        Action = "integration.purge_requested"
+	IntegrationEmptied       Action = "integration.purged"
+	RunStarted               Action = "run.started"
+	RunCancelled             Action = "run.cancelled"
+	HeldChangeApproved       Action = "held_change.approved"
+	APIKeyCreated            Action = "api_key.created"
+	APIKeyRevoked            Action = "api_key.revoked"
+	TenantCreated            Action = "tenant.created"
+	TenantStateChanged       Action = "tenant.state_changed"
+	TenantPlaced             Action = "tenant.placed"
+	EntitlementSet           Action = "entitlement.set"
+	AccessDenied             Action = "access.denied"
+)
