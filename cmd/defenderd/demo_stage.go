@@ -198,7 +198,9 @@ const demoTenant = "Contoso (demonstration)"
 
 // admitTenant does what an operator does for a new customer, with the same calls as the operator's commands.
 func (s *stage) admitTenant(ctx context.Context) (err error) {
-	store, err := postgres.Open(ctx, s.databaseURL, postgres.ForRequests(), newLogger(s.log, config.Config{}))
+	options := postgres.ForRequests()
+	options.Actor = operatorActor()
+	store, err := postgres.Open(ctx, s.databaseURL, options, newLogger(s.log, config.Config{}))
 	if err != nil {
 		return err
 	}

@@ -47,6 +47,10 @@ func (p *program) withStore(ctx context.Context, lookup config.Lookup, use func(
 	}
 	options := postgres.ForWork() // some commands read or move all a tenant has
 	options.MaxConns, options.ApplicationName = 2, "defenderd operator"
+	options.Actor = operatorActor()
+	if cfg.Keyring != nil {
+		options.AuditKey = auditKey(cfg.Keyring)
+	}
 	store, err := postgres.Open(ctx, cfg.DatabaseURL.Reveal(), options, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err

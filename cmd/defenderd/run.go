@@ -64,7 +64,7 @@ func (p *program) root() *cli.Command {
 		// Errors come back to the caller; the library must neither print them nor end the process.
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 	},
-		p.serveCommand(), p.demoCommand(), p.migrateCommand(), p.tenantCommand(), p.apiKeyCommand(), p.keyringCommand(),
+		p.serveCommand(), p.demoCommand(), p.migrateCommand(), p.tenantCommand(), p.apiKeyCommand(), p.auditCommand(), p.keyringCommand(),
 		p.healthcheckCommand(), p.versionCommand(), p.helpCommand(),
 	)
 }

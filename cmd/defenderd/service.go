@@ -18,6 +18,7 @@ import (
 
 	contract "pgp.internal/defender"
 	"pgp.internal/defender/cmd/defenderd/internal/config"
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/fault"
@@ -68,13 +69,16 @@ func (s *service) prepare(ctx context.Context) error {
 
 func (s *service) openStores(ctx context.Context) (err error) {
 	open := func(o postgres.Options, conns int) (*postgres.Store, error) {
+		o.AuditKey = auditKey(s.cfg.Keyring)
 		o.MaxConns, o.Partitions = conns, s.cfg.TenantPartitions
 		return postgres.Open(ctx, s.cfg.DatabaseURL.Reveal(), o, s.log)
 	}
 	if s.requests, err = open(postgres.ForRequests(), s.cfg.HTTPMaxConns); err != nil {
 		return err
 	}
-	s.work, err = open(postgres.ForWork(), s.cfg.WorkMaxConns)
+	work := postgres.ForWork()
+	work.Actor = audit.Actor{Kind: audit.System, Name: "defenderd"} // requests name their own
+	s.work, err = open(work, s.cfg.WorkMaxConns)
 	return err
 }
 
@@ -166,7 +170,7 @@ func holder() string {
 func (s *service) api(integrations *connector.Service, wake func(), meter *metrics.Metrics, build metrics.Build) http.Handler {
 	return httpapi.New(httpapi.Deps{
 		Integrations: integrations, Runs: s.requests, Assets: s.requests, Vulnerabilities: s.requests, Findings: s.requests,
-		Tenants: s.requests, Keys: s.requests, Tokens: s.tokens(), Explain: syncer.Explain, Wake: wake, Now: time.Now,
+		Tenants: s.requests, Keys: s.requests, Tokens: s.tokens(), Audit: s.requests, Explain: syncer.Explain, Wake: wake, Now: time.Now,
 		CursorKey: s.cfg.Keyring.Derive("cursor"), OpenAPI: contract.OpenAPI,
 		Version: httpapi.Version{Version: build.Version, Revision: build.Revision}, Log: s.log, Meter: meter,
 	})

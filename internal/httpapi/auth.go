@@ -22,6 +22,9 @@ func (s *server) authorise(r *http.Request, need tenant.Role) error {
 	}
 	exchangeOf(r.Context()).principal = p
 	if !p.Role.Includes(need) {
+		if err := s.noteDenial(r); err != nil {
+			return err
+		}
 		return fault.Newf(fault.CodeForbidden, "This needs the role %s; the credential has %s.", need, p.Role)
 	}
 	return nil

@@ -25,6 +25,7 @@ type Deps struct {
 	Tenants         TenantReader
 	Keys            KeyStore
 	Tokens          Tokens
+	Audit           AuditTrail
 
 	// Explain tells in plain language why a run imported what it did.
 	Explain func(syncer.Run, connector.Integration, tenant.Entitlement, time.Time) []syncer.Notice

@@ -73,9 +73,10 @@ func newHouse(t *testing.T, change ...func(*httpapi.Deps)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	api := postgrestest.OpenUnnamed(t, dsn, postgres.ForRequests()) // refuses what a request does without saying who asks
 	h.deps = httpapi.Deps{
-		Integrations: connector.NewService(h.store, ring, connector.Registry{defender.Kind: h.cloud}, h.clock.now),
-		Runs:         h.store, Assets: h.store, Vulnerabilities: h.store, Findings: h.store, Tenants: h.store, Keys: h.store, Tokens: identity.NoIssuer{},
+		Integrations: connector.NewService(api, ring, connector.Registry{defender.Kind: h.cloud}, h.clock.now),
+		Runs:         api, Assets: api, Vulnerabilities: api, Findings: api, Tenants: api, Keys: api, Tokens: identity.NoIssuer{}, Audit: api,
 		Explain: syncer.Explain, Wake: func() { h.woken <- struct{}{} }, Now: h.clock.now, CursorKey: bytes.Repeat([]byte("k"), 32),
 		OpenAPI: defenderspec.OpenAPI, Version: httpapi.Version{Version: "1.2.3", Revision: "abc"},
 		Log: slog.New(slog.NewJSONHandler(h.log, nil)), Meter: h.meter,

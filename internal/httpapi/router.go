@@ -36,7 +36,6 @@ type endpoint struct {
 func readonly(h handler) endpoint { return endpoint{handle: h, role: tenant.ReadOnly} }
 func analyst(h handler) endpoint  { return endpoint{handle: h, role: tenant.Analyst} }
 func admin(h handler) endpoint    { return endpoint{handle: h, role: tenant.Admin} }
-func platform(h handler) endpoint { return endpoint{handle: h, role: tenant.Platform} }
 func open(h handler) endpoint     { return endpoint{handle: h, public: true} }
 
 // query declares the query parameters the endpoint knows; any other one is refused.
@@ -103,6 +102,7 @@ func (s *server) serve(pattern string, e endpoint) http.HandlerFunc {
 			s.fail(w, r, err)
 			return
 		}
+		r = r.WithContext(answering(r.Context(), r))
 		if err := e.handle(w, r); err != nil {
 			s.fail(w, r, err)
 		}

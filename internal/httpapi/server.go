@@ -17,6 +17,7 @@ type server struct {
 	cursors cursors
 	docs    documents
 	streams chan struct{} // a place for each list being streamed
+	denials denials
 }
 
 // New builds the handler of the public listener. It panics when a dependency is missing or the contract cannot be read,

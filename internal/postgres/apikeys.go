@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/tenant"
@@ -38,10 +39,16 @@ func (r apiKeyRow) key() tenant.APIKey {
 func (s *Store) CreateAPIKey(ctx context.Context, id tenant.ID, k tenant.APIKey, hash [sha256.Size]byte) (tenant.APIKey, error) {
 	var row apiKeyRow
 	err := s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
-		return tx.GetContext(ctx, &row, `
+		err := tx.GetContext(ctx, &row, `
 			insert into api_key (tenant_id, public_id, name, role, hash, hint, expires_at)
 			values ($1, $2, $3, $4, $5, $6, $7) returning `+apiKeyColumns,
 			id, newID(), k.Name, k.Role, hash[:], k.Hint, k.ExpiresAt)
+		if err != nil {
+			return err
+		}
+		changes := audit.Diff(audit.Diff(nil, "name", "", k.Name), "role", "", k.Role)
+		changes = audit.Diff(changes, "expires_at", time.Time{}, row.ExpiresAt)
+		return s.record(ctx, tx, id, deed{action: audit.APIKeyCreated, resource: on(tenant.KeyPrefix, row.PublicID), changes: changes})
 	})
 	return row.key(), err
 }
@@ -74,7 +81,10 @@ func (s *Store) RevokeAPIKey(ctx context.Context, id tenant.ID, key uuid.UUID) e
 		err := tx.GetContext(ctx, &revoked, `
 			update api_key set revoked_at = now() where tenant_id = $1 and public_id = $2 and revoked_at is null
 			returning public_id`, id, key)
-		return notFound(err, "API key")
+		if err != nil {
+			return notFound(err, "API key")
+		}
+		return s.record(ctx, tx, id, deed{action: audit.APIKeyRevoked, resource: on(tenant.KeyPrefix, key)})
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
@@ -57,7 +58,13 @@ func (s *Store) ApproveHeldChange(ctx context.Context, t tenant.ID, integration 
 		_, err = tx.ExecContext(ctx, `
 			update integration set guard = $3, next_run_at = case when state in ('active', 'degraded') then least(next_run_at, $4) else next_run_at end
 			where tenant_id = $1 and public_id = $2`, t, integration, string(body), now)
-		return err
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, tx, t, deed{
+			action: audit.HeldChangeApproved, resource: on(tenant.IntegrationPrefix, integration),
+			changes: audit.Diff(audit.Diff(nil, "kind", "", kind), "run_id", "", tenant.PublicText(tenant.RunPrefix, run)),
+		})
 	})
 	return held, err
 }

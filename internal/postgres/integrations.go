@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
@@ -95,8 +96,10 @@ func (s *Store) CreateIntegration(ctx context.Context, i connector.Integration) 
 		if _, err := insertRun(ctx, tx, i.Tenant, id, syncer.KindSync, syncer.ByConnect, syncer.Full); err != nil {
 			return err
 		}
-		created, err = readIntegration(ctx, tx, i.Tenant, i.PublicID)
-		return err
+		if created, err = readIntegration(ctx, tx, i.Tenant, i.PublicID); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, i.Tenant, integrationDeed(audit.IntegrationCreated, &connector.Integration{}, &created))
 	})
 	return created, err
 }
@@ -187,8 +190,10 @@ func (s *Store) UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID
 		if err != nil {
 			return err
 		}
-		updated, err = readIntegration(ctx, tx, t, id)
-		return err
+		if updated, err = readIntegration(ctx, tx, t, id); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, t, integrationDeed(integrationAction(&before, &i), &before, &updated))
 	})
 	return updated, err
 }
@@ -254,7 +259,14 @@ func (s *Store) Disconnect(ctx context.Context, t tenant.ID, id uuid.UUID, versi
 			update integration set state = $3, state_reason = '', secret_box = null, secret_hint = '', next_run_at = null, `+nothingStaged+`,
 			  purge_at = $4, version = version + 1, updated_at = now()
 			where tenant_id = $1 and id = $2`, t, i.ID, state, purgeAt)
-		return err
+		if err != nil {
+			return err
+		}
+		action := audit.IntegrationDisconnected
+		if purge {
+			action = audit.IntegrationPurged
+		}
+		return s.record(ctx, tx, t, deed{action: action, resource: on(tenant.IntegrationPrefix, id), changes: audit.Diff(nil, "state", i.State, state)})
 	})
 	return purgeRun, err
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -48,7 +50,17 @@ func (s *Store) Place(ctx context.Context, id tenant.ID, apart bool) (moved int6
 	if apart {
 		statement, args = "select place_apart()", nil
 	}
-	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error { return tx.GetContext(ctx, &moved, statement, args...) })
+	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
+		if err := tx.GetContext(ctx, &moved, statement, args...); err != nil {
+			return err
+		}
+		owner, err := lockTenant(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		changes := audit.Diff(audit.Diff(nil, "apart", "", strconv.FormatBool(apart)), "moved", 0, moved)
+		return s.record(ctx, tx, id, deed{action: audit.TenantPlaced, resource: on(tenant.TenantPrefix, owner.PublicID), changes: changes})
+	})
 	var told *pq.Error
 	if errors.As(err, &told) && told.Code == "54000" { // program_limit_exceeded
 		err = fmt.Errorf("%w: more than %d", ErrTooManyFindings, MaxTogether)

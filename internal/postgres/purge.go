@@ -2,10 +2,15 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 
+	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/tenant"
 )
 
 // purgeBatch is how many assets are deleted in one transaction, with everything that hangs on them.
@@ -120,8 +125,15 @@ func (s *Store) endPurge(ctx context.Context, tx *sqlx.Tx, j job.Job, integratio
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `
+	var closed uuid.UUID
+	err = tx.GetContext(ctx, &closed, `
 		update integration set state = 'disconnected', purge_at = null, updated_at = now()
-		where tenant_id = $1 and id = $2 and state = 'disconnecting'`, j.Tenant, integration)
-	return err
+		where tenant_id = $1 and id = $2 and state = 'disconnecting' returning public_id`, j.Tenant, integration)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.record(ctx, tx, j.Tenant, deed{action: audit.IntegrationEmptied, resource: on(tenant.IntegrationPrefix, closed)})
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
@@ -57,8 +58,12 @@ func (s *Store) replaceBox(ctx context.Context, i connector.Integration, stateme
 			return err
 		}
 		n, err := result.RowsAffected()
-		replaced = n > 0
-		return err
+		if replaced = n > 0; err != nil || !replaced {
+			return err
+		}
+		return s.record(ctx, tx, i.Tenant, deed{
+			action: audit.IntegrationResealed, resource: on(tenant.IntegrationPrefix, i.PublicID), changes: audit.Diff(nil, "key", old.KeyID(), box.KeyID()),
+		})
 	})
 	return replaced, err
 }

@@ -1,14 +1,17 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/syncer"
@@ -59,21 +62,27 @@ func takeOver(ctx context.Context, tx *sqlx.Tx, i connector.Integration) (id int
 	return old.ID, err
 }
 
+// purgeDue is an integration whose data are to go.
+type purgeDue struct {
+	TenantID int32     `db:"tenant_id"`
+	ID       int64     `db:"id"`
+	PublicID uuid.UUID `db:"public_id"`
+	State    string    `db:"state"`
+}
+
 // schedulePurges queues the deletion of what disconnected integrations imported, once it has aged out, and of what an
 // earlier purge did not get deleted.
-func schedulePurges(ctx context.Context, tx *sqlx.Tx, now time.Time) (queued int, err error) {
-	var due []struct {
-		TenantID int32 `db:"tenant_id"`
-		ID       int64 `db:"id"`
-	}
+func (s *Store) schedulePurges(ctx context.Context, tx *sqlx.Tx, now time.Time) (queued int, err error) {
+	var due []purgeDue
 	err = tx.SelectContext(ctx, &due, `
-		select i.tenant_id, i.id from integration i join tenant t on t.id = i.tenant_id
+		select i.tenant_id, i.id, i.public_id, i.state from integration i join tenant t on t.id = i.tenant_id
 		where i.purge_at <= $1 and i.state in ('disconnecting', 'disconnected') and t.state = 'active'
 		order by i.purge_at limit 100
 		for update of i skip locked`, now)
 	if err != nil {
 		return 0, err
 	}
+	slices.SortFunc(due, func(a, b purgeDue) int { return cmp.Compare(a.TenantID, b.TenantID) }) // all take the heads of chains in one order
 	for _, d := range due {
 		_, err := insertRun(ctx, tx, tenant.ID(d.TenantID), d.ID, syncer.KindPurge, syncer.BySchedule, syncer.Full)
 		switch {
@@ -86,6 +95,13 @@ func schedulePurges(ctx context.Context, tx *sqlx.Tx, now time.Time) (queued int
 		_, err = tx.ExecContext(ctx, `
 			update integration set state = 'disconnecting', purge_at = $3, updated_at = now() where tenant_id = $1 and id = $2`,
 			d.TenantID, d.ID, now.Add(purgeRetry))
+		if err != nil {
+			return queued, err
+		}
+		err = s.record(ctx, tx, tenant.ID(d.TenantID), deed{
+			action: audit.IntegrationPurged, resource: on(tenant.IntegrationPrefix, d.PublicID),
+			changes: audit.Diff(nil, "state", d.State, string(connector.StateDisconnecting)),
+		})
 		if err != nil {
 			return queued, err
 		}

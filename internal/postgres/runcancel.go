@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
@@ -20,11 +21,17 @@ func (s *Store) CancelRun(ctx context.Context, t tenant.ID, id uuid.UUID) (run s
 		if run, err = readRun(ctx, tx, t, id); err != nil {
 			return err
 		}
+		if run.State.Final() {
+			return nil
+		}
+		before := run.State
 		if err := cancelRun(ctx, tx, t, run.ID); err != nil {
 			return err
 		}
-		run, err = readRun(ctx, tx, t, id)
-		return err
+		if run, err = readRun(ctx, tx, t, id); err != nil {
+			return err
+		}
+		return s.recordCancel(ctx, tx, t, before, &run)
 	})
 	return run, err
 }
@@ -32,9 +39,13 @@ func (s *Store) CancelRun(ctx context.Context, t tenant.ID, id uuid.UUID) (run s
 // CancelActiveRun is CancelRun for the run an integration has in progress, if any.
 func (s *Store) CancelActiveRun(ctx context.Context, t tenant.ID, integration uuid.UUID) error {
 	return s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
-		var id int64
-		err := tx.GetContext(ctx, &id, `
-			select r.id from run r join integration i on i.tenant_id = r.tenant_id and i.id = r.integration_id
+		var active struct {
+			ID       int64     `db:"id"`
+			PublicID uuid.UUID `db:"public_id"`
+			State    string    `db:"state"`
+		}
+		err := tx.GetContext(ctx, &active, `
+			select r.id, r.public_id, r.state from run r join integration i on i.tenant_id = r.tenant_id and i.id = r.integration_id
 			where r.tenant_id = $1 and i.public_id = $2 and r.state in ('queued', 'running', 'cancelling')`, t, integration)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
@@ -42,7 +53,24 @@ func (s *Store) CancelActiveRun(ctx context.Context, t tenant.ID, integration uu
 		if err != nil {
 			return err
 		}
-		return cancelRun(ctx, tx, t, id)
+		if err := cancelRun(ctx, tx, t, active.ID); err != nil {
+			return err
+		}
+		run, err := readRun(ctx, tx, t, active.PublicID)
+		if err != nil {
+			return err
+		}
+		return s.recordCancel(ctx, tx, t, syncer.RunState(active.State), &run)
+	})
+}
+
+// recordCancel notes that a run was cancelled, unless it had been before.
+func (s *Store) recordCancel(ctx context.Context, tx *sqlx.Tx, t tenant.ID, before syncer.RunState, run *syncer.Run) error {
+	if run.State == before {
+		return nil
+	}
+	return s.record(ctx, tx, t, deed{
+		action: audit.RunCancelled, resource: on(tenant.RunPrefix, run.PublicID), changes: audit.Diff(nil, "state", before, run.State),
 	})
 }
 

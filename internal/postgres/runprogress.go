@@ -88,9 +88,10 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 		// meanwhile had been tried: what the old one met is no finding about the link, and the new one gets its run soon.
 		var replaced bool
 		var interval int
+		var before struct{ state, reason string }
 		err := tx.QueryRowxContext(ctx, `
-			select secret_updated_at > $3::timestamptz, interval_hours from integration where tenant_id = $1 and id = $2 for no key update`,
-			j.Tenant, run.IntegrationID, c.SecretOf).Scan(&replaced, &interval)
+			select secret_updated_at > $3::timestamptz, interval_hours, state, state_reason from integration where tenant_id = $1 and id = $2 for no key update`,
+			j.Tenant, run.IntegrationID, c.SecretOf).Scan(&replaced, &interval, &before.state, &before.reason)
 		if errors.Is(err, sql.ErrNoRows) { // gone with its tenant, and the job with it
 			return job.ErrLeaseLost
 		}
@@ -101,7 +102,8 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			c = syncer.Consequence{RetryAt: time.Now()}
 		}
 		// A success takes back the early retry that a failure before it had planned; what is due already was asked for.
-		_, err = tx.ExecContext(ctx, `
+		var after struct{ state, reason string }
+		err = tx.QueryRowxContext(ctx, `
 			update integration set
 			  state = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state else $3 end,
 			  state_reason = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state_reason else $4 end,
@@ -114,9 +116,10 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			    when $6 and failures > 0 and next_run_at > now() then $8::timestamptz
 			    when next_run_at > now() then greatest(least(next_run_at, $7::timestamptz), $11::timestamptz)
 			    else least(next_run_at, $7::timestamptz) end
-			where tenant_id = $1 and id = $2`,
+			where tenant_id = $1 and id = $2
+			returning state, state_reason`,
 			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval), reading,
-			fault.CodeSecretExpired, nullTime(c.NotBefore))
+			fault.CodeSecretExpired, nullTime(c.NotBefore)).Scan(&after.state, &after.reason)
 		if err != nil {
 			return err
 		}
@@ -132,7 +135,10 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 		if err := keepReconciliation(ctx, tx, &run, c.Reconciled); err != nil {
 			return err
 		}
-		return keepSkipped(ctx, tx, &run, c.Skipped)
+		if err := keepSkipped(ctx, tx, &run, c.Skipped); err != nil || before == after {
+			return err
+		}
+		return s.record(ctx, tx, j.Tenant, stateDeed(run.IntegrationPublic, before, after))
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
@@ -79,12 +80,18 @@ func (s *Store) startRun(ctx context.Context, t tenant.ID, integration uuid.UUID
 		if i.State == connector.StatePaused {
 			return fault.New(fault.CodeIntegrationPaused, "")
 		}
-		if run, err = insertRun(ctx, tx, t, i.ID, syncer.KindSync, syncer.ByHand, mode); err != nil || p == nil {
+		if run, err = insertRun(ctx, tx, t, i.ID, syncer.KindSync, syncer.ByHand, mode); err != nil {
 			return err
 		}
-		run.Preview = p
-		_, err = tx.ExecContext(ctx, `update run set preview = $3 where tenant_id = $1 and id = $2`, t, run.ID, settingsColumn(p.Settings))
-		return err
+		if run.Preview = p; p != nil {
+			_, err = tx.ExecContext(ctx, `update run set preview = $3 where tenant_id = $1 and id = $2`, t, run.ID, settingsColumn(p.Settings))
+			if err != nil {
+				return err
+			}
+		}
+		changes := audit.Diff(audit.Diff(nil, "mode", "", mode), "preview", false, p != nil)
+		changes = audit.Diff(changes, "integration_id", "", tenant.PublicText(tenant.IntegrationPrefix, integration))
+		return s.record(ctx, tx, t, deed{action: audit.RunStarted, resource: on(tenant.RunPrefix, run.PublicID), changes: changes})
 	})
 	return run, err
 }
@@ -220,7 +227,7 @@ const auditEvery = 7 * 24 * time.Hour
 // It returns how many runs were queued.
 func (s *Store) ScheduleDue(ctx context.Context, now time.Time) (queued int, err error) {
 	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
-		if queued, err = schedulePurges(ctx, tx, now); err != nil {
+		if queued, err = s.schedulePurges(ctx, tx, now); err != nil {
 			return err
 		}
 		var due []struct {

@@ -15,6 +15,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/tenant"
 )
@@ -28,8 +29,10 @@ type Options struct {
 	MaxConns         int
 	StatementTimeout time.Duration // longest a statement may run, and a transaction may sit idle
 	LockTimeout      time.Duration
-	ApplicationName  string // shown in pg_stat_activity
-	Partitions       int    // how many tenants may have a partition of findings to themselves; the others share
+	ApplicationName  string      // shown in pg_stat_activity
+	Actor            audit.Actor // who answers for what is done under a context that names nobody; without, that is refused
+	AuditKey         audit.Key   // seals the audit trail; without, its hashes tell accidents only
+	Partitions       int         // how many tenants may have a partition of findings to themselves; the others share
 }
 
 // ForRequests suits statements that answer an API request.
@@ -47,6 +50,8 @@ type Store struct {
 	db         *sqlx.DB
 	log        *slog.Logger
 	partitions int
+	actor      audit.Actor
+	auditKey   audit.Key
 	publicIDs  sync.Map // tenant.ID to uuid.UUID, for good once known
 }
 
@@ -65,7 +70,7 @@ func Open(ctx context.Context, dsn string, o Options, log *slog.Logger) (*Store,
 		_ = db.Close()
 		return nil, fmt.Errorf("connect to PostgreSQL as role %s: %w", appRole, err)
 	}
-	return &Store{db: db, log: log, partitions: o.Partitions}, nil
+	return &Store{db: db, log: log, partitions: o.Partitions, actor: o.Actor, auditKey: o.AuditKey}, nil
 }
 
 // Close ends all connections.

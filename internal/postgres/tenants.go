@@ -3,11 +3,13 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/tenant"
 )
@@ -41,8 +43,11 @@ func (s *Store) CreateTenant(ctx context.Context, name, account string) (tenant.
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `insert into entitlement (tenant_id) values ($1)`, row.ID)
-		return err
+		if _, err := tx.ExecContext(ctx, `insert into entitlement (tenant_id) values ($1)`, row.ID); err != nil {
+			return err
+		}
+		changes := audit.Diff(audit.Diff(nil, "name", "", name), "pgp_account", "", account)
+		return s.record(ctx, tx, audit.Platform, deed{action: audit.TenantCreated, resource: on(tenant.TenantPrefix, row.PublicID), changes: changes})
 	})
 	if violates(err, "tenant_account") {
 		err = fault.New(fault.CodeConflict, "another tenant has this PGP account")
@@ -98,8 +103,16 @@ func (s *Store) Tenant(ctx context.Context, id tenant.ID) (tenant.Tenant, error)
 // SetTenantState suspends a tenant or lets it back in.
 func (s *Store) SetTenantState(ctx context.Context, id tenant.ID, state tenant.State) error {
 	return s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
-		_, err := tx.ExecContext(ctx, `update tenant set state = $2, updated_at = now() where id = $1`, id, state)
-		return err
+		before, err := lockTenant(ctx, tx, id)
+		if err != nil || before.State == state {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `update tenant set state = $2, updated_at = now() where id = $1`, id, state); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, id, deed{
+			action: audit.TenantStateChanged, resource: on(tenant.TenantPrefix, before.PublicID), changes: audit.Diff(nil, "state", before.State, state),
+		})
 	})
 }
 
@@ -134,15 +147,43 @@ func entitlement(ctx context.Context, tx *sqlx.Tx, id tenant.ID) (tenant.Entitle
 // SetEntitlement records what the subscription includes from now on.
 func (s *Store) SetEntitlement(ctx context.Context, id tenant.ID, e tenant.Entitlement) error {
 	return s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
-		_, err := tx.ExecContext(ctx, `
+		owner, err := lockTenant(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		before, err := entitlement(ctx, tx, id)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `
 			insert into entitlement (tenant_id, internal_assessments, max_assets, valid_from, valid_until, source)
 			values ($1, $2, $3, $4, $5, $6)
 			on conflict (tenant_id) do update set internal_assessments = excluded.internal_assessments,
 			  max_assets = excluded.max_assets, valid_from = excluded.valid_from, valid_until = excluded.valid_until,
 			  source = excluded.source, updated_at = now()`,
 			id, e.InternalAssessments, e.MaxAssets, nullTime(e.ValidFrom), nullTime(e.ValidUntil), e.Source)
-		return err
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, tx, id, deed{
+			action: audit.EntitlementSet, resource: on(tenant.TenantPrefix, owner.PublicID), changes: entitlementChanges(before, e),
+		})
 	})
+}
+
+func entitlementChanges(before, after tenant.Entitlement) (changes []audit.Change) {
+	changes = audit.Diff(changes, "internal_assessments", before.InternalAssessments, after.InternalAssessments)
+	changes = audit.Diff(changes, "max_assets", before.MaxAssets, after.MaxAssets)
+	changes = audit.Diff(changes, "valid_from", before.ValidFrom, after.ValidFrom)
+	changes = audit.Diff(changes, "valid_until", before.ValidUntil, after.ValidUntil)
+	return audit.Diff(changes, "source", before.Source, after.Source)
+}
+
+// lockTenant reads a tenant and keeps others from changing it until the transaction ends.
+func lockTenant(ctx context.Context, tx *sqlx.Tx, id tenant.ID) (tenant.Tenant, error) {
+	var row tenantRow
+	err := tx.GetContext(ctx, &row, `select `+tenantColumns+` from tenant where id = $1 for no key update`, id)
+	return row.tenant(), notFound(err, "tenant")
 }
 
 // newID makes a time-ordered public id (UUIDv7), so that index pages fill in order.

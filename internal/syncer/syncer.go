@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
@@ -70,12 +71,18 @@ func New(store Store, opener Opener, o Options, log *slog.Logger, m Meter, now f
 	return &Syncer{store: store, opener: opener, options: o.withDefaults(), log: log, meter: m, now: now}
 }
 
+// actor is the service itself in the course of a run.
+func actor(run *Run) audit.Actor {
+	return audit.Actor{Kind: audit.System, ID: tenant.PublicText(tenant.RunPrefix, run.PublicID), Name: "import"}
+}
+
 // Handle carries out one run and always records its end, unless the claim is lost or the process is stopping.
 func (s *Syncer) Handle(ctx context.Context, j job.Job) job.Outcome {
 	run, err := s.store.BeginRun(ctx, j)
 	if err != nil {
 		return s.postpone(ctx, j, err)
 	}
+	ctx = audit.WithActor(ctx, actor(&run))
 	if run.State.Final() {
 		return job.Outcome{Ending: job.Done}
 	}
@@ -95,6 +102,7 @@ func (s *Syncer) Abandon(ctx context.Context, j job.Job) error {
 	if err != nil || run.State.Final() {
 		return err
 	}
+	ctx = audit.WithActor(ctx, actor(&run))
 	notice := NoticeOf(fault.New(fault.CodeWorkerLost, ""))
 	run.State, run.Report.Error = Failed, &notice
 	run.Report.Summary = summarize(&run)

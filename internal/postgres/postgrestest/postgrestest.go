@@ -17,9 +17,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/migrations"
 )
+
+// Actor answers for what tests do without naming anybody.
+var Actor = audit.Actor{Kind: audit.System, Name: "test"}
 
 // New returns a store on a fresh, migrated database that is dropped when the test ends. DATABASE_URL must name a server
 // where its user may create databases and roles; without it the test fails, because a skipped test proves nothing.
@@ -30,6 +34,15 @@ func New(t testing.TB) *postgres.Store {
 
 // Open opens a further store on the database of a test, closed when the test ends.
 func Open(t testing.TB, dsn string, o postgres.Options) *postgres.Store {
+	t.Helper()
+	if o.Actor == (audit.Actor{}) {
+		o.Actor = Actor
+	}
+	return OpenUnnamed(t, dsn, o)
+}
+
+// OpenUnnamed is Open for those who name the actor of each change, as the API does.
+func OpenUnnamed(t testing.TB, dsn string, o postgres.Options) *postgres.Store {
 	t.Helper()
 	o.MaxConns = min(o.MaxConns, 8) // many tests share one server
 	store, err := postgres.Open(context.Background(), dsn, o, slog.New(slog.DiscardHandler))

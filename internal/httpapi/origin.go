@@ -1,0 +1,101 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"pgp.internal/defender/internal/audit"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// AuditTrail notes who was refused what. Changes note themselves.
+type AuditTrail interface {
+	// RecordDenial notes that the actor of the context was refused an operation, and how often it was refused any since this
+	// was noted last.
+	RecordDenial(ctx context.Context, t tenant.ID, operation string, times int) error
+}
+
+// answering names the caller, once known, as the one who answers for what is done in the request.
+func answering(ctx context.Context, r *http.Request) context.Context {
+	x := exchangeOf(ctx)
+	if x.principal.Role == "" {
+		return ctx
+	}
+	return audit.WithOrigin(ctx, audit.Origin{Actor: actor(&x.principal), RequestID: x.id, Address: clientAddress(r)})
+}
+
+func actor(p *tenant.Principal) audit.Actor {
+	if p.Subject != "" {
+		return audit.Actor{Kind: audit.Token, ID: p.Subject, Name: cmp.Or(p.Name, p.Subject)}
+	}
+	return audit.Actor{Kind: audit.APIKey, ID: tenant.PublicText(keyPrefix, p.KeyID), Name: p.Name}
+}
+
+// clientAddress is where the connection comes from, without the port.
+func clientAddress(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// denialEvery is how often the denials of one credential are noted in each process: nobody can fill the disk with them.
+const denialEvery = time.Minute
+
+// maxDenials bounds how many credentials are remembered; then all are forgotten, and noted anew.
+const maxDenials = 10_000
+
+// denials counts what credentials were refused since it was noted.
+type denials struct {
+	mu   sync.Mutex
+	keys map[audit.Actor]denied
+}
+
+type denied struct {
+	noted time.Time
+	since int
+}
+
+// count adds a denial. It gives how many are to be noted now, or 0.
+func (d *denials) count(key audit.Actor, now time.Time) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.keys == nil || len(d.keys) > maxDenials {
+		d.keys = map[audit.Actor]denied{}
+	}
+	k := d.keys[key]
+	k.since++
+	due := 0
+	if k.noted.IsZero() || now.Sub(k.noted) >= denialEvery {
+		due, k = k.since, denied{noted: now}
+	}
+	d.keys[key] = k
+	return due
+}
+
+// again takes back that some were noted: the next denial notes them.
+func (d *denials) again(key audit.Actor, times int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.keys[key] = denied{since: d.keys[key].since + times}
+}
+
+// noteDenial writes what is due. A denial that cannot be noted stays one, as unavailable.
+func (s *server) noteDenial(r *http.Request) error {
+	x := exchangeOf(r.Context())
+	who := actor(&x.principal)
+	times := s.denials.count(who, s.Now())
+	if times == 0 {
+		return nil
+	}
+	err := s.Audit.RecordDenial(answering(r.Context(), r), x.principal.Tenant, knownMethod(r.Method)+" "+x.route, times)
+	if err != nil {
+		s.denials.again(who, times)
+	}
+	return err
+}

@@ -1,0 +1,243 @@
+package postgres_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lib/pq"
+
+	"pgp.internal/defender/internal/audit"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/postgres/postgrestest"
+	"pgp.internal/defender/internal/tenant"
+)
+
+var trailKey = audit.Key{ID: "k1", Secret: []byte("a key that the database does not have")}
+
+// trail is a store that seals, and the owner's view of its database.
+type trail struct {
+	t     *testing.T
+	store *postgres.Store
+	owner *sql.DB
+	id    tenant.ID
+}
+
+func newTrail(t *testing.T) *trail {
+	t.Helper()
+	dsn := postgrestest.URL(t)
+	owner, err := sql.Open("postgres", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = owner.Close() })
+	o := postgres.ForWork()
+	o.AuditKey = trailKey
+	h := &trail{t: t, store: postgrestest.Open(t, dsn, o), owner: owner}
+	h.id = h.tenant()
+	return h
+}
+
+func (h *trail) tenant() tenant.ID {
+	h.t.Helper()
+	created, err := h.store.CreateTenant(h.t.Context(), "Contoso", "")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return created.ID
+}
+
+// change makes n changes.
+func (h *trail) change(n int) {
+	h.t.Helper()
+	for i := range n {
+		if err := h.store.SetEntitlement(h.t.Context(), h.id, tenant.Entitlement{MaxAssets: i + 1}); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+}
+
+func (h *trail) verify(id tenant.ID) (events int64, err error) {
+	events, _, err = h.store.VerifyAudit(h.t.Context(), id, map[string]audit.Key{trailKey.ID: trailKey})
+	return events, err
+}
+
+func (h *trail) exec(statement string) {
+	h.t.Helper()
+	if _, err := h.owner.Exec(statement); err != nil {
+		h.t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+func TestVerifyFindsWhatIsChangedInTheDatabase(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		tamper string
+		at     int64
+	}{
+		"nothing":   {"select 1", 0},
+		"changed":   {"update audit_event set actor_name = 'nobody' where tenant_id = %[1]d and sequence = 3", 3},
+		"changes":   {"update audit_event set changes = '[]' where tenant_id = %[1]d and sequence = 2", 2},
+		"time":      {"update audit_event set at = at + interval '1 microsecond' where tenant_id = %[1]d and sequence = 4", 4},
+		"deleted":   {"delete from audit_event where tenant_id = %[1]d and sequence = 2", 2},
+		"first":     {"delete from audit_event where tenant_id = %[1]d and sequence = 1", 1},
+		"truncated": {"delete from audit_event where tenant_id = %[1]d and sequence = 5", 5},
+		"all":       {"delete from audit_event where tenant_id = %[1]d", 1},
+		"swapped": {`update audit_event set sequence = 100 where tenant_id = %[1]d and sequence = 2;
+			update audit_event set sequence = 2 where tenant_id = %[1]d and sequence = 3;
+			update audit_event set sequence = 3 where tenant_id = %[1]d and sequence = 100`, 2},
+		"appended": {`insert into audit_event select tenant_id, 6, gen_random_uuid(), at, actor_kind, actor_id, actor_name, action, resource_type,
+			resource_id, outcome, request_id, address, changes, key_id, hash from audit_event where tenant_id = %[1]d and sequence = 5`, 6},
+		"appended without a key": {`insert into audit_event select tenant_id, 6, gen_random_uuid(), at, actor_kind, actor_id, actor_name, action, resource_type,
+			resource_id, outcome, request_id, address, changes, '', sha256('guess') from audit_event where tenant_id = %[1]d and sequence = 5;
+			update audit_head set sequence = 6, hash = sha256('guess') where tenant_id = %[1]d`, 6},
+		"head gone": {"delete from audit_head where tenant_id = %[1]d", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newTrail(t)
+			h.change(5)
+			h.exec("alter table audit_event disable trigger all")
+			if strings.Contains(c.tamper, "%") {
+				c.tamper = fmt.Sprintf(c.tamper, h.id)
+			}
+			h.exec("alter table audit_event no force row level security; alter table audit_head no force row level security; " + c.tamper)
+			_, err := h.verify(h.id)
+			var broken *audit.BrokenError
+			if errors.As(err, &broken); (broken == nil) != (c.at == 0) || broken != nil && broken.Sequence != c.at || broken == nil && err != nil {
+				t.Errorf("%v, want event %d", err, c.at)
+			}
+		})
+	}
+}
+
+func TestNobodyChangesAnEvent(t *testing.T) {
+	t.Parallel()
+	h := newTrail(t)
+	h.change(1)
+	for _, statement := range []string{
+		"update audit_event set actor_name = 'x'", "delete from audit_event", "truncate audit_event", "delete from audit_head", "truncate audit_head",
+	} {
+		for _, as := range []string{"set local role defender_app; set local app.system = 'on'; ", "set local app.system = 'on'; "} {
+			if strings.HasSuffix(statement, "audit_head") && !strings.Contains(as, "role") {
+				continue // the owner may: the chain then no longer holds
+			}
+			_, err := h.owner.Exec("begin; " + as + statement + "; commit")
+			_, _ = h.owner.Exec("rollback")
+			var told *pq.Error
+			if !errors.As(err, &told) || told.Code != "42501" {
+				t.Errorf("%s%s: %v, want permission denied", as, statement, err)
+			}
+		}
+	}
+}
+
+func TestParallelChangesMakeAChainWithoutGaps(t *testing.T) {
+	t.Parallel()
+	h := newTrail(t)
+	var all sync.WaitGroup
+	for i := range 50 {
+		all.Go(func() {
+			_, hash, hint := tenant.NewKey()
+			k := tenant.APIKey{Name: fmt.Sprint("key ", i), Role: tenant.ReadOnly, Hint: hint, ExpiresAt: time.Now().Add(time.Hour)}
+			if _, err := h.store.CreateAPIKey(context.Background(), h.id, k, hash); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if events, err := h.verify(h.id); err != nil || events != 50 {
+		t.Errorf("%d events, %v; want 50", events, err)
+	}
+}
+
+func TestTenantsDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	h := newTrail(t)
+	other := h.tenant()
+	h.change(1)
+	tx, err := h.owner.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.Exec(fmt.Sprintf("set local app.tenant_id = '%d'; select * from audit_head for update", h.id)); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.store.SetTenantState(t.Context(), other, tenant.Suspended); err != nil {
+		t.Errorf("another tenant's change: %v", err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := h.store.SetTenantState(short, h.id, tenant.Suspended); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the tenant's own change did not wait for the head: %v", err)
+	}
+}
+
+func TestTheChainOutlivesItsTenant(t *testing.T) {
+	t.Parallel()
+	h := newTrail(t)
+	h.change(3)
+	h.exec(fmt.Sprintf("set app.system = 'on'; delete from tenant where id = %d; reset app.system", h.id))
+	if events, err := h.verify(h.id); err != nil || events != 3 {
+		t.Errorf("%d events, %v; want 3", events, err)
+	}
+	chains, err := h.store.AuditChains(t.Context())
+	if err != nil || len(chains) != 2 || chains[0] != audit.Platform || chains[1] != h.id {
+		t.Errorf("chains %v, %v", chains, err)
+	}
+	if events, err := h.verify(audit.Platform); err != nil || events != 1 {
+		t.Errorf("platform: %d events, %v; want the tenant's creation", events, err)
+	}
+}
+
+func TestEventsAreListedForTheirTenantOnly(t *testing.T) {
+	t.Parallel()
+	h := newTrail(t)
+	other := h.tenant()
+	h.change(3)
+	if err := h.store.SetTenantState(t.Context(), h.id, tenant.Suspended); err != nil {
+		t.Fatal(err)
+	}
+	list := func(f audit.Filter) func(inventory.PageRequest) ([]audit.Event, inventory.Position, error) {
+		return func(p inventory.PageRequest) ([]audit.Event, inventory.Position, error) {
+			return h.store.ListAuditEvents(t.Context(), h.id, f, p)
+		}
+	}
+	small := inventory.PageRequest{Limit: 2}
+	all := walk(t, small, list(audit.Filter{}))
+	if len(all) != 4 || all[0].Sequence != 4 || all[0].Action != audit.TenantStateChanged || all[0].Actor != postgrestest.Actor {
+		t.Fatalf("%+v", all)
+	}
+	for name, c := range map[string]struct {
+		filter audit.Filter
+		want   int
+	}{
+		"action": {audit.Filter{Actions: []audit.Action{audit.EntitlementSet}}, 3}, "kind": {audit.Filter{Actor: "system"}, 4}, "actor": {audit.Filter{Actor: "key_1"}, 0},
+		"resource": {audit.Filter{Resource: all[0].Resource.ID}, 4}, "from": {audit.Filter{From: all[1].At}, 2}, "before": {audit.Filter{Before: all[1].At}, 2},
+	} {
+		if got := walk(t, small, list(c.filter)); len(got) != c.want {
+			t.Errorf("%s: %d events, want %d", name, len(got), c.want)
+		}
+	}
+	if got, _, err := h.store.ListAuditEvents(t.Context(), other, audit.Filter{}, small); err != nil || len(got) != 0 {
+		t.Errorf("another tenant sees %d events, %v", len(got), err)
+	}
+}
+
+func TestAChangeWithoutAnActorIsRefused(t *testing.T) {
+	t.Parallel()
+	store := postgrestest.OpenUnnamed(t, postgrestest.URL(t), postgres.ForWork())
+	if _, err := store.CreateTenant(t.Context(), "Contoso", ""); !errors.Is(err, audit.ErrNoActor) {
+		t.Errorf("%v", err)
+	}
+	if tenants, err := store.ListTenants(t.Context()); err != nil || len(tenants) != 0 {
+		t.Errorf("%d tenants, %v: the change was made", len(tenants), err)
+	}
+}

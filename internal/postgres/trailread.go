@@ -1,0 +1,139 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/audit"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/tenant"
+)
+
+type auditRow struct {
+	TenantID     int32     `db:"tenant_id"`
+	Sequence     int64     `db:"sequence"`
+	PublicID     uuid.UUID `db:"public_id"`
+	At           time.Time `db:"at"`
+	ActorKind    string    `db:"actor_kind"`
+	ActorID      string    `db:"actor_id"`
+	ActorName    string    `db:"actor_name"`
+	Action       string    `db:"action"`
+	ResourceType string    `db:"resource_type"`
+	ResourceID   string    `db:"resource_id"`
+	Outcome      string    `db:"outcome"`
+	RequestID    string    `db:"request_id"`
+	Address      string    `db:"address"`
+	Changes      []byte    `db:"changes"`
+	KeyID        string    `db:"key_id"`
+	Hash         []byte    `db:"hash"`
+}
+
+func (r *auditRow) sealed() (audit.Sealed, error) {
+	s := audit.Sealed{KeyID: r.KeyID, Hash: r.Hash, Event: audit.Event{
+		ID: r.PublicID, Tenant: tenant.ID(r.TenantID), Sequence: r.Sequence, At: r.At.UTC(),
+		Actor:  audit.Actor{Kind: audit.Kind(r.ActorKind), ID: r.ActorID, Name: r.ActorName},
+		Action: audit.Action(r.Action), Resource: audit.Resource{Type: r.ResourceType, ID: r.ResourceID},
+		Outcome: audit.Outcome(r.Outcome), RequestID: r.RequestID, Address: r.Address,
+	}}
+	return s, json.Unmarshal(r.Changes, &s.Changes)
+}
+
+// ListAuditEvents pages through a tenant's events, newest first.
+func (s *Store) ListAuditEvents(ctx context.Context, t tenant.ID, f audit.Filter, page inventory.PageRequest) ([]audit.Event, inventory.Position, error) {
+	before, err := beforeID(page.After)
+	if err != nil {
+		return nil, nil, err
+	}
+	var rows []auditRow
+	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		return tx.SelectContext(ctx, &rows, `
+			select * from audit_event
+			where tenant_id = $1 and sequence < $2 and ($3 = '' or actor_id = $3 or actor_kind = $3) and (cardinality($4::text[]) = 0 or action = any($4))
+			  and ($5 = '' or resource_id = $5) and ($6::timestamptz is null or at >= $6) and ($7::timestamptz is null or at < $7)
+			order by sequence desc limit $8`,
+			t, before, f.Actor, texts(f.Actions), f.Resource, nullTime(f.From), nullTime(f.Before), page.Limit+1)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, next := cut(rows, page.Limit, func(r auditRow) inventory.Position { return inventory.Position{strconv.FormatInt(r.Sequence, 10)} })
+	events := make([]audit.Event, 0, len(rows))
+	for i := range rows {
+		sealed, err := rows[i].sealed()
+		if err != nil {
+			return nil, nil, err
+		}
+		events = append(events, sealed.Event)
+	}
+	return events, next, nil
+}
+
+// AuditChains lists the chains that there are, the platform's first; those of tenants that are gone are among them.
+func (s *Store) AuditChains(ctx context.Context) (chains []tenant.ID, err error) {
+	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		return tx.SelectContext(ctx, &chains, `
+			select tenant_id from audit_head union select distinct tenant_id from audit_event union select id from tenant order by 1`)
+	})
+	return chains, err
+}
+
+// verifyBatch is how many events are read at a time.
+const verifyBatch = 1000
+
+// VerifyAudit reads a whole chain and checks it with the keys at hand, by their ids; changes of its tenant wait at the end
+// only. It tells how many events it checked, and how many of them carry no key. A chain that is not what was written is an
+// *[audit.BrokenError].
+func (s *Store) VerifyAudit(ctx context.Context, chain tenant.ID, keys map[string]audit.Key) (events, unsealed int64, err error) {
+	v := audit.NewVerifier(chain, keys)
+	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		after, err := verifyAfter(ctx, tx, v, chain, math.MinInt64)
+		if err != nil {
+			return err
+		}
+		// Nobody adds an event while the head is held, so what follows is as far as it tells; it is little.
+		var head audit.Head
+		err = tx.GetContext(ctx, &head, `select sequence, hash from audit_head where tenant_id = $1 for share`, chain)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if _, err := verifyAfter(ctx, tx, v, chain, after); err != nil {
+			return err
+		}
+		return v.End(head)
+	})
+	events, unsealed = v.Counts()
+	return events, unsealed, err
+}
+
+// verifyAfter checks what comes after an event, batch by batch, and gives the number of the last one.
+func verifyAfter(ctx context.Context, tx *sqlx.Tx, v *audit.Verifier, chain tenant.ID, after int64) (int64, error) {
+	for {
+		var rows []auditRow
+		err := tx.SelectContext(ctx, &rows, `
+			select * from audit_event where tenant_id = $1 and sequence > $2 order by sequence limit $3`, chain, after, verifyBatch)
+		if err != nil {
+			return after, err
+		}
+		for i := range rows {
+			sealed, err := rows[i].sealed()
+			if err != nil {
+				return after, err
+			}
+			if err := v.Add(&sealed); err != nil {
+				return after, err
+			}
+			after = sealed.Sequence
+		}
+		if len(rows) < verifyBatch {
+			return after, nil
+		}
+	}
+}
