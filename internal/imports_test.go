@@ -18,6 +18,9 @@ var allowed = map[string]string{
 	"internal/tenant":             "",
 	"internal/inventory":          "internal/fault",
 	"internal/connector":          "internal/fault internal/inventory internal/seal internal/tenant",
+	"internal/envelope":           "internal/seal internal/tenant",
+	"internal/kms":                "internal/envelope internal/fault internal/seal",
+	"internal/kms/kmstest":        "",
 	"internal/connector/defender": "internal/connector internal/fault internal/inventory internal/seal",
 	"internal/connector/defender/conformance":       "",
 	"internal/connector/defender/defendersim":       "internal/connector/defender/defendersim/world",
@@ -26,11 +29,11 @@ var allowed = map[string]string{
 	"internal/job":                   "internal/fault internal/tenant",
 	"internal/pagelog":               "internal/connector",
 	"internal/syncer":                "internal/audit internal/connector internal/fault internal/inventory internal/job internal/pagelog internal/tenant",
-	"internal/postgres":              "internal/audit internal/connector internal/fault internal/inventory internal/job internal/seal internal/syncer internal/tenant migrations",
+	"internal/postgres":              "internal/audit internal/connector internal/envelope internal/fault internal/inventory internal/job internal/seal internal/syncer internal/tenant migrations",
 	"internal/postgres/postgrestest": "internal/audit internal/postgres migrations",
 	"internal/identity":              "internal/fault internal/tenant",
 	"internal/httpapi":               "api internal/audit internal/connector internal/fault internal/identity internal/inventory internal/seal internal/syncer internal/tenant",
-	"internal/metrics":               "internal/connector internal/connector/defender internal/fault internal/httpapi internal/inventory internal/job internal/postgres internal/syncer",
+	"internal/metrics":               "internal/connector internal/connector/defender internal/fault internal/httpapi internal/inventory internal/job internal/kms internal/postgres internal/syncer",
 	"internal/pgserver":              "",
 	"internal/contract":              ".",
 }
@@ -76,11 +79,13 @@ func TestRoomsAvoidForeignTools(t *testing.T) {
 		"github.com/lib/pq":                                {"internal/postgres", "internal/postgres/postgrestest", "internal/pgserver"},
 		"github.com/jmoiron/sqlx":                          {"internal/postgres"},
 		"database/sql":                                     {"internal/postgres", "internal/postgres/postgrestest", "internal/pgserver", "internal/metrics"},
+		"github.com/hashicorp/vault/api":                   {"internal/kms"},
+		"github.com/aws/aws-sdk-go-v2/service/kms":         {"internal/kms"},
 		"github.com/go-chi/chi/v5":                         {"internal/httpapi"},
 		"github.com/golang-jwt/jwt/v5":                     {"internal/connector/defender", "internal/identity"},
 		"github.com/go-jose/go-jose/v4":                    {"internal/connector/defender/defendersim", "internal/identity"},
 		"github.com/Azure/azure-sdk-for-go/sdk/azidentity": {}, // in tests only
-		"net/http": {"api", "internal/httpapi", "internal/identity", "internal/contract", "internal/connector/defender", "internal/connector/defender/defendersim"},
+		"net/http": {"api", "internal/httpapi", "internal/identity", "internal/contract", "internal/connector/defender", "internal/connector/defender/defendersim", "internal/kms", "internal/kms/kmstest"},
 	}
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}}:{{join .Imports " "}}`, module+"...").Output()
 	if err != nil {

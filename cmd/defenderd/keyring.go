@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"pgp.internal/defender/cmd/defenderd/internal/config"
+	"pgp.internal/defender/internal/envelope"
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/seal"
 )
@@ -21,8 +22,9 @@ func (p *program) keyringCommand() *cli.Command {
 	return p.group(&cli.Command{
 		Name: "keyring", Usage: "make and check the keys that seal the stored client secrets",
 		Description: "Whoever loses the keyring loses the stored client secrets: keep a copy apart from the database's backups.\n" +
-			"To change the key, add a new one below the old ones in every process, then make it the first, reseal, and drop the old ones.",
-	}, p.keyringNew(), p.keyringCheck(), p.keyringReseal())
+			"To change the key, add a new one below the old ones in every process, then make it the first, reseal, and drop the old ones.\n" +
+			"With the setting DEFENDERD_KEK a key service takes its place for them.",
+	}, p.keyringNew(), p.keyringCheck(), p.keyringReseal(), p.keyringShred())
 }
 
 func (p *program) keyringNew() *cli.Command {
@@ -75,7 +77,7 @@ func writeSecret(name, text string) error {
 }
 
 func (p *program) keyringCheck() *cli.Command {
-	flags, lookup := p.settingFlags(append([]string{"KEYRING"}, databaseSettings...)...)
+	flags, lookup := p.settingFlags(append(slices.Clone(keySettings), databaseSettings...)...)
 	return &cli.Command{
 		Name: "check", Usage: "check a keyring, and with a database that it fits what is stored there",
 		Description: "The keyring comes from --file or the setting DEFENDERD_KEYRING. Without DEFENDERD_DATABASE_URL only its form is checked.\n\n" +
@@ -91,17 +93,14 @@ func (p *program) keyringCheck() *cli.Command {
 			}
 			p.warn(cfg)
 			if cfg.DatabaseURL.IsZero() {
-				return p.showKeys(cmd, cfg.Keyring, nil)
+				return p.showKeys(cmd, cfg.Keyring, nil, nil)
+			}
+			keys, err := keysOf(ctx, cfg, nil)
+			if err != nil {
+				return err
 			}
 			return p.withStore(ctx, lookup, func(s *postgres.Store) error {
-				inUse, err := s.SealingKeys(ctx)
-				if err != nil {
-					return err
-				}
-				if err := p.showKeys(cmd, cfg.Keyring, inUse); err != nil {
-					return err
-				}
-				return fitsStore(ctx, s, cfg.Keyring)
+				return errors.Join(p.showStored(ctx, cmd, s, cfg.Keyring), fitsStore(ctx, s, cfg.Keyring, keys), checkKEKs(ctx, s, keys))
 			})
 		},
 	}
@@ -123,81 +122,51 @@ func overrideKeyring(lookup config.Lookup, file string) config.Lookup {
 	}
 }
 
-func (p *program) showKeys(cmd *cli.Command, ring *seal.Ring, inUse map[string]int) error {
+// showStored shows the keys with what each has sealed or wrapped.
+func (p *program) showStored(ctx context.Context, cmd *cli.Command, s *postgres.Store, ring *seal.Ring) error {
+	secrets, err := s.SealingKeys(ctx)
+	if err != nil {
+		return err
+	}
+	dataKeys, err := s.DataKeysByKEK(ctx)
+	if err != nil {
+		return err
+	}
+	return p.showKeys(cmd, ring, dataKeys, secrets)
+}
+
+// showKeys shows the keys of the keyring and, where the database is known, whatever else wraps data keys there.
+func (p *program) showKeys(cmd *cli.Command, ring *seal.Ring, dataKeys, secrets map[string]int) error {
 	type keyLine struct {
-		ID      string `json:"id"`
-		Primary bool   `json:"primary"`
-		Secrets *int   `json:"secrets,omitempty"` // sealed with it; not told without a database
+		ID       string `json:"id"`
+		Primary  bool   `json:"primary"`
+		DataKeys *int   `json:"data_keys,omitempty"` // wrapped by it; not told without a database
+		Secrets  *int   `json:"secrets,omitempty"`   // sealed with it alone, as before there were data keys
 	}
 	var views []keyLine
-	rows := [][]string{{"KEY", "USE", "STORED SECRETS"}}
+	rows := [][]string{{"KEY", "USE", "DATA KEYS", "OLDER SECRETS"}}
+	add := func(id, use string, primary bool, wrapped, sealed int) {
+		v := keyLine{ID: id, Primary: primary}
+		row := []string{id, use, "-", "-"}
+		if dataKeys != nil {
+			v.DataKeys, v.Secrets = &wrapped, &sealed
+			row[2], row[3] = strconv.Itoa(wrapped), strconv.Itoa(sealed)
+		}
+		views, rows = append(views, v), append(rows, row)
+	}
 	for i, id := range ring.IDs() {
-		v := keyLine{ID: id, Primary: i == 0}
-		use, secrets := "opens", "-"
-		if v.Primary {
+		use := "opens"
+		if i == 0 {
 			use = "seals and opens"
 		}
-		if inUse != nil {
-			n := inUse[id]
-			v.Secrets, secrets = &n, strconv.Itoa(n)
+		add(id, use, i == 0, dataKeys[envelope.KeyringPrefix+id], secrets[id])
+	}
+	for _, name := range slices.Sorted(maps.Keys(dataKeys)) {
+		if id, ours := strings.CutPrefix(name, envelope.KeyringPrefix); !ours {
+			add(name, "key service", false, dataKeys[name], 0)
+		} else if !slices.Contains(ring.IDs(), id) {
+			add(id, "missing", false, dataKeys[name], secrets[id])
 		}
-		views, rows = append(views, v), append(rows, []string{id, use, secrets})
 	}
 	return show(p.stdout, cmd, views, rows...)
-}
-
-// fitsStore tells whether the keyring opens what is stored: each check value whose key it has, and no key may be missing
-// that still seals a secret.
-func fitsStore(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
-	return errors.Join(checkKeys(ctx, s, ring), checkNoneMissing(ctx, s, ring))
-}
-
-// checkKeys refuses a key that is not the one the database knows by its id.
-func checkKeys(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
-	checks, err := s.KeyringChecks(ctx)
-	if err != nil {
-		return err
-	}
-	var problems []error
-	for _, id := range slices.Sorted(maps.Keys(checks)) {
-		if !slices.Contains(ring.IDs(), id) {
-			continue
-		}
-		if err := ring.VerifyCheck(checks[id]); err != nil {
-			problems = append(problems, fmt.Errorf("%sKEYRING: the key %q is not the one that the database knows by this id", config.Prefix, id))
-		}
-	}
-	return errors.Join(problems...)
-}
-
-func checkNoneMissing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
-	inUse, err := s.SealingKeys(ctx)
-	if err != nil {
-		return err
-	}
-	var problems []error
-	for _, id := range slices.Sorted(maps.Keys(inUse)) {
-		if !slices.Contains(ring.IDs(), id) {
-			problems = append(problems, fmt.Errorf("%sKEYRING: the key %q is missing, and %d stored secrets are sealed with it", config.Prefix, id, inUse[id]))
-		}
-	}
-	return errors.Join(problems...)
-}
-
-// acceptKeyring refuses a keyring that does not fit, and leaves a check value for each key that is new to the database.
-func acceptKeyring(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
-	if err := fitsStore(ctx, s, ring); err != nil {
-		return err
-	}
-	return leaveChecks(ctx, s, ring)
-}
-
-func leaveChecks(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
-	for _, box := range ring.CheckValues() {
-		if err := s.PutKeyringCheck(ctx, box); err != nil {
-			return err
-		}
-	}
-	// Once more, because another process may have come first with another key by the same id.
-	return checkKeys(ctx, s, ring)
 }

@@ -22,6 +22,8 @@ var losses = map[uint]string{
 	5: "what is counted of the calls to Microsoft: for an hour afterwards more may be made than it permits",
 	6: "the lists of what the last runs left out, and the last comparisons with Defender's own totals, and previews; other runs themselves stay",
 	7: "the history of findings; their present state stays",
+	8: "the audit trail: every event of every tenant, and with it the proof of what was done",
+	9: "the data keys: every stored client secret that one of them sealed can never be read again",
 }
 
 func (p *program) migrateCommand() *cli.Command {

@@ -2,28 +2,35 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
 
 	"pgp.internal/defender/cmd/defenderd/internal/config"
 	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/envelope"
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/tenant"
 )
 
-// resealBatch is how many secrets are read at a time; each is replaced in a transaction of its own.
+// resealBatch is how many data keys or secrets are read at a time; each is replaced in a transaction of its own.
 const resealBatch = 200
 
 func (p *program) keyringReseal() *cli.Command {
-	flags, lookup := p.settingFlags(append([]string{"KEYRING"}, databaseSettings...)...)
+	flags, lookup := p.settingFlags(append(slices.Clone(keySettings), databaseSettings...)...)
 	return &cli.Command{
-		Name: "reseal", Usage: "seal all stored client secrets with the first key, so that older ones can be dropped",
-		Description: "Every process of the service must have the first key in its keyring before. The service may run meanwhile. It can be\n" +
-			"interrupted and repeated: what is done stays done. Ends with status 1 if a secret opens with no key of the keyring.\n\n" +
-			"Example:\n\n    defenderd keyring reseal --keyring-file keyring",
-		Flags: append([]cli.Flag{outputFlag()}, flags...),
+		Name: "reseal", Usage: "wrap all data keys with the key in use, so that older ones can be dropped",
+		Description: "The key in use is the first of the keyring, or with DEFENDERD_KEK the newest version of the key service's key. Secrets that no\n" +
+			"data key of their tenant has sealed are sealed with it; with --new-data-keys each tenant gets a new one, and all secrets are.\n" +
+			"Every process of the service must have the key in use before. The service may run meanwhile. It can be interrupted and\n" +
+			"repeated: what is done stays done. Ends with status 1 if something opens with no key there is.\n\n" +
+			"Examples:\n\n    defenderd keyring reseal --keyring-file keyring\n    defenderd keyring reseal --new-data-keys",
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "new-data-keys", Usage: "give each tenant a new data key, and seal its secrets with that"}, outputFlag(),
+		}, flags...),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
 				return err
@@ -33,34 +40,80 @@ func (p *program) keyringReseal() *cli.Command {
 				return err
 			}
 			p.warn(cfg)
-			return p.withStore(ctx, lookup, func(s *postgres.Store) error { return p.reseal(ctx, cmd, s, cfg) })
+			keys, err := keysOf(ctx, cfg, nil)
+			if err != nil {
+				return err
+			}
+			return p.withStore(ctx, lookup, func(s *postgres.Store) error { return p.reseal(ctx, cmd, s, cfg, keys) })
 		},
 	}
 }
 
-func (p *program) reseal(ctx context.Context, cmd *cli.Command, s *postgres.Store, cfg config.Config) error {
-	// A wrong key by the right id would seal what nobody can open.
-	if err := checkKeys(ctx, s, cfg.Keyring); err != nil {
+func (p *program) reseal(ctx context.Context, cmd *cli.Command, s *postgres.Store, cfg config.Config, keys *envelope.Keys) error {
+	// A wrong key by the right name would seal what nobody can open.
+	if err := errors.Join(checkKeys(ctx, s, cfg.Keyring), checkKEKs(ctx, s, keys)); err != nil {
 		return err
 	}
 	if err := leaveChecks(ctx, s, cfg.Keyring); err != nil {
 		return err
 	}
-	done, err := connector.Reseal(ctx, s, cfg.Keyring, resealBatch)
+	wrapped, err := keys.Rewrap(ctx, s, resealBatch)
 	if err != nil {
-		return fmt.Errorf("%d secrets were sealed anew, then: %w; the same command goes on", done.Done, err)
+		return fmt.Errorf("%d data keys were wrapped anew, then: %w; the same command goes on", wrapped.Done, err)
 	}
-	inUse, err := s.SealingKeys(ctx)
+	if cfg.KEK != "" {
+		if err := renewKEKCheck(ctx, s, keys); err != nil {
+			return err
+		}
+	}
+	if cmd.Bool("new-data-keys") {
+		if made, err := keys.Renew(ctx, s, resealBatch); err != nil {
+			return fmt.Errorf("%d data keys were made, then: %w; the same command goes on", made, err)
+		}
+	}
+	sealed, err := connector.Reseal(ctx, s, envelope.NewSealer(s, keys, cfg.Keyring), resealBatch)
 	if err != nil {
+		return fmt.Errorf("%d secrets were sealed anew, then: %w; the same command goes on", sealed.Done, err)
+	}
+	if _, err := s.DropReplacedDataKeys(ctx); err != nil {
 		return err
 	}
-	if err := p.showKeys(cmd, cfg.Keyring, inUse); err != nil || len(done.Unreadable) == 0 {
-		return err
-	}
-	var names []string
-	for _, id := range done.Unreadable[:min(20, len(done.Unreadable))] {
-		names = append(names, tenant.PublicText(tenant.IntegrationPrefix, id))
-	}
-	return fmt.Errorf("%d secrets open with no key of the keyring: bring the key back, or let their owners enter them again: %s",
-		len(done.Unreadable), strings.Join(names, ", "))
+	return errors.Join(p.showStored(ctx, cmd, s, cfg.Keyring), unreadable(ctx, s, wrapped, sealed))
 }
+
+// renewKEKCheck stores a check value of the present version, so that older ones can be withdrawn at the key service.
+func renewKEKCheck(ctx context.Context, s *postgres.Store, keys *envelope.Keys) error {
+	name, box, err := keys.CheckValue(ctx)
+	if err != nil {
+		return err
+	}
+	return s.RenewKEKCheck(ctx, name, box)
+}
+
+// unreadable names what no key opened.
+func unreadable(ctx context.Context, s *postgres.Store, wrapped envelope.Rewrapped, sealed connector.Resealed) error {
+	var problems []error
+	if n := len(wrapped.Unreadable); n > 0 {
+		tenants, err := s.ListTenants(ctx)
+		if err != nil {
+			return err
+		}
+		var names []string
+		for _, t := range tenants {
+			if slices.Contains(wrapped.Unreadable, t.ID) {
+				names = append(names, tenant.PublicText(tenant.TenantPrefix, t.PublicID))
+			}
+		}
+		problems = append(problems, fmt.Errorf("%d data keys open with no key there is: bring the key back; they are of: %s", n, first20(names)))
+	}
+	if n := len(sealed.Unreadable); n > 0 {
+		var names []string
+		for _, id := range sealed.Unreadable {
+			names = append(names, tenant.PublicText(tenant.IntegrationPrefix, id))
+		}
+		problems = append(problems, fmt.Errorf("%d secrets open with no key there is: bring the key back, or let their owners enter them again: %s", n, first20(names)))
+	}
+	return errors.Join(problems...)
+}
+
+func first20(names []string) string { return strings.Join(names[:min(20, len(names))], ", ") }

@@ -21,6 +21,7 @@ import (
 	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/connector/defender"
+	"pgp.internal/defender/internal/envelope"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/httpapi"
 	"pgp.internal/defender/internal/identity"
@@ -36,6 +37,10 @@ type service struct {
 	log      *slog.Logger
 	requests *postgres.Store // pools of their own, so that neither API nor imports can starve the other
 	work     *postgres.Store
+
+	keys     *envelope.Keys
+	registry *prometheus.Registry
+	meter    *metrics.Metrics
 
 	engine    *job.Engine
 	scheduler *syncer.Scheduler
@@ -61,7 +66,16 @@ func (s *service) prepare(ctx context.Context) error {
 	if err := s.openStores(ctx); err != nil {
 		return err
 	}
-	if err := acceptKeyring(ctx, s.requests, s.cfg.Keyring); err != nil {
+	operations, err := operationsOf(contract.OpenAPI)
+	if err != nil {
+		return err
+	}
+	s.registry = prometheus.NewRegistry()
+	s.meter = metrics.New(s.registry, thisBuild(), operations)
+	if s.keys, err = keysOf(ctx, s.cfg, s.meter); err != nil {
+		return err
+	}
+	if err := acceptKeys(ctx, s.requests, s.cfg, s.keys, s.log); err != nil {
 		return err
 	}
 	return s.wire()
@@ -84,13 +98,8 @@ func (s *service) openStores(ctx context.Context) (err error) {
 
 // wire is the one place that knows how the parts fit together.
 func (s *service) wire() error {
-	operations, err := operationsOf(contract.OpenAPI)
-	if err != nil {
-		return err
-	}
-	build, registry := thisBuild(), prometheus.NewRegistry()
-	meter := metrics.New(registry, build, operations)
-	registry.MustRegister(metrics.NewStoreCollector(s.requests, time.Now),
+	build, meter := thisBuild(), s.meter
+	s.registry.MustRegister(metrics.NewStoreCollector(s.requests, time.Now),
 		collectors.NewDBStatsCollector(s.requests.DB(), "http"), collectors.NewDBStatsCollector(s.work.DB(), "work"))
 
 	source, err := s.connector(meter)
@@ -100,22 +109,27 @@ func (s *service) wire() error {
 	registered := connector.Registry{defender.Kind: source}
 	wake := func() {} // other processes do the work; they look for it by themselves
 	if s.cfg.Work {
-		if err := s.wireWork(connector.NewService(s.work, s.cfg.Keyring, registered, time.Now), meter); err != nil {
+		if err := s.wireWork(connector.NewService(s.work, s.sealer(s.work), registered, time.Now), meter); err != nil {
 			return err
 		}
 		wake = s.engine.Wake
 	}
 	if s.cfg.ServeHTTP {
-		integrations := connector.NewService(s.requests, s.cfg.Keyring, registered, time.Now)
+		integrations := connector.NewService(s.requests, s.sealer(s.requests), registered, time.Now)
 		if s.public, err = listen("api", s.cfg.Listen, s.api(integrations, wake, meter, build), s.log); err != nil {
 			return err
 		}
 	}
 	s.admin, err = listen("admin", s.cfg.AdminListen, httpapi.Admin(httpapi.AdminDeps{
-		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}),
+		Metrics: promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}),
 		Ready:   s.ready, Log: s.log, Profiles: s.cfg.Profiles,
 	}), s.log)
 	return err
+}
+
+// sealer shares what the process keeps unwrapped.
+func (s *service) sealer(store *postgres.Store) *envelope.Sealer {
+	return envelope.NewSealer(store, s.keys, s.cfg.Keyring)
 }
 
 func (s *service) connector(observer defender.Observer) (*defender.Connector, error) {

@@ -27,6 +27,7 @@ const (
 	TenantCreated            Action = "tenant.created"
 	TenantStateChanged       Action = "tenant.state_changed"
 	TenantPlaced             Action = "tenant.placed"
+	TenantShredded           Action = "tenant.data_keys_destroyed"
 	EntitlementSet           Action = "entitlement.set"
 	AccessDenied             Action = "access.denied"
 )

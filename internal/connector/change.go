@@ -66,7 +66,7 @@ func (s *Service) probeNewImports(ctx context.Context, current Integration, want
 	if !newly.ImportAssets && !newly.ImportVulnerabilities {
 		return nil
 	}
-	source, err := s.Open(current)
+	source, err := s.Open(ctx, current)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r
 	if err != nil {
 		return Integration{}, checks, err
 	}
-	box, err := s.sealer.Seal(creds.Secret, current.binding())
+	box, err := s.sealer.Seal(ctx, t, creds.Secret, current.binding())
 	if err != nil {
 		return Integration{}, checks, err
 	}
@@ -133,7 +133,7 @@ func (s *Service) Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]Ch
 	if _, checks, taken, err := s.tryStaged(ctx, trial, current, recoverAt(s.now())); taken || err != nil {
 		return checks, err
 	}
-	source, err := s.Open(current)
+	source, err := s.Open(ctx, current)
 	if fault.Is(err, fault.CodeSecretUnreadable) {
 		return nil, errors.Join(err, s.found(ctx, t, current, err))
 	}

@@ -14,10 +14,12 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// Sealer turns a secret into a box that opens only under the same binding; seal.Ring is one.
+// Sealer turns a tenant's secret into a box that opens only for the same tenant under the same binding; envelope.Sealer is one.
+// The error of Open has [seal.ErrUnreadable] or [seal.ErrUnknownKey] in its chain if the box does not open with the keys there
+// are. Whatever else comes back is passing.
 type Sealer interface {
-	Seal(clear seal.Secret, binding string) (seal.Box, error)
-	Open(box seal.Box, binding string) (seal.Secret, error)
+	Seal(ctx context.Context, t tenant.ID, clear seal.Secret, binding string) (seal.Box, error)
+	Open(ctx context.Context, t tenant.ID, box seal.Box, binding string) (seal.Secret, error)
 }
 
 // Store is what the service needs of the database.
@@ -87,7 +89,7 @@ func (s *Service) List(ctx context.Context, t tenant.ID, page inventory.PageRequ
 }
 
 // Open makes a source from a stored integration. The clear secret exists from here to the source's token requests.
-func (s *Service) Open(i Integration) (Source, error) {
+func (s *Service) Open(ctx context.Context, i Integration) (Source, error) {
 	c, err := s.connector(i.Kind)
 	if err != nil {
 		return nil, err
@@ -95,9 +97,12 @@ func (s *Service) Open(i Integration) (Source, error) {
 	if len(i.SecretBox) == 0 {
 		return nil, fault.New(fault.CodeConflict, "the integration is disconnected")
 	}
-	secret, err := s.sealer.Open(i.SecretBox, i.binding())
-	if err != nil {
+	secret, err := s.sealer.Open(ctx, i.Tenant, i.SecretBox, i.binding())
+	if unreadable(err) {
 		return nil, fault.Wrap(err, fault.CodeSecretUnreadable, "")
+	}
+	if err != nil {
+		return nil, err
 	}
 	return c.Open(Credentials{DirectoryID: i.DirectoryID, ClientID: i.ClientID, Method: i.Method, Secret: secret}), nil
 }

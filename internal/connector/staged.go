@@ -17,7 +17,7 @@ func (s *Service) StageSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r 
 	if err != nil {
 		return Integration{}, err
 	}
-	box, err := s.sealer.Seal(creds.Secret, current.stagedBinding())
+	box, err := s.sealer.Seal(ctx, t, creds.Secret, current.stagedBinding())
 	if err != nil {
 		return Integration{}, err
 	}
@@ -47,7 +47,7 @@ func (s *Service) DropStaged(ctx context.Context, t tenant.ID, id uuid.UUID) err
 // OpenForRun makes a source of the stored credentials. When they are refused and a staged one works, that has taken their
 // place first; the integration comes back as it is then.
 func (s *Service) OpenForRun(ctx context.Context, i Integration) (Integration, Source, error) {
-	source, refused := s.Open(i)
+	source, refused := s.Open(ctx, i)
 	if len(i.Staged.Box) == 0 {
 		return i, source, refused
 	}
@@ -65,7 +65,7 @@ func (s *Service) OpenForRun(ctx context.Context, i Integration) (Integration, S
 	case !taken:
 		return i, source, opened
 	}
-	source, err = s.Open(updated)
+	source, err = s.Open(ctx, updated)
 	return updated, source, err
 }
 
@@ -80,15 +80,18 @@ func (s *Service) tryStaged(ctx, trial context.Context, current Integration, the
 		return current, nil, false, err
 	}
 	staged := current.Staged
-	secret, err := s.sealer.Open(staged.Box, current.stagedBinding())
-	if err != nil {
+	secret, err := s.sealer.Open(ctx, current.Tenant, staged.Box, current.stagedBinding())
+	if unreadable(err) {
 		return current, nil, false, s.store.NoteStaged(ctx, current, s.now(), fault.CodeSecretUnreadable)
+	}
+	if err != nil {
+		return current, nil, false, err
 	}
 	checks, refused := check(trial, c.Open(Credentials{DirectoryID: current.DirectoryID, ClientID: staged.ClientID, Method: staged.Method, Secret: secret}), current.Settings)
 	if refused != nil {
 		return current, checks, false, s.store.NoteStaged(ctx, current, s.now(), fault.As(refused).Code)
 	}
-	box, err := s.sealer.Seal(secret, current.binding())
+	box, err := s.sealer.Seal(ctx, current.Tenant, secret, current.binding())
 	if err != nil {
 		return current, checks, false, err
 	}

@@ -48,6 +48,7 @@ const (
 	CodeURITooLong         = "uri_too_long"
 	CodeUnavailable        = "unavailable"
 	CodeTokensUnavailable  = "tokens_unavailable"
+	CodeKeysUnavailable    = "key_service_unavailable"
 )
 
 // Codes of the link to Microsoft, as met at Connect, re-check and in runs.

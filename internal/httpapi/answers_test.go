@@ -22,6 +22,7 @@ import (
 	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/connector/defender/defendersim"
 	"pgp.internal/defender/internal/contract"
+	"pgp.internal/defender/internal/envelope"
 	"pgp.internal/defender/internal/httpapi"
 	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/syncer"
@@ -76,7 +77,7 @@ func newAnswers(t *testing.T, change ...func(*defender.Config)) *answers {
 	must(t, err)
 	var links *connector.Service
 	a.house = newHouse(t, func(d *httpapi.Deps) {
-		links = connector.NewService(d.Runs.(connector.Store), ring, connector.Registry{defender.Kind: link}, d.Now)
+		links = connector.NewService(d.Runs.(connector.Store), sealerOf(d.Runs.(envelope.Store), ring), connector.Registry{defender.Kind: link}, d.Now)
 		d.Integrations, d.Log, d.Wake = links, logger, func() {} // the test looks into the queue by itself
 	})
 	a.log = log

@@ -21,6 +21,7 @@ import (
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/contract"
+	"pgp.internal/defender/internal/envelope"
 	"pgp.internal/defender/internal/httpapi"
 	"pgp.internal/defender/internal/identity"
 	"pgp.internal/defender/internal/postgres"
@@ -75,7 +76,7 @@ func newHouse(t *testing.T, change ...func(*httpapi.Deps)) *house {
 	}
 	api := postgrestest.OpenUnnamed(t, dsn, postgres.ForRequests()) // refuses what a request does without saying who asks
 	h.deps = httpapi.Deps{
-		Integrations: connector.NewService(api, ring, connector.Registry{defender.Kind: h.cloud}, h.clock.now),
+		Integrations: connector.NewService(api, sealerOf(api, ring), connector.Registry{defender.Kind: h.cloud}, h.clock.now),
 		Runs:         api, Assets: api, Vulnerabilities: api, Findings: api, Tenants: api, Keys: api, Tokens: identity.NoIssuer{}, Audit: api,
 		Explain: syncer.Explain, Wake: func() { h.woken <- struct{}{} }, Now: h.clock.now, CursorKey: bytes.Repeat([]byte("k"), 32),
 		OpenAPI: defenderspec.OpenAPI, Version: httpapi.Version{Version: "1.2.3", Revision: "abc"},
@@ -86,6 +87,11 @@ func newHouse(t *testing.T, change ...func(*httpapi.Deps)) *house {
 	}
 	h.url = h.serve(h.deps)
 	return h
+}
+
+// sealerOf seals with data keys that the ring wraps.
+func sealerOf(store envelope.Store, ring *seal.Ring) *envelope.Sealer {
+	return envelope.NewSealer(store, envelope.NewKeys(time.Now, envelope.Keyring(ring)), ring)
 }
 
 func (h *house) serve(d httpapi.Deps) string {

@@ -12,19 +12,20 @@ type Operation struct{ Method, Route string }
 type Build struct{ Version, Revision, GoVersion string }
 
 // Metrics hears what happens in the service: it is the Meter of jobs, of runs and of HTTP requests, and the Observer of
-// calls to Microsoft. It is safe for concurrent use.
+// calls to Microsoft and to the key service. It is safe for concurrent use.
 type Metrics struct {
 	http     httpMetrics
 	runs     runMetrics
 	jobs     jobMetrics
 	upstream upstreamMetrics
+	keys     keyMetrics
 }
 
 // New registers everything that the process itself knows, with all known series at 0. Operations are those of the public
 // API; requests to anything else count as unmatched.
 func New(reg prometheus.Registerer, build Build, operations []Operation) *Metrics {
 	f := factory{reg}
-	m := &Metrics{http: newHTTPMetrics(f, operations), runs: newRunMetrics(f), jobs: newJobMetrics(f), upstream: newUpstreamMetrics(f)}
+	m := &Metrics{http: newHTTPMetrics(f, operations), runs: newRunMetrics(f), jobs: newJobMetrics(f), upstream: newUpstreamMetrics(f), keys: newKeyMetrics(f)}
 	f.gaugeVec("build_info", "Always 1; the labels say what is running.", "version", "revision", "goversion").
 		WithLabelValues(build.Version, build.Revision, build.GoVersion).Set(1)
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

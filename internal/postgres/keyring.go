@@ -8,7 +8,7 @@ import (
 	"pgp.internal/defender/internal/seal"
 )
 
-// KeyringChecks reads the check values that earlier starts stored, by key id.
+// KeyringChecks reads the check values that earlier starts stored, by key id; of another key-encryption key, by its name.
 func (s *Store) KeyringChecks(ctx context.Context) (map[string]seal.Box, error) {
 	var rows []struct {
 		KeyID string `db:"key_id"`
@@ -33,7 +33,8 @@ func (s *Store) PutKeyringCheck(ctx context.Context, box seal.Box) error {
 	})
 }
 
-// SealingKeys counts the stored secrets, staged ones included, by the id of the key that sealed them; a malformed box counts under "".
+// SealingKeys counts the stored secrets, staged ones included, that a key of the keyring sealed and no data key, by its id;
+// a malformed box counts under "".
 func (s *Store) SealingKeys(ctx context.Context) (map[string]int, error) {
 	var rows []struct {
 		Header []byte `db:"header"`
@@ -47,7 +48,9 @@ func (s *Store) SealingKeys(ctx context.Context) (map[string]int, error) {
 	})
 	counts := make(map[string]int, len(rows))
 	for _, r := range rows {
-		counts[seal.Box(r.Header).KeyID()] += r.N
+		if box := seal.Box(r.Header); box.DataKeyNumber() == 0 {
+			counts[box.KeyID()] += r.N
+		}
 	}
 	return counts, err
 }

@@ -12,8 +12,8 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// SecretsNotSealedWith implements [connector.ResealStore].
-func (s *Store) SecretsNotSealedWith(ctx context.Context, key string, after int64, n int) ([]connector.Integration, error) {
+// SecretsToReseal implements [connector.ResealStore].
+func (s *Store) SecretsToReseal(ctx context.Context, after int64, n int) ([]connector.Integration, error) {
 	var rows []struct {
 		ID        int64     `db:"id"`
 		PublicID  uuid.UUID `db:"public_id"`
@@ -22,14 +22,18 @@ func (s *Store) SecretsNotSealedWith(ctx context.Context, key string, after int6
 		StagedBox []byte    `db:"staged_box"`
 	}
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
-		// The key id follows two bytes, of which the second is its length; a malformed box counts as another key's.
+		// What the current data key sealed begins with the format 2 and the length and digits of its number.
 		return tx.SelectContext(ctx, &rows, `
-			select id, public_id, tenant_id, secret_box, staged_box from integration
-			where id > $2 and exists (
-			  select from (values (secret_box), (staged_box)) as b (box) where box is not null
-			    and case when length(box) < 2 then true
-			             else substring(box from 3 for get_byte(box, 1)) <> convert_to($1, 'UTF8') end)
-			order by id limit $3`, key, after, n)
+			with due as (
+			  select i.id, i.public_id, i.tenant_id,
+			         case when substring(secret_box for length(header)) = header then null else secret_box end as secret_box,
+			         case when substring(staged_box for length(header)) = header then null else staged_box end as staged_box
+			  from integration i left join lateral (
+			    select '\x02'::bytea || set_byte('\x00', 0, length(max(number)::text)) || convert_to(max(number)::text, 'UTF8') as header
+			    from tenant_key k where k.tenant_id = i.tenant_id) as current on true
+			  where i.id > $1 and (secret_box is not null or staged_box is not null)
+			)
+			select * from due where secret_box is not null or staged_box is not null order by id limit $2`, after, n)
 	})
 	list := make([]connector.Integration, len(rows))
 	for i, r := range rows {

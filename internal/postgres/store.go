@@ -134,6 +134,8 @@ func classify(ctx context.Context, err error) error {
 		return unavailable(err)
 	}
 	switch pqErr.Code {
+	case "DK001": // raised by sealed_with_stored_key: the data key was replaced between sealing and storing
+		return fault.Wrap(err, fault.CodeUnavailable, "the key that seals secrets was replaced just now")
 	case "55P03", "40P01", "40001": // lock_not_available, deadlock_detected, serialization_failure: gone at the next try
 		return unavailable(err)
 	}

@@ -50,7 +50,7 @@ func ParseRing(text string) (*Ring, error) {
 			err = fmt.Errorf("the key of %q occurs twice", id)
 		default:
 			var k key
-			k, err = newKey(id, secret)
+			k, err = newKey(formatVersion, id, secret)
 			ring.keys = append(ring.keys, k)
 			seen[id], seen[string(secret)] = true, true
 		}

@@ -138,7 +138,7 @@ func FuzzParseRing(f *testing.F) {
 func FuzzOpen(f *testing.F) {
 	secret := make([]byte, keySize)
 	copy(secret, "fixed, so that findings can be replayed")
-	fixed, err := newKey("k1", secret)
+	fixed, err := newKey(formatVersion, "k1", secret)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -14,7 +14,13 @@ import (
 // A Box is: format version (1 byte), length of the key id (1 byte), key id, nonce (12 bytes), AES-256-GCM ciphertext,
 // tag (16 bytes). Everything before the nonce, followed by the binding, is authenticated as associated data; the length
 // byte makes that unambiguous. Nonces are random: NIST SP 800-38D allows 2^32 seals with one key.
-const formatVersion = 1
+//
+// Version 1 is sealed with a key of the keyring. Version 2 is sealed with a data key, and has the number of that, in
+// decimal, in the place of the key id.
+const (
+	formatVersion = 1
+	dataKeyFormat = 2
+)
 
 var (
 	// ErrUnknownKey means that the Box was sealed with a key that the Ring does not have.
@@ -32,10 +38,10 @@ func (Box) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, boxMask) }
 func (Box) MarshalText() ([]byte, error) { return []byte(boxMask), nil }
 func (Box) LogValue() slog.Value         { return slog.StringValue(boxMask) }
 
-// KeyID names the key the Box was sealed with; it is empty if the Box is malformed.
+// KeyID names the key of the keyring the Box was sealed with; it is empty if a data key sealed it or the Box is malformed.
 func (b Box) KeyID() string {
 	header, _, err := b.split()
-	if err != nil {
+	if err != nil || header[0] != formatVersion {
 		return ""
 	}
 	return string(header[2:])
@@ -43,7 +49,7 @@ func (b Box) KeyID() string {
 
 // split separates the header from nonce, ciphertext and tag. It looks at lengths only.
 func (b Box) split() (header, sealed []byte, err error) {
-	if len(b) < 2 || b[0] != formatVersion || b[1] == 0 || len(b) < 2+int(b[1]) {
+	if len(b) < 2 || b[0] != formatVersion && b[0] != dataKeyFormat || b[1] == 0 || len(b) < 2+int(b[1]) {
 		return nil, nil, ErrUnreadable
 	}
 	end := 2 + int(b[1])
@@ -51,18 +57,19 @@ func (b Box) split() (header, sealed []byte, err error) {
 }
 
 type key struct {
+	format byte
 	id     string
 	secret Secret
 	aead   cipher.AEAD
 }
 
-func newKey(id string, secret []byte) (key, error) {
+func newKey(format byte, id string, secret []byte) (key, error) {
 	block, err := aes.NewCipher(secret)
 	if err != nil {
 		return key{}, err
 	}
 	aead, err := cipher.NewGCMWithRandomNonce(block)
-	return key{id, NewSecret(string(secret)), aead}, err
+	return key{format, id, NewSecret(string(secret)), aead}, err
 }
 
 // Ring holds the keys. The first is the primary: it seals, all others only open. A Ring does not change and is safe for
@@ -94,7 +101,7 @@ func (r *Ring) Seal(plain Secret, binding string) (Box, error) {
 }
 
 func (k key) seal(plain Secret, binding string) Box {
-	header := append([]byte{formatVersion, byte(len(k.id))}, k.id...)
+	header := append([]byte{k.format, byte(len(k.id))}, k.id...)
 	return k.aead.Seal(header, nil, []byte(plain.Reveal()), associated(header, binding))
 }
 
@@ -104,11 +111,18 @@ func (r *Ring) Open(box Box, binding string) (Secret, error) {
 	if err != nil {
 		return Secret{}, err
 	}
-	i := slices.IndexFunc(r.keys, func(k key) bool { return k.id == string(header[2:]) })
+	i := slices.IndexFunc(r.keys, func(k key) bool { return k.is(header) })
 	if i < 0 {
 		return Secret{}, ErrUnknownKey
 	}
-	plain, err := r.keys[i].aead.Open(nil, nil, sealed, associated(header, binding))
+	return r.keys[i].open(header, sealed, binding)
+}
+
+// is tells whether the header is of a Box that the key sealed.
+func (k key) is(header []byte) bool { return k.format == header[0] && k.id == string(header[2:]) }
+
+func (k key) open(header, sealed []byte, binding string) (Secret, error) {
+	plain, err := k.aead.Open(nil, nil, sealed, associated(header, binding))
 	if err != nil {
 		return Secret{}, ErrUnreadable
 	}

@@ -15,6 +15,7 @@ import (
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/connector/defender/defendersim"
+	"pgp.internal/defender/internal/envelope"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/postgres"
@@ -34,7 +35,8 @@ type house struct {
 	links  *connector.Service
 	syncer *syncer.Syncer
 	ring   *seal.Ring
-	keys   string // of the ring, as text
+	kek    envelope.KEK // nil: the ring wraps
+	keys   string       // of the ring, as text
 	tenant tenant.ID
 	now    time.Time
 }
@@ -120,7 +122,7 @@ func (h *house) wire(cfg defender.Config) {
 	if h.ring == nil {
 		h.ring, h.keys = newRing(h.t)
 	}
-	h.links = connector.NewService(h.store, h.ring, connector.Registry{defender.Kind: conn}, h.clock)
+	h.links = connector.NewService(h.store, h.sealer(h.ring), connector.Registry{defender.Kind: conn}, h.clock)
 	policy := syncer.DefaultCataloguePolicy()
 	policy.MaxAge = 0 // every run looks at the catalogue
 	h.readCatalogue(policy)
@@ -132,6 +134,15 @@ func (h *house) readCatalogue(policy syncer.CataloguePolicy) {
 }
 
 func (h *house) clock() time.Time { return h.now }
+
+// sealer seals with data keys that the ring wraps, or the house's key service.
+func (h *house) sealer(ring *seal.Ring) *envelope.Sealer {
+	kek := envelope.Keyring(ring)
+	if h.kek != nil {
+		kek = h.kek
+	}
+	return envelope.NewSealer(h.store, envelope.NewKeys(time.Now, kek), ring)
+}
 
 func newRing(t testing.TB) (*seal.Ring, string) {
 	t.Helper()

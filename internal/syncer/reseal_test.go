@@ -1,12 +1,21 @@
 package syncer_test
 
 import (
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/connector/defender"
+	"pgp.internal/defender/internal/envelope"
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/kms"
+	"pgp.internal/defender/internal/kms/kmstest"
 	"pgp.internal/defender/internal/seal"
+	"pgp.internal/defender/internal/syncer"
 )
 
 func TestResealCoversWhatIsStaged(t *testing.T) {
@@ -18,12 +27,19 @@ func TestResealCoversWhatIsStaged(t *testing.T) {
 	fresh := seal.NewKey().Reveal()
 	both, err := seal.ParseRing(fresh + "\n" + h.keys)
 	must(t, err)
-	done, err := connector.Reseal(t.Context(), h.store, both, 1)
+	keys := envelope.NewKeys(time.Now, envelope.Keyring(both))
+	wrapped, err := keys.Rewrap(t.Context(), h.store, 1)
 	must(t, err)
-	keys, err := h.store.SealingKeys(t.Context())
+	made, err := keys.Renew(t.Context(), h.store, 1)
 	must(t, err)
-	if done.Done != 2 || len(done.Unreadable) > 0 || len(keys) != 1 || keys[both.IDs()[0]] != 2 {
-		t.Fatalf("%+v, keys in use %v", done, keys)
+	done, err := connector.Reseal(t.Context(), h.store, envelope.NewSealer(h.store, keys, both), 1)
+	must(t, err)
+	dropped, err := h.store.DropReplacedDataKeys(t.Context())
+	must(t, err)
+	inUse, err := h.store.DataKeysByKEK(t.Context())
+	must(t, err)
+	if wrapped.Done != 1 || made != 1 || done.Done != 2 || len(done.Unreadable) > 0 || dropped != 1 || len(inUse) != 1 || inUse["keyring:"+both.IDs()[0]] != 1 {
+		t.Fatalf("%+v, %d made, %+v, %d dropped, keys in use %v", wrapped, made, done, dropped, inUse)
 	}
 	h.ring, err = seal.ParseRing(fresh)
 	must(t, err)
@@ -38,5 +54,102 @@ func TestResealCoversWhatIsStaged(t *testing.T) {
 	h.sql(`update integration set secret_box = staged_box, staged_box = null`)
 	if _, err := h.links.Validate(t.Context(), h.tenant, i.PublicID); !fault.Is(err, fault.CodeSecretUnreadable) {
 		t.Errorf("a box in another place: %v", err)
+	}
+}
+
+// TestAReplacedDataKeyTakesNoNewSecrets is about who sealed a secret just before its data key was dropped.
+func TestAReplacedDataKeyTakesNoNewSecrets(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 3, 2)
+	i := h.connect(h.tenant, nil)
+	late, err := h.sealer(h.ring).Seal(t.Context(), h.tenant, seal.NewSecret(renewed), "anywhere")
+	must(t, err)
+	if n, err := h.store.DestroyDataKeys(t.Context(), h.tenant); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	h.sim.ClearJournal()
+	_, err = h.store.UpdateIntegration(t.Context(), h.tenant, i.PublicID, 0, func(now *connector.Integration) error {
+		now.SecretBox = late
+		return nil
+	})
+	if !fault.Is(err, fault.CodeUnavailable) {
+		t.Errorf("stored without its key: %v", err)
+	}
+	// What was sealed with the key that is gone is told as unreadable, and changes that do not touch it are still possible.
+	if _, err := h.links.Validate(t.Context(), h.tenant, i.PublicID); !fault.Is(err, fault.CodeSecretUnreadable) {
+		t.Errorf("without the data key: %v", err)
+	}
+	if calls := len(h.sim.Journal(0)); calls != 0 {
+		t.Errorf("%d calls without a secret", calls)
+	}
+	if _, _, err := h.rotate(i, secret); err != nil {
+		t.Errorf("entered again: %v", err)
+	}
+	h.mustUse(i, connector.MethodSecret)
+}
+
+// TestABoxMovedElsewhereStaysShut holds that a box copied by SQL into another integration, of the same tenant or another, is
+// unreadable there and causes no call, while the one it was copied from works.
+func TestABoxMovedElsewhereStaysShut(t *testing.T) {
+	t.Parallel()
+	for _, same := range []bool{true, false} {
+		h := newPlainHouse(t, 3, 2)
+		h.addDirectory(seeded(twin, "fabrikam.example", 77))
+		owner := h.tenant
+		if !same {
+			owner = h.newTenant("Fabrikam", true)
+		}
+		a, b := h.connect(h.tenant, nil), h.connectTo(owner, twin, nil)
+		h.sql(`update integration set secret_box = (select secret_box from integration where id = $1) where id = $2`, a.ID, b.ID)
+		h.sim.ClearJournal()
+		if _, err := h.links.Validate(t.Context(), owner, b.PublicID); !fault.Is(err, fault.CodeSecretUnreadable) {
+			t.Errorf("same tenant %v: %v", same, err)
+		}
+		if calls := len(h.sim.Journal(0)); calls != 0 {
+			t.Errorf("same tenant %v: %d calls with another's secret", same, calls)
+		}
+		if checks, err := h.links.Validate(t.Context(), h.tenant, a.PublicID); err != nil || connector.Refusal(checks) != nil {
+			t.Errorf("same tenant %v: the other one does not work: %v", same, err)
+		}
+	}
+}
+
+// TestAnAbsentKeyServiceIsPassing lets a run, a validation and a re-check meet it: none takes the secret for unreadable.
+func TestAnAbsentKeyServiceIsPassing(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 3, 2)
+	service := kmstest.New()
+	server := httptest.NewServer(service.Vault("defender", "token"))
+	t.Cleanup(server.Close)
+	file := filepath.Join(t.TempDir(), "token")
+	must(t, os.WriteFile(file, []byte("token"), 0o600))
+	var err error
+	h.kek, err = kms.Open(t.Context(), "hashivault://defender?address="+server.URL, kms.Options{VaultTokenFile: file})
+	must(t, err)
+	h.wire(defender.Config{})
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+
+	h.wire(defender.Config{}) // a process that has nothing in memory
+	service.Fail(503)
+	h.sim.ClearJournal()
+	if _, err := h.links.Validate(t.Context(), h.tenant, i.PublicID); !fault.Is(err, fault.CodeKeysUnavailable) {
+		t.Errorf("validated: %v", err)
+	}
+	run, err := h.store.StartRun(t.Context(), h.tenant, i.PublicID, syncer.Full)
+	must(t, err)
+	j := h.claim()
+	o := h.syncer.Handle(t.Context(), j)
+	if o.Ending != job.Snooze || o.After <= 0 {
+		t.Errorf("the run ended with %+v", o)
+	}
+	must(t, h.store.Finish(t.Context(), j, o))
+	if now := h.integration(i); now.State != connector.StateActive || len(h.sim.Journal(0)) != 0 {
+		t.Errorf("the integration is %s %q, %d calls", now.State, now.StateReason, len(h.sim.Journal(0)))
+	}
+	service.Fail(0)
+	h.sql(`update job set run_at = now()`)
+	if again := h.work(); again.PublicID != run.PublicID || again.State != syncer.Succeeded {
+		t.Errorf("with the key service back the run is %s", again.State)
 	}
 }

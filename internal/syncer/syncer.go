@@ -139,9 +139,9 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 		return e.requeue(done, job.Outcome{Ending: job.HandBack})
 	case errors.Is(cause, job.ErrCancelled) || errors.Is(err, job.ErrCancelled):
 		err = job.ErrCancelled
-	case fault.Is(err, fault.CodeUnavailable): // our own database: the run starts afresh when it is back
-		e.log.Warn("the database failed during a run; it will start again", "error", err)
-		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: 10 * time.Second})
+	case fault.Is(err, fault.CodeUnavailable), fault.Is(err, fault.CodeKeysUnavailable): // our own, so it says nothing about the customer's link
+		e.log.Warn("the database or the key service failed during a run; it will start again", "error", err)
+		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: max(10*time.Second, fault.As(err).RetryAfter)})
 	}
 	consequence := e.settle(done, err)
 	if e.run.Preview != nil { // it says nothing about the integration

@@ -16,6 +16,10 @@ type Config struct {
 	DatabaseURL seal.Secret // a PostgreSQL URL or key=value string; holds a password
 	Keyring     *seal.Ring  // nil when not set
 
+	KEK            string   // URL of the key service's key that wraps; empty: the keyring
+	FormerKEKs     []string // URLs of those that only unwrap
+	VaultTokenFile string
+
 	Listen      string
 	AdminListen string
 	ServeHTTP   bool

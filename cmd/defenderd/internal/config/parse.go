@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pgp.internal/defender/internal/connector/defender"
+	"pgp.internal/defender/internal/kms"
 	"pgp.internal/defender/internal/seal"
 )
 
@@ -152,16 +153,39 @@ func parseCAFile(c *Config, text string) error {
 	return nil
 }
 
-// parseTokenFile asks only that something can be read: the token itself is renewed again and again.
-func parseTokenFile(c *Config, text string) error {
-	token, err := os.ReadFile(text)
-	if err != nil {
-		return fmt.Errorf("the file cannot be read: %w", reason(err))
+// tokenFile asks only that something can be read: the token itself is renewed again and again.
+func tokenFile(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		token, err := os.ReadFile(text)
+		if err != nil {
+			return fmt.Errorf("the file cannot be read: %w", reason(err))
+		}
+		if strings.TrimSpace(string(token)) == "" {
+			return errors.New("the file is empty")
+		}
+		*field(c) = text
+		return nil
 	}
-	if strings.TrimSpace(string(token)) == "" {
-		return errors.New("the file is empty")
+}
+
+// KEKKeyring is the setting KEK without a key service.
+const KEKKeyring = "keyring"
+
+func parseKEK(c *Config, text string) error {
+	if text == KEKKeyring {
+		return nil
 	}
-	c.FederatedTokenFile = text
+	c.KEK = text
+	return kms.Check(text)
+}
+
+func parseFormerKEKs(c *Config, text string) error {
+	c.FormerKEKs = strings.Split(text, ",")
+	for _, former := range c.FormerKEKs {
+		if err := kms.Check(former); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"pgp.internal/defender/internal/kms"
 )
 
 // reader reads the table from top to bottom.
@@ -123,6 +125,9 @@ func (r *reader) together() {
 		if err := checkDatabaseTLS(c.DatabaseURL.Reveal(), c.UnsafeDatabaseTLS); err != nil {
 			r.problems.add(envOf("DATABASE_URL"), "%v", err)
 		}
+	}
+	if c.VaultTokenFile == "" && slices.ContainsFunc(append(c.FormerKEKs, c.KEK), kms.NeedsVaultToken) {
+		r.problems.add(envOf("VAULT_TOKEN_FILE"), "is not set, and a key of Vault needs it")
 	}
 	if c.UnsafeNoCallLimits && !c.UnsafeTestUpstream {
 		r.problems.add(envOf("UNSAFE_NO_CALL_LIMITS"), "is for a simulator only; it needs %s=true", envOf("UNSAFE_TEST_UPSTREAM"))

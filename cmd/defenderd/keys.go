@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"pgp.internal/defender/cmd/defenderd/internal/config"
+	"pgp.internal/defender/internal/envelope"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/kms"
+	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/seal"
+)
+
+// keySettings are the settings of commands that wrap and unwrap.
+var keySettings = []string{"KEYRING", "KEK", "KEK_FORMER", "VAULT_TOKEN_FILE", "CA_FILE"}
+
+// keysOf makes the key-encryption keys of the settings: one that wraps, and the others, the keyring always among them.
+func keysOf(ctx context.Context, cfg config.Config, observer kms.Observer) (*envelope.Keys, error) {
+	options := kms.Options{RootCAs: cfg.RootCAs, VaultTokenFile: cfg.VaultTokenFile, Observer: observer}
+	current, former := envelope.Keyring(cfg.Keyring), []envelope.KEK(nil)
+	if cfg.KEK != "" {
+		service, err := kms.Open(ctx, cfg.KEK, options)
+		if err != nil {
+			return nil, fmt.Errorf("%sKEK: %w", config.Prefix, err)
+		}
+		current, former = service, append(former, current)
+	}
+	for _, text := range cfg.FormerKEKs {
+		service, err := kms.Open(ctx, text, options)
+		if err != nil {
+			return nil, fmt.Errorf("%sKEK_FORMER: %w", config.Prefix, err)
+		}
+		former = append(former, service)
+	}
+	return envelope.NewKeys(time.Now, current, former...), nil
+}
+
+// acceptWithin bounds what a key service may delay a start.
+const acceptWithin = 4 * time.Second
+
+// acceptKeys refuses keys that do not fit what is stored, and leaves a check value for each key that is new to the database. A
+// key service that the database knows may be away: then the service starts, and says so.
+func acceptKeys(ctx context.Context, s *postgres.Store, cfg config.Config, keys *envelope.Keys, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, acceptWithin)
+	defer cancel()
+	if err := fitsStore(ctx, s, cfg.Keyring, keys); err != nil {
+		return err
+	}
+	err := checkKEKs(ctx, s, keys)
+	if fault.Is(err, fault.CodeKeysUnavailable) {
+		log.Warn("the key service does not answer: secrets cannot be opened or stored until it does", "error", err)
+	} else if err != nil {
+		return err
+	}
+	if err := leaveChecks(ctx, s, cfg.Keyring); err != nil || cfg.KEK == "" {
+		return err
+	}
+	return leaveKEKCheck(ctx, s, keys)
+}
+
+// fitsStore tells whether the keys open what is stored: each check value whose key the keyring has, and no key may be missing
+// that still seals a secret or wraps a data key.
+func fitsStore(ctx context.Context, s *postgres.Store, ring *seal.Ring, keys *envelope.Keys) error {
+	return errors.Join(checkKeys(ctx, s, ring), checkNoneMissing(ctx, s, ring), checkNoKEKMissing(ctx, s, keys))
+}
+
+// checkKeys refuses a key that is not the one the database knows by its id.
+func checkKeys(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
+	checks, err := s.KeyringChecks(ctx)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, id := range slices.Sorted(maps.Keys(checks)) {
+		if !slices.Contains(ring.IDs(), id) {
+			continue
+		}
+		if err := ring.VerifyCheck(checks[id]); err != nil {
+			problems = append(problems, fmt.Errorf("%sKEYRING: the key %q is not the one that the database knows by this id", config.Prefix, id))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func checkNoneMissing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
+	inUse, err := s.SealingKeys(ctx)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, id := range slices.Sorted(maps.Keys(inUse)) {
+		if !slices.Contains(ring.IDs(), id) {
+			problems = append(problems, fmt.Errorf("%sKEYRING: the key %q is missing, and %d stored secrets are sealed with it", config.Prefix, id, inUse[id]))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// checkNoKEKMissing refuses keys without one that wrapped a data key.
+func checkNoKEKMissing(ctx context.Context, s *postgres.Store, keys *envelope.Keys) error {
+	inUse, err := s.DataKeysByKEK(ctx)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(inUse)) {
+		if id, ours := strings.CutPrefix(name, envelope.KeyringPrefix); keys.Opens(name) {
+			continue
+		} else if ours {
+			problems = append(problems, fmt.Errorf("%sKEYRING: the key %q is missing, and %d data keys are wrapped by it", config.Prefix, id, inUse[name]))
+		} else {
+			problems = append(problems, fmt.Errorf("%sKEK: %d data keys are wrapped by %q, which is neither this nor one of %sKEK_FORMER", config.Prefix, inUse[name], name, config.Prefix))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// checkKEKs refuses a key of a key service that is not the one that the database knows by its name. The fault
+// key_service_unavailable says that one could not be asked, and that nothing else is wrong.
+func checkKEKs(ctx context.Context, s *postgres.Store, keys *envelope.Keys) error {
+	checks, err := s.KeyringChecks(ctx)
+	if err != nil {
+		return err
+	}
+	var away error
+	for _, name := range slices.Sorted(maps.Keys(checks)) {
+		if !strings.Contains(name, "://") || !keys.Opens(name) {
+			continue
+		}
+		err := keys.VerifyCheck(ctx, name, checks[name])
+		switch {
+		case fault.Is(err, fault.CodeKeysUnavailable):
+			away = err
+		case err != nil:
+			return fmt.Errorf("%sKEK: the key of the key service is not the one that the database knows by the name %q: %w", config.Prefix, name, err)
+		}
+	}
+	return away
+}
+
+// leaveKEKCheck stores the check value of the current key, if there is none yet. A key service that never answered so far is
+// more likely set up wrongly than away, so it is refused.
+func leaveKEKCheck(ctx context.Context, s *postgres.Store, keys *envelope.Keys) error {
+	checks, err := s.KeyringChecks(ctx)
+	if err != nil {
+		return err
+	}
+	for name := range checks {
+		if strings.Contains(name, "://") && keys.Current().Opens(name) {
+			return nil
+		}
+	}
+	name, wrapped, err := keys.CheckValue(ctx)
+	if err != nil {
+		return fmt.Errorf("%sKEK: the key service was never reached with these settings: %w", config.Prefix, err)
+	}
+	return s.PutKEKCheck(ctx, name, wrapped)
+}
+
+// leaveChecks leaves a check value for each key of the keyring that is new to the database.
+func leaveChecks(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
+	for _, box := range ring.CheckValues() {
+		if err := s.PutKeyringCheck(ctx, box); err != nil {
+			return err
+		}
+	}
+	// Once more, because another process may have come first with another key by the same id.
+	return checkKeys(ctx, s, ring)
+}
