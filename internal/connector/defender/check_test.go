@@ -73,7 +73,7 @@ func TestEveryAnswerHasOneMeaning(t *testing.T) {
 		{"no consent, 401", noRoles, refuseAPI(401, "Unauthorized", ""), fault.CodeConsentMissing, ""},
 		{"role missing, new wording", nil, refuseAPI(403, "Forbidden", newRole), fault.CodePermissionMissing, "Machine.Read.All"},
 		{"role missing, old wording", nil, on(pathMachines, empty, refuseAPI(403, "Forbidden", oldRole)), fault.CodePermissionMissing, "Vulnerability.Read.All"},
-		{"403 without a body", nil, plain(403, ""), fault.CodePermissionMissing, ""},
+		{"403 without a body", nil, plain(403, ""), fault.CodeAccessBlocked, ""},
 		{"403 of a firewall", nil, plain(403, "<html>"+canaryText), fault.CodeUpstreamUnexpected, ""},
 		{"feature off", nil, refuseAPI(403, "DisabledFeature", ""), fault.CodeServiceNotEnabled, ""},
 		{"no licence for vulnerabilities", nil, on(pathMachines, empty, refuseAPI(401, "Unauthorized", "Unauthorized request - reason of failure: No Tvm license")), fault.CodeLicenceMissing, "vulnerability management"},

@@ -45,9 +45,14 @@ func apiRules() []rule {
 		// Permissions. A token without any may meet 401 as well as 403.
 		{when: and(refused, noRoles), to: fault.CodeConsentMissing,
 			detail: "Application {client_id} holds no permission of WindowsDefenderATP in directory {directory_id}."},
+		{status: 403, hints: []string{"application permissions", "application roles", "required roles"}, to: fault.CodePermissionMissing,
+			detail: lacksPermission, cause: notAdded},
+		{status: 403, when: and(readable, permitted), to: fault.CodeAccessBlocked,
+			detail: "Microsoft Defender refuses {api} to application {client_id}, although it holds the permission {permission}.",
+			cause:  "A permission that was granted minutes ago takes effect after a while; else Microsoft Defender restricts the application in this directory.",
+			remedy: "Wait some minutes and validate again. If it persists, look for a restriction of API access in the Microsoft Defender portal, or ask Microsoft's support with the correlation id."},
 		{status: 403, when: readable, to: fault.CodePermissionMissing,
-			detail: "Application {client_id} lacks the application permission {permission}, which {api} needs.",
-			cause:  "The permission {permission} of WindowsDefenderATP was not added as an application permission, or an administrator has not consented to it."},
+			detail: lacksPermission, cause: notAdded},
 		{status: 403, to: fault.CodeUpstreamUnexpected,
 			detail: "A 403 that is none of Microsoft Defender's came back for {api}.",
 			cause:  "Something between this service and Microsoft, such as a proxy or a firewall, refused the request.",
@@ -69,11 +74,21 @@ func apiRules() []rule {
 	}
 }
 
+const (
+	lacksPermission = "Application {client_id} lacks the application permission {permission}, which {api} needs."
+	notAdded        = "The permission {permission} of WindowsDefenderATP was not added as an application permission, or an administrator has not consented to it."
+)
+
 func refused(a answer, _ subject) bool {
 	return a.status == http.StatusUnauthorized || a.status == http.StatusForbidden
 }
 
 func readable(a answer, _ subject) bool { return a.readable }
+
+// permitted tells that the token itself names the permission that the request needs.
+func permitted(a answer, who subject) bool {
+	return who.rolesKnown && slices.Contains(who.roles, permissionOf(a.endpoint))
+}
 
 // noRoles holds when the token is known to grant nothing that is needed here.
 func noRoles(_ answer, who subject) bool { return who.rolesKnown && len(who.roles) == 0 }
