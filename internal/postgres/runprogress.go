@@ -11,6 +11,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
@@ -114,12 +115,13 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			  last_success_at = case when $6 then now() else last_success_at end,
 			  next_run_at = case when next_run_at is null then null
 			    when $6 and failures > 0 and next_run_at > now() then $8::timestamptz
+			    when $12::jsonb is not null and settings <> $12::jsonb then least(next_run_at, now())
 			    when next_run_at > now() then greatest(least(next_run_at, $7::timestamptz), $11::timestamptz)
 			    else least(next_run_at, $7::timestamptz) end
 			where tenant_id = $1 and id = $2
 			returning state, state_reason`,
 			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval), reading,
-			fault.CodeSecretExpired, nullTime(c.NotBefore)).Scan(&after.state, &after.reason)
+			fault.CodeSecretExpired, nullTime(c.NotBefore), judgedBy(c.JudgedBy)).Scan(&after.state, &after.reason)
 		if err != nil {
 			return err
 		}
@@ -140,6 +142,14 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 		}
 		return s.record(ctx, tx, j.Tenant, stateDeed(run.IntegrationPublic, before, after))
 	})
+}
+
+// judgedBy is a run's settings as they are stored; nothing for none.
+func judgedBy(s *inventory.Settings) any {
+	if s == nil {
+		return nil
+	}
+	return settingsColumn(*s)
 }
 
 // readingColumn is a reading as it is stored; nothing for none.

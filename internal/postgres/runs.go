@@ -252,15 +252,20 @@ func (s *Store) ScheduleDue(ctx context.Context, now time.Time) (queued int, err
 			if d.Audit {
 				mode = syncer.Full
 			}
+			next := nextRun(now, d.Interval)
 			_, err := insertRun(ctx, tx, tenant.ID(d.TenantID), d.ID, syncer.KindSync, syncer.BySchedule, mode)
 			switch {
-			case fault.Is(err, fault.CodeRunInProgress): // it does today's work
+			case fault.Is(err, fault.CodeRunInProgress): // it does today's work, unless it is a preview
+				next, err = afterPreview(ctx, tx, d.TenantID, d.ID, now, next)
+				if err != nil {
+					return err
+				}
 			case err != nil:
 				return err
 			default:
 				queued++
 			}
-			_, err = tx.ExecContext(ctx, `update integration set next_run_at = $3 where tenant_id = $1 and id = $2`, d.TenantID, d.ID, nextRun(now, d.Interval))
+			_, err = tx.ExecContext(ctx, `update integration set next_run_at = $3 where tenant_id = $1 and id = $2`, d.TenantID, d.ID, next)
 			if err != nil {
 				return err
 			}
@@ -268,4 +273,18 @@ func (s *Store) ScheduleDue(ctx context.Context, now time.Time) (queued int, err
 		return nil
 	})
 	return queued, err
+}
+
+// previewsTake is how soon a run is tried again whose turn came during a preview.
+const previewsTake = time.Minute
+
+// afterPreview puts off the next run of an integration that is busy: shortly if it is busy with a preview, which imports nothing.
+func afterPreview(ctx context.Context, tx *sqlx.Tx, t int32, integration int64, now, next time.Time) (time.Time, error) {
+	var preview bool
+	err := tx.GetContext(ctx, &preview, `
+		select exists (select from run where tenant_id = $1 and integration_id = $2 and preview is not null and state in ('queued', 'running', 'cancelling'))`, t, integration)
+	if preview {
+		next = now.Add(previewsTake)
+	}
+	return next, err
 }

@@ -282,3 +282,35 @@ func TestAStoppedRunGoesBackToTheQueue(t *testing.T) {
 	mustSucceed(t, h.run(i, second))
 	h.mustEqualTruth(h.tenant)
 }
+
+// TestSettingsChangedDuringARunComeNext changes the settings while a run, and then a preview, waits for Microsoft.
+func TestSettingsChangedDuringARunComeNext(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 8, 6)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	narrow := func(s *inventory.Settings) { s.MinSeverity = min(s.MinSeverity+1, inventory.SeverityCritical) }
+	for name, start := range map[string]func() error{
+		"run": func() error {
+			_, err := h.store.StartRun(t.Context(), i.Tenant, i.PublicID, syncer.Incremental)
+			return err
+		},
+		"preview": func() error {
+			_, err := h.store.StartPreview(t.Context(), i.Tenant, i.PublicID, syncer.Incremental, syncer.Preview{Settings: i.Settings})
+			return err
+		},
+	} {
+		must(t, start())
+		r := h.holdAt("machines")
+		h.set(i, narrow)
+		if _, err := h.store.ScheduleDue(t.Context(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		r.release()
+		h.sim.ClearFaults()
+		if wait := time.Until(h.integration(i).NextRunAt); wait > time.Minute {
+			t.Errorf("%s: the next run comes in %v", name, wait)
+		}
+		h.sql(`delete from job; update integration set next_run_at = now() + interval '1 day'`)
+	}
+}

@@ -21,6 +21,7 @@ type Consequence struct {
 	Skipped    []SkippedChunk  // what the run left out, kept with the last KeepSkipped runs of the integration
 	NotBefore  time.Time       // puts off a next scheduled run that is planned for sooner; zero leaves the schedule
 	RetryAt    time.Time       // brings the next scheduled run forward; zero leaves the schedule
+	JudgedBy   *inventory.Settings // of a run: if others are stored by now, the next one comes at once; nil for a preview
 	SecretOf   time.Time       // when the secret that was used had been stored; if it was replaced since, a failure says nothing about the link
 }
 
@@ -172,7 +173,7 @@ type KnownAsset struct {
 	ID          int64
 	FindingHash RowSum // of the rows stored for it; zero when never compared
 	Findings    int64  // open ones
-	Dormant     bool   // has findings, all of them closed when it left the scope, and was not compared since
+	Dormant     bool   // has findings and was not compared since it left the scope, or since a reading went by without it
 	Uncompared  bool   // only changes of its rows were read since they were compared last
 	Fresh       bool   // its rows were never compared, or not since it came back into scope
 	FirstSeenAt int64  // by the source, Unix seconds; 0 when not told

@@ -144,6 +144,9 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: max(10*time.Second, fault.As(err).RetryAfter)})
 	}
 	consequence := e.settle(done, err)
+	if e.run.Kind == KindSync && !e.integration.CreatedAt.IsZero() {
+		consequence.JudgedBy = &e.integration.Settings
+	}
 	if e.run.Preview != nil { // it says nothing about the integration
 		consequence = Consequence{}
 		e.run.Report.Summary = "Preview, nothing was stored: " + e.run.Report.Summary
