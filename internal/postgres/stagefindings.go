@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
 
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
@@ -160,15 +161,21 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 	return err
 }
 
-// keepUnread leaves findings open that are missing from rows some of which could not be read.
+// keepUnread leaves findings open that are missing from rows some of which could not be read, and those whose rows were too poor to
+// be judged by.
 func (st *stage) keepUnread(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
 	if !o.Incomplete {
 		return nil
 	}
 	// The hash of an asset with withheld changes stays old, so that the next run compares it again.
-	_, err := tx.ExecContext(ctx, `
-		delete from changed_asset where asset_id in (select asset_id from delta where op = 'f');
-		delete from delta where op = 'f';`)
+	ends := []string{"f"}
+	if o.Poor {
+		ends = append(ends, "o", "s")
+	}
+	_, err := tx.ExecContext(ctx, `delete from changed_asset where asset_id in (select asset_id from delta where op = any($1))`, pq.Array(ends))
+	if err == nil {
+		_, err = tx.ExecContext(ctx, `delete from delta where op = any($1)`, pq.Array(ends))
+	}
 	return err
 }
 
