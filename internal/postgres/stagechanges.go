@@ -27,6 +27,10 @@ func (st *stage) AddChanges(ctx context.Context, now time.Time, changes []syncer
 // uncompared stands in the place of an asset's hash when only changes of its rows were read since they were compared last.
 var uncompared = []byte{1}
 
+// behind stands there once a reading went by without the asset, whose machine was missing from the list, held or unreadable: what
+// the rows were told to have become meanwhile is lost, and they have to be read whole once the machine is back.
+var behind = []byte{2}
+
 // changeSteps apply changes; but for the comparing they are those of a whole reading.
 func (st *stage) changeSteps() []findingStep {
 	return []findingStep{

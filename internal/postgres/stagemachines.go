@@ -58,7 +58,7 @@ func (st *stage) ApplyMachines(ctx context.Context, o syncer.ApplyMachines) (c s
 		p := &machinePlan{ApplyMachines: o}
 		// Those that leave make room under the quota before new ones come.
 		for _, step := range []func(context.Context, *sqlx.Tx, *machinePlan) error{
-			st.openBefore, st.gatherMachines, st.updateAssets, st.releaseAssets, st.insertAssets, st.listAssets, st.openAfter,
+			st.openBefore, st.gatherMachines, st.updateAssets, st.releaseAssets, st.insertAssets, st.leaveBehind, st.listAssets, st.openAfter,
 		} {
 			if err := step(ctx, tx, p); err != nil {
 				return err
@@ -182,15 +182,28 @@ func (st *stage) insertAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) 
 		order by i.idx limit $3`, st.job.Tenant, st.integration.ID, syncer.MaxSkippedMachines)
 }
 
+// leaveBehind marks the assets that stay in scope without being read.
+func (st *stage) leaveBehind(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
+	if p.Partial {
+		return nil // the others are read as well, as far as there are changes of their rows
+	}
+	_, err := tx.ExecContext(ctx, `
+		update asset a set finding_hash = $3
+		where a.tenant_id = $1 and a.integration_id = $2 and a.state in ('active', 'inactive') and a.finding_hash <> $3
+		  and not exists (select from incoming i where i.source_id = a.source_id and i.reason = '')`,
+		st.job.Tenant, st.integration.ID, behind)
+	return err
+}
+
 // listAssets hands the run the assets it may attach findings to.
 func (st *stage) listAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
 	rows, err := tx.QueryxContext(ctx, `
 		select coalesce(i.idx, -1), case when i.idx is null then a.source_id else '' end, a.id, a.finding_hash, a.open_critical + a.open_high + a.open_medium + a.open_low + a.open_unknown,
-		       a.finding_hash = '' and exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id),
+		       a.finding_hash = $5 or a.finding_hash = '' and exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id),
 		       a.finding_hash = $3, a.finding_hash = '', coalesce(extract(epoch from a.first_seen_at)::bigint, 0)
 		from asset a left join incoming i on i.source_id = a.source_id
 		where a.tenant_id = $1 and a.integration_id = $2 and (i.reason = '' or $4 and i.idx is null and a.state in ('active', 'inactive'))`,
-		st.job.Tenant, st.integration.ID, uncompared, p.Partial)
+		st.job.Tenant, st.integration.ID, uncompared, p.Partial, behind)
 	if err != nil {
 		return err
 	}

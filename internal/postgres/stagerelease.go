@@ -19,11 +19,11 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 		  select a.id, a.state as old_state, a.state_reason as old_reason, i.idx is not null as arrived,
 		         case when i.idx is null then 'removed' when i.reason = 'merged' then 'merged' when i.reason = 'stale' then 'stale'
 		              else 'out_of_scope' end as state,
-		         coalesce(i.reason, 'removed') as reason, coalesce(i.survivor, '') as survivor
+		         coalesce(i.reason, 'removed') as reason, coalesce(i.survivor, '') as survivor, a.merged_into as old_survivor
 		  from asset a left join incoming i on i.source_id = a.source_id
 		  where a.tenant_id = $1 and a.integration_id = $2
 		    and (i.idx is null and a.state not in ('removed', 'merged') or i.reason <> '')
-		) l where state <> old_state or reason <> old_reason`, st.job.Tenant, st.integration.ID)
+		) l where state <> old_state or reason <> old_reason or state = 'merged' and survivor <> old_survivor`, st.job.Tenant, st.integration.ID)
 	if err != nil {
 		return err
 	}
@@ -99,10 +99,7 @@ func (st *stage) leavingAssets(ctx context.Context, tx *sqlx.Tx) (samples []sync
 // countMisses keeps assets that were not read until they have been missing often and long enough. A run counts once, however
 // often it is carried out.
 func (st *stage) countMisses(ctx context.Context, tx *sqlx.Tx, p *machinePlan) (err error) {
-	if err = st.forgetMisses(ctx, tx); err == nil {
-		err = st.missMerged(ctx, tx, p)
-	}
-	if err != nil || p.Removal.Misses <= 1 {
+	if err = st.forgetMisses(ctx, tx); err != nil || p.Removal.Misses <= 1 {
 		return err
 	}
 	p.done.Missing, err = affected(ctx, tx, `
@@ -122,21 +119,6 @@ func (st *stage) forgetMisses(ctx context.Context, tx *sqlx.Tx) error {
 	_, err := tx.ExecContext(ctx, `
 		update asset a set missing_since = null, misses = 0, missed_in = null from incoming i
 		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and a.missing_since is not null`, st.job.Tenant, st.integration.ID)
-	return err
-}
-
-// missMerged notes merged records that are gone now: the rows they had given to their survivors went with them.
-func (st *stage) missMerged(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
-	if p.Incomplete {
-		return nil
-	}
-	gone, err := affected(ctx, tx, `
-		update asset a set missing_since = $3
-		where a.tenant_id = $1 and a.integration_id = $2 and a.state = 'merged' and a.missing_since is null
-		  and not exists (select from incoming i where i.source_id = a.source_id)`, st.job.Tenant, st.integration.ID, p.Now)
-	if gone > 0 {
-		st.doubt = syncer.DoubtMerged
-	}
 	return err
 }
 
@@ -174,12 +156,6 @@ func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 	if err != nil {
 		return err
 	}
-	var merged bool
-	err = tx.QueryRowxContext(ctx, `
-		select count(*) filter (where state <> 'removed'), count(*) filter (where state = 'removed'), count(*) filter (where state = 'merged') > 0 from leaving`).
-		Scan(&c.OutOfScope, &c.Removed, &merged)
-	if merged {
-		st.doubt = syncer.DoubtMerged
-	}
-	return err
+	return tx.QueryRowxContext(ctx, `select count(*) filter (where state <> 'removed'), count(*) filter (where state = 'removed') from leaving`).
+		Scan(&c.OutOfScope, &c.Removed)
 }

@@ -14,6 +14,7 @@ type census struct {
 	skipped *skipList
 	byID    machineIndex
 	merges  map[int32]string // by index: the survivor of a merged record
+	several map[int32]bool   // by index: others were merged into it; set by shared
 	entries []entry
 	assets  []int32 // by index: position of the asset in known, or -1; set by settle
 	known   []KnownAsset
@@ -199,10 +200,17 @@ func (c *census) mergers() map[string]string {
 	return list
 }
 
-// merged tells whether the rows of a machine count for another one.
-func (c *census) merged(machineID string) bool {
-	index, ok := c.byID.find(machineID)
-	return ok && c.entries[index].reason == inventory.Merged
+// shared tells whether the rows of several machines count for this one.
+func (c *census) shared(machine int32) bool {
+	if c.several == nil {
+		c.several = map[int32]bool{}
+		for index, survivor := range c.merges {
+			if c.entries[index].reason == inventory.Merged {
+				c.several[c.find(survivor)] = true
+			}
+		}
+	}
+	return c.several[machine]
 }
 
 // find leads from a machine id of a row to the machine that counts, following merges to their end. It returns -1 when

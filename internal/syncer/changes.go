@@ -22,10 +22,13 @@ func (e *execution) readChanges(ctx context.Context, r *StageReport, c *census, 
 }
 
 // allow lets a plan stand unless an asset needs rows that changes do not tell: it came into scope, or back into it, after
-// the last reading, while its rows had been in the report before.
-func (c *census) allow(p Plan) Plan {
+// the last reading, while its rows had been in the report before; or the rows of a merged machine move.
+func (c *census) allow(p Plan, known Reading) Plan {
 	if !p.Changes {
 		return p
+	}
+	if known.MergedSum != sumOf(c.mergers()) {
+		return Plan{Why: "machines were merged, or are no more, and changes do not tell the rows that move with them"}
 	}
 	n := 0
 	for i := range c.known {
@@ -37,12 +40,12 @@ func (c *census) allow(p Plan) Plan {
 	if n == 0 {
 		return p
 	}
-	return Plan{Why: fmt.Sprintf("%d assets came into scope since it was read last, and changes tell nothing of their older rows", n)}
+	return Plan{Why: fmt.Sprintf("%d assets came into scope, or back into the list, since it was read last, and changes tell nothing of their older rows", n)}
 }
 
-// errAmbiguous is what a reading of changes ends with when a merged machine has lost a row: whether its survivor has the same
-// one is not told.
-var errAmbiguous = errors.New("syncer: a merged machine has lost rows")
+// errAmbiguous is what a reading of changes ends with when one of several machines that were merged into one asset has lost a
+// row: whether another of them has the same one is not told.
+var errAmbiguous = errors.New("syncer: a machine of a merged asset has lost rows")
 
 // change spools what became of a row. One that is refused now counts as gone, for the reason of its refusal.
 func (p *pass) change(r *inventory.Row, n named) error {
@@ -50,10 +53,10 @@ func (p *pass) change(r *inventory.Row, n named) error {
 	if machine < 0 {
 		return nil
 	}
-	if r.Change == inventory.RowFixed && p.census.merged(r.MachineID) {
+	row, reason := p.judged(machine, r, n)
+	if p.census.shared(machine) && p.mayLose(r, n, reason) {
 		return errAmbiguous
 	}
-	row, reason := p.judged(machine, r, n)
 	row.gone, row.changedAt = r.Change == inventory.RowFixed, unix32(r.ChangedAt)
 	if reason != inventory.Accepted {
 		p.skip(reason, r, n, "")
@@ -76,6 +79,15 @@ func (p *pass) change(r *inventory.Row, n named) error {
 		return err
 	}
 	return p.rows.add(&row)
+}
+
+// mayLose tells whether a row may be one that counted and does so no more, while others of its vulnerability may.
+func (p *pass) mayLose(r *inventory.Row, n named, reason inventory.Reason) bool {
+	if r.Change == inventory.RowFixed {
+		return true
+	}
+	_, told := p.judge.AnyRow(n.vulnerability.traits)
+	return reason != inventory.Accepted && !told
 }
 
 // changeStaging hands the changes to the database, asset by asset.

@@ -1,7 +1,11 @@
 package syncer
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"pgp.internal/defender/internal/connector"
@@ -47,7 +51,8 @@ type Reading struct {
 	Doubt      string    `json:"doubt,omitempty"`      // why the next reading has to be whole, if it has to
 
 	// Merged leads from the records that Defender had merged into others by the last list to those: their rows count for them.
-	Merged map[string]string `json:"merged,omitempty"`
+	Merged    map[string]string `json:"merged,omitempty"`     // unless there are more than maxMerged
+	MergedSum string            `json:"merged_sum,omitempty"` // of all of them; empty for none
 
 	JudgedBy *inventory.Settings `json:"judged_by,omitempty"` // and by which rules:
 	Rules    int                 `json:"rules,omitempty"`     // rowSumVersion then
@@ -61,7 +66,6 @@ func (r Reading) judgedBy(s inventory.Settings, same func(inventory.Settings, in
 // Reasons to doubt that changes would do.
 const (
 	DoubtHeld   = "something was held back last time until a second reading agrees"
-	DoubtMerged = "machines were merged, or merged ones are gone, and changes do not tell the rows that move with them"
 	DoubtJudged = "a run with other settings began to apply them and did not come to its end"
 )
 
@@ -74,9 +78,22 @@ func (r *Reading) learnMachines(c *census, assets *StageReport, partial bool) {
 		r.Machines, r.MachinesAt = assets.Counts.Fetched, assets.StartedAt
 	}
 	r.Merged = c.mergers()
+	r.MergedSum = sumOf(r.Merged)
 	if len(r.Merged) > maxMerged {
 		r.Merged, r.MachinesAt = nil, time.Time{}
 	}
+}
+
+// sumOf tells apart what was merged into what.
+func sumOf(merged map[string]string) string {
+	if len(merged) == 0 {
+		return ""
+	}
+	h := sha256.New()
+	for _, id := range slices.Sorted(maps.Keys(merged)) {
+		_, _ = fmt.Fprintf(h, "%q %q\n", id, merged[id]) // a hash takes everything
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // Plan is how a run reads the report, and why so.

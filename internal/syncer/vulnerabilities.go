@@ -19,7 +19,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	}
 	began := e.now()
 	r.TotalEstimate = known.Rows
-	plan, refused, err := e.narrow(ctx, c.allow(e.options.Report.plan(known, e.run.Mode, e.settings, began)), known, c.judge)
+	plan, refused, err := e.narrow(ctx, c.allow(e.options.Report.plan(known, e.run.Mode, e.settings, began), known), known, c.judge)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (e *execution) readReport(ctx context.Context, r *StageReport, c *census, p
 		e.log.Warn("the report could not be read to its end and is read again from its start", "error", err)
 		switch {
 		case ambiguous:
-			*plan = Plan{Via: plan.Via, Why: "a merged machine has lost rows, and changes do not tell whether its survivor has the same ones"}
+			*plan = Plan{Via: plan.Via, Why: "one of several machines that were merged has lost rows, and changes do not tell whether another has the same ones"}
 		case plan.Changes:
 			*plan = Plan{Via: plan.Via, Why: "Microsoft could not tell what changed since the last reading"}
 		}

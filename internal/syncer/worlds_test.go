@@ -26,7 +26,10 @@ func TestRandomWorlds(t *testing.T) {
 			t.Parallel()
 			w := newRandomWorld(t, seed)
 			for snapshot := range uint64(8) {
+				w.both(w.while())
 				w.change(world.RandomChanges(1000*seed+snapshot, 1+w.random.IntN(8))...)
+				w.absence()
+				w.both(w.while())
 				w.trouble()
 				if t.Failed() {
 					t.Fatalf("after snapshot %d", snapshot)
@@ -41,6 +44,7 @@ type randomWorld struct {
 	*house
 	random *rand.Rand
 	linked connector.Integration
+	away   *world.Change // brings back the machines that are away
 }
 
 func newRandomWorld(t *testing.T, seed uint64) *randomWorld {
@@ -61,6 +65,9 @@ func (w *randomWorld) readSomehow() {
 		o.Report.WholeRows = 0
 	case 1:
 		o.Report.FilesRows = 1
+	}
+	if w.random.IntN(2) == 0 {
+		o.Removal = syncer.DefaultRemovalPolicy()
 	}
 	o.Catalogue = syncer.DefaultCataloguePolicy()
 	o.Catalogue.MaxAge = 0
@@ -87,6 +94,28 @@ func (w *randomWorld) trouble() {
 		run = w.work()
 	}
 	w.mustAudit(w.tenant)
+}
+
+// while is some hours, longer now and then than changes overlap.
+func (w *randomWorld) while() time.Duration { return time.Duration(w.random.IntN(30)) * time.Hour }
+
+// absence lets some machines be away from now on, few or nearly all, and those come back that were.
+func (w *randomWorld) absence() {
+	w.t.Helper()
+	if w.away != nil {
+		w.change(*w.away)
+		w.away = nil
+	}
+	if w.random.IntN(3) > 0 {
+		return
+	}
+	from := w.random.IntN(12)
+	to := from + 1 + w.random.IntN(2)
+	if w.random.IntN(4) == 0 {
+		from, to = 0, 12
+	}
+	w.change(world.Change{Op: "remove_machines", From: from, To: to})
+	w.away = &world.Change{Op: "restore_machines", From: from, To: to}
 }
 
 // order asks for a run unless there is one.
@@ -139,7 +168,11 @@ func (w *randomWorld) interrupt() {
 // settle runs until nothing fails or is doubted any more, and compares.
 func (w *randomWorld) settle() {
 	w.t.Helper()
+	if w.away != nil {
+		w.change(*w.away)
+	}
 	for range 3 { // the removal guard may want a second opinion on machines and then on findings
+		w.both(7 * time.Hour)
 		w.order()
 		mustSucceed(w.t, w.work())
 	}
