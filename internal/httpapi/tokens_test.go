@@ -56,8 +56,18 @@ func (m *mint) into(d *httpapi.Deps) {
 
 func (m *mint) token(role tenant.Role, tenants ...string) string {
 	m.t.Helper()
+	return m.until(time.Now().Add(time.Hour), role, tenants)
+}
+
+func (m *mint) expired(role tenant.Role, tenants ...string) string {
+	m.t.Helper()
+	return m.until(time.Now().Add(-time.Hour), role, tenants)
+}
+
+func (m *mint) until(expiry time.Time, role tenant.Role, tenants []string) string {
+	m.t.Helper()
 	token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
-		"iss": tokenIssuer, "aud": tokenAudience, "sub": "ada@contoso.example", "role": string(role), "tenants": tenants, "exp": time.Now().Add(time.Hour).Unix(),
+		"iss": tokenIssuer, "aud": tokenAudience, "sub": "ada@contoso.example", "role": string(role), "tenants": tenants, "exp": expiry.Unix(),
 	})
 	token.Header["kid"] = "mint"
 	text, err := token.SignedString(m.key)
