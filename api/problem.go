@@ -11,6 +11,7 @@ const (
 	CodeInvalidJSON           = "invalid_json"
 	CodeInvalidRequest        = "invalid_request"
 	CodeInvalidCursor         = "invalid_cursor"
+	CodeAccountRequired       = "account_required"
 	CodeUnauthenticated       = "unauthenticated"
 	CodeForbidden             = "forbidden"
 	CodeNotFound              = "not_found"

@@ -42,7 +42,7 @@ func RecordIn(c *Coverage) Option {
 }
 
 // Allow400 names further problem codes with which a request that the document allows may be refused as malformed. It is meant for rules
-// that OpenAPI cannot express; invalid_cursor is one and always allowed.
+// that OpenAPI cannot express; invalid_cursor and account_required are such, and always allowed.
 func Allow400(codes ...string) Option {
 	return func(k *Contract) { k.allow400 = append(k.allow400, codes...) }
 }
@@ -57,7 +57,7 @@ func New(tb TB, opts ...Option) *Contract {
 	if err != nil {
 		tb.Fatalf("contract: %v", err)
 	}
-	k := &Contract{tb: tb, doc: doc, coverage: NewCoverage(), allow400: []string{"invalid_cursor"}}
+	k := &Contract{tb: tb, doc: doc, coverage: NewCoverage(), allow400: []string{"invalid_cursor", "account_required"}}
 	for _, opt := range opts {
 		opt(k)
 	}

@@ -31,6 +31,7 @@ const (
 	CodeInvalidRequest     = "invalid_request"
 	CodeInvalidJSON        = "invalid_json"
 	CodeInvalidCursor      = "invalid_cursor"
+	CodeAccountRequired    = "account_required"
 	CodeUnauthenticated    = "unauthenticated"
 	CodeForbidden          = "forbidden"
 	CodeEntitlementMissing = "entitlement_missing"

@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,6 +20,10 @@ import (
 func (s *server) authorise(r *http.Request, need tenant.Role) error {
 	p, err := s.principal(r)
 	if err != nil {
+		var why identity.Refusal
+		if errors.As(err, &why) {
+			exchangeOf(r.Context()).refused = string(why)
+		}
 		return err
 	}
 	exchangeOf(r.Context()).principal = p
@@ -89,7 +95,7 @@ func chooseTenant(token identity.Token, account string) (string, error) {
 	case account == "" && len(token.Tenants) == 1:
 		return token.Tenants[0], nil
 	case account == "" && len(token.Tenants) > 1:
-		return "", fault.New(fault.CodeForbidden, "The token is for several tenants; name one of them in the header account.")
+		return "", fault.New(fault.CodeAccountRequired, "")
 	}
 	if !slices.ContainsFunc(token.Tenants, func(t string) bool { return strings.EqualFold(t, account) }) {
 		return "", errNotYourTenant()
@@ -145,8 +151,10 @@ func bearer(r *http.Request) (string, error) {
 // caller is the tenant that the request's credential was found to act for.
 func caller(r *http.Request) tenant.ID { return exchangeOf(r.Context()).principal.Tenant }
 
-// subjectText tells subjects apart in logs. They may be e-mail addresses, which logs are no place for.
-func subjectText(subject string) string {
-	sum := sha256.Sum256([]byte(subject))
-	return hex.EncodeToString(sum[:6])
+// subjectText tells subjects apart in logs. They may be e-mail addresses, which logs are no place for; without the key, whoever
+// reads a log could try addresses until one fits.
+func (s *server) subjectText(subject string) string {
+	mac := hmac.New(sha256.New, s.CursorKey)
+	mac.Write([]byte("subject of a token\x00" + subject)) // documented never to fail; no cursor begins like that
+	return hex.EncodeToString(mac.Sum(nil)[:8])
 }

@@ -32,6 +32,7 @@ type exchange struct {
 	id        string
 	route     string
 	principal tenant.Principal
+	refused   string // why a token does not count
 	code      string // of the problem, if any
 	hidden    error  // what is told to the log and not to the caller
 	gone      bool
@@ -68,7 +69,7 @@ func (s *server) finish(x *exchange, method string, status int, took time.Durati
 		slog.String("request_id", x.id), slog.String("method", method), slog.String("route", x.route),
 		slog.Int("status", status), slog.Duration("duration", took),
 	}
-	attrs = append(attrs, x.who()...)
+	attrs = append(attrs, s.who(x)...)
 	if x.code != "" {
 		attrs = append(attrs, slog.String("code", x.code))
 	}
@@ -79,14 +80,17 @@ func (s *server) finish(x *exchange, method string, status int, took time.Durati
 	s.Log.LogAttrs(context.Background(), level, "request", attrs...)
 }
 
-// who names the tenant and the credential.
-func (x *exchange) who() (attrs []slog.Attr) {
+// who names the tenant and the credential, or says why a token is none.
+func (s *server) who(x *exchange) (attrs []slog.Attr) {
+	if x.refused != "" {
+		attrs = append(attrs, slog.String("refused", x.refused))
+	}
 	if x.principal.Tenant != 0 {
 		attrs = append(attrs, slog.String("tenant", tenant.PublicText(tenantPrefix, x.principal.TenantPublic)))
 	}
 	switch {
 	case x.principal.Subject != "":
-		attrs = append(attrs, slog.String("subject", subjectText(x.principal.Subject)))
+		attrs = append(attrs, slog.String("subject", s.subjectText(x.principal.Subject)))
 	case x.principal.Tenant != 0:
 		attrs = append(attrs, slog.String("key", tenant.PublicText(keyPrefix, x.principal.KeyID)))
 	}

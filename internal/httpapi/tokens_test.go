@@ -115,7 +115,7 @@ func TestATokenActsForTheTenantsItNames(t *testing.T) {
 		"its only one, named":           {m.token(tenant.ReadOnly, mine), strings.ToUpper(mine), 200, mineID},
 		"by id":                         {m.token(tenant.ReadOnly, mineID), "", 200, mineID},
 		"one of two":                    {m.token(tenant.ReadOnly, mine, otherID), otherID, 200, otherID},
-		"none of two":                   {m.token(tenant.ReadOnly, mine, other), "", 403, ""},
+		"none of two":                   {m.token(tenant.ReadOnly, mine, other), "", 400, ""},
 		"another than its own":          {m.token(tenant.Admin, mine), other, 403, ""},
 		"another's id":                  {m.token(tenant.Admin, mine), otherID, 403, ""},
 		"one that is not there":         {m.token(tenant.Admin, "no@body.example"), "", 403, ""},
@@ -186,6 +186,9 @@ func TestForgedTokensCostNoQuery(t *testing.T) {
 				t.Errorf("%s, %s: %d %v", op.id, name, got.status, got.header)
 			}
 		}
+	}
+	if log := h.log.String(); !strings.Contains(log, `"refused":"signature"`) || !strings.Contains(log, `"refused":"too_long"`) {
+		t.Error("the log does not say why tokens were refused")
 	}
 	if n := u.asked.Load(); n != 0 {
 		t.Errorf("the database was asked %d times", n)

@@ -1,8 +1,6 @@
 package identity
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -36,15 +34,16 @@ func (c *claims) text(name string) string {
 	return s
 }
 
-// texts is a claim that is a text or a list of texts; nil for any other.
-func (c *claims) texts(name string) (list []string) {
+// texts is a claim that is a text or a list of texts; nil when there is none, and false for any other.
+func (c *claims) texts(name string) (list []string, ok bool) {
 	if one := c.text(name); one != "" {
-		return []string{one}
+		return []string{one}, true
 	}
-	if value, told := c.others[name]; !told || json.Unmarshal(value, &list) != nil {
-		return nil
+	value, told := c.others[name]
+	if !told || value.Kind() == 'n' {
+		return nil, true
 	}
-	return list
+	return list, value.Kind() == '[' && json.Unmarshal(value, &list) == nil
 }
 
 // header is what this service looks at. Keys that a token brings along (jwk, jku, x5c, x5u) are nobody's word but the
@@ -58,34 +57,46 @@ type header struct {
 
 // readStrictly refuses what the library would read in some way or other: repeated members, which readers disagree about,
 // extensions that have to be understood, other kinds of tokens, and what is too large to be looked at.
-func readStrictly(text string) error {
+func readStrictly(text string, algorithms []string) error {
 	if len(text) > MaxLength {
-		return fmt.Errorf("it has %d bytes", len(text))
+		return TooLong
 	}
 	parts := strings.Split(text, ".")
 	if len(parts) != 3 || slices.Contains(parts, "") {
-		return errors.New("it has no three parts")
+		return Malformed
 	}
 	var h header
-	if err := decode(parts[0], &h); err != nil {
-		return fmt.Errorf("its header: %w", err)
+	if decode(parts[0], &h) != nil {
+		return Malformed
 	}
 	switch {
+	case !slices.Contains(algorithms, h.Algorithm):
+		return BadAlgorithm
 	case h.Critical != nil:
-		return errors.New("it demands an extension")
+		return CriticalHeader
 	case !slices.Contains(types, strings.ToLower(h.Type)):
-		return errors.New("it is another type of token")
+		return BadType
 	case !plainKeyID(h.KeyID):
-		return errors.New("its key id is odd")
+		return BadKeyID
 	}
-	var body struct {
-		ExpiresAt float64 `json:"exp"`
+	return checkTimes(parts[1])
+}
+
+// checkTimes refuses times that are none or that do not fit everywhere: the library would turn a huge nbf into one long past.
+func checkTimes(part string) error {
+	var members map[string]jsontext.Value
+	if decode(part, &members) != nil || members == nil {
+		return Malformed
 	}
-	if err := decode(parts[1], &body); err != nil {
-		return fmt.Errorf("its claims: %w", err)
-	}
-	if body.ExpiresAt < 0 || body.ExpiresAt > latest {
-		return errors.New("its time of expiry cannot be")
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		value, given := members[name]
+		if !given {
+			continue
+		}
+		var seconds float64
+		if value.Kind() != '0' || json.Unmarshal(value, &seconds) != nil || seconds < 0 || seconds > latest {
+			return BadTime
+		}
 	}
 	return nil
 }
@@ -102,9 +113,18 @@ func decode(part string, into any) error {
 	return json.Unmarshal(text, into)
 }
 
-// plainKeyID keeps ids that could be meant for a file system or a database from being looked up.
+// plainKeyID keeps ids that could be meant for a file system or a database from being looked up. Ids are often base64, in which
+// a slash is a digit; together with a dot it would be a path.
 func plainKeyID(id string) bool {
-	return len(id) <= 200 && !strings.ContainsFunc(id, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.~=+:", r))
+	if id == "" || len(id) > 200 || strings.Contains(id, "/") && strings.Contains(id, ".") {
+		return false
+	}
+	return !strings.ContainsFunc(id, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.~=+:/", r))
 	})
+}
+
+// plainText tells whether a text can be stored and shown as it is.
+func plainText(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f })
 }

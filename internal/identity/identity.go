@@ -4,7 +4,6 @@ package identity
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -69,10 +68,10 @@ func New(cfg Config) *Verifier {
 	)}
 }
 
-// Verify checks a token. Whatever is wrong with it is the same fault, [fault.CodeUnauthenticated], with the reason as its
+// Verify checks a token. Whatever is wrong with it is the same fault, [fault.CodeUnauthenticated], with a [Refusal] as its
 // cause for the log; [fault.CodeTokensUnavailable] says that nobody can tell, because the issuer's keys were never to be had.
 func (v *Verifier) Verify(ctx context.Context, text string) (Token, error) {
-	if err := readStrictly(text); err != nil {
+	if err := readStrictly(text, v.cfg.Algorithms); err != nil {
 		return Token{}, refused(err)
 	}
 	var c claims
@@ -94,25 +93,31 @@ func (v *Verifier) Verify(ctx context.Context, text string) (Token, error) {
 	return token, nil
 }
 
-func refused(err error) error { return fault.Wrap(err, fault.CodeUnauthenticated, "") }
-
 // token reads what the configured claims say.
 func (v *Verifier) token(c *claims) (Token, error) {
 	t := Token{Subject: c.Subject, Name: c.text("name")}
-	if t.Subject == "" || len(t.Subject) > 255 {
-		return t, errors.New("it names no subject, or too long a one")
+	if t.Subject == "" || len(t.Subject) > 255 || !plainText(t.Subject) {
+		return t, BadSubject
+	}
+	if len(t.Name) > 255 || !plainText(t.Name) {
+		t.Name = "" // it is only for people
 	}
 	t.Role = tenant.Role(c.text(v.cfg.RoleClaim))
 	if !t.Role.Valid() {
-		return t, fmt.Errorf("the claim %s holds no role", v.cfg.RoleClaim)
+		return t, BadRole
 	}
-	for _, account := range c.texts(v.cfg.TenantClaim) {
+	accounts, ok := c.texts(v.cfg.TenantClaim)
+	for _, account := range accounts {
 		if account = strings.TrimSpace(account); account != "" {
 			t.Tenants = append(t.Tenants, account)
 		}
+		ok = ok && plainText(account)
+	}
+	if !ok {
+		return t, BadTenants
 	}
 	if t.Role == tenant.Platform && len(t.Tenants) > 0 {
-		return t, errors.New("the role platform acts for no tenant, yet it names some")
+		return t, BadTenants // it acts for none
 	}
 	return t, nil
 }
@@ -122,5 +127,5 @@ type NoIssuer struct{}
 
 // Verify refuses.
 func (NoIssuer) Verify(context.Context, string) (Token, error) {
-	return Token{}, refused(errors.New("no issuer of tokens is configured"))
+	return Token{}, refused(NotAccepted)
 }

@@ -335,6 +335,7 @@ func TestKeysThatAreNoneForSignatures(t *testing.T) {
 	}
 	i.keys = []jose.JSONWebKey{
 		{Key: weak.Public(), KeyID: "weak"}, {Key: i.rsa.Public(), KeyID: "enc", Use: "enc"}, {Key: []byte("a shared key of some length"), KeyID: "shared"},
+		{Key: i.ec.Public(), KeyID: "good"},
 	}
 	v := i.verifier()
 	for kid, text := range map[string]string{

@@ -6,8 +6,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,7 +27,10 @@ type Keys interface {
 const (
 	refreshEvery = 15 * time.Minute
 	unknownEvery = time.Minute // at most one reading for keys that are not known
-	readWithin   = 5 * time.Second
+	// staleAfter is when nobody gets by on what was read before without a try: nobody may have asked for days, and a key that the
+	// issuer took away meanwhile must not count once more.
+	staleAfter = 2 * refreshEvery
+	readWithin = 5 * time.Second
 )
 
 // unavailableError says that no set of keys was ever read.
@@ -37,7 +43,7 @@ func (e *unavailableError) Unwrap() error { return e.cause }
 
 // KeySet remembers an issuer's keys. While its source is away the last ones count.
 type KeySet struct {
-	read func(context.Context) (jose.JSONWebKeySet, error)
+	read func(context.Context) ([]jose.JSONWebKey, error)
 	now  func() time.Time
 
 	reading sync.Mutex // held by whoever reads
@@ -50,19 +56,19 @@ type KeySet struct {
 	failed error     // of the last attempt
 }
 
-func newKeySet(now func() time.Time, read func(context.Context) (jose.JSONWebKeySet, error)) *KeySet {
+func newKeySet(now func() time.Time, read func(context.Context) ([]jose.JSONWebKey, error)) *KeySet {
 	return &KeySet{read: read, now: now}
 }
 
 // Key finds the public key with this id for signatures by this algorithm.
 func (s *KeySet) Key(ctx context.Context, kid, algorithm string) (crypto.PublicKey, error) {
-	key, found, due, reads := s.look(kid, algorithm)
+	key, found, due, stale, reads := s.look(kid, algorithm)
 	switch {
-	case due && found: // nobody has to wait for what is only a precaution
+	case due && found && !stale: // nobody has to wait for what is only a precaution
 		go s.refresh(context.WithoutCancel(ctx), reads)
 	case due:
 		s.refresh(ctx, reads)
-		key, found, _, _ = s.look(kid, algorithm)
+		key, found, _, _, _ = s.look(kid, algorithm)
 	}
 	if found {
 		return key, nil
@@ -72,21 +78,21 @@ func (s *KeySet) Key(ctx context.Context, kid, algorithm string) (crypto.PublicK
 	if !s.known {
 		return nil, &unavailableError{s.failed}
 	}
-	return nil, errors.New("the issuer has no such key")
+	return nil, UnknownKey
 }
 
-// look also tells whether the keys should be read again, and how often they were.
-func (s *KeySet) look(kid, algorithm string) (key crypto.PublicKey, found, due bool, reads int) {
+// look also tells whether the keys should be read again, whether that was long ago, and how often they were.
+func (s *KeySet) look(kid, algorithm string) (key crypto.PublicKey, found, due, stale bool, reads int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.keys {
-		if k.KeyID == kid && (k.Algorithm == "" || k.Algorithm == algorithm) {
+		if k.KeyID == kid && fits(k, algorithm) {
 			key, found = k.Key, true
 			break
 		}
 	}
 	age := s.now().Sub(s.readAt)
-	return key, found, age >= refreshEvery || !found && age >= unknownEvery, s.reads
+	return key, found, age >= refreshEvery || !found && age >= unknownEvery, age >= staleAfter, s.reads
 }
 
 // refresh reads the keys once, however many tokens wait for them: not if somebody has since the caller looked.
@@ -106,29 +112,64 @@ func (s *KeySet) refresh(ctx context.Context, reads int) {
 	defer s.mu.Unlock()
 	s.readAt, s.failed, s.reads = s.now(), err, s.reads+1
 	if err == nil {
-		s.keys, s.known = usable(set.Keys), true
+		s.keys, s.known = set, true
 	}
 }
 
 // leastRSA is the least length of an RSA key in bits; see NIST SP 800-131A.
 const leastRSA = 2048
 
-// usable leaves out what is not for verifying signatures, and what is too weak for it.
-func usable(keys []jose.JSONWebKey) (list []jose.JSONWebKey) {
-	for _, k := range keys {
-		if k.Use != "" && k.Use != "sig" || !k.Valid() {
-			continue
-		}
-		switch key := k.Key.(type) {
-		case *rsa.PublicKey:
-			if key.N.BitLen() < leastRSA {
-				continue
-			}
-		case *ecdsa.PublicKey, ed25519.PublicKey:
-		default: // private and shared keys have no place in a public set
-			continue
-		}
-		list = append(list, k)
+// ReadKeys takes from a JSON Web Key Set (RFC 7517) the keys that signatures can be verified with. One of a kind that is not
+// known here, or broken, does not turn off the others; a set without any is an error. Of two with one id neither can be meant.
+func ReadKeys(text []byte) ([]jose.JSONWebKey, error) {
+	var document struct {
+		Keys []json.RawMessage `json:"keys"`
 	}
-	return list
+	if err := json.Unmarshal(text, &document); err != nil {
+		return nil, fmt.Errorf("the document is no key set: %w", err)
+	}
+	times := map[string]int{}
+	var list []jose.JSONWebKey
+	for _, raw := range document.Keys {
+		var k jose.JSONWebKey
+		if json.Unmarshal(raw, &k) == nil && usable(k) {
+			list = append(list, k)
+			times[k.KeyID]++
+		}
+	}
+	list = slices.DeleteFunc(list, func(k jose.JSONWebKey) bool { return times[k.KeyID] > 1 })
+	if len(list) == 0 {
+		return nil, errors.New("the document holds no public key that has an id and is for signatures")
+	}
+	return list, nil
+}
+
+// usable tells what is for verifying signatures, and strong enough for it. Private and shared keys have no place in a public set.
+func usable(k jose.JSONWebKey) bool {
+	if !plainKeyID(k.KeyID) || k.Use != "" && k.Use != "sig" || !k.Valid() {
+		return false
+	}
+	switch key := k.Key.(type) {
+	case *rsa.PublicKey:
+		return key.N.BitLen() >= leastRSA
+	case *ecdsa.PublicKey, ed25519.PublicKey:
+		return true
+	}
+	return false
+}
+
+// fits tells whether a key is one of the algorithm: what it says itself, its kind, and its curve (RFC 7518, section 3.4).
+func fits(k jose.JSONWebKey, algorithm string) bool {
+	if k.Algorithm != "" && k.Algorithm != algorithm {
+		return false
+	}
+	switch key := k.Key.(type) {
+	case *rsa.PublicKey:
+		return strings.HasPrefix(algorithm, "RS") || strings.HasPrefix(algorithm, "PS")
+	case *ecdsa.PublicKey:
+		return algorithm == map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}[key.Curve.Params().Name]
+	case ed25519.PublicKey:
+		return algorithm == "EdDSA"
+	}
+	return false
 }

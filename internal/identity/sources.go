@@ -20,7 +20,7 @@ const maxDocument = 1 << 20
 
 // FromFile reads keys from a JWKS document in a file, again when it may have changed.
 func FromFile(name string, now func() time.Time) *KeySet {
-	return newKeySet(now, func(context.Context) (set jose.JSONWebKeySet, err error) {
+	return newKeySet(now, func(context.Context) (set []jose.JSONWebKey, err error) {
 		f, err := os.Open(name)
 		if err != nil {
 			return set, err
@@ -36,7 +36,7 @@ func FromFile(name string, now func() time.Time) *KeySet {
 func FromIssuer(issuer string, client *http.Client, now func() time.Time) *KeySet {
 	plain := *client
 	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return newKeySet(now, func(ctx context.Context) (set jose.JSONWebKeySet, err error) {
+	return newKeySet(now, func(ctx context.Context) (set []jose.JSONWebKey, err error) {
 		var found struct {
 			Issuer  string `json:"issuer"`
 			JWKSURI string `json:"jwks_uri"`
@@ -78,9 +78,10 @@ func get(ctx context.Context, client *http.Client, address string, read func(io.
 	return read(io.LimitReader(resp.Body, maxDocument))
 }
 
-func decodeSet(r io.Reader) (set jose.JSONWebKeySet, err error) {
-	if err = json.NewDecoder(io.LimitReader(r, maxDocument)).Decode(&set); err == nil && len(set.Keys) == 0 {
-		err = errors.New("the document holds no keys")
+func decodeSet(r io.Reader) ([]jose.JSONWebKey, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxDocument))
+	if err != nil {
+		return nil, err
 	}
-	return set, err
+	return ReadKeys(text)
 }
