@@ -36,6 +36,7 @@ type endpoint struct {
 func readonly(h handler) endpoint { return endpoint{handle: h, role: tenant.ReadOnly} }
 func analyst(h handler) endpoint  { return endpoint{handle: h, role: tenant.Analyst} }
 func admin(h handler) endpoint    { return endpoint{handle: h, role: tenant.Admin} }
+func platform(h handler) endpoint { return endpoint{handle: h, role: tenant.Platform} }
 func open(h handler) endpoint     { return endpoint{handle: h, public: true} }
 
 // query declares the query parameters the endpoint knows; any other one is refused.

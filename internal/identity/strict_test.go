@@ -32,7 +32,7 @@ func TestRefusalsSayWhyToTheLog(t *testing.T) {
 		"exp null": {with("exp", null), identity.BadTime}, "exp true": {with("exp", true), identity.BadTime}, "nbf a text": {with("nbf", "now"), identity.BadTime},
 		"exp beyond any number": {with("exp", json.RawMessage("1e999")), identity.BadTime}, "exp 61 s ago": {with("exp", i.clock().Add(-61*time.Second).Unix()), identity.Expired},
 		"subject of two lines": {with("sub", "a\nb"), identity.BadSubject}, "tenants a number": {with("tenants", 1), identity.BadTenants},
-		"a tenant with NUL": {with("tenants", []string{"a\x00"}), identity.BadTenants},
+		"a tenant with NUL":         {with("tenants", []string{"a\x00"}), identity.BadTenants},
 		"a tenant that is a number": {with("tenants", []any{"a@b.example", 1}), identity.BadTenants}, "crit null": {headed(map[string]any{"crit": null}), identity.CriticalHeader},
 		"kid a path in base64": {headed(map[string]any{"kid": "a/../b"}), identity.BadKeyID}, "no kid": {headed(map[string]any{"kid": nil}), identity.BadKeyID},
 		"algorithm in lower case": {headed(map[string]any{"alg": "rs256"}), identity.BadAlgorithm}, "alg a list": {headed(map[string]any{"alg": []string{"RS256"}}), identity.Malformed},
