@@ -33,6 +33,7 @@ type guardEntry struct {
 	Samples  []syncer.Sample `json:"samples,omitempty"` // of what would leave, at most heldSamples
 	At       time.Time       `json:"at"`
 	Approved time.Time       `json:"approved,omitzero"` // when somebody let it through
+	Agreed   bool            `json:"agreed,omitempty"`  // it is held no more, and remembered while what it let go has yet to leave
 }
 
 // heldSamples bounds what is kept of a change that is held back.
@@ -40,57 +41,77 @@ const heldSamples = 50
 
 // reading is what a complete read did to a measure.
 type reading struct {
-	before  int64                                                    // in scope until now
-	after   int64                                                    // in scope from now on
-	refused int64                                                    // in scope until now, read again, and refused by a rule
-	leaving int64                                                    // would leave
+	before  int64 // in scope until now
+	after   int64 // in scope from now on
+	refused int64 // in scope until now, read again, and refused by a rule
+	leaving int64 // would leave
+	now     time.Time
+	over    time.Duration                                            // between the reading that was held back and one that agrees
 	samples func(context.Context, *sqlx.Tx) ([]syncer.Sample, error) // of what would leave
 }
 
 // drops tells whether a fall is large enough to be doubted: to nothing, or by more than half.
 func drops(before, after int64) bool { return before > 0 && (after == 0 || after*2 < before) }
 
-// guard decides whether what left has to wait for a second complete read. It agrees if it does not show a further large
-// drop, or after a person has approved of what the last one showed; a read without a drop makes the guard forget. After the customer changed the settings, records that did arrive and
-// are refused now are no loss.
+// ruling is what the guard says.
+type ruling struct {
+	hold     bool
+	approved bool // by somebody who saw what was held
+}
+
+// guard decides whether what left has to wait for a second complete read. One agrees if it comes late enough and does not show a
+// further large drop, or after a person has approved of what the last one showed; a read without a drop makes the guard forget.
+// After the customer changed the settings, records that did arrive and are refused now are no loss.
 //
 // What it remembers is written at the end of the transaction, so that nobody who changes the integration waits for it.
-func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r reading) (hold bool, err error) {
-	var body []byte
-	err = tx.GetContext(ctx, &body, `select guard from integration where tenant_id = $1 and id = $2`, st.job.Tenant, st.integration.ID)
+func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r reading) (ruling, error) {
+	known, err := st.guarded(ctx, tx)
 	if err != nil {
-		return false, err
-	}
-	var known guardDocument
-	if err := json.Unmarshal(body, &known); err != nil {
-		return false, err
+		return ruling{}, err
 	}
 	digest, err := settingsDigest(settingsColumn(st.integration.Settings))
 	if err != nil {
-		return false, err
+		return ruling{}, err
 	}
 	after := r.after
 	if measured := known.Settings[measure]; measured != "" && measured != digest {
 		after += r.refused
 	}
-	run := st.job.Subject.String()
 	earlier, doubted := known.Held[measure]
-	agreed := doubted && (earlier.Run != run || !earlier.Approved.IsZero()) && !drops(earlier.After, after)
-	hold = drops(r.before, after) && r.leaving > 0 && !agreed
+	doubtful := drops(r.before, after) && r.leaving > 0
+	further := drops(earlier.After, after)
+	approved := doubted && !earlier.Approved.IsZero() && !further
+	agreed := approved || doubted && !further && (earlier.Agreed || earlier.Run != st.job.Subject.String() && r.now.Sub(earlier.At) >= r.over)
 	next := guardDocument{Held: orEmpty(maps.Clone(known.Held)), Settings: orEmpty(maps.Clone(known.Settings))}
 	delete(next.Held, measure)
-	if hold {
-		held := guardEntry{Run: run, Before: r.before, After: after, Leaving: r.leaving, At: time.Now()}
+	next.Settings[measure] = digest
+	switch {
+	case !doubtful:
+	case agreed:
+		earlier.Agreed = true
+		next.Held[measure] = earlier
+	case doubted && !further && earlier.Run != st.job.Subject.String(): // too soon to agree
+		next.Held[measure] = earlier
+	default:
+		held := guardEntry{Run: st.job.Subject.String(), Before: r.before, After: after, Leaving: r.leaving, At: r.now}
 		if held.Samples, err = r.samples(ctx, tx); err != nil {
-			return false, err
+			return ruling{}, err
 		}
 		next.Held[measure] = held
 	}
-	next.Settings[measure] = digest
-	if hold || doubted || !maps.Equal(next.Settings, known.Settings) {
+	if doubtful || doubted || !maps.Equal(next.Settings, known.Settings) {
 		st.remember = &next
 	}
-	return hold, nil
+	return ruling{hold: doubtful && !agreed, approved: approved}, nil
+}
+
+func (st *stage) guarded(ctx context.Context, tx *sqlx.Tx) (known guardDocument, err error) {
+	var body []byte
+	err = tx.GetContext(ctx, &body, `select guard from integration where tenant_id = $1 and id = $2`, st.job.Tenant, st.integration.ID)
+	if err != nil {
+		return known, err
+	}
+	return known, json.Unmarshal(body, &known)
 }
 
 // writeGuard stores what guard wants to be remembered, if anything.

@@ -22,7 +22,7 @@ func (s *Store) HeldChanges(ctx context.Context, t tenant.ID, integration uuid.U
 			return err
 		}
 		for _, kind := range []syncer.HeldKind{syncer.HeldAssets, syncer.HeldFindings} {
-			if e, ok := known.Held[string(kind)]; ok {
+			if e, ok := known.Held[string(kind)]; ok && !e.Agreed {
 				held = append(held, e.change(kind))
 			}
 		}
@@ -43,7 +43,7 @@ func (s *Store) ApproveHeldChange(ctx context.Context, t tenant.ID, integration 
 			return err
 		}
 		e, ok := known.Held[string(kind)]
-		if !ok || e.Run != run.String() {
+		if !ok || e.Agreed || e.Run != run.String() {
 			return fault.New(fault.CodeConflict, "what that run held back is not held back any more: list the held changes again")
 		}
 		if e.Approved.IsZero() {

@@ -119,8 +119,9 @@ func (st *stage) guardChanges(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFi
 	}
 	r.after = r.before - closing + opening
 	r.leaving, r.samples = closing, st.closingFindings
-	hold, err := st.guard(ctx, tx, guardFindings, r)
-	if err != nil || !hold {
+	r.now = o.Now
+	ruling, err := st.guard(ctx, tx, guardFindings, r)
+	if err != nil || !ruling.hold {
 		return err
 	}
 	c.Held = closing

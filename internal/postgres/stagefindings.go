@@ -194,8 +194,9 @@ func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		return err
 	}
 	r.leaving, r.samples = closing, st.closingFindings
-	hold, err := st.guard(ctx, tx, guardFindings, r)
-	if err != nil || !hold {
+	r.now = o.Now
+	ruling, err := st.guard(ctx, tx, guardFindings, r)
+	if err != nil || !ruling.hold {
 		return err
 	}
 	c.Held = closing

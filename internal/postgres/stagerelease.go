@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
@@ -35,7 +36,10 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 	if p.Partial {
 		return st.releasePartial(ctx, tx, p)
 	}
-	r := reading{before: p.before, after: p.accepted}
+	if err := st.noteMisses(ctx, tx, p); err != nil {
+		return err
+	}
+	r := reading{before: p.before, after: p.accepted, now: p.Now, over: betweenReadings(p.Removal)}
 	var doubtful int64
 	err = tx.QueryRowxContext(ctx, `
 		select count(*), count(*) filter (where arrived) from leaving where old_state in ('active', 'inactive') and reason <> $1`,
@@ -44,20 +48,28 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 		return err
 	}
 	r.leaving, r.samples = doubtful, st.leavingAssets
-	hold, err := st.guard(ctx, tx, guardAssets, r)
+	ruling, err := st.guard(ctx, tx, guardAssets, r)
 	if err != nil {
 		return err
 	}
-	if hold {
+	if ruling.hold {
 		p.done.Held = doubtful
 		if _, err := tx.ExecContext(ctx, `delete from leaving where reason <> $1`, string(inventory.ImportAssetsOff)); err != nil {
 			return err
 		}
 	}
-	if err := st.countMisses(ctx, tx, p); err != nil {
+	if err := st.awaitMisses(ctx, tx, p, ruling.approved); err != nil {
 		return err
 	}
 	return st.takeOutOfScope(ctx, tx, p)
+}
+
+// betweenReadings is how long after a list that was held back another one may agree: as long as single machines have to be missing.
+func betweenReadings(r syncer.RemovalPolicy) time.Duration {
+	if r.Misses <= 1 {
+		return 0
+	}
+	return r.Over
 }
 
 // releasePartial is releaseAssets where only some machines were asked for. How many are left says nothing then, but time
@@ -96,21 +108,28 @@ func (st *stage) leavingAssets(ctx context.Context, tx *sqlx.Tx) (samples []sync
 	return samples, err
 }
 
-// countMisses keeps assets that were not read until they have been missing often and long enough. A run counts once, however
-// often it is carried out.
-func (st *stage) countMisses(ctx context.Context, tx *sqlx.Tx, p *machinePlan) (err error) {
-	if err = st.forgetMisses(ctx, tx); err != nil || p.Removal.Misses <= 1 {
+// noteMisses counts the complete lists in a row that an asset was missing from, those that the guard holds back as well. A run
+// counts once, however often it is carried out.
+func (st *stage) noteMisses(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
+	if err := st.forgetMisses(ctx, tx); err != nil || p.Removal.Misses <= 1 {
 		return err
 	}
+	_, err := tx.ExecContext(ctx, `
+		update asset a set missing_since = coalesce(a.missing_since, $2), missed_in = $3, misses = a.misses + (a.missed_in is distinct from $3)::int
+		from leaving l where a.tenant_id = $1 and a.id = l.id and not l.arrived`, st.job.Tenant, p.Now, st.job.RunID)
+	return err
+}
+
+// awaitMisses keeps assets that have not been missing often and long enough. What somebody has let go does not wait: whatever was
+// missing when it was held, and is so still.
+func (st *stage) awaitMisses(ctx context.Context, tx *sqlx.Tx, p *machinePlan, approved bool) (err error) {
+	if p.Removal.Misses <= 1 {
+		return nil
+	}
 	p.done.Missing, err = affected(ctx, tx, `
-		with missed as (
-		  update asset a set missing_since = coalesce(a.missing_since, $2), missed_in = $3,
-		         misses = a.misses + (a.missed_in is distinct from $3)::int
-		  from leaving l where a.tenant_id = $1 and a.id = l.id and not l.arrived
-		  returning a.id, a.misses, a.missing_since
-		)
-		delete from leaving where id in (select id from missed where misses < $4 or missing_since > $5)`,
-		st.job.Tenant, p.Now, st.job.RunID, p.Removal.Misses, p.Now.Add(-p.Removal.Over))
+		delete from leaving l using asset a
+		where a.tenant_id = $1 and a.id = l.id and not l.arrived and (a.misses < $2 or a.missing_since > $3) and not ($4 and a.misses > 1)`,
+		st.job.Tenant, p.Removal.Misses, p.Now.Add(-p.Removal.Over), approved)
 	return err
 }
 

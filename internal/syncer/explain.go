@@ -162,6 +162,9 @@ func summarize(run *Run) string {
 	if s := run.Report.StageNamed(StageAssets); s != nil {
 		parts = append(parts, fmt.Sprintf("assets: %d created, %d updated, %d unchanged, %d left, %d skipped",
 			s.Counts.Created, s.Counts.Updated, s.Counts.Unchanged, s.Counts.OutOfScope+s.Counts.Removed, s.Counts.Skipped))
+		if s.Missing > 0 {
+			parts[0] += fmt.Sprintf(", %d missing from the list, which count as removed once they are missing again hours later", s.Missing)
+		}
 	}
 	if s := run.Report.StageNamed(StageVulnerabilities); s != nil {
 		parts = append(parts, fmt.Sprintf("findings: %d created, %d updated, %d unchanged, %d fixed, %d reopened, %d out of scope",

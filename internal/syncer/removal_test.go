@@ -1,11 +1,13 @@
 package syncer_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
@@ -109,4 +111,97 @@ func TestAnApprovalIsOfWhatWasSeen(t *testing.T) {
 	}
 	h.change(leave(18)) // meanwhile most of the rest went too
 	h.mustHold(h.due(), before)
+}
+
+// usualRemoval is a house that wants machines to be missing twice, six hours apart, and that holds a drop of most of them.
+func usualRemoval(t *testing.T) (h *house, i connector.Integration, held syncer.Run) {
+	h = newPlainHouse(t, 12, 8)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy()}, logger(), silence{}, h.clock)
+	i = h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.change(leave(10))
+	h.both(time.Hour)
+	held = h.again(i, syncer.Incremental)
+	mustSucceed(t, held)
+	if !warned(held, fault.CodeRemovalHeld) || assetCounts(t, held).Removed != 0 || held.Report.NoChanges {
+		t.Fatalf("not held: %s", held.Report.Summary)
+	}
+	return h, i, held
+}
+
+func (h *house) held(i connector.Integration) []syncer.HeldChange {
+	h.t.Helper()
+	held, err := h.store.HeldChanges(h.t.Context(), i.Tenant, i.PublicID)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return held
+}
+
+// TestWhatSomebodyLetsGoLeavesWithTheNextRun holds single machines to the usual misses, but not what a person has seen.
+func TestWhatSomebodyLetsGoLeavesWithTheNextRun(t *testing.T) {
+	t.Parallel()
+	h, i, held := usualRemoval(t)
+	if _, err := h.store.ApproveHeldChange(t.Context(), i.Tenant, i.PublicID, syncer.HeldAssets, held.PublicID, h.now); err != nil {
+		t.Fatal(err)
+	}
+	h.both(time.Minute)
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	if n := assetCounts(t, run).Removed; n != 10 || len(h.held(i)) != 0 {
+		t.Errorf("%d removed, want 10: %s", n, run.Report.Summary)
+	}
+	h.both(time.Minute)
+	if again := h.again(i, syncer.Incremental); !again.Report.NoChanges || len(h.held(i)) != 0 {
+		t.Errorf("afterwards: %s", again.Report.Summary)
+	}
+	h.mustEqualTruthButStale()
+}
+
+// TestAnAgreeingRunComesLateEnough lets a run agree too soon, which leaves what is held as it was, and one six hours later.
+func TestAnAgreeingRunComesLateEnough(t *testing.T) {
+	t.Parallel()
+	h, i, held := usualRemoval(t)
+	h.both(time.Hour)
+	soon := h.again(i, syncer.Incremental)
+	mustSucceed(t, soon)
+	if list := h.held(i); assetCounts(t, soon).Removed != 0 || len(list) != 1 || list[0].Run != held.PublicID || soon.Report.NoChanges {
+		t.Errorf("an hour later: %s, held %+v", soon.Report.Summary, list)
+	}
+	h.both(5 * time.Hour)
+	late := h.again(i, syncer.Incremental)
+	mustSucceed(t, late)
+	if n := assetCounts(t, late).Removed; n != 10 || len(h.held(i)) != 0 {
+		t.Errorf("six hours later %d removed: %s", n, late.Report.Summary)
+	}
+	h.mustEqualTruthButStale()
+}
+
+// TestWhoIsBackIsNotMissed lets the machines return that were held.
+func TestWhoIsBackIsNotMissed(t *testing.T) {
+	t.Parallel()
+	h, i, _ := usualRemoval(t)
+	h.change(back(10))
+	h.both(7 * time.Hour)
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	if n := h.number(`select count(*) from asset where missing_since is not null or misses > 0`); n != 0 || len(h.held(i)) != 0 {
+		t.Errorf("%d are missed still, held %+v", n, h.held(i))
+	}
+	h.mustEqualTruthButStale()
+}
+
+// TestMissingMachinesAreNoEquality runs while a few machines are missing for the first time.
+func TestMissingMachinesAreNoEquality(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 8)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy()}, logger(), silence{}, h.clock)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.change(leave(3))
+	h.both(time.Hour)
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	if run.Report.NoChanges || !strings.Contains(run.Report.Summary, "3 ") || !strings.Contains(run.Report.Summary, "missing") {
+		t.Errorf("it says %q, no changes: %v", run.Report.Summary, run.Report.NoChanges)
+	}
 }

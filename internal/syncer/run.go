@@ -240,6 +240,12 @@ func (r *Report) StageNamed(name Stage) *StageReport {
 	return nil
 }
 
+// missing tells whether stored assets were not read, and wait to be missing once more.
+func (r *Report) missing() bool {
+	s := r.StageNamed(StageAssets)
+	return s != nil && s.Missing > 0
+}
+
 // applied tells whether the run made assets current. With asset import off that happens together with the findings.
 func (r *Report) applied() bool {
 	s := r.StageNamed(StageAssets)

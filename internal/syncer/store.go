@@ -12,17 +12,17 @@ import (
 
 // Consequence is what the end of a run means for its integration.
 type Consequence struct {
-	State      connector.State // empty leaves it as it is
-	Reason     string          // a fault code
-	Succeeded  bool            // everything was read: moves last_success_at and clears the failure count
-	Failed     bool            // counts as one more failure in a row
-	Reading    *Reading        // what to remember of how the report was read; nil leaves it
-	Reconciled *Reconciliation // with the source's own totals; nil leaves the last one
-	Skipped    []SkippedChunk  // what the run left out, kept with the last KeepSkipped runs of the integration
-	NotBefore  time.Time       // puts off a next scheduled run that is planned for sooner; zero leaves the schedule
-	RetryAt    time.Time       // brings the next scheduled run forward; zero leaves the schedule
+	State      connector.State     // empty leaves it as it is
+	Reason     string              // a fault code
+	Succeeded  bool                // everything was read: moves last_success_at and clears the failure count
+	Failed     bool                // counts as one more failure in a row
+	Reading    *Reading            // what to remember of how the report was read; nil leaves it
+	Reconciled *Reconciliation     // with the source's own totals; nil leaves the last one
+	Skipped    []SkippedChunk      // what the run left out, kept with the last KeepSkipped runs of the integration
+	NotBefore  time.Time           // puts off a next scheduled run that is planned for sooner; zero leaves the schedule
+	RetryAt    time.Time           // brings the next scheduled run forward; zero leaves the schedule
 	JudgedBy   *inventory.Settings // of a run: if others are stored by now, the next one comes at once; nil for a preview
-	SecretOf   time.Time       // when the secret that was used had been stored; if it was replaced since, a failure says nothing about the link
+	SecretOf   time.Time           // when the secret that was used had been stored; if it was replaced since, a failure says nothing about the link
 }
 
 // KeepSkipped is of how many runs of an integration the list of what they left out is kept.
