@@ -31,6 +31,7 @@ var (
 	someRuns  = api.ListRunsOptions{IntegrationID: []string{integrationID}, State: []api.RunState{api.RunFailed, api.RunQueued}, Trigger: []api.RunTrigger{api.TriggerManual}, CreatedGTE: noon, CreatedLT: noon, PageOptions: onePage}
 	someFinds = api.ListFindingsOptions{IntegrationID: []string{integrationID}, AssetID: []string{assetID}, State: []api.FindingState{api.FindingOpen}, Severity: []api.Severity{api.SeverityHigh}, VulnerabilityID: []string{cve}, Product: []string{"openssl"}, FixAvailable: new(true), FirstSeenGTE: noon, FirstSeenLT: noon, Sort: "-severity", PageOptions: onePage}
 	someAsset = api.ListAssetsOptions{IntegrationID: []string{integrationID}, Hostname: []string{"web01"}, IP: []string{"10.0.0.1"}, OSFamily: []api.OSFamily{api.OSLinux}, State: []api.AssetState{api.AssetActive}, Surface: []api.Surface{api.SurfaceInternal}, Tag: []string{"PCI"}, DeviceGroup: []string{"Servers"}, LastSeenGTE: noon, LastSeenLT: noon, Severity: []api.Severity{api.SeverityLow}, Q: "we", Sort: "-hostname", PageOptions: onePage}
+	someEvent = api.ListAuditEventsOptions{Actor: []string{keyID}, Action: []api.AuditAction{api.AuditRunStarted}, Resource: []string{runID}, Outcome: []api.AuditOutcome{api.AuditSucceeded}, AtGTE: noon, AtLT: noon, PageOptions: onePage}
 	someVulns = api.ListVulnerabilitiesOptions{Severity: []api.Severity{api.SeverityHigh}, AttackVector: []api.AttackVector{api.VectorNetwork}, Exploit: new(false), EPSSGTE: new(0.5), PublishedGTE: noon, PublishedLT: noon, Q: "ssl", Sort: "epss", PageOptions: onePage}
 )
 
@@ -118,6 +119,9 @@ var calls = map[string]func(context.Context, *api.Client) (any, error){
 	"listAPIKeys":     func(ctx context.Context, c *api.Client) (any, error) { return c.ListAPIKeys(ctx, onePage) },
 	"createAPIKey": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.CreateAPIKey(ctx, api.CreateAPIKeyRequest{Name: "SIEM", Role: api.RoleReadonly, ExpiresAt: &noon})
+	},
+	"listAuditEvents": func(ctx context.Context, c *api.Client) (any, error) {
+		return c.ListAuditEvents(ctx, someEvent)
 	},
 	"deleteAPIKey": func(ctx context.Context, c *api.Client) (any, error) { return nil, c.DeleteAPIKey(ctx, keyID) },
 	"getVersion":   func(ctx context.Context, c *api.Client) (any, error) { return c.GetVersion(ctx) },

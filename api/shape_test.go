@@ -58,6 +58,8 @@ var components = map[string]reflect.Type{
 	"FindingSummary": typ[FindingSummary](), "FindingStateCounts": typ[FindingStateCounts](), "Freshness": typ[Freshness](),
 
 	"Tenant": typ[Tenant](), "TenantState": typ[TenantState](), "Entitlements": typ[Entitlements](), "Role": typ[Role](), "APIKey": typ[APIKey](),
+	"AuditEvent": typ[AuditEvent](), "AuditActor": typ[AuditActor](), "AuditResource": typ[AuditResource](), "AuditChange": typ[AuditChange](),
+	"AuditEventPage": typ[Page[AuditEvent]](), "AuditAction": typ[AuditAction](), "AuditOutcome": typ[AuditOutcome](), "AuditActorKind": typ[AuditActorKind](),
 	"APIKeyPage": typ[Page[APIKey]](), "CreateAPIKeyRequest": typ[CreateAPIKeyRequest](), "CreatedAPIKey": typ[CreatedAPIKey](), "Version": typ[Version](),
 }
 

@@ -67,6 +67,9 @@ func TestIteratorsFollowEveryPage(t *testing.T) {
 		"findings": func(ctx context.Context, c *api.Client) []string {
 			return collect(t, c.AllFindings(ctx, api.ListFindingsOptions{PageOptions: size}), func(v api.Finding) string { return v.ID })
 		},
+		"audit events": func(ctx context.Context, c *api.Client) []string {
+			return collect(t, c.AllAuditEvents(ctx, api.ListAuditEventsOptions{PageOptions: size}), func(v api.AuditEvent) string { return v.ID })
+		},
 		"keys": func(ctx context.Context, c *api.Client) []string {
 			return collect(t, c.AllAPIKeys(ctx, size), func(v api.APIKey) string { return v.ID })
 		},

@@ -31,3 +31,14 @@ const (
 	EntitlementSet           Action = "entitlement.set"
 	AccessDenied             Action = "access.denied"
 )
+
+// Actions lists every action there is.
+func Actions() []Action {
+	return []Action{
+		IntegrationCreated, IntegrationUpdated, IntegrationRotated, IntegrationStaged, IntegrationStagedDropped,
+		IntegrationStagedAdopted, IntegrationResealed, IntegrationUnreadable, IntegrationStateChanged, IntegrationPaused,
+		IntegrationResumed, IntegrationDisconnected, IntegrationPurged, IntegrationEmptied, RunStarted, RunCancelled,
+		HeldChangeApproved, APIKeyCreated, APIKeyRevoked, TenantCreated, TenantStateChanged, TenantPlaced, TenantShredded,
+		EntitlementSet, AccessDenied,
+	}
+}

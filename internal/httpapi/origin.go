@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"pgp.internal/defender/internal/audit"
+	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/tenant"
 )
 
-// AuditTrail notes who was refused what. Changes note themselves.
+// AuditTrail is read, and notes who was refused what. Changes note themselves.
 type AuditTrail interface {
+	ListAuditEvents(ctx context.Context, t tenant.ID, f audit.Filter, page inventory.PageRequest) ([]audit.Event, inventory.Position, error)
 	// RecordDenial notes that the actor of the context was refused an operation, and how often it was refused any since this
 	// was noted last.
 	RecordDenial(ctx context.Context, t tenant.ID, operation string, times int) error

@@ -46,6 +46,7 @@ func (s *server) routes(r *router) {
 	r.Get("/v1/api-keys", admin(s.listAPIKeys).query("limit", "cursor"))
 	r.Post("/v1/api-keys", admin(s.createAPIKey))
 	r.Delete("/v1/api-keys/{id}", admin(s.deleteAPIKey))
+	r.Get("/v1/audit-events", admin(s.listAuditEvents).query("actor", "action", "resource", "outcome", "at_gte", "at_lt", "limit", "cursor").orLines())
 
 	r.Get("/v1/version", open(s.getVersion))
 	r.Get("/openapi.json", open(s.getOpenAPI))

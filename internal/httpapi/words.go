@@ -3,6 +3,7 @@ package httpapi
 import (
 	"strings"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
@@ -77,6 +78,9 @@ var (
 		syncer.Cancelled)
 	runModes = same(syncer.Incremental, syncer.Full)
 	surfaces = same("internal")
+
+	auditActions  = same(audit.Actions()...)
+	auditOutcomes = same(audit.Succeeded, audit.Refused, audit.Failed)
 
 	// The wire has fewer families than the rules: server and client differ in the platform, and the rest is rare.
 	osFamilies = words[[]string]{

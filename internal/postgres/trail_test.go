@@ -219,8 +219,9 @@ func TestEventsAreListedForTheirTenantOnly(t *testing.T) {
 		filter audit.Filter
 		want   int
 	}{
-		"action": {audit.Filter{Actions: []audit.Action{audit.EntitlementSet}}, 3}, "kind": {audit.Filter{Actor: "system"}, 4}, "actor": {audit.Filter{Actor: "key_1"}, 0},
-		"resource": {audit.Filter{Resource: all[0].Resource.ID}, 4}, "from": {audit.Filter{From: all[1].At}, 2}, "before": {audit.Filter{Before: all[1].At}, 2},
+		"action": {audit.Filter{Actions: []audit.Action{audit.EntitlementSet}}, 3}, "kind": {audit.Filter{Actors: []string{"key_1", "system"}}, 4}, "actor": {audit.Filter{Actors: []string{"key_1"}}, 0},
+		"resource": {audit.Filter{Resources: []string{all[0].Resource.ID}}, 4}, "outcome": {audit.Filter{Outcomes: []audit.Outcome{audit.Refused}}, 0}, "outcomes": {audit.Filter{Outcomes: []audit.Outcome{audit.Refused, audit.Succeeded}}, 4},
+		"from": {audit.Filter{From: all[1].At}, 2}, "before": {audit.Filter{Before: all[1].At}, 2},
 	} {
 		if got := walk(t, small, list(c.filter)); len(got) != c.want {
 			t.Errorf("%s: %d events, want %d", name, len(got), c.want)

@@ -56,10 +56,11 @@ func (s *Store) ListAuditEvents(ctx context.Context, t tenant.ID, f audit.Filter
 	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
 		return tx.SelectContext(ctx, &rows, `
 			select * from audit_event
-			where tenant_id = $1 and sequence < $2 and ($3 = '' or actor_id = $3 or actor_kind = $3) and (cardinality($4::text[]) = 0 or action = any($4))
-			  and ($5 = '' or resource_id = $5) and ($6::timestamptz is null or at >= $6) and ($7::timestamptz is null or at < $7)
-			order by sequence desc limit $8`,
-			t, before, f.Actor, texts(f.Actions), f.Resource, nullTime(f.From), nullTime(f.Before), page.Limit+1)
+			where tenant_id = $1 and sequence < $2 and (cardinality($3::text[]) = 0 or actor_id = any($3) or actor_kind = any($3))
+			  and (cardinality($4::text[]) = 0 or action = any($4)) and (cardinality($5::text[]) = 0 or resource_id = any($5))
+			  and (cardinality($6::text[]) = 0 or outcome = any($6)) and ($7::timestamptz is null or at >= $7) and ($8::timestamptz is null or at < $8)
+			order by sequence desc limit $9`,
+			t, before, texts(f.Actors), texts(f.Actions), texts(f.Resources), texts(f.Outcomes), nullTime(f.From), nullTime(f.Before), page.Limit+1)
 	})
 	if err != nil {
 		return nil, nil, err

@@ -1,0 +1,48 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/audit"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// longestAuditName is the longest id of an actor or a resource: a token's subject has at most as many bytes.
+const longestAuditName = 255
+
+func (s *server) listAuditEvents(w http.ResponseWriter, r *http.Request) error {
+	p := readQuery(r)
+	f := audit.Filter{
+		Actors: p.texts("actor", longestAuditName), Actions: chosen(p, "action", auditActions), Resources: p.texts("resource", longestAuditName),
+		Outcomes: chosen(p, "outcome", auditOutcomes), From: p.time("at_gte"), Before: p.time("at_lt"),
+	}
+	list := func(ctx context.Context, page inventory.PageRequest) ([]audit.Event, inventory.Position, error) {
+		return s.Audit.ListAuditEvents(ctx, caller(r), f, page)
+	}
+	if wantsLines(r) {
+		return s.answerLines(w, r, p, func(ctx context.Context, l *lines) error {
+			return eachPage(ctx, list, func(page []audit.Event) error { return addAll(l, page, auditEvent) })
+		})
+	}
+	request, err := s.paging(r, p, inventory.Sort{})
+	if err != nil {
+		return err
+	}
+	found, end, err := list(r.Context(), request)
+	if err != nil {
+		return err
+	}
+	return answerPage(s, w, r, found, end, auditEvent)
+}
+
+func auditEvent(e *audit.Event) api.AuditEvent {
+	return api.AuditEvent{
+		ID: tenant.PublicText(audit.IDPrefix, e.ID), Sequence: e.Sequence, At: e.At, Action: api.AuditAction(e.Action), Outcome: api.AuditOutcome(e.Outcome),
+		Actor:    api.AuditActor{Kind: api.AuditActorKind(e.Actor.Kind), ID: e.Actor.ID, Name: e.Actor.Name},
+		Resource: api.AuditResource{Type: e.Resource.Type, ID: e.Resource.ID}, RequestID: e.RequestID, Address: e.Address,
+		Changes: each(e.Changes, func(c *audit.Change) api.AuditChange { return api.AuditChange(*c) }),
+	}
+}

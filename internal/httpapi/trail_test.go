@@ -1,0 +1,93 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// TestTheTrailIsListedNewestFirst reads it in pages and as lines, with and without filters.
+func TestTheTrailIsListedNewestFirst(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx, c := t.Context(), h.admin()
+	key, err := c.CreateAPIKey(ctx, api.CreateAPIKeyRequest{Name: "SIEM", Role: api.RoleReadonly})
+	must(t, err)
+	must(t, c.DeleteAPIKey(ctx, key.ID))
+	denied := api.New(h.url, h.mine.keys[tenant.ReadOnly]).DeleteAPIKey(ctx, key.ID)
+	if !api.HasCode(denied, api.CodeForbidden) {
+		t.Fatal(denied)
+	}
+	var all []api.AuditEvent
+	for e, err := range c.AllAuditEvents(ctx, api.ListAuditEventsOptions{PageOptions: api.PageOptions{Limit: 2}}) {
+		must(t, err)
+		all = append(all, e)
+	}
+	if len(all) < 6 || all[0].Action != api.AuditAccessDenied || all[0].Outcome != api.AuditRefused || all[0].Resource.ID != "DELETE /v1/api-keys/{id}" {
+		t.Fatalf("%+v", all)
+	}
+	if !slices.IsSortedFunc(all, func(a, b api.AuditEvent) int { return int(b.Sequence - a.Sequence) }) || all[0].Sequence != int64(len(all)) {
+		t.Errorf("not every event, newest first: %+v", all)
+	}
+	revoked := all[1]
+	if revoked.Action != api.AuditAPIKeyRevoked || revoked.Resource != (api.AuditResource{Type: "api_key", ID: key.ID}) || !strings.HasPrefix(revoked.ID, "aud_") ||
+		revoked.Actor.Kind != api.AuditByAPIKey || revoked.Actor.Name != "admin" || revoked.RequestID == "" || revoked.Address == "" {
+		t.Errorf("%+v", revoked)
+	}
+	for name, f := range map[string]struct {
+		o    api.ListAuditEventsOptions
+		want int
+	}{
+		"all": {api.ListAuditEventsOptions{}, len(all)}, "an actor": {api.ListAuditEventsOptions{Actor: []string{revoked.Actor.ID}}, 2},
+		"keys": {api.ListAuditEventsOptions{Actor: []string{"api_key"}}, 3}, "nobody": {api.ListAuditEventsOptions{Actor: []string{"key_x"}}, 0},
+		"an action": {api.ListAuditEventsOptions{Action: []api.AuditAction{api.AuditAPIKeyRevoked, api.AuditAccessDenied}}, 2},
+		"a key":     {api.ListAuditEventsOptions{Resource: []string{key.ID}}, 2}, "refused": {api.ListAuditEventsOptions{Outcome: []api.AuditOutcome{api.AuditRefused}}, 1},
+		"since": {api.ListAuditEventsOptions{AtGTE: revoked.At}, 2}, "before": {api.ListAuditEventsOptions{AtLT: revoked.At}, len(all) - 2},
+		"since the future": {api.ListAuditEventsOptions{AtGTE: time.Now().Add(time.Hour)}, 0},
+	} {
+		paged := f.o
+		paged.Limit = 1
+		sameItems(t, name, c.AllAuditEvents(ctx, paged), c.StreamAuditEvents(ctx, f.o), f.want)
+	}
+}
+
+// TestTheTrailIsTheTenantsOwn asks with another tenant's key, and puts the one's cursor and ids into the other's requests.
+func TestTheTrailIsTheTenantsOwn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx, mine, other := t.Context(), h.admin(), h.client(h.other, tenant.Admin)
+	key, err := mine.CreateAPIKey(ctx, api.CreateAPIKeyRequest{Name: "SIEM", Role: api.RoleReadonly})
+	must(t, err)
+	page, err := mine.ListAuditEvents(ctx, api.ListAuditEventsOptions{PageOptions: api.PageOptions{Limit: 1}})
+	must(t, err)
+	if len(page.Items) != 1 || page.Items[0].Resource.ID != key.ID || page.NextCursor == "" {
+		t.Fatalf("%+v", page)
+	}
+	theirs, err := other.ListAuditEvents(ctx, api.ListAuditEventsOptions{PageOptions: api.PageOptions{Limit: 1000}})
+	must(t, err)
+	for _, e := range theirs.Items {
+		if e.Resource.ID == key.ID || e.ID == page.Items[0].ID {
+			t.Errorf("another tenant sees %+v", e)
+		}
+	}
+	if found, err := other.ListAuditEvents(ctx, api.ListAuditEventsOptions{Resource: []string{key.ID}}); err != nil || len(found.Items) != 0 {
+		t.Errorf("by the key's id: %+v, %v", found, err)
+	}
+	after := api.ListAuditEventsOptions{PageOptions: api.PageOptions{Cursor: page.NextCursor}}
+	if _, err := other.ListAuditEvents(ctx, after); !api.HasCode(err, api.CodeInvalidCursor) {
+		t.Errorf("with another tenant's cursor: %v", err)
+	}
+	must(t, second(mine.ListAuditEvents(ctx, after)))
+	for name, value := range map[string]string{"action": "nothing.done", "outcome": "well", "at_gte": "yesterday", "actor": "", "resource": strings.Repeat("x", 256)} {
+		got := h.send(raw{method: http.MethodGet, path: "/v1/audit-events?" + url.Values{name: {value}}.Encode(), key: h.mine.keys[tenant.Admin]})
+		if p := got.problem(t); got.status != http.StatusBadRequest || len(p.Errors) != 1 || p.Errors[0].Parameter != name {
+			t.Errorf("?%s=%s: %d %s", name, value, got.status, got.body)
+		}
+	}
+}
