@@ -50,9 +50,9 @@ func operatorActor() audit.Actor {
 
 func (p *program) auditCommand() *cli.Command {
 	return p.group(&cli.Command{
-		Name: "audit", Usage: "prove that the audit trail is what was written",
+		Name: "audit", Usage: "read the audit trail, and prove that it is what was written",
 		Description: "Every change, and who made it, is recorded in a chain of events per tenant, and one for the platform.",
-	}, p.auditVerify())
+	}, p.auditList(), p.auditVerify())
 }
 
 // chainView is the result for one chain, as it is shown.

@@ -5,6 +5,9 @@ import (
 	"os/user"
 	"strings"
 	"testing"
+	"time"
+
+	"pgp.internal/defender/api"
 )
 
 func TestAuditVerifyNamesWhatIsBroken(t *testing.T) {
@@ -52,5 +55,39 @@ func TestCommandsWithoutAKeyringAreUnsealed(t *testing.T) {
 	chains := decode[[]chainView](t, must(t, environ, "audit", "verify", "--tenant", made.ID, "-o", "json"))
 	if len(chains) != 1 || chains[0] != (chainView{Chain: made.ID, Events: 2, Unsealed: 1}) {
 		t.Errorf("%+v", chains)
+	}
+}
+
+func TestAuditListReadsOneChain(t *testing.T) {
+	t.Parallel()
+	environ := environment(t)
+	made := decode[tenantView](t, must(t, environ, "tenant", "create", "--name", "Contoso", "-o", "json"))
+	must(t, environ, "tenant", "suspend", made.ID)
+	key := decode[keyView](t, must(t, environ, "api-key", "create", "--tenant", made.ID, "--name", "ops", "--role", "readonly", "-o", "json"))
+	list := func(args ...string) []api.AuditEvent {
+		t.Helper()
+		return decode[[]api.AuditEvent](t, must(t, environ, append([]string{"audit", "list", "-o", "json"}, args...)...))
+	}
+	if got := list(); len(got) != 1 || got[0].Action != api.AuditTenantCreated || got[0].Resource.ID != made.ID {
+		t.Errorf("the platform's: %+v", got)
+	}
+	all := list("--tenant", made.ID)
+	if len(all) != 3 || all[0].Action != api.AuditAPIKeyCreated || all[0].Resource.ID != key.ID || all[0].Actor.Kind != api.AuditByCLI || all[0].Sequence != 3 {
+		t.Fatalf("the tenant's: %+v", all)
+	}
+	at := all[1].At.Format(time.RFC3339Nano)
+	for filter, want := range map[string]int{
+		"--limit 2": 2, "--action api_key.created --action tenant.state_changed": 2, "--actor cli": 3, "--actor nobody": 0, "--resource " + key.ID: 1,
+		"--outcome refused": 0, "--from " + at: 2, "--before " + at: 1,
+	} {
+		if got := list(append([]string{"--tenant", made.ID}, strings.Fields(filter)...)...); len(got) != want {
+			t.Errorf("%s: %d events, want %d", filter, len(got), want)
+		}
+	}
+	if table := must(t, environ, "audit", "list", "--tenant", made.ID); !strings.Contains(table, key.ID) || !strings.Contains(table, "state: active → suspended") {
+		t.Error(table)
+	}
+	if got := eventRow(&api.AuditEvent{Actor: api.AuditActor{Name: "a\x1b[2J\tb"}}); got[2] != " a·[2J·b" {
+		t.Errorf("%q", got[2])
 	}
 }

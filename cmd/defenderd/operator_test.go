@@ -108,7 +108,7 @@ func TestUsageErrors(t *testing.T) {
 		"api-key create --tenant " + none + " --name a --role root", "api-key create --tenant " + none + " --name a --role admin --expires 367d",
 		"api-key create --tenant " + none + " --name a --role admin --expires 99999999999999999999d",
 		"api-key revoke --tenant " + none + " nonsense", "migrate sideways", "migrate down", "migrate down 0", "migrate force", "migrate force x", "migrate force 1 2", "keyring new --id UPPER",
-		"demo --machines 0", "version -o yaml",
+		"audit list extra", "audit list --limit 0", "audit list --action made", "audit list --outcome well", "audit list --from yesterday", "audit list --tenant x", "demo --machines 0", "version -o yaml",
 	} {
 		_, err := invoke(t, nil, strings.Fields(line)...)
 		if err == nil {
