@@ -150,7 +150,7 @@ func TestDenialsOfAKeyAreNotedOnceAMinute(t *testing.T) {
 	ask(http.StatusForbidden)
 	first := h.newest(h.mine)
 	if first.Action != audit.AccessDenied || first.Outcome != audit.Refused || first.Resource.ID != "POST /v1/api-keys" || first.RequestID != "denied-1" ||
-		first.Actor.Name != "readonly" || first.Changes[0].After != "2" {
+		first.Actor.Name != "readonly" || first.Changes[0].After != string(tenant.RefusedRole) || first.Changes[1].After != "2" {
 		t.Errorf("%+v", first)
 	}
 	for range 5 {
@@ -161,7 +161,7 @@ func TestDenialsOfAKeyAreNotedOnceAMinute(t *testing.T) {
 	}
 	h.clock.move(time.Minute)
 	ask(http.StatusForbidden)
-	if later := h.newest(h.mine); later.ID == first.ID || later.Changes[0].After != "6" {
+	if later := h.newest(h.mine); later.ID == first.ID || later.Changes[1].After != "6" {
 		t.Errorf("%+v", later)
 	}
 }

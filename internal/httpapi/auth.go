@@ -28,10 +28,7 @@ func (s *server) authorise(r *http.Request, need tenant.Role) error {
 	}
 	exchangeOf(r.Context()).principal = p
 	if !p.Role.Includes(need) {
-		if err := s.noteDenial(r); err != nil {
-			return err
-		}
-		return fault.Newf(fault.CodeForbidden, "This needs the role %s; the credential has %s.", need, p.Role)
+		return s.deny(r, p, tenant.RefusedRole, fault.Newf(fault.CodeForbidden, "This needs the role %s; the credential has %s.", need, p.Role))
 	}
 	return nil
 }
@@ -51,6 +48,9 @@ func (s *server) principal(r *http.Request) (tenant.Principal, error) {
 		return s.tokenPrincipal(r, text, account)
 	}
 	p, err := s.Keys.PrincipalByKey(r.Context(), tenant.HashKey(text))
+	if p.Refused != "" {
+		return p, s.deny(r, p, p.Refused, err)
+	}
 	if err != nil || account == "" || account == tenant.PublicText(tenantPrefix, p.TenantPublic) {
 		return p, err
 	}
@@ -59,7 +59,7 @@ func (s *server) principal(r *http.Request) (tenant.Principal, error) {
 		return p, err
 	}
 	if t.Account == "" || !strings.EqualFold(t.Account, account) {
-		return p, errNotYourTenant()
+		return p, s.deny(r, p, tenant.OtherTenant, errNotYourTenant())
 	}
 	return p, nil
 }
@@ -67,10 +67,10 @@ func (s *server) principal(r *http.Request) (tenant.Principal, error) {
 // tokenPrincipal asks for the tenant only among those that the token names.
 func (s *server) tokenPrincipal(r *http.Request, text, account string) (tenant.Principal, error) {
 	token, err := s.Tokens.Verify(r.Context(), text)
-	if err != nil {
-		return tenant.Principal{}, err
-	}
 	p := tenant.Principal{Subject: token.Subject, Name: token.Name, Role: token.Role}
+	if err != nil {
+		return p, s.denyExpired(r, p, token, account, err)
+	}
 	if token.Role == tenant.Platform {
 		if account != "" {
 			return p, errNotYourTenant()
@@ -82,11 +82,42 @@ func (s *server) tokenPrincipal(r *http.Request, text, account string) (tenant.P
 		return p, err
 	}
 	t, err := s.tenantNamed(r, chosen)
-	if fault.Is(err, fault.CodeNotFound) {
-		return p, errNotYourTenant()
-	}
 	p.Tenant, p.TenantPublic = t.ID, t.PublicID
-	return p, err
+	switch {
+	case !fault.Is(err, fault.CodeNotFound):
+		return p, err
+	case t.ID != 0:
+		return p, s.deny(r, p, tenant.TenantInactive, errNotYourTenant())
+	}
+	return p, errNotYourTenant()
+}
+
+// denyExpired is [server.deny] for a token that was good before. Its tenant is looked for only when that will be noted; without one
+// there is no trail for it, and so it is for what was never a token.
+func (s *server) denyExpired(r *http.Request, p tenant.Principal, token identity.Token, account string, refused error) error {
+	if token.Subject == "" {
+		return refused
+	}
+	if !s.denials.due(actor(&p), s.Now()) {
+		s.denials.count(actor(&p), s.Now())
+		return refused
+	}
+	if token.Role == tenant.Platform {
+		return s.deny(r, p, tenant.TokenExpired, refused)
+	}
+	chosen, err := chooseTenant(token, account)
+	if err != nil {
+		return refused
+	}
+	t, err := s.tenantNamed(r, chosen)
+	if err != nil && !fault.Is(err, fault.CodeNotFound) {
+		return err
+	}
+	if p.Tenant, p.TenantPublic = t.ID, t.PublicID; t.ID == 0 {
+		s.denials.count(actor(&p), s.Now()) // not looked for again at once
+		return refused
+	}
+	return s.deny(r, p, tenant.TokenExpired, refused)
 }
 
 // chooseTenant takes the account that the caller names, which the token has to name as well, or the token's only one.

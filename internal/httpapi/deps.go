@@ -112,17 +112,19 @@ type FindingReader interface {
 type TenantReader interface {
 	Tenant(ctx context.Context, t tenant.ID) (tenant.Tenant, error)
 	Entitlement(ctx context.Context, t tenant.ID) (tenant.Entitlement, error)
-	// ActiveTenant finds a tenant by its public id or, when that is zero, by its PGP account. One that is suspended is not found.
+	// ActiveTenant finds a tenant by its public id or, when that is zero, by its PGP account. One that is not active is not found,
+	// and comes back beside the fault.
 	ActiveTenant(ctx context.Context, id uuid.UUID, account string) (tenant.Tenant, error)
 }
 
-// Tokens checks tokens that PGP issued.
+// Tokens checks tokens that PGP issued. Of one that was good until it expired it gives beside the fault what it says.
 type Tokens interface {
 	Verify(ctx context.Context, text string) (identity.Token, error)
 }
 
 // KeyStore manages API keys and finds out who presents one.
 type KeyStore interface {
+	// PrincipalByKey gives for a key that is known and refused, beside the fault, whose it is and why.
 	PrincipalByKey(ctx context.Context, hash [sha256.Size]byte) (tenant.Principal, error)
 	CreateAPIKey(ctx context.Context, t tenant.ID, k tenant.APIKey, hash [sha256.Size]byte) (tenant.APIKey, error)
 	ListAPIKeys(ctx context.Context, t tenant.ID, page inventory.PageRequest) ([]tenant.APIKey, inventory.Position, error)

@@ -16,9 +16,9 @@ import (
 // AuditTrail is read, and notes who was refused what. Changes note themselves.
 type AuditTrail interface {
 	ListAuditEvents(ctx context.Context, t tenant.ID, f audit.Filter, page inventory.PageRequest) ([]audit.Event, inventory.Position, error)
-	// RecordDenial notes that the actor of the context was refused an operation, and how often it was refused any since this
-	// was noted last.
-	RecordDenial(ctx context.Context, t tenant.ID, operation string, times int) error
+	// RecordDenial notes that the actor of the context was refused an operation and why, and how often it was refused any since
+	// this was noted last.
+	RecordDenial(ctx context.Context, t tenant.ID, operation string, why tenant.Refusal, times int) error
 }
 
 // answering names the caller, once known, as the one who answers for what is done in the request.
@@ -63,6 +63,14 @@ type denied struct {
 	since int
 }
 
+// due tells whether a denial would be noted now.
+func (d *denials) due(key audit.Actor, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k := d.keys[key]
+	return k.noted.IsZero() || now.Sub(k.noted) >= denialEvery
+}
+
 // count adds a denial. It gives how many are to be noted now, or 0.
 func (d *denials) count(key audit.Actor, now time.Time) int {
 	d.mu.Lock()
@@ -72,12 +80,12 @@ func (d *denials) count(key audit.Actor, now time.Time) int {
 	}
 	k := d.keys[key]
 	k.since++
-	due := 0
+	times := 0
 	if k.noted.IsZero() || now.Sub(k.noted) >= denialEvery {
-		due, k = k.since, denied{noted: now}
+		times, k = k.since, denied{noted: now}
 	}
 	d.keys[key] = k
-	return due
+	return times
 }
 
 // again takes back that some were noted: the next denial notes them.
@@ -87,17 +95,20 @@ func (d *denials) again(key audit.Actor, times int) {
 	d.keys[key] = denied{since: d.keys[key].since + times}
 }
 
-// noteDenial writes what is due. A denial that cannot be noted stays one, as unavailable.
-func (s *server) noteDenial(r *http.Request) error {
+// deny gives back why a credential that is known was refused, and notes that if it is due. What cannot be noted is refused all
+// the same, as unavailable.
+func (s *server) deny(r *http.Request, p tenant.Principal, why tenant.Refusal, refused error) error {
+	p.Refused = why
 	x := exchangeOf(r.Context())
-	who := actor(&x.principal)
+	x.principal = p
+	who := actor(&p)
 	times := s.denials.count(who, s.Now())
 	if times == 0 {
-		return nil
+		return refused
 	}
-	err := s.Audit.RecordDenial(answering(r.Context(), r), x.principal.Tenant, knownMethod(r.Method)+" "+x.route, times)
-	if err != nil {
+	if err := s.Audit.RecordDenial(answering(r.Context(), r), p.Tenant, knownMethod(r.Method)+" "+x.route, why, times); err != nil {
 		s.denials.again(who, times)
+		return err
 	}
-	return err
+	return refused
 }

@@ -175,7 +175,8 @@ func TestForgedTokensCostNoQuery(t *testing.T) {
 	h := newHouse(t, m.into, func(d *httpapi.Deps) { d.Keys, d.Tenants = u, u })
 	good := m.token(tenant.Admin, "it@mine.example")
 	for name, text := range map[string]string{
-		"a stranger's": stranger.token(tenant.Admin, "it@mine.example"), "cut": good[:len(good)-3], "noise": "a.b.c", "huge": strings.Repeat("a", 9000), "key-like": "pgpd_short",
+		"a stranger's": stranger.token(tenant.Admin, "it@mine.example"), "a stranger's, expired": stranger.expired(tenant.Admin, "it@mine.example"),
+		"cut": good[:len(good)-3], "noise": "a.b.c", "huge": strings.Repeat("a", 9000), "key-like": "pgpd_short",
 	} {
 		for _, op := range operations(t) {
 			if op.role == "" {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/audit"
+	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -89,5 +91,62 @@ func TestTheTrailIsTheTenantsOwn(t *testing.T) {
 		if p := got.problem(t); got.status != http.StatusBadRequest || len(p.Errors) != 1 || p.Errors[0].Parameter != name {
 			t.Errorf("?%s=%s: %d %s", name, value, got.status, got.body)
 		}
+	}
+}
+
+// refusals are the denials in the first tenant's trail, oldest first, as "actor reason times".
+func (h *house) refusals() (list []string) {
+	h.t.Helper()
+	f := audit.Filter{Actions: []audit.Action{audit.AccessDenied}}
+	events, _, err := h.store.ListAuditEvents(h.t.Context(), h.mine.id, f, inventory.PageRequest{Limit: 100})
+	must(h.t, err)
+	for _, e := range slices.Backward(events) {
+		if e.Outcome != audit.Refused || e.Resource.ID != "GET /v1/tenant" || e.RequestID == "" {
+			h.t.Errorf("%+v", e)
+		}
+		list = append(list, e.Actor.Name+" "+e.Changes[0].After+" "+e.Changes[1].After)
+	}
+	return list
+}
+
+// TestKnownCredentialsThatAreRefusedLeaveAnEvent uses each twice; a minute later it is noted again.
+func TestKnownCredentialsThatAreRefusedLeaveAnEvent(t *testing.T) {
+	t.Parallel()
+	m := newMint(t)
+	h := newHouse(t, m.into)
+	mine, other := h.named()
+	unknown, _, _ := tenant.NewKey()
+	expired := m.expired(tenant.Admin, mine)
+	h.exec("update api_key set revoked_at = now() where role = 'readonly' and tenant_id = " + number(h.mine.id))
+	h.exec("update api_key set expires_at = now() where role = 'analyst' and tenant_id = " + number(h.mine.id))
+	ask := func(status int, credential, account string) {
+		t.Helper()
+		for range 2 {
+			if got := h.asks(credential, account); got.status != status {
+				t.Errorf("%d %s, want %d", got.status, got.body, status)
+			}
+		}
+	}
+	ask(401, h.mine.keys[tenant.ReadOnly], "")
+	ask(401, h.mine.keys[tenant.Analyst], "")
+	ask(403, h.mine.keys[tenant.Admin], other)
+	ask(401, expired, "")
+	ask(401, unknown, "")
+	ask(401, m.expired(tenant.Admin, "no@body.example"), "")
+	want := []string{"readonly key_revoked 1", "analyst key_expired 1", "admin other_tenant 1", "ada@contoso.example token_expired 1"}
+	if got := h.refusals(); !slices.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+	must(t, h.store.SetTenantState(t.Context(), h.mine.id, tenant.Suspended))
+	h.clock.move(time.Minute)
+	ask(401, h.mine.keys[tenant.Admin], "")
+	ask(403, m.token(tenant.ReadOnly, mine), "")
+	if got := h.refusals(); !slices.Equal(got, append(want, "admin tenant_inactive 2", "ada@contoso.example tenant_inactive 4")) {
+		t.Errorf("after a minute, suspended: %v", got)
+	}
+	h.exec(noAudit)
+	h.clock.move(time.Minute)
+	if got := h.asks(h.mine.keys[tenant.Admin], ""); got.status != http.StatusServiceUnavailable {
+		t.Errorf("while nothing can be noted: %d %s", got.status, got.body)
 	}
 }

@@ -70,6 +70,7 @@ func New(cfg Config) *Verifier {
 
 // Verify checks a token. Whatever is wrong with it is the same fault, [fault.CodeUnauthenticated], with a [Refusal] as its
 // cause for the log; [fault.CodeTokensUnavailable] says that nobody can tell, because the issuer's keys were never to be had.
+// What an expired token says that was good before comes back beside the fault, for the audit trail; of others nothing does.
 func (v *Verifier) Verify(ctx context.Context, text string) (Token, error) {
 	if err := readStrictly(text, v.cfg.Algorithms); err != nil {
 		return Token{}, refused(err)
@@ -83,14 +84,27 @@ func (v *Verifier) Verify(ctx context.Context, text string) (Token, error) {
 	switch {
 	case errors.As(err, &unavailable):
 		return Token{}, fault.Wrap(unavailable, fault.CodeTokensUnavailable, "")
-	case err != nil:
+	case err != nil && !onlyExpired(err):
 		return Token{}, refused(err)
 	}
-	token, err := v.token(&c)
-	if err != nil {
-		return Token{}, refused(err)
+	token, unread := v.token(&c)
+	switch {
+	case unread != nil:
+		return Token{}, refused(unread)
+	case err != nil:
+		return token, refused(err)
 	}
 	return token, nil
+}
+
+// onlyExpired tells whether a token would have been good before; the library checks the signature first and then all claims,
+// and joins what is wrong with them.
+func onlyExpired(err error) bool {
+	others := []error{
+		jwt.ErrTokenMalformed, jwt.ErrTokenUnverifiable, jwt.ErrTokenSignatureInvalid, jwt.ErrTokenInvalidAudience, jwt.ErrTokenInvalidIssuer,
+		jwt.ErrTokenUsedBeforeIssued, jwt.ErrTokenNotValidYet, jwt.ErrTokenRequiredClaimMissing, jwt.ErrTokenInvalidSubject, jwt.ErrTokenInvalidId,
+	}
+	return errors.Is(err, jwt.ErrTokenExpired) && !slices.ContainsFunc(others, func(other error) bool { return errors.Is(err, other) })
 }
 
 // token reads what the configured claims say.

@@ -92,7 +92,7 @@ func (s *Store) RevokeAPIKey(ctx context.Context, id tenant.ID, key uuid.UUID) e
 const lastUsedGrain = time.Minute
 
 // PrincipalByKey finds who presents a key. Unknown, expired and revoked keys, and keys of suspended tenants, all answer
-// with the same fault.
+// with the same fault; all but the unknown ones beside whom they belong to and why they are refused, for the audit trail.
 func (s *Store) PrincipalByKey(ctx context.Context, hash [sha256.Size]byte) (tenant.Principal, error) {
 	var row struct {
 		TenantID int32     `db:"tenant_id"`
@@ -100,9 +100,10 @@ func (s *Store) PrincipalByKey(ctx context.Context, hash [sha256.Size]byte) (ten
 		Name     string    `db:"name"`
 		Role     string    `db:"role"`
 		Touch    bool      `db:"touch"`
+		Refused  string    `db:"refused"`
 	}
-	err := s.db.GetContext(ctx, &row, prepared+"select * from principal_by_key($1, make_interval(secs => $2))", hash[:], lastUsedGrain.Seconds())
-	if err == nil && row.Touch {
+	err := s.db.GetContext(ctx, &row, prepared+"select * from key_holder($1, make_interval(secs => $2))", hash[:], lastUsedGrain.Seconds())
+	if err == nil && row.Touch && row.Refused == "" {
 		err = s.inTenant(ctx, tenant.ID(row.TenantID), func(tx *sqlx.Tx) error {
 			_, err := tx.ExecContext(ctx, `update api_key set last_used_at = now() where tenant_id = $1 and public_id = $2`, row.TenantID, row.PublicID)
 			return err
@@ -114,8 +115,13 @@ func (s *Store) PrincipalByKey(ctx context.Context, hash [sha256.Size]byte) (ten
 	if err != nil {
 		return tenant.Principal{}, classify(ctx, err)
 	}
-	p := tenant.Principal{Tenant: tenant.ID(row.TenantID), KeyID: row.PublicID, Name: row.Name, Role: tenant.Role(row.Role)}
+	p := tenant.Principal{
+		Tenant: tenant.ID(row.TenantID), KeyID: row.PublicID, Name: row.Name, Role: tenant.Role(row.Role), Refused: tenant.Refusal(row.Refused),
+	}
 	p.TenantPublic, err = s.publicIDOf(ctx, p.Tenant)
+	if err == nil && p.Refused != "" {
+		err = fault.New(fault.CodeUnauthenticated, "")
+	}
 	return p, err
 }
 

@@ -78,16 +78,19 @@ func (s *Store) TenantByPublicID(ctx context.Context, id uuid.UUID) (tenant.Tena
 }
 
 // ActiveTenant finds a tenant by its public id or, when that is zero, by its PGP account in any case. One that is not active is
-// not found.
+// not found; it comes back beside the fault, for the audit trail.
 func (s *Store) ActiveTenant(ctx context.Context, id uuid.UUID, account string) (tenant.Tenant, error) {
 	var row tenantRow
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		if id != uuid.Nil {
-			return tx.GetContext(ctx, &row, `select `+tenantColumns+` from tenant where public_id = $1 and state = 'active'`, id)
+			return tx.GetContext(ctx, &row, `select `+tenantColumns+` from tenant where public_id = $1`, id)
 		}
 		return tx.GetContext(ctx, &row, `
-			select `+tenantColumns+` from tenant where lower(pgp_account) = lower($1) and pgp_account <> '' and state = 'active'`, account)
+			select `+tenantColumns+` from tenant where lower(pgp_account) = lower($1) and pgp_account <> ''`, account)
 	})
+	if err == nil && row.State != string(tenant.Active) {
+		err = sql.ErrNoRows
+	}
 	return row.tenant(), notFound(err, "tenant")
 }
 

@@ -98,12 +98,12 @@ func lockHead(ctx context.Context, tx *sqlx.Tx, chain tenant.ID) (head audit.Hea
 	return head, err
 }
 
-// RecordDenial notes that the context's actor was refused something, and how often since this was noted last.
-func (s *Store) RecordDenial(ctx context.Context, t tenant.ID, operation string, times int) error {
+// RecordDenial notes that the context's actor was refused something, why, and how often since this was noted last.
+func (s *Store) RecordDenial(ctx context.Context, t tenant.ID, operation string, why tenant.Refusal, times int) error {
 	return s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
 		return s.record(ctx, tx, t, deed{
 			action: audit.AccessDenied, resource: audit.Resource{Type: "operation", ID: operation}, outcome: audit.Refused,
-			changes: audit.Diff(nil, "times", nil, times),
+			changes: audit.Diff(audit.Diff(nil, "reason", "", why), "times", nil, times),
 		})
 	})
 }

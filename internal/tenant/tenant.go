@@ -77,4 +77,5 @@ type Principal struct {
 	Subject      string    // of the token; empty for a key
 	Name         string    // the key's name, or the token's for its subject
 	Role         Role
+	Refused      Refusal // why it may do nothing; empty when it may
 }

@@ -1,0 +1,1 @@
+drop function key_holder(bytea, interval);
