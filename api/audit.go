@@ -18,6 +18,8 @@ const (
 	AuditIntegrationStaged        AuditAction = "integration.secret_staged"
 	AuditIntegrationStagedDropped AuditAction = "integration.staged_secret_dropped"
 	AuditIntegrationStagedAdopted AuditAction = "integration.staged_secret_adopted"
+	AuditIntegrationStagedTried   AuditAction = "integration.staged_secret_tried"
+	AuditIntegrationValidated     AuditAction = "integration.validated"
 	AuditIntegrationResealed      AuditAction = "integration.secret_resealed"
 	AuditIntegrationUnreadable    AuditAction = "integration.secret_unreadable"
 	AuditIntegrationStateChanged  AuditAction = "integration.state_changed"

@@ -11,6 +11,8 @@ const (
 	IntegrationStaged        Action = "integration.secret_staged"
 	IntegrationStagedDropped Action = "integration.staged_secret_dropped"
 	IntegrationStagedAdopted Action = "integration.staged_secret_adopted"
+	IntegrationStagedTried   Action = "integration.staged_secret_tried"
+	IntegrationValidated     Action = "integration.validated"
 	IntegrationResealed      Action = "integration.secret_resealed"
 	IntegrationUnreadable    Action = "integration.secret_unreadable"
 	IntegrationStateChanged  Action = "integration.state_changed"
@@ -36,7 +38,7 @@ const (
 func Actions() []Action {
 	return []Action{
 		IntegrationCreated, IntegrationUpdated, IntegrationRotated, IntegrationStaged, IntegrationStagedDropped,
-		IntegrationStagedAdopted, IntegrationResealed, IntegrationUnreadable, IntegrationStateChanged, IntegrationPaused,
+		IntegrationStagedAdopted, IntegrationStagedTried, IntegrationValidated, IntegrationResealed, IntegrationUnreadable, IntegrationStateChanged, IntegrationPaused,
 		IntegrationResumed, IntegrationDisconnected, IntegrationPurged, IntegrationEmptied, RunStarted, RunCancelled,
 		HeldChangeApproved, APIKeyCreated, APIKeyRevoked, TenantCreated, TenantStateChanged, TenantPlaced, TenantShredded,
 		EntitlementSet, AccessDenied,

@@ -144,8 +144,13 @@ func (s *Service) Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]Ch
 	return checks, s.found(ctx, t, current, refused)
 }
 
-// found makes the outcome of a validation the integration's state.
+// found makes the outcome of a validation the integration's state, and records a failure.
 func (s *Service) found(ctx context.Context, t tenant.ID, current Integration, refused error) error {
+	if refused != nil {
+		if err := s.store.NoteInvalid(ctx, t, current.PublicID, fault.As(refused).Code); err != nil {
+			return err
+		}
+	}
 	_, err := s.store.UpdateIntegration(ctx, t, current.PublicID, 0, func(i *Integration) error {
 		if !i.SecretUpdatedAt.Equal(current.SecretUpdatedAt) || i.Gone() {
 			return nil // rotated or disconnected meanwhile: the finding is about a secret that is gone

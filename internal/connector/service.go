@@ -33,6 +33,8 @@ type Store interface {
 	// UpdateIntegration applies change to the current row in one transaction. A version other than 0 must be the current
 	// one, else the fault precondition_failed.
 	UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, change func(*Integration) error) (Integration, error)
+	// NoteInvalid records that a validation failed that somebody asked for, and by which code; the integration stays as it is.
+	NoteInvalid(ctx context.Context, t tenant.ID, id uuid.UUID, code string) error
 	// NoteStaged keeps when the staged credential of i was tried, and the code of what that met, if it is still the one that is
 	// staged. For everybody's If-Match the integration stays unchanged.
 	NoteStaged(ctx context.Context, i Integration, at time.Time, code string) error

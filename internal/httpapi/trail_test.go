@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/inventory"
@@ -148,5 +150,50 @@ func TestKnownCredentialsThatAreRefusedLeaveAnEvent(t *testing.T) {
 	h.clock.move(time.Minute)
 	if got := h.asks(h.mine.keys[tenant.Admin], ""); got.status != http.StatusServiceUnavailable {
 		t.Errorf("while nothing can be noted: %d %s", got.status, got.body)
+	}
+}
+
+// TestFailedTrialsLeaveAnEvent validates what Microsoft refuses, and a staged secret that it refuses and that cannot be decrypted.
+func TestFailedTrialsLeaveAnEvent(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx, c, i := t.Context(), h.admin(), h.connect(h.mine)
+	failed := func() (list []string) {
+		for e, err := range c.AllAuditEvents(ctx, api.ListAuditEventsOptions{Outcome: []api.AuditOutcome{api.AuditFailed}}) {
+			must(t, err)
+			last := e.Changes[len(e.Changes)-1]
+			if e.Resource.ID != i.ID || e.Actor.Name != "admin" || last.Field != "code" {
+				t.Errorf("%+v", e)
+			}
+			list = append(list, strings.TrimPrefix(string(e.Action), "integration.")+" "+last.Before+">"+last.After)
+		}
+		return list
+	}
+	validate := func() { t.Helper(); must(t, second(c.ValidateIntegration(ctx, i.ID))) }
+	validate()
+	h.cloud.fails(api.CodeConsentMissing)
+	validate()
+	validate()
+	id, _ := uuid.Parse(plainID(i.ID))
+	own := audit.WithActor(ctx, audit.Actor{Kind: audit.System, Name: "syncer"})
+	must(t, second(h.deps.Integrations.Validate(own, h.mine.id, id))) // the service's own check, every hour
+	if got := failed(); !slices.Equal(got, []string{"validated >consent_missing", "validated >consent_missing"}) {
+		t.Errorf("refused twice: %v", got)
+	}
+	must(t, second(c.RotateIntegrationSecret(ctx, i.ID, api.RotateSecretRequest{ClientSecret: next, Stage: new(true)})))
+	refuseOnly(h, next)
+	validate()
+	validate()                                                                                         // meets the same
+	h.exec("update integration set staged_box = secret_box where public_id = '" + plainID(i.ID) + "'") // moved: it opens in its own place only
+	validate()
+	if got := failed(); !slices.Equal(got[:len(got)-2], []string{"staged_secret_tried credentials_invalid>secret_unreadable", "staged_secret_tried >credentials_invalid"}) {
+		t.Errorf("staged: %v", got)
+	}
+	must(t, c.DropStagedSecret(ctx, i.ID))
+	h.exec(noAudit)
+	h.cloud.fails(api.CodeSecretExpired)
+	before := h.snapshot()
+	if err := second(c.ValidateIntegration(ctx, i.ID)); !api.HasCode(err, api.CodeUnavailable) || h.snapshot() != before {
+		t.Errorf("while nothing can be recorded: %v", err)
 	}
 }

@@ -3,13 +3,16 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"reflect"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/tenant"
 )
 
 // stagedRow is the credential that waits beside an integration's own.
@@ -58,9 +61,34 @@ func writeStaged(ctx context.Context, tx *sqlx.Tx, i, before *connector.Integrat
 // NoteStaged implements [connector.Store].
 func (s *Store) NoteStaged(ctx context.Context, i connector.Integration, at time.Time, code string) error {
 	return s.inTenant(ctx, i.Tenant, func(tx *sqlx.Tx) error {
-		_, err := tx.ExecContext(ctx, `
-			update integration set staged_checked_at = $4, staged_problem = $5
-			where tenant_id = $1 and id = $2 and staged_at = $3`, i.Tenant, i.ID, i.Staged.At, at, code)
+		var before string
+		err := tx.GetContext(ctx, &before, `
+			update integration n set staged_checked_at = $4, staged_problem = $5
+			from (select id, staged_problem from integration where tenant_id = $1 and id = $2 and staged_at = $3 for no key update) o
+			where n.tenant_id = $1 and n.id = o.id
+			returning o.staged_problem`, i.Tenant, i.ID, i.Staged.At, at, code)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil || before == code { // it is tried each time the present credential fails: only what is new is an event
+			return err
+		}
+		return s.record(ctx, tx, i.Tenant, deed{
+			action: audit.IntegrationStagedTried, resource: on(tenant.IntegrationPrefix, i.PublicID), outcome: audit.Failed, changes: audit.Diff(nil, "code", before, code),
+		})
+	})
+}
+
+// NoteInvalid implements [connector.Store]. Of the service's own checks, which come again and again, only what they change is
+// an event.
+func (s *Store) NoteInvalid(ctx context.Context, t tenant.ID, id uuid.UUID, code string) error {
+	origin, err := s.originOf(ctx)
+	if err != nil || origin.Actor.Kind == audit.System {
 		return err
+	}
+	return s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		return s.record(ctx, tx, t, deed{
+			action: audit.IntegrationValidated, resource: on(tenant.IntegrationPrefix, id), outcome: audit.Failed, changes: audit.Diff(nil, "code", "", code),
+		})
 	})
 }
