@@ -70,7 +70,7 @@ func TestOperationsSayWhoMayCallThem(t *testing.T) {
 			}
 			return
 		}
-		if !slices.Contains([]string{"readonly", "analyst", "admin"}, role) {
+		if !slices.Contains([]string{"readonly", "analyst", "admin", "platform"}, role) {
 			t.Errorf("%s: x-required-role is %q", name, role)
 		}
 		if !strings.Contains(op.Description, fmt.Sprintf("Role: %s.", role)) {

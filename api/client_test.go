@@ -21,6 +21,7 @@ const (
 	assetID       = "ast_019a9b6e2f4d7c118a6b0e5d3c2f1a90"
 	findingID     = "fnd_019a9b6e2f4d7c118a6b0e5d3c2f1a90_2f1c"
 	keyID         = "key_019a8c7d6e5f7a4b8c9d0e1f2a3b4c5d"
+	tenantID      = "tnt_019a1b2c3d4e7f508a9b0c1d2e3f4a5b"
 	cve           = "CVE-2026-21412"
 )
 
@@ -119,6 +120,14 @@ var calls = map[string]func(context.Context, *api.Client) (any, error){
 	"listAPIKeys":     func(ctx context.Context, c *api.Client) (any, error) { return c.ListAPIKeys(ctx, onePage) },
 	"createAPIKey": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.CreateAPIKey(ctx, api.CreateAPIKeyRequest{Name: "SIEM", Role: api.RoleReadonly, ExpiresAt: &noon})
+	},
+	"listTenants": func(ctx context.Context, c *api.Client) (any, error) { return c.ListTenants(ctx, onePage) },
+	"createTenant": func(ctx context.Context, c *api.Client) (any, error) {
+		return c.CreateTenant(ctx, api.CreateTenantRequest{Name: "Contoso Ltd", PGPAccount: new("it@contoso.example")})
+	},
+	"getManagedTenant": func(ctx context.Context, c *api.Client) (any, error) { return c.GetManagedTenant(ctx, tenantID) },
+	"updateTenant": func(ctx context.Context, c *api.Client) (any, error) {
+		return c.UpdateTenant(ctx, tenantID, api.TenantPatch{State: api.TenantSuspended})
 	},
 	"listAuditEvents": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.ListAuditEvents(ctx, someEvent)

@@ -184,7 +184,7 @@ func holder() string {
 func (s *service) api(integrations *connector.Service, wake func(), meter *metrics.Metrics, build metrics.Build) http.Handler {
 	return httpapi.New(httpapi.Deps{
 		Integrations: integrations, Runs: s.requests, Assets: s.requests, Vulnerabilities: s.requests, Findings: s.requests,
-		Tenants: s.requests, Keys: s.requests, Tokens: s.tokens(), Audit: s.requests, Explain: syncer.Explain, Wake: wake, Now: time.Now,
+		Tenants: s.requests, Keys: s.requests, Tokens: s.tokens(), Audit: s.requests, Platform: s.requests, Explain: syncer.Explain, Wake: wake, Now: time.Now,
 		CursorKey: s.cfg.Keyring.Derive("cursor"), OpenAPI: contract.OpenAPI,
 		Version: httpapi.Version{Version: build.Version, Revision: build.Revision}, Log: s.log, Meter: meter,
 	})

@@ -26,6 +26,7 @@ type Deps struct {
 	Keys            KeyStore
 	Tokens          Tokens
 	Audit           AuditTrail
+	Platform        TenantStore
 
 	// Explain tells in plain language why a run imported what it did.
 	Explain func(syncer.Run, connector.Integration, tenant.Entitlement, time.Time) []syncer.Notice
@@ -115,6 +116,14 @@ type TenantReader interface {
 	// ActiveTenant finds a tenant by its public id or, when that is zero, by its PGP account. One that is not active is not found,
 	// and comes back beside the fault.
 	ActiveTenant(ctx context.Context, id uuid.UUID, account string) (tenant.Tenant, error)
+}
+
+// TenantStore manages all tenants. Only the role platform gets this far.
+type TenantStore interface {
+	PageTenants(ctx context.Context, page inventory.PageRequest) ([]tenant.Tenant, inventory.Position, error)
+	CreateTenant(ctx context.Context, name, account string) (tenant.Tenant, error)
+	TenantByPublicID(ctx context.Context, id uuid.UUID) (tenant.Tenant, error)
+	SetTenantState(ctx context.Context, t tenant.ID, state tenant.State) error
 }
 
 // Tokens checks tokens that PGP issued. Of one that was good until it expired it gives beside the fault what it says.

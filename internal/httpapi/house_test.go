@@ -77,7 +77,7 @@ func newHouse(t *testing.T, change ...func(*httpapi.Deps)) *house {
 	api := postgrestest.OpenUnnamed(t, dsn, postgres.ForRequests()) // refuses what a request does without saying who asks
 	h.deps = httpapi.Deps{
 		Integrations: connector.NewService(api, sealerOf(api, ring), connector.Registry{defender.Kind: h.cloud}, h.clock.now),
-		Runs:         api, Assets: api, Vulnerabilities: api, Findings: api, Tenants: api, Keys: api, Tokens: identity.NoIssuer{}, Audit: api,
+		Runs:         api, Assets: api, Vulnerabilities: api, Findings: api, Tenants: api, Keys: api, Tokens: identity.NoIssuer{}, Audit: api, Platform: api,
 		Explain: syncer.Explain, Wake: func() { h.woken <- struct{}{} }, Now: h.clock.now, CursorKey: bytes.Repeat([]byte("k"), 32),
 		OpenAPI: defenderspec.OpenAPI, Version: httpapi.Version{Version: "1.2.3", Revision: "abc"},
 		Log: slog.New(slog.NewJSONHandler(h.log, nil)), Meter: h.meter,

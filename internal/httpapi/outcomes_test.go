@@ -11,8 +11,11 @@ import (
 	"github.com/google/uuid"
 
 	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/httpapi"
+	"pgp.internal/defender/internal/identity"
+	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -20,9 +23,11 @@ import (
 // answer is held against the contract on its way.
 func TestEveryDocumentedOutcome(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	m := newMint(t)
+	h := newHouse(t, m.into)
 	x := h.furnish(h.mine)
-	t.Run("refused alike everywhere", func(t *testing.T) { sweep(t, h, x) })
+	t.Run("refused alike everywhere", func(t *testing.T) { sweep(t, h, x, m.token(tenant.Platform)) })
+	t.Run("managed", func(t *testing.T) { manage(t, h, m.token(tenant.Platform)) })
 	t.Run("done", func(t *testing.T) { succeed(t, h, x) })
 	t.Run("refused for reasons of their own", func(t *testing.T) { refuse(t, h) })
 	report, err := h.seen.Report()
@@ -35,12 +40,15 @@ func TestEveryDocumentedOutcome(t *testing.T) {
 	t.Log(report)
 }
 
-// sweep asks every operation in every way that is refused alike everywhere.
-func sweep(t *testing.T, h *house, x objects) {
-	key := h.mine.keys[tenant.Admin]
+// sweep asks every operation in every way that is refused alike everywhere; the token is for the role platform.
+func sweep(t *testing.T, h *house, x objects, token string) {
 	down := h.serve(failing(h.deps, fault.Wrap(errors.New("pq: dial tcp 10.1.2.3"), fault.CodeUnavailable, "")))
 	broken := h.serve(failing(h.deps, errors.New("pq: relation does not exist (SQLSTATE 42P01)")))
 	for _, op := range operations(t) {
+		key := h.mine.keys[tenant.Admin]
+		if op.role == tenant.Platform {
+			key = token
+		}
 		good := op.request(x, key)
 		good.client = h.checked()
 		vary := func(status int, change func(*raw)) {
@@ -78,8 +86,58 @@ func sweep(t *testing.T, h *house, x objects) {
 }
 
 func failing(d httpapi.Deps, err error) httpapi.Deps {
-	d.Keys = brokenKeys{d.Keys, err}
+	d.Keys, d.Tokens = brokenKeys{d.Keys, err}, brokenTokens{err}
 	return d
+}
+
+// brokenTokens fails at checking a token.
+type brokenTokens struct{ err error }
+
+func (b brokenTokens) Verify(context.Context, string) (identity.Token, error) {
+	return identity.Token{}, b.err
+}
+
+// manage does what the role platform may.
+func manage(t *testing.T, h *house, token string) {
+	ctx := t.Context()
+	c := api.New(h.url, token, api.WithHTTPClient(h.checked()))
+	made, err := c.CreateTenant(ctx, api.CreateTenantRequest{Name: "Fabrikam", PGPAccount: new("it@fabrikam.example")})
+	must(t, err)
+	if made.State != api.TenantActive || made.PGPAccount != "it@fabrikam.example" {
+		t.Errorf("%+v", made)
+	}
+	if err := second(c.CreateTenant(ctx, api.CreateTenantRequest{Name: "Another", PGPAccount: new("IT@fabrikam.example")})); !api.HasCode(err, api.CodeConflict) {
+		t.Errorf("the account again: %v", err)
+	}
+	for _, account := range []string{"a b", "ä@x.example", ""} {
+		if err := second(c.CreateTenant(ctx, api.CreateTenantRequest{Name: "x", PGPAccount: &account})); !api.HasCode(err, api.CodeInvalidRequest) {
+			t.Errorf("the account %q: %v", account, err)
+		}
+	}
+	suspended, err := c.UpdateTenant(ctx, made.ID, api.TenantPatch{State: api.TenantSuspended})
+	must(t, err)
+	read, err := c.GetManagedTenant(ctx, made.ID)
+	must(t, err)
+	if suspended.State != api.TenantSuspended || *read != *suspended {
+		t.Errorf("%+v, read as %+v", suspended, read)
+	}
+	h.exec("update tenant set state = 'deleting' where public_id = '" + plainID(made.ID) + "'")
+	if err := second(c.UpdateTenant(ctx, made.ID, api.TenantPatch{State: api.TenantActive})); !api.HasCode(err, api.CodeConflict) {
+		t.Errorf("back from being deleted: %v", err)
+	}
+	names := ""
+	for one, err := range c.AllTenants(ctx, api.PageOptions{Limit: 1}) {
+		must(t, err)
+		names += one.Name + " "
+	}
+	if names != "Example Example Fabrikam " {
+		t.Errorf("listed: %s", names)
+	}
+	events, _, err := h.store.ListAuditEvents(ctx, audit.Platform, audit.Filter{Actors: []string{"ada@contoso.example"}, Actions: []audit.Action{audit.TenantCreated}}, inventory.PageRequest{Limit: 10})
+	must(t, err)
+	if len(events) != 1 || events[0].Resource.ID != made.ID || events[0].Actor.Kind != audit.Token {
+		t.Errorf("recorded: %+v", events)
+	}
 }
 
 func itoa(status int) string {
@@ -90,7 +148,7 @@ func itoa(status int) string {
 func succeed(t *testing.T, h *house, x objects) {
 	ctx := context.Background()
 	for _, op := range operations(t) {
-		if op.method == http.MethodGet {
+		if op.method == http.MethodGet && op.role != tenant.Platform {
 			r := op.request(x, h.mine.keys[tenant.ReadOnly])
 			if op.role != tenant.ReadOnly {
 				r.key = h.mine.keys[tenant.Admin]

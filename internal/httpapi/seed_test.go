@@ -10,7 +10,7 @@ import (
 
 // objects are the ids of what a tenant has, as they stand on the wire.
 type objects struct {
-	integration, run, asset, finding, key, vulnerability string
+	integration, run, asset, finding, key, vulnerability, tenant string
 }
 
 // furnish gives a tenant an integration with a run, two assets and findings on them.
@@ -29,7 +29,7 @@ func (h *house) furnish(n neighbour) objects {
 	}
 	return objects{
 		integration: i.ID, run: i.LastRun.ID, asset: "ast_" + hex.EncodeToString(first[:]), key: "key_" + hex.EncodeToString(key[:]),
-		finding: fmt.Sprintf("fnd_%x_%x", first[:], vulnID), vulnerability: "CVE-2026-21412",
+		finding: fmt.Sprintf("fnd_%x_%x", first[:], vulnID), vulnerability: "CVE-2026-21412", tenant: h.publicID(n),
 	}
 }
 

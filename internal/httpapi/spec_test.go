@@ -62,6 +62,9 @@ func (o operation) at(x objects) (path string, ofTenant bool) {
 			return strings.Replace(o.path, "{id}", value, 1), true
 		}
 	}
+	if o.role == tenant.Platform { // which names tenants, and nothing of theirs
+		return strings.Replace(o.path, "{id}", x.tenant, 1), false
+	}
 	path = strings.NewReplacer("{type}", "microsoft-defender", "{code}", "internal", "{cve}", x.vulnerability).Replace(o.path)
 	return path, strings.Contains(o.path, "{cve}")
 }
@@ -85,6 +88,8 @@ var bodies = map[string]string{
 	"rotateIntegrationSecret": `{"client_secret":"` + canary + `"}`,
 	"approveHeldChange":       `{"kind":"assets","run_id":"run_00000000000000000000000000000001"}`,
 	"startRun":                `{"mode":"full"}`,
+	"createTenant":            `{"name":"Fabrikam"}`,
+	"updateTenant":            `{"state":"suspended"}`,
 	"createAPIKey":            `{"name":"SIEM","role":"readonly"}`,
 }
 
@@ -92,7 +97,7 @@ var bodies = map[string]string{
 var nobodys = objects{
 	integration: "int_00000000000000000000000000000001", run: "run_00000000000000000000000000000001",
 	asset: "ast_00000000000000000000000000000001", finding: "fnd_00000000000000000000000000000001_1",
-	key: "key_00000000000000000000000000000001", vulnerability: "CVE-1999-0001",
+	key: "key_00000000000000000000000000000001", vulnerability: "CVE-1999-0001", tenant: "tnt_00000000000000000000000000000001",
 }
 
 // TestEverySkipReasonIsDocumented compares the open list in the contract with the rules.

@@ -11,6 +11,7 @@ import (
 
 	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -68,7 +69,25 @@ func (s *Store) ListTenants(ctx context.Context) ([]tenant.Tenant, error) {
 	return out, err
 }
 
-// TenantByPublicID finds a tenant for the operator's commands.
+// PageTenants pages through every tenant, oldest first; it serves the role platform only.
+func (s *Store) PageTenants(ctx context.Context, page inventory.PageRequest) ([]tenant.Tenant, inventory.Position, error) {
+	after, err := afterID(page.After)
+	if err != nil {
+		return nil, nil, err
+	}
+	var rows []tenantRow
+	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		return tx.SelectContext(ctx, &rows, `select `+tenantColumns+` from tenant where public_id > $1 order by public_id limit $2`, after, page.Limit+1)
+	})
+	rows, next := cut(rows, page.Limit, func(r tenantRow) inventory.Position { return inventory.Position{r.PublicID.String()} })
+	out := make([]tenant.Tenant, len(rows))
+	for i, r := range rows {
+		out[i] = r.tenant()
+	}
+	return out, next, err
+}
+
+// TenantByPublicID finds a tenant for the operator's commands and the role platform.
 func (s *Store) TenantByPublicID(ctx context.Context, id uuid.UUID) (tenant.Tenant, error) {
 	var row tenantRow
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
@@ -103,12 +122,15 @@ func (s *Store) Tenant(ctx context.Context, id tenant.ID) (tenant.Tenant, error)
 	return row.tenant(), notFound(err, "tenant")
 }
 
-// SetTenantState suspends a tenant or lets it back in.
+// SetTenantState suspends a tenant or lets it back in. One that is being deleted stays so: the fault conflict.
 func (s *Store) SetTenantState(ctx context.Context, id tenant.ID, state tenant.State) error {
 	return s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
 		before, err := lockTenant(ctx, tx, id)
 		if err != nil || before.State == state {
 			return err
+		}
+		if before.State == tenant.Deleting {
+			return fault.New(fault.CodeConflict, "the tenant is being deleted")
 		}
 		if _, err := tx.ExecContext(ctx, `update tenant set state = $2, updated_at = now() where id = $1`, id, state); err != nil {
 			return err
