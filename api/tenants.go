@@ -28,6 +28,15 @@ type TenantPatch struct {
 	State TenantState `json:"state" validate:"required,oneof=active suspended"`
 }
 
+// EntitlementsInput is what a tenant is entitled to. ValidFrom and ValidUntil are days (YYYY-MM-DD, UTC), both included. What is nil is not
+// included, or has no bound.
+type EntitlementsInput struct {
+	InternalAssessments *bool   `json:"internal_assessments,omitempty"`
+	MaxAssets           *int64  `json:"max_assets,omitempty" validate:"omitempty,min=1,max=2147483647"`
+	ValidFrom           *string `json:"valid_from,omitempty"`
+	ValidUntil          *string `json:"valid_until,omitempty"`
+}
+
 // ListTenants reads one page of all tenants, oldest first. Role: platform.
 func (c *Client) ListTenants(ctx context.Context, o PageOptions) (*Page[ManagedTenant], error) {
 	q := newQuery()
@@ -56,4 +65,9 @@ func (c *Client) GetManagedTenant(ctx context.Context, id string) (*ManagedTenan
 // UpdateTenant suspends a tenant or lets it back in. Role: platform.
 func (c *Client) UpdateTenant(ctx context.Context, id string, p TenantPatch) (*ManagedTenant, error) {
 	return send[ManagedTenant](ctx, c, call{method: http.MethodPatch, path: path("/v1/tenants/%s", id), body: p})
+}
+
+// SetEntitlements sets all that a tenant is entitled to. Role: platform.
+func (c *Client) SetEntitlements(ctx context.Context, id string, e EntitlementsInput) (*Entitlements, error) {
+	return send[Entitlements](ctx, c, call{method: http.MethodPut, path: path("/v1/tenants/%s/entitlements", id), body: e})
 }

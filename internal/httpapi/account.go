@@ -21,11 +21,15 @@ func (s *server) getTenant(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) getEntitlements(w http.ResponseWriter, r *http.Request) error {
-	e, err := s.Tenants.Entitlement(r.Context(), caller(r))
+	return s.answerEntitlements(w, r, caller(r))
+}
+
+func (s *server) answerEntitlements(w http.ResponseWriter, r *http.Request, t tenant.ID) error {
+	e, err := s.Tenants.Entitlement(r.Context(), t)
 	if err != nil {
 		return err
 	}
-	sum, err := s.Findings.Summary(r.Context(), caller(r))
+	sum, err := s.Findings.Summary(r.Context(), t)
 	if err != nil {
 		return err
 	}

@@ -124,6 +124,7 @@ type TenantStore interface {
 	CreateTenant(ctx context.Context, name, account string) (tenant.Tenant, error)
 	TenantByPublicID(ctx context.Context, id uuid.UUID) (tenant.Tenant, error)
 	SetTenantState(ctx context.Context, t tenant.ID, state tenant.State) error
+	SetEntitlement(ctx context.Context, t tenant.ID, e tenant.Entitlement) error
 }
 
 // Tokens checks tokens that PGP issued. Of one that was good until it expired it gives beside the fault what it says.

@@ -11,11 +11,9 @@ import (
 	"github.com/google/uuid"
 
 	"pgp.internal/defender/api"
-	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/httpapi"
 	"pgp.internal/defender/internal/identity"
-	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -95,49 +93,6 @@ type brokenTokens struct{ err error }
 
 func (b brokenTokens) Verify(context.Context, string) (identity.Token, error) {
 	return identity.Token{}, b.err
-}
-
-// manage does what the role platform may.
-func manage(t *testing.T, h *house, token string) {
-	ctx := t.Context()
-	c := api.New(h.url, token, api.WithHTTPClient(h.checked()))
-	made, err := c.CreateTenant(ctx, api.CreateTenantRequest{Name: "Fabrikam", PGPAccount: new("it@fabrikam.example")})
-	must(t, err)
-	if made.State != api.TenantActive || made.PGPAccount != "it@fabrikam.example" {
-		t.Errorf("%+v", made)
-	}
-	if err := second(c.CreateTenant(ctx, api.CreateTenantRequest{Name: "Another", PGPAccount: new("IT@fabrikam.example")})); !api.HasCode(err, api.CodeConflict) {
-		t.Errorf("the account again: %v", err)
-	}
-	for _, account := range []string{"a b", "ä@x.example", ""} {
-		if err := second(c.CreateTenant(ctx, api.CreateTenantRequest{Name: "x", PGPAccount: &account})); !api.HasCode(err, api.CodeInvalidRequest) {
-			t.Errorf("the account %q: %v", account, err)
-		}
-	}
-	suspended, err := c.UpdateTenant(ctx, made.ID, api.TenantPatch{State: api.TenantSuspended})
-	must(t, err)
-	read, err := c.GetManagedTenant(ctx, made.ID)
-	must(t, err)
-	if suspended.State != api.TenantSuspended || *read != *suspended {
-		t.Errorf("%+v, read as %+v", suspended, read)
-	}
-	h.exec("update tenant set state = 'deleting' where public_id = '" + plainID(made.ID) + "'")
-	if err := second(c.UpdateTenant(ctx, made.ID, api.TenantPatch{State: api.TenantActive})); !api.HasCode(err, api.CodeConflict) {
-		t.Errorf("back from being deleted: %v", err)
-	}
-	names := ""
-	for one, err := range c.AllTenants(ctx, api.PageOptions{Limit: 1}) {
-		must(t, err)
-		names += one.Name + " "
-	}
-	if names != "Example Example Fabrikam " {
-		t.Errorf("listed: %s", names)
-	}
-	events, _, err := h.store.ListAuditEvents(ctx, audit.Platform, audit.Filter{Actors: []string{"ada@contoso.example"}, Actions: []audit.Action{audit.TenantCreated}}, inventory.PageRequest{Limit: 10})
-	must(t, err)
-	if len(events) != 1 || events[0].Resource.ID != made.ID || events[0].Actor.Kind != audit.Token {
-		t.Errorf("recorded: %+v", events)
-	}
 }
 
 func itoa(status int) string {

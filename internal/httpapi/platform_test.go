@@ -35,7 +35,7 @@ type heard struct {
 	of map[tenant.ID]int
 }
 
-func (h heard) RecordDenial(_ context.Context, t tenant.ID, _ string, _ int) error {
+func (h heard) RecordDenial(_ context.Context, t tenant.ID, _ string, _ tenant.Refusal, _ int) error {
 	h.of[t]++
 	return nil
 }

@@ -67,6 +67,7 @@ type router struct {
 
 func (r *router) Get(pattern string, e endpoint)    { r.add(http.MethodGet, pattern, e) } // and HEAD
 func (r *router) Post(pattern string, e endpoint)   { r.add(http.MethodPost, pattern, e) }
+func (r *router) Put(pattern string, e endpoint)    { r.add(http.MethodPut, pattern, e) }
 func (r *router) Patch(pattern string, e endpoint)  { r.add(http.MethodPatch, pattern, e) }
 func (r *router) Delete(pattern string, e endpoint) { r.add(http.MethodDelete, pattern, e) }
 
@@ -145,7 +146,7 @@ func (s *server) methodsOf(r *http.Request) []string {
 		path = r.URL.Path
 	}
 	var allowed []string
-	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		if s.mux.Match(chi.NewRouteContext(), m, path) {
 			allowed = append(allowed, m)
 		}

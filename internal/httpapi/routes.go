@@ -52,6 +52,7 @@ func (s *server) routes(r *router) {
 	r.Post("/v1/tenants", platform(s.createTenant))
 	r.Get("/v1/tenants/{id}", platform(s.getManagedTenant))
 	r.Patch("/v1/tenants/{id}", platform(s.updateTenant))
+	r.Put("/v1/tenants/{id}/entitlements", platform(s.setEntitlements))
 
 	r.Get("/v1/version", open(s.getVersion))
 	r.Get("/openapi.json", open(s.getOpenAPI))

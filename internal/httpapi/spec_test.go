@@ -89,6 +89,7 @@ var bodies = map[string]string{
 	"approveHeldChange":       `{"kind":"assets","run_id":"run_00000000000000000000000000000001"}`,
 	"startRun":                `{"mode":"full"}`,
 	"createTenant":            `{"name":"Fabrikam"}`,
+	"setEntitlements":         `{"internal_assessments":true,"max_assets":100}`,
 	"updateTenant":            `{"state":"suspended"}`,
 	"createAPIKey":            `{"name":"SIEM","role":"readonly"}`,
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"time"
 
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/fault"
@@ -60,6 +61,54 @@ func (s *server) updateTenant(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.getManagedTenant(w, r)
+}
+
+// sourceOfAPI tells entitlements that came this way from those that an operator's command set.
+const sourceOfAPI = "api"
+
+func (s *server) setEntitlements(w http.ResponseWriter, r *http.Request) error {
+	t, err := s.tenantOfPath(r)
+	if err != nil {
+		return err
+	}
+	var body api.EntitlementsInput
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	e, err := readEntitlement(&body)
+	if err != nil {
+		return err
+	}
+	if err := s.Platform.SetEntitlement(r.Context(), t.ID, e); err != nil {
+		return err
+	}
+	return s.answerEntitlements(w, r, t.ID)
+}
+
+func readEntitlement(body *api.EntitlementsInput) (tenant.Entitlement, error) {
+	e := tenant.Entitlement{InternalAssessments: orZero(body.InternalAssessments), MaxAssets: int(orZero(body.MaxAssets)), Source: sourceOfAPI}
+	var fields []fault.Field
+	read := func(pointer string, text *string) (day time.Time) {
+		if text == nil {
+			return day
+		}
+		day, err := time.Parse(time.DateOnly, *text)
+		if err != nil {
+			fields = append(fields, fault.Field{Pointer: pointer, Code: "invalid_format", Detail: "Must be a day such as 2027-12-31"})
+		}
+		return day
+	}
+	e.ValidFrom, e.ValidUntil = read("/valid_from", body.ValidFrom), read("/valid_until", body.ValidUntil)
+	if len(fields) > 0 {
+		return e, invalid(fields...)
+	}
+	if body.ValidFrom != nil && body.ValidUntil != nil && e.ValidUntil.Before(e.ValidFrom) {
+		f := fault.New(fault.CodeInvalidExpiry, "The last day lies before the first one.")
+		f.Remedy = "Choose a last day that is the first one or after it."
+		f.Fields = []fault.Field{{Pointer: "/valid_until", Code: "too_small", Detail: "Must not be before valid_from"}}
+		return e, f
+	}
+	return e, nil
 }
 
 // tenantOfPath finds the tenant that the path names. Only operations for the role platform may ask for it.
