@@ -132,11 +132,13 @@ type Validation struct {
 	Checks    []Check   `json:"checks"`
 }
 
-// Explanation is something worth knowing, in plain language. Remedy is empty if nothing needs doing.
+// Explanation is something worth knowing, in plain language. Detail is about this time, Cause about the kind of failure. Remedy is
+// empty if nothing needs doing.
 type Explanation struct {
 	Code   string `json:"code"`
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
+	Cause  string `json:"cause,omitempty"`
 	Remedy string `json:"remedy"`
 	Acts   Actor  `json:"acts"`
 }

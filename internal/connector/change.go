@@ -158,7 +158,7 @@ func (s *Service) found(ctx context.Context, t tenant.ID, current Integration, r
 		if refused == nil {
 			i.recover(s.now())
 		} else if f := fault.As(refused); f.Definition().Permanent && i.State != StatePaused {
-			i.State, i.StateReason = StateActionRequired, f.Code
+			i.require(f)
 		}
 		if fault.Is(refused, fault.CodeSecretExpired) {
 			i.learnExpired(s.now())
@@ -174,7 +174,7 @@ func (s *Service) Pause(ctx context.Context, t tenant.ID, id uuid.UUID, cancelRu
 		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration is disconnected")
 		}
-		i.State, i.StateReason, i.NextRunAt = StatePaused, "", time.Time{}
+		i.State, i.StateReason, i.StateNotice, i.NextRunAt = StatePaused, "", fault.Notice{}, time.Time{}
 		return nil
 	})
 	if err != nil || !cancelRun {
@@ -190,7 +190,7 @@ func (s *Service) Resume(ctx context.Context, t tenant.ID, id uuid.UUID) (Integr
 			return fault.New(fault.CodeConflict, "the integration is disconnected")
 		}
 		if i.State == StatePaused {
-			i.State, i.StateReason = StateActive, ""
+			i.State, i.StateReason, i.StateNotice = StateActive, "", fault.Notice{}
 			i.NextRunAt = s.now()
 		}
 		return nil

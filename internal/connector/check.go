@@ -140,8 +140,16 @@ func (i *Integration) Gone() bool {
 // recover makes a working integration active again and plans a run soon. A paused one stays paused.
 func (i *Integration) recover(now time.Time) {
 	if i.State == StateActionRequired || i.State == StateDegraded {
-		i.State, i.StateReason = StateActive, ""
+		i.State, i.StateReason, i.StateNotice = StateActive, "", fault.Notice{}
 		i.NextRunAt = now
+	}
+}
+
+// require makes somebody's action necessary, as f tells it. What a check meets again says nothing new and moves no version.
+func (i *Integration) require(f *fault.Error) {
+	i.State, i.StateReason = StateActionRequired, f.Code
+	if n := fault.NoticeOf(f); !n.SameAs(i.StateNotice) {
+		i.StateNotice = n
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
@@ -42,9 +43,10 @@ type Integration struct {
 	Settings        inventory.Settings
 	IntervalHours   int // between scheduled runs
 	State           State
-	StateReason     string    // a code of package fault, when degraded or action_required
-	NextRunAt       time.Time // zero when none is planned
-	LastRunID       uuid.UUID // of the newest run, whatever its state; uuid.Nil when none
+	StateReason     string       // a code of package fault, when degraded or action_required
+	StateNotice     fault.Notice // what the run or check that met it told of it; without a code in rows that did not keep it
+	NextRunAt       time.Time    // zero when none is planned
+	LastRunID       uuid.UUID    // of the newest run, whatever its state; uuid.Nil when none
 	LastRunState    string
 	LastRunAt       time.Time
 	LastSuccessAt   time.Time // zero when never
@@ -62,10 +64,10 @@ type Staged struct {
 	ClientID  string
 	Box       seal.Box // sealed; bound to tenant, integration, and to being staged
 	Hint      string
-	ExpiresAt time.Time // zero when not known
-	At        time.Time // when it was staged
-	CheckedAt time.Time // when it was last tried; zero when never
-	Problem   string    // a code of package fault: what that met
+	ExpiresAt time.Time    // zero when not known
+	At        time.Time    // when it was staged
+	CheckedAt time.Time    // when it was last tried; zero when never
+	Problem   fault.Notice // what that met; without a code when it met nothing
 }
 
 // DefaultIntervalHours is the schedule of a new integration: Defender devices report fully about once a day.

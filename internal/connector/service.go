@@ -35,9 +35,9 @@ type Store interface {
 	UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, change func(*Integration) error) (Integration, error)
 	// NoteInvalid records that a validation failed that somebody asked for, and by which code; the integration stays as it is.
 	NoteInvalid(ctx context.Context, t tenant.ID, id uuid.UUID, code string) error
-	// NoteStaged keeps when the staged credential of i was tried, and the code of what that met, if it is still the one that is
+	// NoteStaged keeps when the staged credential of i was tried, and what is told of what that met, if it is still the one that is
 	// staged. For everybody's If-Match the integration stays unchanged.
-	NoteStaged(ctx context.Context, i Integration, at time.Time, code string) error
+	NoteStaged(ctx context.Context, i Integration, at time.Time, met *fault.Error) error
 	DirectoryConnected(ctx context.Context, t tenant.ID, kind Kind, directory string) (bool, error)
 	// CancelActiveRun asks the integration's active run, if any, to end.
 	CancelActiveRun(ctx context.Context, t tenant.ID, id uuid.UUID) error

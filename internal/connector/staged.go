@@ -82,14 +82,14 @@ func (s *Service) tryStaged(ctx, trial context.Context, current Integration, the
 	staged := current.Staged
 	secret, err := s.sealer.Open(ctx, current.Tenant, staged.Box, current.stagedBinding())
 	if unreadable(err) {
-		return current, nil, false, s.store.NoteStaged(ctx, current, s.now(), fault.CodeSecretUnreadable)
+		return current, nil, false, s.store.NoteStaged(ctx, current, s.now(), fault.New(fault.CodeSecretUnreadable, ""))
 	}
 	if err != nil {
 		return current, nil, false, err
 	}
 	checks, refused := check(trial, c.Open(Credentials{DirectoryID: current.DirectoryID, ClientID: staged.ClientID, Method: staged.Method, Secret: secret}), current.Settings)
 	if refused != nil {
-		return current, checks, false, s.store.NoteStaged(ctx, current, s.now(), fault.As(refused).Code)
+		return current, checks, false, s.store.NoteStaged(ctx, current, s.now(), fault.As(refused))
 	}
 	box, err := s.sealer.Seal(ctx, current.Tenant, secret, current.binding())
 	if err != nil {

@@ -73,7 +73,7 @@ func integration(i *connector.Integration, e tenant.Entitlement, now time.Time, 
 		},
 		Settings:          settings(&i.Settings),
 		EffectiveSettings: api.EffectiveSettings{ImportAssets: assets, ImportVulnerabilities: vulnerabilities},
-		BlockedBy:         listed(blocked), State: api.IntegrationState(i.State), StateReason: stateReason(i.StateReason), Warnings: warnings(i, now),
+		BlockedBy:         listed(blocked), State: api.IntegrationState(i.State), StateReason: stateReason(i.StateNotice), Warnings: warnings(i, now),
 		Schedule: api.Schedule{IntervalHours: i.IntervalHours}, LastSuccessAt: i.LastSuccessAt, NextRunAt: i.NextRunAt,
 		Counts:    api.IntegrationCounts{Assets: int64(i.OpenAssets), OpenFindings: int64(i.OpenFindings)},
 		CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
@@ -90,12 +90,13 @@ func integration(i *connector.Integration, e tenant.Entitlement, now time.Time, 
 	return out
 }
 
-func stateReason(code string) *api.Explanation {
-	d, ok := fault.Lookup(code)
-	if !ok {
+// stateReason tells what a run or check met, in the words it told it in; nil for nothing.
+func stateReason(n fault.Notice) *api.Explanation {
+	if n.Code == "" {
 		return nil
 	}
-	return &api.Explanation{Code: code, Title: d.Title, Detail: d.Cause, Remedy: d.Remedy, Acts: api.Actor(d.Actor)}
+	told := explanation(&n)
+	return &told
 }
 
 func staged(s *connector.Staged) *api.StagedCredentials {

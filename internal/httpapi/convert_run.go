@@ -150,7 +150,7 @@ func warning(n *syncer.Notice) api.RunWarning {
 }
 
 func explanation(n *syncer.Notice) api.Explanation {
-	return api.Explanation{Code: n.Code, Title: n.Title, Detail: orElse(n.Detail, n.Cause), Remedy: n.Remedy, Acts: acts(n)}
+	return api.Explanation{Code: n.Code, Title: n.Title, Detail: orElse(n.Detail, n.Cause), Cause: n.Cause, Remedy: n.Remedy, Acts: acts(n)}
 }
 
 // acts is who has to act about a notice. Runs that were stored before notices said so take it from the catalogue; what is no

@@ -44,7 +44,7 @@ func integrationAction(before, after *connector.Integration) audit.Action {
 		return audit.IntegrationStaged
 	case had && !staged:
 		return audit.IntegrationStagedDropped
-	case before.State == after.State && before.StateReason == after.StateReason:
+	case before.State == after.State && before.StateReason == after.StateReason && before.StateNotice.SameAs(after.StateNotice):
 		return audit.IntegrationUpdated
 	case after.State == connector.StatePaused:
 		return audit.IntegrationPaused
@@ -72,6 +72,9 @@ func integrationChanges(before, after *connector.Integration) (changes []audit.C
 	add("interval_hours", before.IntervalHours, after.IntervalHours)
 	add("state", before.State, after.State)
 	add("state_reason", before.StateReason, after.StateReason)
+	if before.StateReason == after.StateReason { // else the reason says it
+		add("state_cause", before.StateNotice.Cause, after.StateNotice.Cause)
+	}
 	return append(changes, settingsChanges(settingsDocument(before.Settings), settingsDocument(after.Settings))...)
 }
 

@@ -108,6 +108,7 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			update integration set
 			  state = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state else $3 end,
 			  state_reason = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state_reason else $4 end,
+			  state_notice = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state_notice else $13 end,
 			  secret_expires_at = case when $4 = $10 then least(secret_expires_at, now()) else secret_expires_at end,
 			  recheck_at = case when $3 = 'action_required' then least(recheck_at, now() + `+recheckBroken+`) else recheck_at end,
 			  reading = coalesce($9, reading),
@@ -121,7 +122,7 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			where tenant_id = $1 and id = $2
 			returning state, state_reason`,
 			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval), reading,
-			fault.CodeSecretExpired, nullTime(c.NotBefore), judgedBy(c.JudgedBy)).Scan(&after.state, &after.reason)
+			fault.CodeSecretExpired, nullTime(c.NotBefore), judgedBy(c.JudgedBy), noticeColumn(run.Report.Told(c.Reason))).Scan(&after.state, &after.reason)
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 
 	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -25,6 +26,7 @@ type stagedRow struct {
 	StagedAt        sql.NullTime  `db:"staged_at"`
 	StagedCheckedAt sql.NullTime  `db:"staged_checked_at"`
 	StagedProblem   string        `db:"staged_problem"`
+	StagedNotice    noticeColumn  `db:"staged_notice"`
 }
 
 func (r stagedRow) staged() connector.Staged {
@@ -33,13 +35,13 @@ func (r stagedRow) staged() connector.Staged {
 	}
 	return connector.Staged{
 		Method: connector.Method(r.StagedMethod), ClientID: r.StagedClientID.UUID.String(), Box: r.StagedBox, Hint: r.StagedHint,
-		ExpiresAt: utc(r.StagedExpiresAt), At: utc(r.StagedAt), CheckedAt: utc(r.StagedCheckedAt), Problem: r.StagedProblem,
+		ExpiresAt: utc(r.StagedExpiresAt), At: utc(r.StagedAt), CheckedAt: utc(r.StagedCheckedAt), Problem: r.StagedNotice.of(r.StagedProblem),
 	}
 }
 
 // nothingStaged sets the columns of a row in which nothing waits; what was there is destroyed.
 const nothingStaged = `staged_box = null, staged_client_id = null, staged_hint = '', staged_expires_at = null, staged_at = null,
-		  staged_checked_at = null, staged_problem = ''`
+		  staged_checked_at = null, staged_problem = '', staged_notice = null`
 
 // writeStaged stores what is staged, or its end, in the transaction that changes the integration.
 func writeStaged(ctx context.Context, tx *sqlx.Tx, i, before *connector.Integration) (err error) {
@@ -50,31 +52,31 @@ func writeStaged(ctx context.Context, tx *sqlx.Tx, i, before *connector.Integrat
 	default:
 		_, err = tx.ExecContext(ctx, `
 			update integration set staged_box = $3, staged_method = $4, staged_client_id = $5, staged_hint = $6, staged_expires_at = $7,
-			  staged_at = $8, staged_checked_at = $9, staged_problem = $10
+			  staged_at = $8, staged_checked_at = $9, staged_problem = $10, staged_notice = $11
 			where tenant_id = $1 and id = $2`,
 			i.Tenant, i.ID, []byte(staged.Box), staged.Method, staged.ClientID, staged.Hint, nullTime(staged.ExpiresAt),
-			staged.At, nullTime(staged.CheckedAt), staged.Problem)
+			staged.At, nullTime(staged.CheckedAt), staged.Problem.Code, noticeColumn(staged.Problem))
 	}
 	return err
 }
 
 // NoteStaged implements [connector.Store].
-func (s *Store) NoteStaged(ctx context.Context, i connector.Integration, at time.Time, code string) error {
+func (s *Store) NoteStaged(ctx context.Context, i connector.Integration, at time.Time, met *fault.Error) error {
 	return s.inTenant(ctx, i.Tenant, func(tx *sqlx.Tx) error {
 		var before string
 		err := tx.GetContext(ctx, &before, `
-			update integration n set staged_checked_at = $4, staged_problem = $5
+			update integration n set staged_checked_at = $4, staged_problem = $5, staged_notice = $6
 			from (select id, staged_problem from integration where tenant_id = $1 and id = $2 and staged_at = $3 for no key update) o
 			where n.tenant_id = $1 and n.id = o.id
-			returning o.staged_problem`, i.Tenant, i.ID, i.Staged.At, at, code)
+			returning o.staged_problem`, i.Tenant, i.ID, i.Staged.At, at, met.Code, noticeColumn(fault.NoticeOf(met)))
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
-		if err != nil || before == code { // it is tried each time the present credential fails: only what is new is an event
+		if err != nil || before == met.Code { // it is tried each time the present credential fails: only what is new is an event
 			return err
 		}
 		return s.record(ctx, tx, i.Tenant, deed{
-			action: audit.IntegrationStagedTried, resource: on(tenant.IntegrationPrefix, i.PublicID), outcome: audit.Failed, changes: audit.Diff(nil, "code", before, code),
+			action: audit.IntegrationStagedTried, resource: on(tenant.IntegrationPrefix, i.PublicID), outcome: audit.Failed, changes: audit.Diff(nil, "code", before, met.Code),
 		})
 	})
 }

@@ -154,7 +154,7 @@ func TestWhatIsStagedTakesOverOnceItWorks(t *testing.T) {
 				must(t, err)
 				must(t, connector.Refusal(checks))
 				waiting := h.integration(i)
-				if waiting.Method != connector.MethodSecret || waiting.Staged.Problem != fault.CodeCredentialsInvalid || waiting.Staged.CheckedAt.IsZero() || waiting.Version != staged.Version {
+				if waiting.Method != connector.MethodSecret || waiting.Staged.Problem.Code != fault.CodeCredentialsInvalid || waiting.Staged.CheckedAt.IsZero() || waiting.Version != staged.Version {
 					t.Fatalf("tried before its time: %+v, version %d and %d", waiting.Staged, staged.Version, waiting.Version)
 				}
 				h.takes(w.app)
@@ -186,7 +186,7 @@ func TestARunWithoutAWorkingCredentialSaysSo(t *testing.T) {
 	h.takes(func(a *defendersim.App) { a.Secret = "ghi8Q~simulatedSecretValue0123456789abcd" })
 	mustEnd(t, h.again(i, syncer.Incremental), syncer.Failed, fault.CodeCredentialsInvalid)
 	now := h.integration(i)
-	if now.State != connector.StateActionRequired || now.Staged.Problem != fault.CodeCredentialsInvalid || len(now.Staged.Box) == 0 {
+	if now.State != connector.StateActionRequired || now.Staged.Problem.Code != fault.CodeCredentialsInvalid || len(now.Staged.Box) == 0 {
 		t.Errorf("%s, staged %+v", now.State, now.Staged)
 	}
 }

@@ -154,7 +154,7 @@ func TestTheWatchRunsAndStops(t *testing.T) {
 	w.Start()
 	must(t, h.sim.AwaitFault(t.Context(), id))
 	must(t, w.Stop(t.Context()))
-	if now := h.integration(i); now.State != connector.StateActive || now.Staged.Problem != "" {
-		t.Errorf("a check that was cut short is no finding: %s, %q", now.State, now.Staged.Problem)
+	if now := h.integration(i); now.State != connector.StateActive || now.Staged.Problem.Code != "" {
+		t.Errorf("a check that was cut short is no finding: %s, %q", now.State, now.Staged.Problem.Code)
 	}
 }

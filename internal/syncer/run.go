@@ -2,6 +2,7 @@
 package syncer
 
 import (
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -205,29 +206,25 @@ const (
 )
 
 // Notice is a failure or warning as it is kept with the run.
-type Notice struct {
-	Code      string
-	Title     string
-	Detail    string
-	Cause     string
-	Remedy    string
-	Acts      fault.Actor   // empty in runs stored before it was kept
-	Access    *fault.Access `json:",omitempty"`
-	Permanent bool
-}
+type Notice = fault.Notice
 
 // NoticeOf keeps what may be told of a fault.
-func NoticeOf(e *fault.Error) Notice {
-	d := e.Definition()
-	return Notice{
-		Code: e.Code, Title: d.Title, Detail: e.Detail, Cause: e.CauseText(), Remedy: e.RemedyText(), Acts: e.Actor(), Access: e.Access,
-		Permanent: d.Permanent,
-	}
-}
+func NoticeOf(e *fault.Error) Notice { return fault.NoticeOf(e) }
 
 // ofRecords tells a notice about what was read from one about the link, which changes nothing.
-func (n Notice) ofRecords() bool {
+func ofRecords(n Notice) bool {
 	return n.Code != fault.CodeSecretExpiring && n.Code != fault.CodeSecretExpired
+}
+
+// Told is what the run told of a code: as its error, else as its first warning of it. A code it did not tell of gives the zero value.
+func (r *Report) Told(code string) Notice {
+	if r.Error != nil && r.Error.Code == code {
+		return *r.Error
+	}
+	if i := slices.IndexFunc(r.Warnings, hasCode(code)); i >= 0 {
+		return r.Warnings[i]
+	}
+	return Notice{}
 }
 
 // StageNamed finds a stage's report, or nil if the run never entered it.
