@@ -58,7 +58,7 @@ type RunWarning struct {
 	Acts   Actor  `json:"acts"`
 }
 
-// Run is one import. Its Progress is the sum of its stages'.
+// Run is one import. Its Progress is the sum of its stages'. Settings are those it was judged by; nil until it has begun.
 type Run struct {
 	ID            string       `json:"id"`
 	IntegrationID string       `json:"integration_id"`
@@ -68,6 +68,7 @@ type Run struct {
 	Stage         RunStageName `json:"stage"`
 	PGPStatus     PGPJobStatus `json:"pgp_status"`
 	DryRun        bool         `json:"dry_run"`
+	Settings      *Settings    `json:"settings,omitempty"`
 	Progress      Progress     `json:"progress"`
 	Stages        []RunStage   `json:"stages"`
 	NoChanges     bool         `json:"no_changes"`

@@ -29,6 +29,9 @@ func run(r *syncer.Run) api.Run {
 		Warnings:  each(r.Report.Warnings, warning),
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
 	}
+	if used := r.SettingsUsed(); used != nil {
+		out.Settings = new(settings(used))
+	}
 	if e := r.Report.Error; e != nil {
 		out.Error = &api.RunError{
 			Code: e.Code, Title: e.Title, Detail: orElse(e.Detail, e.Cause), Cause: e.Cause, Remedy: e.Remedy, Acts: acts(e), Access: access(e.Access),

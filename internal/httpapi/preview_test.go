@@ -17,7 +17,7 @@ func TestADryRunTriesOutSettingsAndStoresNone(t *testing.T) {
 	high := api.SeverityHigh
 	started, err := c.StartRun(ctx, i.ID, api.StartRunRequest{DryRun: new(true), Settings: &api.SettingsInput{MinSeverity: &high}})
 	must(t, err)
-	if !started.DryRun {
+	if !started.DryRun || started.Settings == nil || started.Settings.MinSeverity != high {
 		t.Errorf("%+v", started)
 	}
 	run, err := h.store.Run(ctx, h.mine.id, uuidOf(started.ID))

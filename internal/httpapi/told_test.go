@@ -17,7 +17,9 @@ func TestAnIntegrationShowsWhatItsCheckTold(t *testing.T) {
 	f := fault.New(fault.CodeCredentialsInvalid, "Defender did not take the token. Trace 1.")
 	f.Cause, f.Remedy, f.Acts = "Entra issues a token, and Defender refuses it.", "Choose the right cloud.", fault.Operator
 	h.cloud.mu.Lock()
-	h.cloud.outcome = func(connector.Credentials) []connector.Check { return []connector.Check{connector.FailedCheck("token", f, 0)} }
+	h.cloud.outcome = func(connector.Credentials) []connector.Check {
+		return []connector.Check{connector.FailedCheck("token", f, 0)}
+	}
 	h.cloud.mu.Unlock()
 	_, err := c.ValidateIntegration(context.Background(), i.ID)
 	must(t, err)

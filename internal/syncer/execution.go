@@ -83,13 +83,15 @@ func (e *execution) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if !entitlement.Effective(e.now()) {
+	if e.run.Preview != nil {
+		e.integration.Settings = e.run.Preview.Settings
+	}
+	entitled := entitlement.Effective(e.now())
+	e.run.Report.Judged = &Judged{Settings: e.integration.Settings, Entitled: entitled}
+	if !entitled {
 		e.blocked = true
 		e.warn(fault.New(fault.CodeEntitlementMissing, "the subscription does not include internal assessments today; nothing was imported"))
 		return nil
-	}
-	if e.run.Preview != nil {
-		e.integration.Settings = e.run.Preview.Settings
 	}
 	e.settings, e.maxAssets = e.integration.Settings, entitlement.MaxAssets
 	if e.known, err = e.store.Reading(ctx, e.run.Tenant, e.run.IntegrationID); err != nil {

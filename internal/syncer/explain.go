@@ -30,8 +30,16 @@ const (
 )
 
 // Explain says in plain language why a run imported what it imported, the most important reason first. "Nothing was
-// imported" always has an explanation.
+// imported" always has an explanation. A run is explained by the settings and the subscription it was judged by; the present
+// ones, i and e, stand in for them where the run does not hold its own: it has not begun, or it was stored before runs kept them.
 func Explain(run Run, i connector.Integration, e tenant.Entitlement, now time.Time) []Notice {
+	settings, entitled := i.Settings, e.Effective(now)
+	if used := run.SettingsUsed(); used != nil {
+		settings = *used
+	}
+	if run.Report.Judged != nil {
+		entitled = run.Report.Judged.Entitled
+	}
 	var out []Notice
 	add := func(code string, acts fault.Actor, title, detail, remedy string) {
 		out = append(out, Notice{Code: code, Title: title, Detail: detail, Remedy: remedy, Acts: acts})
@@ -45,21 +53,21 @@ func Explain(run Run, i connector.Integration, e tenant.Entitlement, now time.Ti
 	case run.Report.Error != nil:
 		out = append(out, *run.Report.Error)
 	}
-	if !e.Effective(now) && !slices.ContainsFunc(run.Report.Warnings, hasCode(fault.CodeEntitlementMissing)) {
+	if !entitled && !slices.ContainsFunc(run.Report.Warnings, hasCode(fault.CodeEntitlementMissing)) {
 		out = append(out, NoticeOf(fault.New(fault.CodeEntitlementMissing, "the next run will import nothing")))
 	}
 	out = append(out, run.Report.Warnings...)
 	if run.Kind == KindPurge {
 		return out
 	}
-	if !i.Settings.ImportAssets {
+	if !settings.ImportAssets {
 		add(ExplainAssetsOff, fault.Caller, "Import Internal Assets is off", "Machines are kept only as carriers of findings.", "Turn on Import Internal Assets to import all of them.")
 	}
-	if !i.Settings.ImportVulnerabilities {
+	if !settings.ImportVulnerabilities {
 		add(ExplainFindingsOff, fault.Caller, "Import Vulnerabilities is off", "No findings are imported.", "Turn on Import Vulnerabilities to import them.")
 	}
 	out = append(out, explainAssets(run)...)
-	if i.Settings.ImportVulnerabilities {
+	if settings.ImportVulnerabilities {
 		out = append(out, explainRows(run)...)
 	}
 	if run.Report.NoChanges {

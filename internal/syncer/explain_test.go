@@ -78,3 +78,43 @@ func TestExplain(t *testing.T) {
 		})
 	}
 }
+
+// TestARunIsExplainedByTheSettingsOfItsTime changes the settings and the subscription after a run and after previews.
+func TestARunIsExplainedByTheSettingsOfItsTime(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 6, 4)
+	i := h.connect(h.tenant, assetsOff)
+	first := h.work()
+	mustSucceed(t, first)
+	h.set(i, func(s *inventory.Settings) { s.ImportAssets = true })
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	findingsOff := inventory.DefaultSettings()
+	findingsOff.ImportVulnerabilities = false
+	carriers := inventory.DefaultSettings()
+	carriers.ImportAssets = false
+	previews := map[string]syncer.Run{
+		syncer.ExplainFindingsOff: h.preview(i, syncer.Incremental, findingsOff), syncer.ExplainAssetsOff: h.preview(i, syncer.Incremental, carriers),
+	}
+	explained := func(run syncer.Run) (codes []string) {
+		stored, err := h.store.Run(t.Context(), h.tenant, run.PublicID)
+		must(t, err)
+		for _, n := range syncer.Explain(stored, h.integration(i), tenant.Entitlement{}, h.now) {
+			codes = append(codes, n.Code)
+		}
+		return codes
+	}
+	if codes := explained(first); !slices.Equal(codes, []string{syncer.ExplainAssetsOff}) {
+		t.Errorf("the first run: %v", codes)
+	}
+	for code, run := range previews {
+		if codes := explained(run); !slices.Contains(codes, code) || slices.Contains(codes, fault.CodeEntitlementMissing) {
+			t.Errorf("a preview that explains %s: %v", code, codes)
+		}
+	}
+	must(t, h.store.SetEntitlement(t.Context(), h.tenant, tenant.Entitlement{}))
+	blocked := h.again(i, syncer.Incremental)
+	must(t, h.store.SetEntitlement(t.Context(), h.tenant, tenant.Entitlement{InternalAssessments: true}))
+	if codes := explained(blocked); !slices.Contains(codes, fault.CodeEntitlementMissing) {
+		t.Errorf("the blocked run: %v", codes)
+	}
+}

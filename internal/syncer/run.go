@@ -124,12 +124,30 @@ type RunFilter struct {
 
 // Report is everything a run tells about itself. It grows while the run goes on.
 type Report struct {
+	Judged    *Judged `json:",omitempty"` // nil until the run has begun, and in runs stored before it was kept
 	Stages    []StageReport
 	Warnings  []Notice
 	Error     *Notice
 	NoChanges bool   // complete, and nothing differed from the last run
 	Restarted bool   // an earlier attempt was interrupted; what it stored counts as unchanged here
 	Summary   string // one sentence for people, set at the end
+}
+
+// Judged is what a run took and left out by. It stays with the run, whatever is set later.
+type Judged struct {
+	Settings inventory.Settings
+	Entitled bool // the subscription let anything be imported
+}
+
+// SettingsUsed are those the run takes and leaves out by; nil while that is open, and of a purge, which takes nothing.
+func (r *Run) SettingsUsed() *inventory.Settings {
+	switch {
+	case r.Report.Judged != nil:
+		return &r.Report.Judged.Settings
+	case r.Preview != nil:
+		return &r.Preview.Settings
+	}
+	return nil
 }
 
 // Counts are the figures of a stage. In the stage assets the unit of all of them is the machine record; in the stage
