@@ -96,6 +96,9 @@ func (s *source) subject(t token) subject {
 		clientID: s.credentials.ClientID, directoryID: s.credentials.DirectoryID, method: s.credentials.Method,
 		secretIsGUID: isGUID(s.credentials.Secret.Reveal()), rolesKnown: t.known, roles: t.claims.Roles,
 	}
+	if pair, err := readKeyPair(s.credentials.Secret.Reveal()); who.method == connector.MethodCertificate && err == nil {
+		who.thumbprint = strings.TrimPrefix(pair.hint(), "…")
+	}
 	if trust := s.tokens.trust.Load(); trust != nil {
 		who.trust = *trust
 	}

@@ -31,6 +31,7 @@ type subject struct {
 	clientID     string
 	directoryID  string
 	method       connector.Method
+	thumbprint   string          // of a certificate: its end, as Microsoft's portal shows it
 	trust        connector.Trust // of a federated sign-in: what it claimed to be
 	secretIsGUID bool
 	rolesKnown   bool // the token could be read
@@ -66,7 +67,7 @@ func (r rule) matches(a answer, who subject) bool {
 func (r rule) fault(a answer, who subject) *fault.Error {
 	fill := strings.NewReplacer("{client_id}", who.clientID, "{directory_id}", who.directoryID,
 		"{permission}", permissionText(a), "{api}", apiText(a.endpoint),
-		"{issuer}", who.trust.Issuer, "{subject}", who.trust.Subject, "{audience}", who.trust.Audience)
+		"{certificate}", certificateText(who), "{issuer}", who.trust.Issuer, "{subject}", who.trust.Subject, "{audience}", who.trust.Audience)
 	f := fault.Wrap(a.withoutText(), r.to, fill.Replace(r.detail)+a.support())
 	f.Cause, f.Remedy = fill.Replace(r.cause), fill.Replace(r.remedy)
 	f.Acts, f.RetryAfter = r.acts, a.retryAfter
@@ -94,6 +95,14 @@ func permissionText(a answer) string {
 		return strings.Join(a.roles, " or ")
 	}
 	return permissionOf(a.endpoint)
+}
+
+// certificateText tells one certificate from others by what can be seen of it in Microsoft's portal.
+func certificateText(who subject) string {
+	if who.thumbprint == "" {
+		return "the certificate that was entered here"
+	}
+	return "the certificate whose thumbprint ends with " + who.thumbprint
 }
 
 func permissionOf(e Endpoint) string {

@@ -7,7 +7,7 @@ import (
 
 const (
 	causeCertificate  = "The certificate's public part was not uploaded to the app registration, or was removed there."
-	remedyCertificate = "In the app registration open Certificates & secrets, Certificates, and upload the public part of the certificate whose thumbprint ends as shown here; then validate again. Or enter another certificate."
+	remedyCertificate = "In the app registration open Certificates & secrets, Certificates, and upload the public part of {certificate}; then validate again. Or enter another certificate."
 	remedyFederated   = "In the app registration open Certificates & secrets, Federated credentials, Add credential, Other issuer, and enter issuer \"{issuer}\", subject \"{subject}\" and audience \"{audience}\" exactly so; wait a few minutes and validate again."
 	remedyOperator    = "Nothing to mend at Microsoft: the operator of this service looks into it."
 )
@@ -17,13 +17,21 @@ const (
 func assertionRules() []rule {
 	return []rule{
 		// The certificate.
-		{numbers: []int{700027}, hints: []string{"expired"}, to: fault.CodeSecretExpired,
+		{numbers: []int{700027}, hints: []string{"expired"}, when: byCertificate, to: fault.CodeSecretExpired,
 			detail: "The certificate of application {client_id} has expired.", cause: "The certificate's validity has ended.",
 			remedy: "Make a new certificate, upload its public part under Certificates & secrets, Certificates, and enter it here with its private key."},
-		{numbers: []int{700027}, hints: []string{"not found"}, to: fault.CodeCredentialsInvalid,
+		{numbers: []int{700027}, hints: []string{"not found"}, when: byCertificate, to: fault.CodeCredentialsInvalid,
 			detail: "The certificate is not one of application {client_id}.", cause: causeCertificate, remedy: remedyCertificate},
-		{numbers: []int{700027}, to: fault.CodeCredentialsInvalid, detail: "The signature does not fit the certificate of application {client_id}.",
+		{numbers: []int{700027}, when: byCertificate, to: fault.CodeCredentialsInvalid, detail: "The signature does not fit the certificate of application {client_id}.",
 			cause: "The private key entered does not belong to the certificate that was uploaded.", remedy: remedyCertificate},
+
+		// The same number of a sign-in without a certificate of ours.
+		{numbers: []int{700027}, when: federated, to: fault.CodeCredentialsInvalid,
+			detail: "Microsoft Entra ID takes the platform's token for a statement signed with a certificate of application {client_id}.",
+			cause:  "The application has no federated credential that fits.", remedy: remedyFederated},
+		{numbers: []int{700027}, to: fault.CodeCredentialsInvalid, detail: "Microsoft Entra ID asks for a certificate of application {client_id}, and was sent a client secret.",
+			cause:  "The application, or a policy of the directory, may allow certificates only.",
+			remedy: "Create a new client secret under Certificates & secrets and enter its Value, or sign in by certificate."},
 
 		// The platform's identity.
 		{numbers: []int{700211}, to: fault.CodeCredentialsInvalid,

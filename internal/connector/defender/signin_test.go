@@ -3,8 +3,10 @@ package defender_test
 import (
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1" //nolint:gosec // a thumbprint is a name
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
 	"math/big"
 	"net/http/httptest"
@@ -118,7 +120,7 @@ func TestCertificateSignIn(t *testing.T) {
 		says         string
 	}{
 		"works":            {defendersim.App{Certificates: []string{foreign, public}}, pasted, "", ""},
-		"not uploaded":     {defendersim.App{Certificates: []string{foreign}}, pasted, fault.CodeCredentialsInvalid, "upload the public part"},
+		"not uploaded":     {defendersim.App{Certificates: []string{foreign}}, pasted, fault.CodeCredentialsInvalid, "upload the public part of the certificate whose thumbprint ends with " + thumbprintEnd(t, public)},
 		"expired":          {defendersim.App{Certificates: []string{latePublic}}, late, fault.CodeSecretExpired, "certificate"},
 		"bad signature":    {defendersim.App{Certificates: []string{public}, RefuseWith: 50027}, pasted, fault.CodeUpstreamUnexpected, "operator"},
 		"other clock":      {defendersim.App{Certificates: []string{public}, RefuseWith: 700024}, pasted, fault.CodeUpstreamUnexpected, "clock"},
@@ -130,6 +132,45 @@ func TestCertificateSignIn(t *testing.T) {
 			t.Parallel()
 			got := signIn(t, tc.app, defender.Config{}, connector.Credentials{Method: connector.MethodCertificate, Secret: seal.NewSecret(tc.stored)})
 			if got.Code != tc.code || !strings.Contains(got.Remedy+got.Cause, tc.says) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// thumbprintEnd is what Microsoft's portal shows at the end of a certificate's thumbprint.
+func thumbprintEnd(t *testing.T, public string) string {
+	t.Helper()
+	block, _ := pem.Decode([]byte(public))
+	if block == nil {
+		t.Fatal("no certificate")
+	}
+	sum := sha1.Sum(block.Bytes) //nolint:gosec // a thumbprint is a name
+	return strings.ToUpper(hex.EncodeToString(sum[:]))[34:]
+}
+
+// TestARefusedStatementIsToldByTheWayOfSigningIn has Entra refuse a statement's signature whatever was sent.
+func TestARefusedStatementIsToldByTheWayOfSigningIn(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	p.renew(nil)
+	pasted, public := pairOf(t, defender.TestKeys()[0], time.Now().AddDate(1, 0, 0))
+	for method, tc := range map[connector.Method]struct {
+		app    defendersim.App
+		secret string
+		says   string
+		never  string
+	}{
+		connector.MethodSecret:      {defendersim.App{Secret: simSecret}, simSecret, "new client secret", "thumbprint"},
+		connector.MethodCertificate: {defendersim.App{Certificates: []string{public}}, pasted, thumbprintEnd(t, public), "client secret"},
+		connector.MethodFederated:   {defendersim.App{Federated: []defendersim.FederatedCredential{p.trusted()}}, "", "Federated credentials", "thumbprint"},
+	} {
+		t.Run(string(method), func(t *testing.T) {
+			t.Parallel()
+			tc.app.RefuseWith = 700027
+			got := signIn(t, tc.app, defender.Config{FederatedTokenFile: p.file}, connector.Credentials{Method: method, Secret: seal.NewSecret(tc.secret)})
+			text := got.Detail + got.Cause + got.Remedy
+			if got.Code != fault.CodeCredentialsInvalid || !strings.Contains(text, tc.says) || strings.Contains(text, tc.never) || strings.ContainsAny(text, "{}") {
 				t.Errorf("%+v", got)
 			}
 		})
