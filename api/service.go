@@ -12,7 +12,8 @@ type Version struct {
 	API      string `json:"api"`
 }
 
-// ProblemType is what a code means and what to do about it. Status is 0 for codes that only runs and checks use.
+// ProblemType is what a code means and what to do about it. Status is 0 for codes that only
+// explain what a run did.
 type ProblemType struct {
 	Code      string `json:"code"`
 	Type      string `json:"type"`

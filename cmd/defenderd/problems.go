@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/syncer"
 )
 
 // advice is what the page says to a trouble before its codes.
@@ -42,9 +43,20 @@ func writeProblems(w io.Writer) error {
 				fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", d.Code, d.Title, d.Cause, d.Remedy, actors[d.Actor], yesNo(d.Permanent))
 			}
 		}
+		if trouble == fault.NothingImported {
+			writeExplanations(&b)
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeExplanations adds what a run explains without anything having failed.
+func writeExplanations(b *strings.Builder) {
+	b.WriteString("\nNo failures, but named under `explanations` as well:\n\n| Code | Title | Meaning | What to do | Who acts |\n|---|---|---|---|---|\n")
+	for _, e := range syncer.Explanations() {
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", e.Code, e.Title, e.Detail, e.Remedy, actors[e.Acts])
+	}
 }
 
 func yesNo(yes bool) string {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/syncer"
 )
 
 // TestTroubleshootingIsTheCatalogue holds the page for docs against the catalogue: each code once, with all that is known.
@@ -22,6 +23,11 @@ func TestTroubleshootingIsTheCatalogue(t *testing.T) {
 	for _, d := range fault.Definitions() {
 		if n := strings.Count(got, "| `"+d.Code+"` | "+d.Title+" | "+d.Cause+" | "+d.Remedy+" | "+actors[d.Actor]+" |"); n != 1 || actors[d.Actor] == "" {
 			t.Errorf("%s is there %d times", d.Code, n)
+		}
+	}
+	for _, e := range syncer.Explanations() {
+		if n := strings.Count(got, "| `"+e.Code+"` | "+e.Title+" | "+e.Detail+" | "+e.Remedy+" | "+actors[e.Acts]+" |"); n != 1 || actors[e.Acts] == "" {
+			t.Errorf("%s is there %d times", e.Code, n)
 		}
 	}
 	at := 0

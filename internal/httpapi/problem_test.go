@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -185,8 +186,18 @@ func TestProblemCatalogue(t *testing.T) {
 	c := api.New(h.url, "", api.WithHTTPClient(h.checked()))
 	all, err := c.ListProblemTypes(context.Background())
 	must(t, err)
-	if len(all) != len(fault.Definitions()) {
-		t.Errorf("%d codes, want %d", len(all), len(fault.Definitions()))
+	if want := len(fault.Definitions()) + len(syncer.Explanations()); len(all) != want {
+		t.Errorf("%d codes, want %d", len(all), want)
+	}
+	for _, e := range syncer.Explanations() { // what a run's diagnostics name can be looked up too
+		got, err := c.GetProblemType(context.Background(), e.Code)
+		must(t, err)
+		want := api.ProblemType{
+			Code: e.Code, Type: "/problems/" + e.Code, Title: e.Title, Detail: e.Detail, Remedy: e.Remedy, Acts: api.Actor(e.Acts), Retryable: e.Acts == fault.Nobody,
+		}
+		if *got != want || !slices.Contains(all, want) {
+			t.Errorf("%+v, want %+v", got, want)
+		}
 	}
 	one, err := c.GetProblemType(context.Background(), fault.CodeSecretExpired)
 	must(t, err)

@@ -9,6 +9,7 @@ import (
 
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/syncer"
 )
 
 func (s *server) getVersion(w http.ResponseWriter, _ *http.Request) error {
@@ -22,17 +23,28 @@ func (s *server) getOpenAPI(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (s *server) listProblemTypes(w http.ResponseWriter, _ *http.Request) error {
-	all := fault.Definitions()
-	slices.SortFunc(all, func(a, b fault.Definition) int { return cmp.Compare(a.Code, b.Code) })
-	return answer(w, http.StatusOK, page(all, "", problemDefinition))
+	all := append(each(fault.Definitions(), problemDefinition), each(syncer.Explanations(), explanationDefinition)...)
+	slices.SortFunc(all, func(a, b api.ProblemType) int { return cmp.Compare(a.Code, b.Code) })
+	return answer(w, http.StatusOK, api.Page[api.ProblemType]{Items: all})
 }
 
 func (s *server) getProblemType(w http.ResponseWriter, r *http.Request) error {
-	d, ok := fault.Lookup(chi.URLParam(r, "code"))
-	if !ok {
-		return fault.New(fault.CodeNotFound, "there is no such code")
+	code := chi.URLParam(r, "code")
+	if d, ok := fault.Lookup(code); ok {
+		return answer(w, http.StatusOK, problemDefinition(&d))
 	}
-	return answer(w, http.StatusOK, problemDefinition(&d))
+	if e, ok := syncer.LookupExplanation(code); ok {
+		return answer(w, http.StatusOK, explanationDefinition(&e))
+	}
+	return fault.New(fault.CodeNotFound, "there is no such code")
+}
+
+// explanationDefinition shows what a code of a run's explanations means that is no failure, and so no status of any answer.
+func explanationDefinition(e *syncer.Explanation) api.ProblemType {
+	return api.ProblemType{
+		Code: e.Code, Type: problemType(e.Code), Title: e.Title, Detail: e.Detail, Remedy: e.Remedy, Acts: api.Actor(e.Acts),
+		Retryable: e.Acts == fault.Nobody,
+	}
 }
 
 func problemDefinition(d *fault.Definition) api.ProblemType {

@@ -14,21 +14,6 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// Codes of explanations that are no faults.
-const (
-	ExplainNotYetRun    = "not_yet_run"
-	ExplainInProgress   = "in_progress"
-	ExplainAssetsOff    = "import_assets_off"
-	ExplainFindingsOff  = "import_vulnerabilities_off"
-	ExplainNoMachines   = "no_machines"
-	ExplainAllFiltered  = "all_machines_filtered"
-	ExplainNoRows       = "no_vulnerability_rows"
-	ExplainRowsFiltered = "all_rows_filtered"
-	ExplainNothingNew   = "nothing_new"
-	ExplainRestarted    = "restarted"
-	ExplainMissing      = "machines_missing"
-)
-
 // Explain says in plain language why a run imported what it imported, the most important reason first. "Nothing was
 // imported" always has an explanation. A run is explained by the settings and the subscription it was judged by; the present
 // ones, i and e, stand in for them where the run does not hold its own: it has not begun, or it was stored before runs kept them.
@@ -41,15 +26,13 @@ func Explain(run Run, i connector.Integration, e tenant.Entitlement, now time.Ti
 		entitled = run.Report.Judged.Entitled
 	}
 	var out []Notice
-	add := func(code string, acts fault.Actor, title, detail, remedy string) {
-		out = append(out, Notice{Code: code, Title: title, Detail: detail, Remedy: remedy, Acts: acts})
-	}
+	add := func(code string) { out = append(out, explained(code, "")) }
 	switch {
 	case run.State == Queued:
-		add(ExplainNotYetRun, fault.Nobody, "The run has not started yet", "It waits for a free worker.", "Look again in a moment.")
+		add(ExplainNotYetRun)
 		return out
 	case !run.State.Final():
-		add(ExplainInProgress, fault.Nobody, "The run is still going on", "Figures grow until it ends.", "Look again when it has finished.")
+		add(ExplainInProgress)
 	case run.Report.Error != nil:
 		out = append(out, *run.Report.Error)
 	}
@@ -61,21 +44,20 @@ func Explain(run Run, i connector.Integration, e tenant.Entitlement, now time.Ti
 		return out
 	}
 	if !settings.ImportAssets {
-		add(ExplainAssetsOff, fault.Caller, "Import Internal Assets is off", "Machines are kept only as carriers of findings.", "Turn on Import Internal Assets to import all of them.")
+		add(ExplainAssetsOff)
 	}
 	if !settings.ImportVulnerabilities {
-		add(ExplainFindingsOff, fault.Caller, "Import Vulnerabilities is off", "No findings are imported.", "Turn on Import Vulnerabilities to import them.")
+		add(ExplainFindingsOff)
 	}
 	out = append(out, explainAssets(run)...)
 	if settings.ImportVulnerabilities {
 		out = append(out, explainRows(run)...)
 	}
 	if run.Report.NoChanges {
-		add(ExplainNothingNew, fault.Nobody, "Nothing has changed", "Everything was read, and what is stored equals it.", "Nothing to do.")
+		add(ExplainNothingNew)
 	}
 	if run.Report.Restarted {
-		add(ExplainRestarted, fault.Nobody, "The run was interrupted and started again",
-			"Its counts are those of the last attempt: what an earlier one had stored already counts as unchanged.", "Nothing to do.")
+		add(ExplainRestarted)
 	}
 	return out
 }
@@ -93,17 +75,9 @@ func explainAssets(run Run) []Notice {
 	case s == nil || s.State != Succeeded || s.Counts.Accepted > 0:
 		return nil
 	case s.Counts.Fetched == 0:
-		return []Notice{{
-			Code: ExplainNoMachines, Acts: fault.CustomerAdmin, Title: "The directory holds no machines",
-			Detail: "Microsoft Defender reported no device at all.",
-			Remedy: "Onboard devices in the Microsoft Defender portal, and check that the Tenant ID belongs to the directory that holds them.",
-		}}
+		return []Notice{explained(ExplainNoMachines, "")}
 	}
-	return []Notice{{
-		Code: ExplainAllFiltered, Acts: fault.Caller, Title: "No machine passed the rules",
-		Detail: fmt.Sprintf("Defender reported %d machines and all were skipped: %s.", s.Counts.Fetched, biggest(s.SkippedBy)),
-		Remedy: "Look at the samples of each reason. Mobile and IoT devices are never imported; age, device groups, tags and name rules are settings.",
-	}}
+	return []Notice{explained(ExplainAllFiltered, fmt.Sprintf("Defender reported %d machines and all were skipped: %s.", s.Counts.Fetched, biggest(s.SkippedBy)))}
 }
 
 func explainRows(run Run) []Notice {
@@ -112,17 +86,9 @@ func explainRows(run Run) []Notice {
 	case s == nil || s.State != Succeeded || s.Counts.Accepted > 0 || s.Plan.Changes || s.Counts.OutOfScope > 0 && s.Counts.Fetched == 0:
 		return nil
 	case s.Counts.Fetched == 0:
-		return []Notice{{
-			Code: ExplainNoRows, Acts: fault.CustomerAdmin, Title: "Defender reported no vulnerabilities",
-			Detail: "The vulnerability report of the directory is empty.",
-			Remedy: "A newly onboarded device needs up to a day to be assessed; vulnerability management needs Plan 2 or the add-on.",
-		}}
+		return []Notice{explained(ExplainNoRows, "")}
 	}
-	return []Notice{{
-		Code: ExplainRowsFiltered, Acts: fault.Caller, Title: "No vulnerability passed the rules",
-		Detail: fmt.Sprintf("Defender reported %d rows and all were skipped: %s.", s.Counts.Fetched, biggest(s.SkippedBy)),
-		Remedy: "Only network-accessible vulnerabilities on imported machines count; minimum severity, attack vectors and unknown vectors are settings.",
-	}}
+	return []Notice{explained(ExplainRowsFiltered, fmt.Sprintf("Defender reported %d rows and all were skipped: %s.", s.Counts.Fetched, biggest(s.SkippedBy)))}
 }
 
 // biggest names the three most frequent reasons.

@@ -57,6 +57,10 @@ func TestExplain(t *testing.T) {
 			func(s *inventory.Settings) { s.ImportVulnerabilities = false }, entitled, []string{syncer.ExplainFindingsOff}},
 		{"held", syncer.Run{State: syncer.Succeeded, Report: syncer.Report{Warnings: []syncer.Notice{*notice(fault.CodeRemovalHeld)}, Stages: []syncer.StageReport{machines(some), rows(some)}}},
 			nil, entitled, []string{fault.CodeRemovalHeld}},
+		{"missing", syncer.Run{State: syncer.Succeeded, Report: stages(syncer.StageReport{Name: syncer.StageAssets, State: syncer.Succeeded, Counts: some, Missing: 3}, rows(some))}, nil, entitled,
+			[]string{syncer.ExplainMissing}},
+		{"restarted", syncer.Run{State: syncer.Succeeded, Report: syncer.Report{Restarted: true, Stages: []syncer.StageReport{machines(some), rows(some)}}}, nil, entitled,
+			[]string{syncer.ExplainRestarted}},
 		{"purge", syncer.Run{Kind: syncer.KindPurge, State: syncer.Succeeded}, assetsOff, entitled, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -68,6 +72,7 @@ func TestExplain(t *testing.T) {
 			var got []string
 			for _, n := range syncer.Explain(c.run, connector.Integration{Settings: settings}, c.e, time.Now()) {
 				got = append(got, n.Code)
+				mustBeDocumented(t, n)
 				if n.Title == "" || n.Remedy == "" {
 					t.Errorf("%s does not say what it is or what to do: %+v", n.Code, n)
 				}
