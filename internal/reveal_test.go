@@ -25,7 +25,7 @@ var revealing = map[string]int{
 	"cmd/defenderd/serve.go":                   1, // to the database
 	"cmd/defenderd/service.go":                 1, // to the database
 	"internal/connector/check.go":              1, // its last three characters are the hint
-	"internal/connector/defender/connector.go": 1, // to tell whether it is a GUID
+	"internal/connector/defender/connector.go": 1, // to tell whether it is a GUID, and the end of a certificate's thumbprint
 	"internal/connector/defender/grant.go":     2, // to Entra ID
 	"internal/connector/defender/shape.go":     1, // to check its form
 	"internal/httpapi/integrations.go":         2, // from the request's type to the service's

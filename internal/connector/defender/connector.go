@@ -92,12 +92,15 @@ func (s *source) malformed(e Endpoint) func(records int) {
 
 // subject describes the source for diagnoses, with what the token in use claims.
 func (s *source) subject(t token) subject {
+	clear := s.credentials.Secret.Reveal()
 	who := subject{
 		clientID: s.credentials.ClientID, directoryID: s.credentials.DirectoryID, method: s.credentials.Method,
-		secretIsGUID: isGUID(s.credentials.Secret.Reveal()), rolesKnown: t.known, roles: t.claims.Roles,
+		secretIsGUID: isGUID(clear), rolesKnown: t.known, roles: t.claims.Roles,
 	}
-	if pair, err := readKeyPair(s.credentials.Secret.Reveal()); who.method == connector.MethodCertificate && err == nil {
-		who.thumbprint = strings.TrimPrefix(pair.hint(), "…")
+	if who.method == connector.MethodCertificate {
+		if pair, err := readKeyPair(clear); err == nil { // an unreadable one is told as such by who signs in with it
+			who.thumbprint = strings.TrimPrefix(pair.hint(), "…")
+		}
 	}
 	if trust := s.tokens.trust.Load(); trust != nil {
 		who.trust = *trust
