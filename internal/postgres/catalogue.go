@@ -35,10 +35,11 @@ func (s *Store) BeginCatalogue(ctx context.Context, j job.Job, source connector.
 			Now        time.Time    `db:"now"`
 			ReadAt     sql.NullTime `db:"read_at"`
 			FullReadAt sql.NullTime `db:"full_read_at"`
+			GapsAt     sql.NullTime `db:"gaps_at"`
 			Leased     bool         `db:"leased"`
 		}
 		err = tx.GetContext(ctx, &row, `
-			select clock_timestamp() as now, read_at, full_read_at, coalesce(lease_until > clock_timestamp(), false) and holder <> $2 as leased
+			select clock_timestamp() as now, read_at, full_read_at, gaps_at, coalesce(lease_until > clock_timestamp(), false) and holder <> $2 as leased
 			from catalogue_read where source = $1 for update`, source, j.Subject.String())
 		if err != nil {
 			return err
@@ -47,9 +48,9 @@ func (s *Store) BeginCatalogue(ctx context.Context, j job.Job, source connector.
 		turn = syncer.CatalogueTurn{StartedAt: row.Now}
 		switch {
 		case row.Leased:
-			turn.Wait = !row.ReadAt.Valid && p.WaitForAny
+			turn.Wait = !row.ReadAt.Valid && !row.GapsAt.Valid && p.WaitForAny
 			return nil
-		case !full && row.Now.Sub(row.ReadAt.Time) < p.MaxAge:
+		case !full && row.Now.Sub(row.ReadAt.Time) < p.MaxAge, row.GapsAt.Valid && row.Now.Sub(row.GapsAt.Time) < p.MaxAge:
 			return nil
 		case !full:
 			turn.Since = row.ReadAt.Time.Add(-p.Overlap).UTC()
@@ -62,15 +63,17 @@ func (s *Store) BeginCatalogue(ctx context.Context, j job.Job, source connector.
 	return turn, err
 }
 
-// EndCatalogue gives the reading back. Only a complete read moves the time from which the next one starts.
+// EndCatalogue gives the reading back. Only a complete read, of which nothing was unreadable, moves the
+// time from which the next one starts; one with gaps serves until it is as old as the catalogue may be.
 func (s *Store) EndCatalogue(ctx context.Context, j job.Job, source connector.Kind, turn syncer.CatalogueTurn, complete bool) error {
 	return s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		_, err := tx.ExecContext(ctx, `
 			update catalogue_read set lease_until = null, holder = '',
-			  read_at = case when $3 then $4 else read_at end,
-			  full_read_at = case when $3 and $5 then $4 else full_read_at end
+			  read_at = case when $3 and $6 = 0 then $4 else read_at end,
+			  full_read_at = case when $3 and $5 and $6 = 0 then $4 else full_read_at end,
+			  gaps_at = case when not $3 then gaps_at when $6 > 0 then $4 end
 			where source = $1 and holder = $2`,
-			source, j.Subject.String(), complete, turn.StartedAt, turn.Since.IsZero())
+			source, j.Subject.String(), complete, turn.StartedAt, turn.Since.IsZero(), turn.Unread)
 		return err
 	})
 }

@@ -14,7 +14,8 @@ const catalogueBatch = 1000
 // cataloguePoll is how often to look whether somebody else has finished the first read.
 const cataloguePoll = 500 * time.Millisecond
 
-// catalogue brings the shared catalogue up to date, unless it is fresh enough or another run is at it.
+// catalogue brings the shared catalogue up to date, unless it is fresh enough or another run is at it. What it could not read
+// makes nothing count as missing; it is read for again.
 func (e *execution) catalogue(ctx context.Context, r *StageReport) (err error) {
 	turn, err := e.awaitTurn(ctx)
 	if err != nil || !turn.Read {
@@ -37,7 +38,8 @@ func (e *execution) catalogue(ctx context.Context, r *StageReport) (err error) {
 		}
 		return nil
 	})
-	e.setAside(r)
+	turn.Unread = e.setAside(r)
+	e.gaps += turn.Unread
 	if err == nil {
 		err = r.settled()
 	}

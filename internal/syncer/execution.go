@@ -33,6 +33,7 @@ type execution struct {
 	partial     bool            // only machines that reported lately were asked for
 	short       string          // the code of why not everything was read
 	unread      int64           // records of machines and rows that could not be read
+	gaps        int64           // entries of the catalogue that could not be read
 	withdrawn   int64           // findings that went out of scope with their assets
 	openBefore  int64           // open findings of the integration before any of them did
 	reconciled  *Reconciliation // nil until it was taken

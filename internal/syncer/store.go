@@ -110,6 +110,7 @@ type CatalogueTurn struct {
 	Wait      bool      // somebody else is making the first read
 	Since     time.Time // zero for everything
 	StartedAt time.Time
+	Unread    int64 // of what was read: entries that could not be read
 }
 
 // Software names a product version.

@@ -198,7 +198,7 @@ func (e *execution) settle(ctx context.Context, err error) Consequence {
 	if err == nil {
 		run.State, run.Stage = Succeeded, StageFinish
 		run.Report.NoChanges = run.Kind == KindSync && run.Report.Totals().Changes() == 0 && !slices.ContainsFunc(run.Report.Warnings, ofRecords) && !run.Report.Restarted && !run.Report.missing()
-		if e.unread > 0 {
+		if e.unread+e.gaps > 0 {
 			run.State = PartiallySucceeded
 			return Consequence{State: connector.StateDegraded, Reason: e.short, Reading: e.learnt}
 		}

@@ -85,3 +85,44 @@ func TestRecordsThatCannotBeReadAreSetAside(t *testing.T) {
 		})
 	}
 }
+
+// TestACatalogueWithGapsIsReadAgainFromWhereItBegan spoils an entry of the changes, and lets the time pass at which they are
+// read next.
+func TestACatalogueWithGapsIsReadAgainFromWhereItBegan(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 8)
+	h.readCatalogue(syncer.DefaultCataloguePolicy())
+	bad := &spoiler{next: h.server.Config.Handler, path: "/api/vulnerabilities"}
+	h.server.Config.Handler = bad
+	i := h.connect(h.tenant, nil)
+	run := h.work()
+	s := run.Report.StageNamed(syncer.StageCatalogue)
+	if run.State != syncer.PartiallySucceeded || !warned(run, fault.CodeUnreadable) || s.SkippedBy[inventory.Unreadable] == 0 || s.Counts.Fetched != s.Counts.Accepted+s.Counts.Skipped {
+		t.Fatalf("the run is %s with warnings %+v, catalogue %+v", run.State, run.Report.Warnings, s)
+	}
+	if now := h.integration(i); now.State != connector.StateDegraded || now.StateReason != fault.CodeUnreadable || now.StateNotice.Detail == "" {
+		t.Errorf("the integration is %s %q, %+v", now.State, now.StateReason, now.StateNotice)
+	}
+	if n := h.number(`select count(*) from catalogue_read where read_at is null and full_read_at is null and lease_until is null`); n != 1 {
+		t.Error("a reading with gaps counts as complete, or its reservation is still there")
+	}
+
+	h.sim.ClearJournal()
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	if whole, changes := h.catalogueReads(); whole+changes != 0 {
+		t.Errorf("read again at once: %d times whole, %d times for changes", whole, changes)
+	}
+	bad.path = ""
+	h.sql(`update catalogue_read set gaps_at = gaps_at - interval '2 hours'`)
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	if whole, _ := h.catalogueReads(); whole != 1 {
+		t.Errorf("an hour later the whole of it was read %d times", whole)
+	}
+	if n := h.number(`select count(*) from catalogue_read where read_at is not null and full_read_at is not null and gaps_at is null`); n != 1 {
+		t.Error("the complete reading does not count")
+	}
+	h.mustEqualTruth(h.tenant)
+	if now := h.integration(i); now.State != connector.StateActive {
+		t.Errorf("the integration is %s %q", now.State, now.StateReason)
+	}
+}
