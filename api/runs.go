@@ -17,15 +17,18 @@ type StartRunRequest struct {
 
 // Progress counts what a run or stage did. Fetched, Accepted and Skipped count what Microsoft gave: machines in the stage assets,
 // software rows in the stage vulnerabilities. The others count what that came to: assets, findings.
+// Reopened is a part of Updated, and OutOfScope one of Removed.
 type Progress struct {
 	Fetched       int64  `json:"fetched"`
 	Accepted      int64  `json:"accepted"`
 	Skipped       int64  `json:"skipped"`
 	Created       int64  `json:"created"`
 	Updated       int64  `json:"updated"`
+	Reopened      int64  `json:"reopened"`
 	Unchanged     int64  `json:"unchanged"`
 	Fixed         int64  `json:"fixed"`
 	Removed       int64  `json:"removed"`
+	OutOfScope    int64  `json:"out_of_scope"`
 	TotalEstimate *int64 `json:"total_estimate,omitempty"`
 }
 

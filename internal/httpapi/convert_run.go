@@ -84,12 +84,12 @@ var unfinished = map[syncer.RunState]string{
 
 func runSummary(r *syncer.Run) string { return orElse(r.Report.Summary, unfinished[r.State]) }
 
-// progress folds the counters that the wire does not tell apart: reopened findings were updated, and what is out of
-// scope has left like what was removed.
+// progress shows reopened findings within those that were updated, and what is out of scope within what has left, each with a
+// figure of its own beside.
 func progress(c syncer.Counts) api.Progress {
 	return api.Progress{
-		Fetched: c.Fetched, Accepted: c.Accepted, Skipped: c.Skipped, Created: c.Created, Updated: c.Updated + c.Reopened,
-		Unchanged: c.Unchanged, Fixed: c.Fixed, Removed: c.Removed + c.OutOfScope,
+		Fetched: c.Fetched, Accepted: c.Accepted, Skipped: c.Skipped, Created: c.Created, Updated: c.Updated + c.Reopened, Reopened: c.Reopened,
+		Unchanged: c.Unchanged, Fixed: c.Fixed, Removed: c.Removed + c.OutOfScope, OutOfScope: c.OutOfScope,
 	}
 }
 

@@ -39,7 +39,7 @@ func TestRunsTellWhatTheyDid(t *testing.T) {
 
 	run, err := c.GetRun(ctx, i.LastRun.ID)
 	must(t, err)
-	want := api.Progress{Fetched: 10, Accepted: 2, Skipped: 1, Created: 2, Updated: 3, Fixed: 3, Removed: 5}
+	want := api.Progress{Fetched: 10, Accepted: 2, Skipped: 1, Created: 2, Updated: 3, Reopened: 2, Fixed: 3, Removed: 5, OutOfScope: 4}
 	if run.State != api.RunSucceeded || run.PGPStatus != api.PGPJobPassed || run.Progress != want || len(run.Stages) != 3 || run.FinishedAt.IsZero() ||
 		run.Summary != "2 of 3 machines imported." || len(run.Warnings) != 1 || run.Warnings[0].Detail == "" {
 		t.Errorf("%+v", run)
