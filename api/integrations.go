@@ -9,6 +9,7 @@ type ConnectRequest struct {
 	Credentials CredentialsInput    `json:"credentials" validate:"required"`
 	Settings    *SettingsInput      `json:"settings,omitempty" validate:"omitnil"`
 	Schedule    *Schedule           `json:"schedule,omitempty" validate:"omitnil"`
+	StartPaused *bool               `json:"start_paused,omitempty"`
 }
 
 // CredentialsInput is an application registered in the customer's directory. TenantID is the directory's id. The method, a

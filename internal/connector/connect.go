@@ -22,7 +22,8 @@ type Draft struct {
 	Credentials     Credentials
 	SecretExpiresAt time.Time // zero when not given
 	Settings        inventory.Settings
-	IntervalHours   int // 0 takes the default
+	IntervalHours   int  // 0 takes the default
+	Paused          bool // to begin without a first run, until somebody resumes it
 }
 
 // Preview does everything Connect does except storing.
@@ -77,11 +78,14 @@ func (s *Service) prepare(ctx context.Context, t tenant.ID, d Draft, c Connector
 	if err != nil {
 		return Integration{}, checks, err
 	}
-	now := s.now()
+	now, state := s.now(), StateActive
+	if d.Paused {
+		state = StatePaused
+	}
 	return Integration{
 		Tenant: t, Kind: d.Kind, Name: cmp.Or(d.Name, c.Describe().Name), DirectoryID: creds.DirectoryID, ClientID: creds.ClientID,
 		Method: method(creds), SecretHint: hint(creds), SecretUpdatedAt: now, SecretExpiresAt: expiry(creds, d.SecretExpiresAt), Settings: d.Settings,
-		IntervalHours: cmp.Or(d.IntervalHours, DefaultIntervalHours), State: StateActive, CreatedAt: now, UpdatedAt: now,
+		IntervalHours: cmp.Or(d.IntervalHours, DefaultIntervalHours), State: state, CreatedAt: now, UpdatedAt: now,
 	}, checks, nil
 }
 

@@ -25,7 +25,7 @@ type Sealer interface {
 // Store is what the service needs of the database.
 type Store interface {
 	// CreateIntegration stores a checked integration, with the data that a disconnected one of its directory retained, and
-	// queues its first run, all or nothing. It returns the fault already_connected when the directory has an integration in
+	// queues its first run unless it is paused, all or nothing. It returns the fault already_connected when the directory has an integration in
 	// this tenant.
 	CreateIntegration(ctx context.Context, i Integration) (Integration, error)
 	Integration(ctx context.Context, t tenant.ID, id uuid.UUID) (Integration, error)

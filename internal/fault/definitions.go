@@ -25,7 +25,7 @@ var definitions = []Definition{
 	{CodeConflict, Conflict, "Conflict with the present state", "The object is in a state that does not allow the operation.", "Read the object again and decide anew.", true, Caller},
 	{CodeAlreadyConnected, Conflict, "Directory already connected", "This Microsoft directory is connected already in this tenant; one integration serves one directory.", "Use the existing integration: change its settings or rotate its secret.", true, Caller},
 	{CodeRunInProgress, Conflict, "A run is in progress", "Only one run is active for an integration at a time.", "Follow the run given by run_id, or cancel it first.", false, Caller},
-	{CodeIntegrationPaused, Conflict, "The integration is paused", "A paused integration takes no runs.", "Resume it first; that starts a run by itself.", true, Caller},
+	{CodeIntegrationPaused, Conflict, "The integration is paused", "A paused integration takes no runs but dry runs, which change nothing.", "Resume it first; that starts a run by itself.", true, Caller},
 	{CodePreconditionFailed, Precondition, "Changed in the meantime", "The object has changed since the version named in If-Match.", "Read it again, apply the change to the new version and send its ETag.", false, Caller},
 	{CodeNoImportSelected, Refused, "Nothing selected for import", "Both Import Internal Assets and Import Vulnerabilities are off.", "Turn on at least one of the two.", true, Caller},
 	{CodeInvalidExpiry, Refused, "The expiry time is not acceptable", "The time lies in the past or too far ahead.", "Choose a time in the future, for API keys at most one year (366 days) ahead.", true, Caller},

@@ -142,7 +142,7 @@ func (s *server) draft(b *api.ConnectRequest) (connector.Draft, error) {
 		return connector.Draft{}, err
 	}
 	d := connector.Draft{
-		Kind: connector.Kind(b.Type), Name: orZero(b.Name), SecretExpiresAt: expiry, Settings: settings,
+		Kind: connector.Kind(b.Type), Name: orZero(b.Name), SecretExpiresAt: expiry, Settings: settings, Paused: orZero(b.StartPaused),
 		Credentials: proof(b.Credentials.Method, b.Credentials.ClientSecret, b.Credentials.Certificate),
 	}
 	d.Credentials.DirectoryID, d.Credentials.ClientID = b.Credentials.TenantID, b.Credentials.ClientID

@@ -3,10 +3,46 @@ package httpapi_test
 import (
 	"context"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/inventory"
 )
+
+// TestConnectingPausedImportsNothingUntilItIsResumed looks first and imports then.
+func TestConnectingPausedImportsNothingUntilItIsResumed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx, c := context.Background(), h.admin()
+	asked := form(uuid.New())
+	asked.StartPaused = new(true)
+	i, err := c.ConnectIntegration(ctx, asked)
+	must(t, err)
+	if i.State != api.IntegrationPaused || i.LastRun != nil || !i.NextRunAt.IsZero() || i.Validation == nil || !i.Validation.OK {
+		t.Errorf("connected: %+v", i)
+	}
+	queued, err := h.store.ScheduleDue(ctx, time.Now().Add(1000*time.Hour))
+	if err != nil || queued != 0 {
+		t.Errorf("%d runs were queued, %v", queued, err)
+	}
+	if err := second(c.StartRun(ctx, i.ID, api.StartRunRequest{})); !api.HasCode(err, api.CodeIntegrationPaused) {
+		t.Errorf("a run of a paused integration: %v", err)
+	}
+	look, err := c.StartRun(ctx, i.ID, api.StartRunRequest{DryRun: new(true)})
+	must(t, err)
+	if !look.DryRun || look.State != api.RunQueued {
+		t.Errorf("%+v", look)
+	}
+	must(t, second(c.CancelRun(ctx, look.ID)))
+	resumed, err := c.ResumeIntegration(ctx, i.ID)
+	must(t, err)
+	queued, err = h.store.ScheduleDue(ctx, time.Now().Add(time.Second))
+	if err != nil || queued != 1 || resumed.State != api.IntegrationActive {
+		t.Errorf("resumed, %d runs were queued, %s, %v", queued, resumed.State, err)
+	}
+}
 
 func TestADryRunTriesOutSettingsAndStoresNone(t *testing.T) {
 	t.Parallel()

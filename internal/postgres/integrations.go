@@ -79,11 +79,13 @@ func (r integrationRow) integration() connector.Integration {
 }
 
 // CreateIntegration stores a checked integration, with the assets that an earlier link to its directory left behind, and
-// queues its first run: all or nothing.
+// queues its first run unless it is paused: all or nothing.
 func (s *Store) CreateIntegration(ctx context.Context, i connector.Integration) (connector.Integration, error) {
 	var created connector.Integration
 	err := s.inTenant(ctx, i.Tenant, func(tx *sqlx.Tx) error {
-		i.NextRunAt = nextRun(time.Now(), i.IntervalHours)
+		if i.State != connector.StatePaused {
+			i.NextRunAt = nextRun(time.Now(), i.IntervalHours)
+		}
 		id, err := takeOver(ctx, tx, i)
 		if err == nil && id == 0 {
 			id, err = insertIntegration(ctx, tx, i)
@@ -94,8 +96,10 @@ func (s *Store) CreateIntegration(ctx context.Context, i connector.Integration) 
 		if err != nil {
 			return err
 		}
-		if _, err := insertRun(ctx, tx, i.Tenant, id, syncer.KindSync, syncer.ByConnect, syncer.Full); err != nil {
-			return err
+		if i.State != connector.StatePaused {
+			if _, err := insertRun(ctx, tx, i.Tenant, id, syncer.KindSync, syncer.ByConnect, syncer.Full); err != nil {
+				return err
+			}
 		}
 		if created, err = readIntegration(ctx, tx, i.Tenant, i.PublicID); err != nil {
 			return err

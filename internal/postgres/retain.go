@@ -50,7 +50,7 @@ func takeOver(ctx context.Context, tx *sqlx.Tx, i connector.Integration) (id int
 		  `+nothingStaged+`
 		where tenant_id = $1 and id = $2`,
 		i.Tenant, old.ID, i.PublicID, i.Name, i.ClientID, []byte(i.SecretBox), i.SecretHint, i.SecretUpdatedAt, nullTime(i.SecretExpiresAt),
-		settingsColumn(i.Settings), i.IntervalHours, i.State, i.NextRunAt, i.CreatedAt, i.Method)
+		settingsColumn(i.Settings), i.IntervalHours, i.State, nullTime(i.NextRunAt), i.CreatedAt, i.Method)
 	if err != nil {
 		return 0, err
 	}

@@ -63,7 +63,7 @@ func (s *Store) StartRun(ctx context.Context, t tenant.ID, integration uuid.UUID
 	return s.startRun(ctx, t, integration, mode, nil)
 }
 
-// StartPreview queues a run that changes nothing; otherwise it is StartRun.
+// StartPreview queues a run that changes nothing, also of a paused integration; otherwise it is StartRun.
 func (s *Store) StartPreview(ctx context.Context, t tenant.ID, integration uuid.UUID, mode syncer.Mode, p syncer.Preview) (syncer.Run, error) {
 	return s.startRun(ctx, t, integration, mode, &p)
 }
@@ -77,7 +77,7 @@ func (s *Store) startRun(ctx context.Context, t tenant.ID, integration uuid.UUID
 		if i.SecretBox == nil {
 			return fault.New(fault.CodeConflict, "the integration is disconnected")
 		}
-		if i.State == connector.StatePaused {
+		if i.State == connector.StatePaused && p == nil {
 			return fault.New(fault.CodeIntegrationPaused, "")
 		}
 		if run, err = insertRun(ctx, tx, t, i.ID, syncer.KindSync, syncer.ByHand, mode); err != nil {

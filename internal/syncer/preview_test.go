@@ -5,8 +5,10 @@ import (
 	"testing"
 
 	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/syncer"
 )
 
@@ -88,4 +90,43 @@ func TestAPreviewTellsWhatTheRunThenDoes(t *testing.T) {
 		t.Error("the settings were not tried out")
 	}
 	h.mustAudit(h.tenant)
+}
+
+// TestAPausedIntegrationCanBeLookedAt previews before anything was imported, and finds nothing changed but the preview.
+func TestAPausedIntegrationCanBeLookedAt(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 6)
+	i, _, err := h.links.Connect(t.Context(), h.tenant, connector.Draft{
+		Kind: defender.Kind, Settings: inventory.DefaultSettings(), Paused: true,
+		Credentials: connector.Credentials{DirectoryID: directory, ClientID: client, Secret: seal.NewSecret(secret)},
+	})
+	must(t, err)
+	told := h.preview(i, syncer.Full, inventory.DefaultSettings())
+	if now := h.integration(i); now.State != connector.StatePaused || !now.NextRunAt.IsZero() || told.Report.Totals().Created == 0 {
+		t.Errorf("%s, next run %v, told %+v", now.State, now.NextRunAt, told.Report.Totals())
+	}
+	_, err = h.links.Resume(t.Context(), h.tenant, i.PublicID)
+	must(t, err)
+	done := h.due()
+	mustSucceed(t, done)
+	mustBeAlike(t, told, done)
+	h.mustEqualTruth(h.tenant)
+}
+
+// TestADirectoryConnectedAgainMayBeginPaused takes over what an earlier link left, and imports nothing yet.
+func TestADirectoryConnectedAgainMayBeginPaused(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 6, 4)
+	first := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	_, err := h.links.Disconnect(t.Context(), h.tenant, first.PublicID, 0, false)
+	must(t, err)
+	i, _, err := h.links.Connect(t.Context(), h.tenant, connector.Draft{
+		Kind: defender.Kind, Settings: inventory.DefaultSettings(), Paused: true,
+		Credentials: connector.Credentials{DirectoryID: directory, ClientID: client, Secret: seal.NewSecret(secret)},
+	})
+	must(t, err)
+	if now := h.integration(i); now.State != connector.StatePaused || !now.NextRunAt.IsZero() || now.OpenAssets == 0 || h.number(`select count(*) from job`) != 0 {
+		t.Errorf("%s, next run %v, %d assets", now.State, now.NextRunAt, now.OpenAssets)
+	}
 }
