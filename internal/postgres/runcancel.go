@@ -11,6 +11,7 @@ import (
 
 	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
 )
@@ -106,4 +107,21 @@ func endRunCancelled(ctx context.Context, tx *sqlx.Tx, t tenant.ID, id int64) er
 		update run set state = 'cancelled', finished_at = now(), updated_at = now(), report = report || $3::jsonb
 		where tenant_id = $1 and id = $2 and state in ('queued', 'running', 'cancelling')`, t, id, string(ending))
 	return err
+}
+
+// endActiveRun ends a run at once, whatever its worker does: without its job row the worker can no longer write.
+func endActiveRun(ctx context.Context, tx *sqlx.Tx, t tenant.ID, integration int64) error {
+	var runID int64
+	err := tx.GetContext(ctx, &runID, `
+		select id from run where tenant_id = $1 and integration_id = $2 and state in ('queued', 'running', 'cancelling')`, t, integration)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `delete from job where tenant_id = $1 and run_id = $2 and kind = $3`, t, runID, job.Sync); err != nil {
+		return err
+	}
+	return endRunCancelled(ctx, tx, t, runID)
 }

@@ -255,23 +255,6 @@ func (e *execution) bookWithdrawn() {
 	}
 }
 
-// purge deletes everything the integration imported, batch by batch.
-func (e *execution) purge(ctx context.Context) error {
-	report := StageReport{Name: StageFinish, State: Running, StartedAt: e.now()}
-	e.run.Stage = StageFinish
-	for more := true; more; {
-		deleted, left, err := e.store.Purge(ctx, e.job, e.run.IntegrationID)
-		if err != nil {
-			return err
-		}
-		report.Counts.Removed += deleted
-		more = left
-	}
-	report.State, report.Duration = Succeeded, e.now().Sub(report.StartedAt)
-	e.run.Report.Stages = append(e.run.Report.Stages, report)
-	return nil
-}
-
 // setAside books the records of a stage that could not be read, and returns how many there were. Nothing may be missed in a
 // list that has such records: what is missing may be among them.
 func (e *execution) setAside(r *StageReport) int64 {
