@@ -46,6 +46,7 @@ const (
 	CodeUpstreamTimeout       = "upstream_timeout"
 	CodeUpstreamUnexpected    = "upstream_unexpected"
 	CodeUnavailable           = "unavailable"
+	CodeTokensUnavailable     = "tokens_unavailable"
 	CodeKeyServiceUnavailable = "key_service_unavailable"
 	CodeInternal              = "internal"
 )
