@@ -87,9 +87,9 @@ alter table api_key enable row level security, force row level security;
 create policy tenant_wall on api_key using (tenant_id = app_tenant() or app_system());
 grant select, insert, update, delete on api_key to defender_app;
 
--- principal_by_key answers who presents a key: nobody, if it is unknown, expired or revoked or its tenant is suspended. It
--- opens the tables across tenants for itself alone, so that a request needs no transaction for this.
-create function principal_by_key(key_hash bytea, grain interval, out tenant_id int, out public_id uuid, out name text, out role text, out touch bool)
+-- key_holder answers who presents a key, and why it counts no more if it does not: then the audit trail is told. Nobody, if the
+-- key is unknown. It opens the tables across tenants for itself alone, so that a request needs no transaction for this.
+create function key_holder(key_hash bytea, grain interval, out tenant_id int, out public_id uuid, out name text, out role text, out touch bool, out refused text)
   returns setof record language plpgsql as
 $$
 declare
@@ -97,9 +97,11 @@ declare
 begin
   perform set_config('app.system', 'on', true);
   return query
-    select k.tenant_id, k.public_id, k.name, k.role, k.last_used_at is null or k.last_used_at < now() - grain
+    select k.tenant_id, k.public_id, k.name, k.role, k.last_used_at is null or k.last_used_at < now() - grain,
+      case when k.revoked_at is not null then 'key_revoked' when k.expires_at <= now() then 'key_expired'
+           when t.state <> 'active' then 'tenant_inactive' else '' end
     from api_key k join tenant t on t.id = k.tenant_id
-    where k.hash = key_hash and k.revoked_at is null and k.expires_at > now() and t.state = 'active';
+    where k.hash = key_hash;
   perform set_config('app.system', coalesce(outside, ''), true);
 end
 $$;

@@ -15,15 +15,16 @@ import (
 
 // losses tells what a step back from each version of the schema deletes.
 var losses = map[uint]string{
-	1: "tenants, entitlements, API keys and the check values of the keyring",
-	2: "integrations with their sealed client secrets, runs and the queue",
-	3: "assets, software and the catalogue of vulnerabilities",
-	4: "findings, where their software sits, and recommendations",
-	5: "what is counted of the calls to Microsoft: for an hour afterwards more may be made than it permits",
-	6: "the lists of what the last runs left out, and the last comparisons with Defender's own totals, and previews; other runs themselves stay",
-	7: "the history of findings; their present state stays",
-	8: "the audit trail: every event of every tenant, and with it the proof of what was done",
-	9: "the data keys: every stored client secret that one of them sealed can never be read again",
+	1:  "tenants, entitlements, API keys and the check values of the keyring",
+	2:  "integrations with their sealed client secrets, runs and the queue",
+	3:  "assets, software and the catalogue of vulnerabilities",
+	4:  "findings, where their software sits, and recommendations",
+	5:  "what is counted of the calls to Microsoft: for an hour afterwards more may be made than it permits",
+	6:  "the lists of what the last runs left out, and the last comparisons with Defender's own totals, and previews; other runs themselves stay",
+	7:  "the history of findings; their present state stays",
+	8:  "the audit trail: every event of every tenant, and with it the proof of what was done",
+	9:  "the data keys: every stored client secret that one of them sealed can never be read again",
+	10: "what runs and checks told of an integration's state beyond its code",
 }
 
 func (p *program) migrateCommand() *cli.Command {

@@ -1,1 +1,0 @@
-drop function key_holder(bytea, interval);
