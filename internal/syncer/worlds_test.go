@@ -11,6 +11,7 @@ import (
 	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/connector/defender/defendersim"
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
+	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/syncer"
 )
@@ -29,6 +30,7 @@ func TestRandomWorlds(t *testing.T) {
 				w.both(w.while())
 				w.change(world.RandomChanges(1000*seed+snapshot, 1+w.random.IntN(8))...)
 				w.absence()
+				w.somebody()
 				w.both(w.while())
 				w.trouble()
 				if t.Failed() {
@@ -118,6 +120,28 @@ func (w *randomWorld) absence() {
 	w.away = &world.Change{Op: "restore_machines", From: from, To: to}
 }
 
+// somebody changes the settings now and then, or lets through what is held.
+func (w *randomWorld) somebody() {
+	w.t.Helper()
+	switch w.random.IntN(6) {
+	case 0:
+		w.set(w.linked, func(s *inventory.Settings) { *s = inventory.DefaultSettings() })
+	case 1:
+		w.set(w.linked, func(s *inventory.Settings) { s.MinSeverity = inventory.Severity(1 + w.random.IntN(4)) })
+	case 2:
+		w.set(w.linked, func(s *inventory.Settings) { s.AttackVectors = s.AttackVectors[:1] })
+	case 3:
+		w.set(w.linked, func(s *inventory.Settings) { s.DeviceGroups = []string{"Workstations", "Servers", "Kiosks"} })
+	}
+	for _, c := range w.held(w.linked) {
+		if w.random.IntN(2) == 0 {
+			if _, err := w.store.ApproveHeldChange(w.t.Context(), w.tenant, w.linked.PublicID, c.Kind, c.Run, w.now); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
+}
+
 // order asks for a run unless there is one.
 func (w *randomWorld) order() {
 	w.t.Helper()
@@ -171,6 +195,7 @@ func (w *randomWorld) settle() {
 	if w.away != nil {
 		w.change(*w.away)
 	}
+	w.set(w.linked, func(s *inventory.Settings) { *s = inventory.DefaultSettings() })
 	for range 3 { // the removal guard may want a second opinion on machines and then on findings
 		w.both(7 * time.Hour)
 		w.order()
