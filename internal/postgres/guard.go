@@ -65,7 +65,7 @@ type ruling struct {
 //
 // What it remembers is written at the end of the transaction, so that nobody who changes the integration waits for it.
 func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r reading) (ruling, error) {
-	known, err := st.guarded(ctx, tx)
+	known, err := readGuard(ctx, tx, st.job.Tenant, st.integration.PublicID)
 	if err != nil {
 		return ruling{}, err
 	}
@@ -103,15 +103,6 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 		st.remember = &next
 	}
 	return ruling{hold: doubtful && !agreed, approved: approved}, nil
-}
-
-func (st *stage) guarded(ctx context.Context, tx *sqlx.Tx) (known guardDocument, err error) {
-	var body []byte
-	err = tx.GetContext(ctx, &body, `select guard from integration where tenant_id = $1 and id = $2`, st.job.Tenant, st.integration.ID)
-	if err != nil {
-		return known, err
-	}
-	return known, json.Unmarshal(body, &known)
 }
 
 // writeGuard stores what guard wants to be remembered, if anything.
