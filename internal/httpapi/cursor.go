@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -119,4 +120,27 @@ func answerTaggedPage[D, W any](s *server, w http.ResponseWriter, r *http.Reques
 		return err
 	}
 	return answerTagged(w, r, page(items, next, convert))
+}
+
+// pageAnswer is [answerPage] or [answerTaggedPage].
+type pageAnswer[D, W any] func(s *server, w http.ResponseWriter, r *http.Request, items []D, end inventory.Position, convert func(*D) W) error
+
+// answerList answers a list in its one order: whole as lines to those who ask for that, else a page of it.
+func answerList[D, W any](s *server, w http.ResponseWriter, r *http.Request, p *params,
+	list func(context.Context, inventory.PageRequest) ([]D, inventory.Position, error), convert func(*D) W, answer pageAnswer[D, W],
+) error {
+	if wantsLines(r) {
+		return s.answerLines(w, r, p, func(ctx context.Context, l *lines) error {
+			return eachPage(ctx, list, func(page []D) error { return addAll(l, page, convert) })
+		})
+	}
+	request, err := s.paging(r, p, inventory.Sort{})
+	if err != nil {
+		return err
+	}
+	found, end, err := list(r.Context(), request)
+	if err != nil {
+		return err
+	}
+	return answer(s, w, r, found, end, convert)
 }

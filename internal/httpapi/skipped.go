@@ -22,20 +22,7 @@ func (s *server) listSkipped(w http.ResponseWriter, r *http.Request) error {
 	list := func(ctx context.Context, page inventory.PageRequest) ([]syncer.SkippedRecord, inventory.Position, error) {
 		return s.Runs.ListSkipped(ctx, caller(r), id, reasons, page)
 	}
-	if wantsLines(r) {
-		return s.answerLines(w, r, p, func(ctx context.Context, l *lines) error {
-			return eachPage(ctx, list, func(page []syncer.SkippedRecord) error { return addAll(l, page, skippedRecord) })
-		})
-	}
-	request, err := s.paging(r, p, inventory.Sort{})
-	if err != nil {
-		return err
-	}
-	found, end, err := list(r.Context(), request)
-	if err != nil {
-		return err
-	}
-	return answerTaggedPage(s, w, r, found, end, skippedRecord)
+	return answerList(s, w, r, p, list, skippedRecord, answerTaggedPage[syncer.SkippedRecord, api.SkippedRecord])
 }
 
 func skippedRecord(s *syncer.SkippedRecord) api.SkippedRecord {

@@ -22,20 +22,7 @@ func (s *server) listAuditEvents(w http.ResponseWriter, r *http.Request) error {
 	list := func(ctx context.Context, page inventory.PageRequest) ([]audit.Event, inventory.Position, error) {
 		return s.Audit.ListAuditEvents(ctx, caller(r), f, page)
 	}
-	if wantsLines(r) {
-		return s.answerLines(w, r, p, func(ctx context.Context, l *lines) error {
-			return eachPage(ctx, list, func(page []audit.Event) error { return addAll(l, page, auditEvent) })
-		})
-	}
-	request, err := s.paging(r, p, inventory.Sort{})
-	if err != nil {
-		return err
-	}
-	found, end, err := list(r.Context(), request)
-	if err != nil {
-		return err
-	}
-	return answerPage(s, w, r, found, end, auditEvent)
+	return answerList(s, w, r, p, list, auditEvent, answerPage[audit.Event, api.AuditEvent])
 }
 
 func auditEvent(e *audit.Event) api.AuditEvent {
