@@ -16,12 +16,14 @@ type Reconciliation struct {
 	Differences     []Difference                `json:"differences"`
 }
 
-// MachineReconciliation holds the machines that Defender listed against the assets by state.
+// MachineReconciliation holds the machines that Defender listed against the assets by state. Missing counts assets that were not
+// listed and are kept until more runs have missed them.
 type MachineReconciliation struct {
 	Listed   int64            `json:"listed"`
 	Accepted int64            `json:"accepted"`
 	Skipped  map[string]int64 `json:"skipped"`
 	Assets   map[string]int64 `json:"assets"`
+	Missing  int64            `json:"missing"`
 }
 
 // VulnerabilityReconciliation counts the vulnerabilities that Defender counts machines of or that have open findings.
@@ -35,13 +37,14 @@ type VulnerabilityReconciliation struct {
 }
 
 // Difference is a vulnerability of which Defender counts other machines than there are open findings. NotImported counts machines by
-// the reason why they are no assets, RefusedRows rows on assets by reason.
+// the reason why they are no assets, RefusedRows rows on assets by reason, Missing open findings of assets that were not listed.
 type Difference struct {
 	VulnerabilityID string           `json:"vulnerability_id"`
 	ExposedMachines int64            `json:"exposed_machines"`
 	OpenFindings    int64            `json:"open_findings"`
 	NotImported     map[string]int64 `json:"not_imported"`
 	RefusedRows     map[string]int64 `json:"refused_rows"`
+	Missing         int64            `json:"missing"`
 	Uncatalogued    bool             `json:"uncatalogued"`
 	Unexplained     int64            `json:"unexplained"`
 }

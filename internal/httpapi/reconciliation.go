@@ -23,7 +23,7 @@ func (s *server) getReconciliation(w http.ResponseWriter, r *http.Request) error
 func reconciliation(r *syncer.Reconciliation) api.Reconciliation {
 	out := api.Reconciliation{
 		TakenAt: r.TakenAt.UTC(), Unavailable: r.Unavailable,
-		Machines: api.MachineReconciliation{Listed: r.Listed, Accepted: r.Accepted, Skipped: byReason(r.Skipped), Assets: map[string]int64{}},
+		Machines: api.MachineReconciliation{Listed: r.Listed, Accepted: r.Accepted, Skipped: byReason(r.Skipped), Missing: r.Missing, Assets: map[string]int64{}},
 		Vulnerabilities: api.VulnerabilityReconciliation{
 			Total: r.Vulnerabilities, Equal: r.Equal, Explained: r.Explained, Unexplained: r.Unexplained, ExposedMachines: r.Exposed, OpenFindings: r.Open,
 		},
@@ -41,7 +41,7 @@ func reconciliation(r *syncer.Reconciliation) api.Reconciliation {
 func difference(d *syncer.Difference) api.Difference {
 	return api.Difference{
 		VulnerabilityID: d.Vulnerability, ExposedMachines: d.Exposed, OpenFindings: d.Open, NotImported: byReason(d.NotImported),
-		RefusedRows: byReason(d.Refused), Uncatalogued: d.Uncatalogued, Unexplained: d.Unexplained,
+		RefusedRows: byReason(d.Refused), Missing: d.Missing, Uncatalogued: d.Uncatalogued, Unexplained: d.Unexplained,
 	}
 }
 

@@ -24,6 +24,7 @@ type Reconciliation struct {
 	Accepted    int64
 	Skipped     map[inventory.Reason]int64
 	Assets      map[inventory.AssetState]int64
+	Missing     int64  // of these, not listed: kept until more runs have missed them
 	Unavailable string // code of the fault for which Defender's counts by vulnerability are missing; empty when they are there
 
 	Vulnerabilities int64 // that Defender counts machines of, or that have open findings
@@ -42,8 +43,9 @@ type Difference struct {
 	Open          int64                      // findings
 	NotImported   map[inventory.Reason]int64 // machines with rows of it that are no assets
 	Refused       map[inventory.Reason]int64 // rows of it on assets
+	Missing       int64                      // open findings of it on assets that were not listed
 	Uncatalogued  bool                       // Defender's catalogue does not have it
-	Unexplained   int64                      // machines that neither accounts for; negative when there are more findings
+	Unexplained   int64                      // machines that none of these accounts for; negative when there are more findings
 }
 
 // NotListed is why a machine is not imported that has rows in the report and is in no list of machines.
@@ -60,6 +62,9 @@ const walkExposedEvery = 7 * 24 * time.Hour
 type Holdings struct {
 	Assets map[inventory.AssetState]int64
 	Open   map[string]int64 // findings by vulnerability
+	// Missing are those of Open on assets that the last complete list did not have, MissingAssets is how many assets that are.
+	Missing       map[string]int64
+	MissingAssets int64
 	// Partial are vulnerabilities with open findings that the catalogue does not have, so that Defender counts no machines of them.
 	Partial map[string]bool
 }
@@ -95,7 +100,7 @@ func (e *execution) reconcile(ctx context.Context, c *census) error {
 	if err != nil {
 		return err
 	}
-	r := Reconciliation{Run: e.run.PublicID, TakenAt: e.now(), Assets: held.Assets}
+	r := Reconciliation{Run: e.run.PublicID, TakenAt: e.now(), Assets: held.Assets, Missing: held.MissingAssets}
 	if told != nil {
 		r.Unavailable = fault.As(told).Code
 	} else {
@@ -114,7 +119,7 @@ func (r *Reconciliation) compare(exposed map[string]int64, held *Holdings, skipp
 		}
 	}
 	for name, machines := range exposed {
-		d := Difference{Vulnerability: name, Exposed: machines, Open: held.Open[name], Uncatalogued: held.Partial[name] && machines == 0}
+		d := Difference{Vulnerability: name, Exposed: machines, Open: held.Open[name], Missing: held.Missing[name], Uncatalogued: held.Partial[name] && machines == 0}
 		r.Vulnerabilities++
 		r.Exposed, r.Open = r.Exposed+d.Exposed, r.Open+d.Open
 		if d.Exposed == d.Open {
@@ -140,7 +145,8 @@ func (r *Reconciliation) compare(exposed map[string]int64, held *Holdings, skipp
 }
 
 // explain takes off what was left out: of the machines all, since Defender counts them; of refused rows up to as many as there
-// are, since several may be of one machine, and some of a machine that has other rows which count.
+// are, since several may be of one machine, and some of a machine that has other rows which count. Findings of machines that were
+// not listed make up for as many as there are more of: Defender may count those machines no more.
 func (d *Difference) explain() {
 	if d.Uncatalogued {
 		return
@@ -151,6 +157,7 @@ func (d *Difference) explain() {
 			d.Unexplained -= max(0, min(d.Unexplained, n))
 		}
 	}
+	d.Unexplained += max(0, min(-d.Unexplained, d.Missing))
 }
 
 func magnitude(n int64) int64 { return max(n, -n) }

@@ -77,3 +77,32 @@ func TestCountsThatAreRefusedAreReadWithTheCatalogueOnceAWeek(t *testing.T) {
 		t.Error("the counts are older than a week")
 	}
 }
+
+// TestMissingMachinesAccountForTheirFindings reconciles while machines are missing that Defender counts no more.
+func TestMissingMachinesAccountForTheirFindings(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 8)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy()}, logger(), silence{}, h.clock)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.change(leave(3))
+	h.both(time.Hour)
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	r := h.reconciliation(run)
+	if r.Missing != 3 || r.Unexplained != 0 {
+		t.Errorf("%+v", r)
+	}
+	more := 0
+	for _, d := range r.Differences {
+		if d.Open <= d.Exposed {
+			continue
+		}
+		if more++; d.Missing != d.Open-d.Exposed {
+			t.Errorf("%+v", d)
+		}
+	}
+	if more == 0 {
+		t.Error("Defender counts all the machines that are missing")
+	}
+}
