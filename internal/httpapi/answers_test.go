@@ -38,6 +38,7 @@ type answers struct {
 	*house
 	sim    *defendersim.Simulator
 	server *httptest.Server
+	links  *connector.Service
 	syncer *syncer.Syncer
 	told   *syncBuffer
 	marked atomic.Int64 // refusals that held the foreign words
@@ -75,14 +76,13 @@ func newAnswers(t *testing.T, change ...func(*defender.Config)) *answers {
 	must(t, err)
 	ring, err := seal.ParseRing(seal.NewKey().Reveal())
 	must(t, err)
-	var links *connector.Service
 	a.house = newHouse(t, func(d *httpapi.Deps) {
-		links = connector.NewService(d.Runs.(connector.Store), sealerOf(d.Runs.(envelope.Store), ring), connector.Registry{defender.Kind: link}, d.Now)
-		d.Integrations, d.Log, d.Wake = links, logger, func() {} // the test looks into the queue by itself
+		a.links = connector.NewService(d.Runs.(connector.Store), sealerOf(d.Runs.(envelope.Store), ring), connector.Registry{defender.Kind: link}, d.Now)
+		d.Integrations, d.Log, d.Wake = a.links, logger, func() {} // the test looks into the queue by itself
 	})
 	a.log = log
 	must(t, a.store.SetEntitlement(t.Context(), a.mine.id, tenant.Entitlement{InternalAssessments: true, Source: "test"}))
-	a.syncer = syncer.New(a.store, links, syncer.Options{SpoolDir: t.TempDir()}, logger, unmetered{}, time.Now)
+	a.syncer = syncer.New(a.store, a.links, syncer.Options{SpoolDir: t.TempDir()}, logger, unmetered{}, time.Now)
 	return a
 }
 

@@ -105,6 +105,20 @@ func (j *Judge) AnyRow(t Traits) (Reason, bool) {
 	return reason, reason == gravest
 }
 
+// Finding judges a finding by what is stored of it, for want of its rows: the exploitability that any of them told counts, and of a
+// score that only a row told the severity made of it is left.
+func (j *Judge) Finding(t Traits, s Severity, source SeveritySource, exploitability string) Reason {
+	r := Row{Score: -1, Exploitability: exploitability}
+	switch source {
+	case FromRow:
+		r.SeverityWord = s.String()
+	case FromRowScore:
+		r.Score = scoreOf(s)
+	}
+	_, reason := j.Row(t, &r)
+	return reason
+}
+
 // severityOf applies the precedence: the vulnerability's word, the row's word, the vulnerability's score, the row's
 // score. A word outside the four is Microsoft's verdict all the same, and is not replaced by our arithmetic.
 func severityOf(t Traits, r *Row) (Severity, SeveritySource) {

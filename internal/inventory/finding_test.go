@@ -185,6 +185,9 @@ func TestRowRules(t *testing.T) {
 		{"medium of medium", Vulnerability{Vector: network, SeverityWord: "Medium"}, Row{}, least(SeverityMedium), Accepted},
 		{"high of critical", Vulnerability{Vector: network, SeverityWord: "High"}, Row{}, least(SeverityCritical), SeverityBelowMin},
 		{"critical of critical", Vulnerability{Vector: network, SeverityWord: "Critical"}, Row{}, least(SeverityCritical), Accepted},
+		{"critical by the row's score", Vulnerability{Vector: network}, Row{Score: 9.8}, least(SeverityCritical), Accepted},
+		{"low by the row's score", Vulnerability{Vector: network}, Row{Score: 0.1}, least(SeverityMedium), SeverityBelowMin},
+		{"odd word of the row", Vulnerability{Vector: network, Score: 9}, Row{SeverityWord: "Grave"}, least(SeverityMedium), SeverityBelowMin},
 		{"vector before severity", Vulnerability{Vector: local, SeverityWord: "Low"}, Row{}, least(SeverityCritical), VectorIsLocal},
 		{"interaction before severity", Vulnerability{Vector: browser, SeverityWord: "Low"}, Row{},
 			func(s *Settings) { noUsers(s); least(SeverityHigh)(s) }, UserInteractionOnly},
@@ -195,9 +198,13 @@ func TestRowRules(t *testing.T) {
 			tt.settings(&s)
 		}
 		traits := TraitsOf(&tt.v)
-		verdict, reason := NewJudge(s, now).Row(traits, &tt.row)
+		judge := NewJudge(s, now)
+		verdict, reason := judge.Row(traits, &tt.row)
 		if reason != tt.want || verdict.Vector != traits.Vector {
 			t.Errorf("%s: %q, vector %v; want %q, %v", tt.name, reason, verdict.Vector, tt.want, traits.Vector)
+		}
+		if stored := judge.Finding(traits, verdict.Severity, verdict.Source, tt.row.Exploitability); stored != tt.want {
+			t.Errorf("%s: %q by what is stored, want %q", tt.name, stored, tt.want)
 		}
 		if code := RowReasonCode(reason); RowReasonOf(code) != reason {
 			t.Errorf("%s: reason %q does not survive storage", tt.name, reason)

@@ -42,6 +42,16 @@ func SeverityOfScore(score float64) Severity {
 	return SeverityUnknown
 }
 
+// scoreOf is a score that makes the severity, -1 if none does.
+func scoreOf(s Severity) float64 {
+	for _, band := range severityBands {
+		if band.severity == s {
+			return band.from + 0.1 // 0 makes none
+		}
+	}
+	return -1
+}
+
 // String is the name on the wire: low, medium, high, critical or unknown.
 func (s Severity) String() string { return nameOf(severityNames[:], int(s)) }
 

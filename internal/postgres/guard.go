@@ -45,6 +45,7 @@ type reading struct {
 	after   int64 // in scope from now on
 	refused int64 // in scope until now, read again, and refused by a rule
 	leaving int64 // would leave
+	partly  bool  // some records could not be read: what is absent may be among them
 	now     time.Time
 	over    time.Duration                                            // between the reading that was held back and one that agrees
 	samples func(context.Context, *sqlx.Tx) ([]syncer.Sample, error) // of what would leave
@@ -56,11 +57,12 @@ func drops(before, after int64) bool { return before > 0 && (after == 0 || after
 // ruling is what the guard says.
 type ruling struct {
 	hold     bool
-	approved bool // by somebody who saw what was held
+	approved time.Time // of the reading that showed what somebody has let through; zero for none
 }
 
 // guard decides whether what left has to wait for a second complete read. One agrees if it comes late enough and does not show a
-// further large drop, or after a person has approved of what the last one showed; a read without a drop makes the guard forget.
+// further large drop, or after a person has approved of what the last one showed; a read without a drop makes the guard forget,
+// but not one that could not read all.
 // After the customer changed the settings, records that did arrive and are refused now are no loss.
 //
 // What it remembers is written at the end of the transaction, so that nobody who changes the integration waits for it.
@@ -78,7 +80,8 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 		after += r.refused
 	}
 	earlier, doubted := known.Held[measure]
-	doubtful := drops(r.before, after) && r.leaving > 0
+	fell := drops(r.before, after)
+	doubtful := fell && r.leaving > 0
 	further := drops(earlier.After, after)
 	approved := doubted && !earlier.Approved.IsZero() && !further
 	agreed := approved || doubted && !further && (earlier.Agreed || earlier.Run != st.job.Subject.String() && r.now.Sub(earlier.At) >= r.over)
@@ -86,6 +89,8 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	delete(next.Held, measure)
 	next.Settings[measure] = digest
 	switch {
+	case !doubtful && fell && r.partly && doubted: // it shows nothing
+		next.Held[measure] = earlier
 	case !doubtful:
 	case agreed:
 		earlier.Agreed = true
@@ -102,7 +107,11 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	if doubtful || doubted || !maps.Equal(next.Settings, known.Settings) {
 		st.remember = &next
 	}
-	return ruling{hold: doubtful && !agreed, approved: approved}, nil
+	ruled := ruling{hold: doubtful && !agreed}
+	if approved {
+		ruled.approved = earlier.At
+	}
+	return ruled, nil
 }
 
 // writeGuard stores what guard wants to be remembered, if anything.

@@ -34,7 +34,7 @@ var behind = []byte{2}
 // changeSteps apply changes; but for the comparing they are those of a whole reading.
 func (st *stage) changeSteps() []findingStep {
 	return []findingStep{
-		st.compareChanges, st.refuseVulnerabilities, st.guardChanges, st.createFindings, st.updateFindings, st.closeFindings, st.recordEvents, st.countFindings, st.rateExposures, st.noteAssets,
+		st.compareChanges, st.refuseVulnerabilities, st.retellRefused, st.guardChanges, st.settleStale, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.recordEvents, st.countFindings, st.rateExposures, st.noteAssets,
 		st.mergeSurroundings, st.countUntouched,
 	}
 }
@@ -81,8 +81,7 @@ func (st *stage) refuseVulnerabilities(ctx context.Context, tx *sqlx.Tx, o synce
 	if len(o.Refused) == 0 {
 		return nil
 	}
-	ids := pq.Array(each(o.Refused, func(v syncer.RefusedVulnerability) int32 { return v.ID }))
-	reasons := pq.Array(each(o.Refused, func(v syncer.RefusedVulnerability) int64 { return int64(v.Reason) }))
+	ids, reasons := refusals(o.Refused)
 	_, err := tx.ExecContext(ctx, `delete from delta where op = 'u' and vulnerability_id = any($1::int[])`, ids)
 	if err != nil {
 		return err
@@ -107,9 +106,33 @@ func (st *stage) refuseVulnerabilities(ctx context.Context, tx *sqlx.Tx, o synce
 	return err
 }
 
+// retellRefused adds the findings of such vulnerabilities that are out of scope for another reason than the settings now give.
+func (st *stage) retellRefused(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	if len(o.Refused) == 0 {
+		return nil
+	}
+	ids, reasons := refusals(o.Refused)
+	_, err := tx.ExecContext(ctx, `
+		insert into delta (asset_id, vulnerability_id, old_severity, old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op)
+		select f.asset_id, f.vulnerability_id, f.severity, f.software_ids, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.first_seen_at, r.reason, 's'
+		from unnest($3::int[], $4::smallint[]) as r (vulnerability_id, reason)
+		join finding f on f.tenant_id = $1 and f.vulnerability_id = r.vulnerability_id and f.state = 3
+		  and f.state_reason = any($5::text[]) and f.state_reason <> ($5::text[])[r.reason + 1]
+		join asset a on a.tenant_id = $1 and a.id = f.asset_id and a.integration_id = $2 and a.state in ('active', 'inactive')
+		where not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)`,
+		st.job.Tenant, st.integration.ID, ids, reasons, rowReasonNames())
+	return err
+}
+
+// refusals are the vulnerabilities and the reasons as arrays.
+func refusals(refused []syncer.RefusedVulnerability) (ids, reasons any) {
+	return pq.Array(each(refused, func(v syncer.RefusedVulnerability) int32 { return v.ID })),
+		pq.Array(each(refused, func(v syncer.RefusedVulnerability) int64 { return int64(v.Reason) }))
+}
+
 // guardChanges holds back closings like guardFindings.
 func (st *stage) guardChanges(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	r := reading{before: o.Unchanged}
+	r := reading{before: o.Open, now: o.Now, partly: o.Incomplete}
 	var closing, opening int64
 	err := tx.QueryRowxContext(ctx, `
 		select count(*) filter (where op in ('f', 'o')), count(*) filter (where op in ('c', 'r', 'b')), count(*) filter (where op = 'o') from delta`).
@@ -119,7 +142,6 @@ func (st *stage) guardChanges(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFi
 	}
 	r.after = r.before - closing + opening
 	r.leaving, r.samples = closing, st.closingFindings
-	r.now = o.Now
 	ruling, err := st.guard(ctx, tx, guardFindings, r)
 	if err != nil || !ruling.hold {
 		return err
@@ -129,9 +151,9 @@ func (st *stage) guardChanges(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFi
 	return err
 }
 
-// countUntouched says how many findings are as they were.
+// countUntouched says how many findings of assets that were listed are as they were.
 func (st *stage) countUntouched(_ context.Context, _ *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	c.Unchanged = o.Unchanged - (c.Updated - c.Back) - c.Fixed - c.OutOfScope
+	c.Unchanged = o.Open - (c.Updated - c.Back - c.StillOut) - c.Fixed - (c.OutOfScope - c.StaleOut)
 	return nil
 }
 

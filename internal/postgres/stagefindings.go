@@ -82,7 +82,7 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 		return c, err
 	}
 	steps := []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
-		st.compareFindings, st.keepUnread, st.guardFindings, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.recordEvents, st.countFindings,
+		st.compareFindings, st.keepUnread, st.guardFindings, st.settleStale, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.recordEvents, st.countFindings,
 		st.recountFindings, st.rateExposures, st.noteAssets, st.writeSurroundings, st.releaseCarriers,
 	}
 	switch loaded := st.load; {
@@ -181,20 +181,17 @@ func (st *stage) keepUnread(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 
 // guardFindings holds back closings when open findings drop to nothing or by more than half.
 func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	var r reading
+	r := reading{before: o.Open, now: o.Now, partly: o.Incomplete}
 	var closing int64
 	err := tx.QueryRowxContext(ctx, `
-		select (select coalesce(sum(open_critical + open_high + open_medium + open_low + open_unknown), 0) from asset
-		        where tenant_id = $1 and integration_id = $2 and state in ('active', 'inactive')),
-		       (select count(*) from incoming_finding) + $3::bigint,
+		select (select count(*) from incoming_finding) + $1::bigint,
 		       (select count(*) from delta where op = 'o'),
 		       (select count(*) from delta where op in ('f', 'o'))`,
-		st.job.Tenant, st.integration.ID, o.Unchanged).Scan(&r.before, &r.after, &r.refused, &closing)
+		o.Unchanged).Scan(&r.after, &r.refused, &closing)
 	if err != nil {
 		return err
 	}
 	r.leaving, r.samples = closing, st.closingFindings
-	r.now = o.Now
 	ruling, err := st.guard(ctx, tx, guardFindings, r)
 	if err != nil || !ruling.hold {
 		return err
@@ -243,7 +240,7 @@ func (st *stage) updateFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Apply
 		)
 		select count(*) filter (where op <> 'r'), count(*) filter (where op = 'r'), count(*) filter (where op = 'b') from done`,
 		st.job.Tenant, o.Now).Scan(&c.Updated, &c.Reopened, &c.Back)
-	c.Unchanged = o.Unchanged + incoming - c.Created - c.Updated - c.Reopened
+	c.Unchanged = o.Unchanged + incoming + c.StaleBack - c.Created - c.Updated - c.Reopened
 	return err
 }
 

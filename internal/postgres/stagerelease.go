@@ -39,7 +39,7 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 	if err := st.noteMisses(ctx, tx, p); err != nil {
 		return err
 	}
-	r := reading{before: p.before, after: p.accepted, now: p.Now, over: betweenReadings(p.Removal)}
+	r := reading{before: p.before, after: p.accepted, now: p.Now, over: betweenReadings(p.Removal), partly: p.Incomplete}
 	var doubtful int64
 	err = tx.QueryRowxContext(ctx, `
 		select count(*), count(*) filter (where arrived) from leaving where old_state in ('active', 'inactive') and reason <> $1`,
@@ -121,14 +121,14 @@ func (st *stage) noteMisses(ctx context.Context, tx *sqlx.Tx, p *machinePlan) er
 }
 
 // awaitMisses keeps assets that have not been missing often and long enough. What somebody has let go does not wait: whatever was
-// missing when it was held, and is so still.
-func (st *stage) awaitMisses(ctx context.Context, tx *sqlx.Tx, p *machinePlan, approved bool) (err error) {
+// missing in the reading they approved of, and has been since.
+func (st *stage) awaitMisses(ctx context.Context, tx *sqlx.Tx, p *machinePlan, approved time.Time) (err error) {
 	if p.Removal.Misses <= 1 {
 		return nil
 	}
 	p.done.Missing, err = affected(ctx, tx, `
 		delete from leaving l using asset a
-		where a.tenant_id = $1 and a.id = l.id and not l.arrived and (a.misses < $2 or a.missing_since > $3) and not ($4 and a.misses > 1)`,
+		where a.tenant_id = $1 and a.id = l.id and not l.arrived and (a.misses < $2 or a.missing_since > $3) and a.missing_since > $4`,
 		st.job.Tenant, p.Removal.Misses, p.Now.Add(-p.Removal.Over), approved)
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/lib/pq"
 
 	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -66,13 +67,20 @@ func (s *Store) KnownVulnerabilities(ctx context.Context, names []string) ([]inv
 	return each(rows, traitRow.vulnerability), err
 }
 
-// OpenVulnerabilities gives those that the tenant has open findings of, with only the fields that rules ask for.
-func (s *Store) OpenVulnerabilities(ctx context.Context, t tenant.ID) ([]inventory.Vulnerability, error) {
-	var rows []traitRow
+// KeptVulnerabilities gives those that the tenant has findings of, open or out of scope.
+func (s *Store) KeptVulnerabilities(ctx context.Context, t tenant.ID) ([]syncer.KeptVulnerability, error) {
+	var rows []struct {
+		traitRow
+		Open bool `db:"open"`
+	}
 	err := s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
 		return tx.SelectContext(ctx, &rows, `
-			select `+traitColumns+` from exposure e join vulnerability k on k.id = e.vulnerability_id
-			where e.tenant_id = $1 and e.open_assets > 0`, t)
+			select `+traitColumns+`, e.open_assets > 0 as open from exposure e join vulnerability k on k.id = e.vulnerability_id
+			where e.tenant_id = $1 and (e.open_assets > 0 or e.out_of_scope_assets > 0)`, t)
 	})
-	return each(rows, traitRow.vulnerability), err
+	kept := make([]syncer.KeptVulnerability, len(rows))
+	for i, r := range rows {
+		kept[i] = syncer.KeptVulnerability{Vulnerability: r.vulnerability(), Open: r.Open}
+	}
+	return kept, err
 }

@@ -79,7 +79,7 @@ func (e *execution) applyMachines(ctx context.Context, r *StageReport, c *census
 		c.remember(e.known.Merged)
 	}
 	e.held(changes.Held, "assets")
-	r.Missing = changes.Missing
+	r.Held, r.Missing = changes.Held, changes.Missing
 	e.leaveOut(r, changes.OverQuota, changes.OverQuotaNamed, inventory.QuotaExceeded, fmt.Sprintf("the subscription allows %d assets", o.MaxAssets))
 	if changes.OverQuota > 0 {
 		e.warn(fault.Newf(fault.CodeQuotaExceeded, "%d new machines were left out; the subscription allows %d assets", changes.OverQuota, o.MaxAssets))

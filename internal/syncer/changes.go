@@ -107,7 +107,7 @@ func (p *pass) stageReportChanges(ctx context.Context) (ApplyFindings, error) {
 	}
 	for position := range p.census.known {
 		asset := &p.census.known[position]
-		apply.Unchanged += asset.Findings
+		apply.Open += asset.Findings
 		if at := p.lastSeen[asset.Index]; at != 0 {
 			apply.LastSeen = append(apply.LastSeen, SeenAsset{asset.ID, at})
 		}

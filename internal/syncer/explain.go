@@ -136,6 +136,9 @@ func summarize(run *Run) string {
 	if s := run.Report.StageNamed(StageAssets); s != nil {
 		parts = append(parts, fmt.Sprintf("assets: %d created, %d updated, %d unchanged, %d left, %d skipped",
 			s.Counts.Created, s.Counts.Updated, s.Counts.Unchanged, s.Counts.OutOfScope+s.Counts.Removed, s.Counts.Skipped))
+		if s.Held > 0 {
+			parts[0] += fmt.Sprintf(", %d held back", s.Held)
+		}
 		if s.Missing > 0 {
 			parts[0] += fmt.Sprintf(", %d missing from the list, which count as removed once they are missing again hours later", s.Missing)
 		}
@@ -143,6 +146,9 @@ func summarize(run *Run) string {
 	if s := run.Report.StageNamed(StageVulnerabilities); s != nil {
 		parts = append(parts, fmt.Sprintf("findings: %d created, %d updated, %d unchanged, %d fixed, %d reopened, %d out of scope",
 			s.Counts.Created, s.Counts.Updated, s.Counts.Unchanged, s.Counts.Fixed, s.Counts.Reopened, s.Counts.OutOfScope))
+		if s.Held > 0 {
+			parts[len(parts)-1] += fmt.Sprintf(", %d held back", s.Held)
+		}
 	}
 	text := strings.Join(parts, "; ") + "."
 	return strings.ToUpper(text[:1]) + text[1:]

@@ -7,6 +7,12 @@ import (
 	"pgp.internal/defender/internal/inventory"
 )
 
+// KeptVulnerability is one that findings are kept of, with only the fields that rules ask for.
+type KeptVulnerability struct {
+	inventory.Vulnerability
+	Open bool // some of them are open; else all are out of scope or fixed
+}
+
 // RefusedVulnerability is one of which no row counts any more.
 type RefusedVulnerability struct {
 	ID     int32
@@ -20,24 +26,28 @@ func (e *execution) narrow(ctx context.Context, p Plan, known Reading, judge *in
 	if !p.Changes || known.judgedBy(e.settings, inventory.Settings.SameRows) {
 		return p, nil, nil
 	}
-	open, err := e.store.OpenVulnerabilities(ctx, e.run.Tenant)
+	kept, err := e.store.KeptVulnerabilities(ctx, e.run.Tenant)
 	if err != nil {
 		return p, nil, err
 	}
 	var refused []RefusedVulnerability
-	undecided := 0
-	for i := range open {
-		reason, told := judge.AnyRow(inventory.TraitsOf(&open[i]))
+	undecided, going := 0, 0
+	for i := range kept {
+		v := &kept[i]
+		reason, told := judge.AnyRow(inventory.TraitsOf(&v.Vulnerability))
 		switch {
-		case !told:
+		case !told && v.Open:
 			undecided++
-		case reason != inventory.Accepted:
-			refused = append(refused, RefusedVulnerability{open[i].ID, inventory.RowReasonCode(reason)})
+		case told && reason != inventory.Accepted:
+			refused = append(refused, RefusedVulnerability{v.ID, inventory.RowReasonCode(reason)})
+			if v.Open {
+				going++
+			}
 		}
 	}
 	if undecided > 0 {
 		return Plan{Why: fmt.Sprintf("the settings have changed, and of %d vulnerabilities the rows decide what counts now", undecided)}, nil, nil
 	}
-	p.Why += fmt.Sprintf("; the settings take less since then, and what is stored tells that %d vulnerabilities go", len(refused))
+	p.Why += fmt.Sprintf("; the settings take less since then, and what is stored tells that %d vulnerabilities go", going)
 	return p, refused, nil
 }

@@ -85,11 +85,12 @@ func (p *pass) row(r *inventory.Row, n named) error {
 	row, reason := p.judged(machine, r, n)
 	if reason != inventory.Accepted {
 		p.skip(reason, r, n, "")
+		row.reason = inventory.RowReasonCode(reason)
+		p.sums[machine].add(&row)
 		if !p.mayHaveFinding(machine) {
 			return nil
 		}
 		// Remembered, so that an open finding ends as "no longer taken" and not as "fixed".
-		row.reason = inventory.RowReasonCode(reason)
 		return p.rows.add(&row)
 	}
 	p.report.Counts.Accepted++
@@ -140,7 +141,7 @@ func (p *pass) mayHaveFinding(machine int32) bool {
 		return true
 	}
 	asset := &p.census.known[p.census.assets[machine]]
-	return asset.Findings > 0 || asset.Dormant
+	return asset.Findings > 0 || asset.Dormant || !asset.Fresh
 }
 
 // skip books a row that is left out, and lists it with the others of its vulnerability, and of the machine if one is named.

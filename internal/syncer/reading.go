@@ -82,6 +82,9 @@ func (r *Reading) learnMachines(c *census, assets *StageReport, partial bool) {
 	if len(r.Merged) > maxMerged {
 		r.Merged, r.MachinesAt = nil, time.Time{}
 	}
+	if assets.Held > 0 {
+		r.MachinesAt = time.Time{} // only a whole list can agree
+	}
 }
 
 // sumOf tells apart what was merged into what.

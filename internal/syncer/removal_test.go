@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
@@ -142,9 +143,7 @@ func (h *house) held(i connector.Integration) []syncer.HeldChange {
 func TestWhatSomebodyLetsGoLeavesWithTheNextRun(t *testing.T) {
 	t.Parallel()
 	h, i, held := usualRemoval(t)
-	if _, err := h.store.ApproveHeldChange(t.Context(), i.Tenant, i.PublicID, syncer.HeldAssets, held.PublicID, h.now); err != nil {
-		t.Fatal(err)
-	}
+	h.approve(i, held)
 	h.both(time.Minute)
 	run := h.again(i, syncer.Incremental)
 	mustSucceed(t, run)
@@ -203,5 +202,94 @@ func TestMissingMachinesAreNoEquality(t *testing.T) {
 	mustSucceed(t, run)
 	if run.Report.NoChanges || !strings.Contains(run.Report.Summary, "3 ") || !strings.Contains(run.Report.Summary, "missing") {
 		t.Errorf("it says %q, no changes: %v", run.Report.Summary, run.Report.NoChanges)
+	}
+}
+
+// TestWhatIsLeftOfADropIsBelieved fixes findings while most machines are held back: the rows of those are no drop, and what became
+// of the others counts.
+func TestWhatIsLeftOfADropIsBelieved(t *testing.T) {
+	t.Parallel()
+	h, i, _ := usualRemoval(t)
+	cve := h.truthOf(h.machine(0))[0].CVE // of those that are left
+	h.change(world.Change{Op: "fix_vulnerability", CVEs: []string{cve}})
+	h.both(time.Hour)
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	if c := findingCounts(t, run); c.Fixed == 0 || assetCounts(t, run).Removed != 0 {
+		t.Errorf("%d findings are fixed: %s", c.Fixed, run.Report.Summary)
+	}
+	if list := h.held(i); len(list) != 1 || list[0].Kind != syncer.HeldAssets {
+		t.Errorf("held: %+v", list)
+	}
+}
+
+// TestAnApprovalLetsGoWhatWasSeen has one more machine be missing twice, the first time after the run that was approved of.
+func TestAnApprovalLetsGoWhatWasSeen(t *testing.T) {
+	t.Parallel()
+	h, i, held := usualRemoval(t)
+	h.change(leave(11))
+	h.both(time.Hour)
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	h.approve(i, held)
+	h.both(time.Hour)
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	if n := assetCounts(t, run).Removed; n != 10 {
+		t.Errorf("%d removed, want the 10 that were shown: %s", n, run.Report.Summary)
+	}
+}
+
+// TestAPartialReadUsesNoApprovalUp lets a list come with a record that cannot be read, before and after the approval.
+func TestAPartialReadUsesNoApprovalUp(t *testing.T) {
+	t.Parallel()
+	h, i, held := usualRemoval(t)
+	bad := &spoiler{next: h.server.Config.Handler}
+	h.server.Config.Handler = bad
+	partial := func() {
+		bad.path = "/api/machines"
+		h.both(time.Minute)
+		mustEnd(t, h.again(i, syncer.Incremental), syncer.PartiallySucceeded, "")
+		bad.path = ""
+		if list := h.held(i); len(list) != 1 || list[0].Run != held.PublicID {
+			t.Fatalf("held: %+v", list)
+		}
+	}
+	partial()
+	h.approve(i, held)
+	partial()
+	h.both(time.Minute)
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	if n := assetCounts(t, run).Removed; n != 10 || len(h.held(i)) != 0 {
+		t.Errorf("%d removed, want 10: %s", n, run.Report.Summary)
+	}
+}
+
+// TestAHeldDropHasTheMachinesListedWhole holds a drop of a directory that is listed whole every three days.
+func TestAHeldDropHasTheMachinesListedWhole(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 8)
+	report := syncer.DefaultReportPolicy()
+	report.WholeRows, report.WholeMachines = 0, 0
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy(), Report: report}, logger(), silence{}, h.clock)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.change(leave(10))
+	h.both(73 * time.Hour)
+	if run := h.again(i, syncer.Incremental); !warned(run, fault.CodeRemovalHeld) {
+		t.Fatalf("not held: %s", run.Report.Summary)
+	}
+	h.both(7 * time.Hour)
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	if n := assetCounts(t, run).Removed; n != 10 || !plan(run).Changes {
+		t.Errorf("%d removed, the plan was %+v: %s", n, plan(run), run.Report.Summary)
+	}
+}
+
+func (h *house) approve(i connector.Integration, held syncer.Run) {
+	h.t.Helper()
+	if _, err := h.store.ApproveHeldChange(h.t.Context(), i.Tenant, i.PublicID, syncer.HeldAssets, held.PublicID, h.now); err != nil {
+		h.t.Fatal(err)
 	}
 }

@@ -17,21 +17,24 @@ func PartOf(vulnerability int32) int { return int(uint32(vulnerability) % SumPar
 // came. The sums are of 64 bits, which no accident brings to agree.
 type RowSum [SumParts]uint64
 
-// add takes in the stable part of an accepted row: what identifies it and what a user can see of it. Times of sighting
-// change daily and are left out.
+// add takes in the stable part of a row: what identifies it and what a user can see of it. Times of sighting
+// change daily and are left out. Of a refused row nobody sees more than the reason.
 func (s *RowSum) add(row *spooledRow) {
-	var b [24]byte
+	var b [25]byte
 	binary.LittleEndian.PutUint32(b[:], uint32(row.software))
 	binary.LittleEndian.PutUint32(b[4:], uint32(row.vulnerability))
-	b[8], b[9], b[10], b[11] = byte(row.severity), byte(row.source), byte(row.vector), rowSumVersion
-	binary.LittleEndian.PutUint64(b[12:], uint64(row.location))
-	binary.LittleEndian.PutUint32(b[20:], row.firstSeen)
+	b[11], b[24] = rowSumVersion, row.reason
+	if row.reason == 0 {
+		b[8], b[9], b[10] = byte(row.severity), byte(row.source), byte(row.vector)
+		binary.LittleEndian.PutUint64(b[12:], uint64(row.location))
+		binary.LittleEndian.PutUint32(b[20:], row.firstSeen)
+	}
 	h := sha256.Sum256(b[:])
 	s[PartOf(row.vulnerability)] += binary.LittleEndian.Uint64(h[:])
 }
 
 // rowSumVersion changes when the meaning of the sum changes, so that every asset is compared once more.
-const rowSumVersion = 3
+const rowSumVersion = 4
 
 // parts is a set of parts, a bit each.
 type parts uint8

@@ -26,6 +26,7 @@ func TestRowSum(t *testing.T) {
 		{"severity", func(r *spooledRow) { r.severity++ }},
 		{"place", func(r *spooledRow) { r.location++ }},
 		{"first seen", func(r *spooledRow) { r.firstSeen++ }},
+		{"refused", func(r *spooledRow) { r.reason++ }},
 	} {
 		var second RowSum
 		want := parts(0)

@@ -59,8 +59,8 @@ type Store interface {
 	SoftwareIDs(ctx context.Context, software []Software) ([]int32, error)
 	// KnownVulnerabilities numbers vulnerabilities by name, adding unknown ones as partial, in the order of the argument.
 	KnownVulnerabilities(ctx context.Context, names []string) ([]inventory.Vulnerability, error)
-	// OpenVulnerabilities gives those that the tenant has open findings of, with only the fields that rules ask for.
-	OpenVulnerabilities(ctx context.Context, t tenant.ID) ([]inventory.Vulnerability, error)
+	// KeptVulnerabilities gives those that the tenant has findings of, open or out of scope.
+	KeptVulnerabilities(ctx context.Context, t tenant.ID) ([]KeptVulnerability, error)
 
 	// NewStage opens a private working area of one database session. It vanishes with Close, and with the process; so does, of a
 	// preview, everything that was applied.
@@ -249,17 +249,19 @@ type SeenAsset struct {
 type ApplyFindings struct {
 	Now       time.Time
 	LastSeen  []SeenAsset      // assets that a row told the time of
-	Unchanged int64            // open findings that need no comparison
+	Open      int64            // findings of the assets that were listed, open until now
+	Unchanged int64            // of these, in a whole reading, those that need no comparison
 	Present   int64            // findings that were read, those that need no comparison among them
 	Exposures []StagedExposure // of the changed assets
-	// Changes says that changes were read instead of all rows: what is not among them stays. Unchanged is then how many
-	// findings were open before.
+	// Changes says that changes were read instead of all rows: what is not among them stays.
 	Changes bool
-	// Refused takes what is open of these vulnerabilities out of scope besides, whatever the changes are.
+	// Refused takes what is open of these vulnerabilities out of scope besides, whatever the changes are, and tells what is so
+	// already why it is.
 	Refused []RefusedVulnerability
 	// Rejudged says that other settings than those of the last reading decide: unless the run comes to its end, the next one has
-	// to judge all again.
+	// to judge all again. Judge is by them; it is asked of findings whose rows nobody reads, those of stale assets.
 	Rejudged bool
+	Judge    *inventory.Judge
 	// CarriersOnly releases carriers that have no open finding any more.
 	CarriersOnly bool
 	Recount      bool             // set the counters by what is stored, not only by what changed
@@ -279,6 +281,7 @@ type FindingChanges struct {
 	Corrected                   int64    // by how much a recount changed the open findings
 	Back                        int64    // of Updated: out of scope before, and open again
 	StillOut                    int64    // of Updated: out of scope still, for another reason
+	StaleOut, StaleBack         int64    // of OutOfScope and Back: those of stale assets, which were not read
 	OpenBefore, OpenAfter       int64    // open findings by the counters of the integration's assets
 	Miscounted                  int64    // compared assets whose counters differ from what was staged of them
 	Released                    int64    // assets that left, because they were carriers and have no finding any more

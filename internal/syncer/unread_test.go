@@ -36,6 +36,8 @@ func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if rows, ok := list["value"].([]any); ok && len(rows) > 2 {
 		rows[2] = "no record"
+	} else if ok {
+		list["value"] = append(rows, "no record")
 	}
 	var body bytes.Buffer
 	_ = json.NewEncoder(&body).Encode(list)

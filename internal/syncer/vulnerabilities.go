@@ -53,7 +53,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	if err != nil {
 		return err
 	}
-	apply.Incomplete, apply.Rejudged = unread > 0, !known.judgedBy(e.settings, inventory.Settings.SameRows)
+	apply.Judge, apply.Incomplete, apply.Rejudged = c.judge, unread > 0, !known.judgedBy(e.settings, inventory.Settings.SameRows)
 	if plan.Changes {
 		apply.Refused = refused
 	}
@@ -66,6 +66,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	r.Counts.Fixed, r.Counts.Reopened, r.Counts.OutOfScope = changes.Fixed, changes.Reopened, e.withdrawn+changes.OutOfScope
 	r.Ledger = e.ledger(&changes, apply.Present)
 	e.held(changes.Held, "findings")
+	r.Held = changes.Held
 	if changes.Recounted > 0 {
 		e.log.Error("counters of findings were wrong by a defect and have been set right", "counters", changes.Recounted)
 	}
@@ -188,6 +189,7 @@ func (p *pass) stageChanges(ctx context.Context) (ApplyFindings, error) {
 	s.apply.LastSeen = make([]SeenAsset, 0, len(p.census.known))
 	for position := range p.census.known {
 		asset := &p.census.known[position]
+		s.apply.Open += asset.Findings
 		if at := p.lastSeen[asset.Index]; at != 0 {
 			s.apply.LastSeen = append(s.apply.LastSeen, SeenAsset{asset.ID, at})
 		}

@@ -1,0 +1,64 @@
+package httpapi_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/connector/defender/defendersim"
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// TestAPersonLetsAHeldDropGo takes most machines out of a directory, looks at what is held back, and approves of it.
+func TestAPersonLetsAHeldDropGo(t *testing.T) {
+	t.Parallel()
+	a := newAnswers(t)
+	a.syncer = syncer.New(a.store, a.links, syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy()}, a.deps.Log, unmetered{}, time.Now)
+	directory := uuid.New()
+	must(t, a.sim.AddDirectory(defendersim.DirectorySpec{
+		ID: directory.String(), Machines: 10, FindingsPerMachine: new(2), EdgeCases: new(false), Apps: []defendersim.App{app()},
+	}))
+	ctx, c := t.Context(), a.client(t)
+	asked := form(directory)
+	asked.Credentials.ClientID, asked.Credentials.ClientSecret = simClient, simSecret
+	i, err := c.ConnectIntegration(ctx, asked)
+	must(t, err)
+	a.work(t, 1)
+	count := func(state api.AssetState) int {
+		t.Helper()
+		page, err := c.ListAssets(ctx, api.ListAssetsOptions{State: []api.AssetState{state}})
+		must(t, err)
+		return len(page.Items)
+	}
+	if n := count(api.AssetActive); n != 10 {
+		t.Fatalf("%d assets, want 10", n)
+	}
+	must(t, a.sim.Change(directory.String(), world.Change{Op: "remove_machines", From: 0, To: 8}))
+	run, err := c.StartRun(ctx, i.ID, api.StartRunRequest{})
+	must(t, err)
+	a.work(t, 1)
+	held, err := c.ListHeldChanges(ctx, i.ID)
+	must(t, err)
+	if len(held.Items) != 1 || held.Items[0].RunID != run.ID || held.Items[0].Kind != api.HeldAssets || held.Items[0].Leaving != 8 || len(held.Items[0].Samples) != 8 {
+		t.Fatalf("held: %+v", held)
+	}
+	if n := count(api.AssetActive); n != 10 {
+		t.Errorf("%d assets while 8 are held, want 10", n)
+	}
+	approved, err := c.ApproveHeldChange(ctx, i.ID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: run.ID})
+	must(t, err)
+	if time.Since(approved.ApprovedAt) > time.Hour {
+		t.Errorf("approved at %v", approved.ApprovedAt)
+	}
+	must(t, second(c.StartRun(ctx, i.ID, api.StartRunRequest{})))
+	a.work(t, 1)
+	if active, removed := count(api.AssetActive), count(api.AssetRemoved); active != 2 || removed != 8 {
+		t.Errorf("%d assets are active and %d removed, want 2 and 8", active, removed)
+	}
+	if held, err = c.ListHeldChanges(ctx, i.ID); err != nil || len(held.Items) != 0 {
+		t.Errorf("still held: %+v %v", held, err)
+	}
+}
