@@ -141,6 +141,9 @@ var calls = map[string]func(context.Context, *api.Client) (any, error){
 	"setEntitlements": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.SetEntitlements(ctx, tenantID, api.EntitlementsInput{InternalAssessments: new(true), MaxAssets: new(int64(5000)), ValidFrom: new("2026-10-01"), ValidUntil: new("2027-09-30")})
 	},
+	"listPlatformAuditEvents": func(ctx context.Context, c *api.Client) (any, error) {
+		return c.ListPlatformAuditEvents(ctx, someEvent)
+	},
 	"listAuditEvents": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.ListAuditEvents(ctx, someEvent)
 	},

@@ -96,6 +96,27 @@ func (c *Client) DeleteTenant(ctx context.Context, id string, options ...Request
 	return send[ManagedTenant](ctx, c, call{method: http.MethodDelete, path: path("/v1/tenants/%s", id), options: options})
 }
 
+// ListPlatformAuditEvents reads one page of the platform's own audit trail, newest first: what was done to tenants as a whole. Role: platform.
+func (c *Client) ListPlatformAuditEvents(ctx context.Context, o ListAuditEventsOptions) (*Page[AuditEvent], error) {
+	return send[Page[AuditEvent]](ctx, c, call{method: http.MethodGet, path: platformAuditPath, query: o.query()})
+}
+
+const platformAuditPath = "/v1/platform/audit-events"
+
+// AllPlatformAuditEvents yields the events of all pages from o.Cursor on; an error ends it.
+func (c *Client) AllPlatformAuditEvents(ctx context.Context, o ListAuditEventsOptions) iter.Seq2[AuditEvent, error] {
+	return walk(o.Cursor, func(cursor string) (*Page[AuditEvent], error) {
+		o.Cursor = cursor
+		return c.ListPlatformAuditEvents(ctx, o)
+	})
+}
+
+// StreamPlatformAuditEvents yields the whole list from one answer; an error ends it, and means that the list is not complete. o.PageOptions
+// must be empty. Role: platform.
+func (c *Client) StreamPlatformAuditEvents(ctx context.Context, o ListAuditEventsOptions) iter.Seq2[AuditEvent, error] {
+	return stream[AuditEvent](ctx, c, platformAuditPath, o.query())
+}
+
 // GetTenantEntitlements reads what any tenant is entitled to. Role: platform.
 func (c *Client) GetTenantEntitlements(ctx context.Context, id string) (*Entitlements, error) {
 	return get[Entitlements](ctx, c, path("/v1/tenants/%s/entitlements", id))

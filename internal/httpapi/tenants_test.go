@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -147,6 +148,24 @@ func erase(t *testing.T, h *house, c *api.Client, id string) {
 		if !api.HasCode(err, api.CodeConflict) {
 			t.Errorf("%s while it is deleted: %v", what, err)
 		}
+	}
+	trail := []api.AuditAction{}
+	for e, err := range c.AllPlatformAuditEvents(ctx, api.ListAuditEventsOptions{Resource: []string{id}, PageOptions: api.PageOptions{Limit: 1}}) {
+		must(t, err)
+		trail = append(trail, e.Action)
+	}
+	if !slices.Equal(trail, []api.AuditAction{api.AuditTenantDeletionRequested, api.AuditTenantCreated}) {
+		t.Errorf("the platform's trail: %v", trail)
+	}
+	lines := 0
+	for e, err := range c.StreamPlatformAuditEvents(ctx, api.ListAuditEventsOptions{}) {
+		must(t, err)
+		if lines++; e.Resource.Type != "tenant" && e.Resource.Type != "operation" {
+			t.Errorf("of a tenant's own: %+v", e)
+		}
+	}
+	if lines < 4 {
+		t.Errorf("%d lines", lines)
 	}
 	if len(h.woken) == 0 {
 		t.Error("nobody was told that there is something to do")
