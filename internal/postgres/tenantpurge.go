@@ -72,7 +72,10 @@ func (s *Store) dropPartition(ctx context.Context, j job.Job) error {
 		if err := confirmClaim(ctx, tx, j); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `select drop_findings()`)
+		if err := gotOn(ctx, tx, j); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `select drop_findings()`) // last, because it locks others out
 		return err
 	})
 }
@@ -94,9 +97,19 @@ func (s *Store) purgeTable(ctx context.Context, j job.Job, table string) (delete
 		if err := addPurged(ctx, tx, j.Tenant, table, deleted); err != nil {
 			return err
 		}
-		return confirmClaim(ctx, tx, j)
+		if err := confirmClaim(ctx, tx, j); err != nil || deleted == 0 {
+			return err
+		}
+		return gotOn(ctx, tx, j)
 	})
 	return deleted, err
+}
+
+// gotOn makes this attempt at a job the first one: only those that came to nothing count, so that a long deletion may be interrupted
+// any number of times. The claim has been confirmed.
+func gotOn(ctx context.Context, tx *sqlx.Tx, j job.Job) error {
+	_, err := tx.ExecContext(ctx, `update job set attempt = 1 where tenant_id = $1 and id = $2`, j.Tenant, j.ID)
+	return err
 }
 
 // addPurged counts deleted rows beside the tenant, in the transaction that deletes them, so that the sum is right after any interruption.

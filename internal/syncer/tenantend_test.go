@@ -110,7 +110,9 @@ func TestADeletionGoesOnWhereItWasInterrupted(t *testing.T) {
 			t.Errorf("%s: %+v", table, o)
 		}
 		must(t, errors.Join(tx.Rollback(), db.Close()))
-		j = h.takeOver()
+		if j = h.takeOver(); j.Attempt > 3 && table != "job" && table != "tenant" { // without these two it cannot get on
+			t.Errorf("after %s it would be set aside, though it got on", table)
+		}
 	}
 	if o := h.offboarder(t.TempDir()).Handle(t.Context(), j); o.Ending != job.Gone {
 		t.Fatalf("the deletion ended with %+v", o)
