@@ -190,7 +190,7 @@ func (w *walls) read(whose int, random *rand.Rand) {
 	s := w.sides[whose]
 	paths := map[string]string{
 		"/v1/integrations/" + s.integration: s.word, "/v1/runs/" + s.run: s.integration, "/v1/assets/" + s.asset: s.word, "/v1/findings/" + s.finding: s.word,
-		"/v1/summary": s.integration, "/v1/audit-events?limit=5": s.word, "/v1/runs": s.run,
+		"/v1/summary": s.integration, "/v1/audit-events?limit=5": `"sequence"`, "/v1/runs": s.run,
 	}
 	skip := random.IntN(len(paths))
 	for path, word := range paths {

@@ -191,3 +191,23 @@ func TestADeletionThatWasSetAsideIsQueuedAgain(t *testing.T) {
 		t.Errorf("the deletion ended with %v", o.Ending)
 	}
 }
+
+// TestADeletionDoesNotEndWhileATableHasRows adds a table that the deletion does not know of.
+func TestADeletionDoesNotEndWhileATableHasRows(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 3, 2)
+	h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.sql(`create table novelty (tenant_id int not null); grant select on novelty to defender_app`)
+	h.sql(`insert into novelty values ($1)`, h.tenant)
+	_, err := h.store.DeleteTenant(t.Context(), h.tenant, 0)
+	must(t, err)
+	j := h.claim()
+	if o := h.offboarder(t.TempDir()).Handle(t.Context(), j); o.Ending != job.Retry || h.number(`select count(*) from tenant`) != 1 {
+		t.Errorf("with a row in a new table the deletion ended with %+v", o)
+	}
+	h.sql(`delete from novelty`)
+	if o := h.offboarder(t.TempDir()).Handle(t.Context(), j); o.Ending != job.Gone {
+		t.Errorf("without it, with %+v", o)
+	}
+}
