@@ -34,9 +34,12 @@ const (
 	AuditAPIKeyCreated            AuditAction = "api_key.created"
 	AuditAPIKeyRevoked            AuditAction = "api_key.revoked"
 	AuditTenantCreated            AuditAction = "tenant.created"
+	AuditTenantUpdated            AuditAction = "tenant.updated"
 	AuditTenantStateChanged       AuditAction = "tenant.state_changed"
 	AuditTenantPlaced             AuditAction = "tenant.placed"
 	AuditTenantShredded           AuditAction = "tenant.data_keys_destroyed"
+	AuditTenantDeletionRequested  AuditAction = "tenant.deletion_requested"
+	AuditTenantDeleted            AuditAction = "tenant.deleted"
 	AuditEntitlementSet           AuditAction = "entitlement.set"
 	AuditAccessDenied             AuditAction = "access.denied"
 )

@@ -121,16 +121,28 @@ var calls = map[string]func(context.Context, *api.Client) (any, error){
 	"createAPIKey": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.CreateAPIKey(ctx, api.CreateAPIKeyRequest{Name: "SIEM", Role: api.RoleReadonly, ExpiresAt: &noon})
 	},
-	"listTenants": func(ctx context.Context, c *api.Client) (any, error) { return c.ListTenants(ctx, onePage) },
+	"listTenants": func(ctx context.Context, c *api.Client) (any, error) {
+		return c.ListTenants(ctx, api.ListTenantsOptions{State: []api.TenantState{api.TenantActive}, Name: "contoso", PageOptions: onePage})
+	},
 	"createTenant": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.CreateTenant(ctx, api.CreateTenantRequest{Name: "Contoso Ltd", PGPAccount: new("it@contoso.example")})
 	},
 	"getManagedTenant": func(ctx context.Context, c *api.Client) (any, error) { return c.GetManagedTenant(ctx, tenantID) },
 	"updateTenant": func(ctx context.Context, c *api.Client) (any, error) {
-		return c.UpdateTenant(ctx, tenantID, api.TenantPatch{State: api.TenantSuspended})
+		patch := api.TenantPatch{Name: new("Contoso Group"), PGPAccount: new("it@contoso.example"), State: new(api.TenantSuspended), Limits: &api.TenantLimits{MaxIntegrations: new(int64(5))}}
+		return c.UpdateTenant(ctx, tenantID, patch, api.IfMatch(`"3.9f86d081884c7d65"`))
+	},
+	"deleteTenant": func(ctx context.Context, c *api.Client) (any, error) {
+		return c.DeleteTenant(ctx, tenantID, api.IfMatch("*"))
+	},
+	"getTenantEntitlements": func(ctx context.Context, c *api.Client) (any, error) {
+		return c.GetTenantEntitlements(ctx, tenantID)
 	},
 	"setEntitlements": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.SetEntitlements(ctx, tenantID, api.EntitlementsInput{InternalAssessments: new(true), MaxAssets: new(int64(5000)), ValidFrom: new("2026-10-01"), ValidUntil: new("2027-09-30")})
+	},
+	"listPlatformAuditEvents": func(ctx context.Context, c *api.Client) (any, error) {
+		return c.ListPlatformAuditEvents(ctx, someEvent)
 	},
 	"listAuditEvents": func(ctx context.Context, c *api.Client) (any, error) {
 		return c.ListAuditEvents(ctx, someEvent)

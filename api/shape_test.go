@@ -60,14 +60,14 @@ var components = map[string]reflect.Type{
 	"Tenant": typ[Tenant](), "TenantState": typ[TenantState](), "Entitlements": typ[Entitlements](), "Role": typ[Role](), "APIKey": typ[APIKey](),
 	"AuditEvent": typ[AuditEvent](), "AuditActor": typ[AuditActor](), "AuditResource": typ[AuditResource](), "AuditChange": typ[AuditChange](),
 	"AuditEventPage": typ[Page[AuditEvent]](), "AuditAction": typ[AuditAction](), "AuditOutcome": typ[AuditOutcome](), "AuditActorKind": typ[AuditActorKind](),
-	"ManagedTenant": typ[ManagedTenant](), "ManagedTenantPage": typ[Page[ManagedTenant]](), "CreateTenantRequest": typ[CreateTenantRequest](), "TenantPatch": typ[TenantPatch](), "EntitlementsInput": typ[EntitlementsInput](),
+	"ManagedTenant": typ[ManagedTenant](), "ManagedTenantPage": typ[Page[ManagedTenant]](), "CreateTenantRequest": typ[CreateTenantRequest](), "TenantPatch": typ[TenantPatch](), "TenantLimits": typ[TenantLimits](), "EntitlementsInput": typ[EntitlementsInput](),
 	"APIKeyPage": typ[Page[APIKey]](), "CreateAPIKeyRequest": typ[CreateAPIKeyRequest](), "CreatedAPIKey": typ[CreatedAPIKey](), "Version": typ[Version](),
 }
 
 func typ[T any]() reflect.Type { return reflect.TypeFor[T]() }
 
 // requests are the schemas that clients send. Their optional members must tell absence from every value.
-var requests = []string{"ConnectRequest", "CredentialsInput", "RotateSecretRequest", "SettingsInput", "IntegrationPatch", "StartRunRequest", "CreateAPIKeyRequest", "ApproveHeldChangeRequest", "CreateTenantRequest", "TenantPatch", "EntitlementsInput"}
+var requests = []string{"ConnectRequest", "CredentialsInput", "RotateSecretRequest", "SettingsInput", "IntegrationPatch", "StartRunRequest", "CreateAPIKeyRequest", "ApproveHeldChangeRequest", "CreateTenantRequest", "TenantPatch", "TenantLimits", "EntitlementsInput"}
 
 func document(t *testing.T) *openapi3.T {
 	t.Helper()

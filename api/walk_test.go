@@ -70,8 +70,11 @@ func TestIteratorsFollowEveryPage(t *testing.T) {
 		"audit events": func(ctx context.Context, c *api.Client) []string {
 			return collect(t, c.AllAuditEvents(ctx, api.ListAuditEventsOptions{PageOptions: size}), func(v api.AuditEvent) string { return v.ID })
 		},
+		"platform events": func(ctx context.Context, c *api.Client) []string {
+			return collect(t, c.AllPlatformAuditEvents(ctx, api.ListAuditEventsOptions{PageOptions: size}), func(v api.AuditEvent) string { return v.ID })
+		},
 		"tenants": func(ctx context.Context, c *api.Client) []string {
-			return collect(t, c.AllTenants(ctx, size), func(v api.ManagedTenant) string { return v.ID })
+			return collect(t, c.AllTenants(ctx, api.ListTenantsOptions{PageOptions: size}), func(v api.ManagedTenant) string { return v.ID })
 		},
 		"keys": func(ctx context.Context, c *api.Client) []string {
 			return collect(t, c.AllAPIKeys(ctx, size), func(v api.APIKey) string { return v.ID })

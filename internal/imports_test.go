@@ -28,6 +28,7 @@ var allowed = map[string]string{
 	"internal/audit":                 "internal/tenant",
 	"internal/job":                   "internal/fault internal/tenant",
 	"internal/pagelog":               "internal/connector",
+	"internal/offboarding":           "internal/audit internal/fault internal/job internal/pagelog internal/tenant",
 	"internal/syncer":                "internal/audit internal/connector internal/fault internal/inventory internal/job internal/pagelog internal/tenant",
 	"internal/postgres":              "internal/audit internal/connector internal/envelope internal/fault internal/inventory internal/job internal/seal internal/syncer internal/tenant migrations",
 	"internal/postgres/postgrestest": "internal/audit internal/postgres migrations",

@@ -84,7 +84,7 @@ func admit(ctx context.Context, s *postgres.Store, name, file string) (t tenant.
 
 // tenantNamed finds the oldest tenant of that name, or makes one.
 func tenantNamed(ctx context.Context, s *postgres.Store, name string) (tenant.Tenant, error) {
-	all, err := s.ListTenants(ctx)
+	all, err := s.ListTenants(ctx, tenant.Filter{})
 	if err != nil {
 		return tenant.Tenant{}, err
 	}

@@ -131,7 +131,7 @@ func (p *program) verifyChains(ctx context.Context, cmd *cli.Command, s *postgre
 // chainNames are the public ids of the tenants there are.
 func chainNames(ctx context.Context, s *postgres.Store) (map[tenant.ID]string, error) {
 	names := map[tenant.ID]string{audit.Platform: "platform"}
-	tenants, err := s.ListTenants(ctx)
+	tenants, err := s.ListTenants(ctx, tenant.Filter{})
 	for _, t := range tenants {
 		names[t.ID] = publicID(tenantPrefix, t.PublicID)
 	}

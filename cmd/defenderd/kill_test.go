@@ -136,6 +136,13 @@ func field(text, prefix string) string {
 
 func (s *victim) start() {
 	s.t.Helper()
+	s.launch()
+	s.until("the API answers", func() bool { _, err := s.api.GetTenant(s.t.Context()); return err == nil })
+}
+
+// launch starts the service and does not wait for it.
+func (s *victim) launch() {
+	s.t.Helper()
 	s.process = exec.Command(s.binary, "serve")
 	s.process.Env = s.env
 	s.process.Stderr = os.Stderr
@@ -145,7 +152,6 @@ func (s *victim) start() {
 	if err := s.process.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	s.until("the API answers", func() bool { _, err := s.api.GetTenant(s.t.Context()); return err == nil })
 }
 
 func (s *victim) kill() {

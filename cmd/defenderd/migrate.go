@@ -25,6 +25,7 @@ var losses = map[uint]string{
 	8:  "the audit trail: every event of every tenant, and with it the proof of what was done",
 	9:  "the data keys: every stored client secret that one of them sealed can never be read again",
 	10: "what runs and checks told of an integration's state beyond its code",
+	11: "the limits of tenants, their ETags, and what was counted of deletions under way; those go on with a newer program only",
 }
 
 func (p *program) migrateCommand() *cli.Command {

@@ -55,7 +55,7 @@ func (p *program) tenantPlacement() *cli.Command {
 				return usagef("--move needs a tenant")
 			}
 			return p.withStore(ctx, lookup, func(s *postgres.Store) error {
-				tenants, err := s.ListTenants(ctx)
+				tenants, err := s.ListTenants(ctx, tenant.Filter{})
 				if err != nil {
 					return err
 				}

@@ -94,7 +94,7 @@ func renewKEKCheck(ctx context.Context, s *postgres.Store, keys *envelope.Keys) 
 func unreadable(ctx context.Context, s *postgres.Store, wrapped envelope.Rewrapped, sealed connector.Resealed) error {
 	var problems []error
 	if n := len(wrapped.Unreadable); n > 0 {
-		tenants, err := s.ListTenants(ctx)
+		tenants, err := s.ListTenants(ctx, tenant.Filter{})
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,7 @@ import (
 	"pgp.internal/defender/internal/identity"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/metrics"
+	"pgp.internal/defender/internal/offboarding"
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/syncer"
 )
@@ -164,7 +165,9 @@ func (s *service) wireWork(integrations *connector.Service, meter *metrics.Metri
 	report.WholeEvery, report.WholeRows, report.FilesRows = s.cfg.ReportWholeEvery, int64(s.cfg.ReportWholeRows), int64(s.cfg.ReportFilesRows)
 	runs := syncer.New(s.work, integrations, syncer.Options{SpoolDir: s.cfg.SpoolDir, Catalogue: policy, Report: report,
 		Removal: syncer.RemovalPolicy{Misses: s.cfg.RemovalMisses, Over: s.cfg.RemovalOver}}, s.log, meter, time.Now)
-	s.engine = job.NewEngine(s.work, map[job.Kind]job.Handler{job.Sync: runs, job.Purge: runs}, job.Options{
+	s.engine = job.NewEngine(s.work, map[job.Kind]job.Handler{
+		job.Sync: runs, job.Purge: runs, job.Offboard: offboarding.New(s.work, s.cfg.SpoolDir, s.log),
+	}, job.Options{
 		Workers: s.cfg.Workers, Lease: s.cfg.Lease, Heartbeat: s.cfg.Heartbeat, Poll: s.cfg.Poll, Grace: handBackWithin, Holder: holder(),
 	}, s.log, meter)
 	s.scheduler = syncer.NewScheduler(s.work, s.engine.Wake, syncer.SchedulerOptions{}, s.log)

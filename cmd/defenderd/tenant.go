@@ -15,8 +15,8 @@ func (p *program) tenantCommand() *cli.Command {
 	return p.group(&cli.Command{
 		Name: "tenant", Usage: "manage tenants: the PGP customer accounts that the service works for",
 		Description: "A tenant has API keys and integrations of its own; none sees anything of another.",
-	}, p.tenantCreate(), p.tenantList(), p.tenantEntitle(), p.tenantState("suspend", tenant.Suspended), p.tenantState("resume", tenant.Active),
-		p.tenantPlacement(), p.tenantAudit(), p.tenantAdmit())
+	}, p.tenantCreate(), p.tenantList(), p.tenantUpdate(), p.tenantEntitle(), p.tenantState("suspend", tenant.Suspended), p.tenantState("resume", tenant.Active),
+		p.tenantDelete(), p.tenantPlacement(), p.tenantAudit(), p.tenantAdmit())
 }
 
 // tenantView is a tenant as it is shown.
@@ -26,6 +26,7 @@ type tenantView struct {
 	Account             string    `json:"pgp_account,omitempty"`
 	State               string    `json:"state"`
 	InternalAssessments bool      `json:"internal_assessments"`
+	MaxIntegrations     int       `json:"max_integrations,omitempty"`
 	MaxAssets           int       `json:"max_assets,omitempty"`
 	ValidFrom           string    `json:"valid_from,omitempty"`
 	ValidUntil          string    `json:"valid_until,omitempty"`
@@ -37,7 +38,7 @@ var tenantHeading = []string{"ID", "NAME", "STATE", "INTERNAL ASSESSMENTS", "MAX
 func viewTenant(t tenant.Tenant, e tenant.Entitlement) (tenantView, []string) {
 	v := tenantView{
 		ID: publicID(tenantPrefix, t.PublicID), Name: t.Name, Account: t.Account, State: string(t.State),
-		InternalAssessments: e.InternalAssessments, MaxAssets: e.MaxAssets, CreatedAt: t.CreatedAt,
+		MaxIntegrations: t.Limits.MaxIntegrations, InternalAssessments: e.InternalAssessments, MaxAssets: e.MaxAssets, CreatedAt: t.CreatedAt,
 	}
 	if !e.ValidFrom.IsZero() {
 		v.ValidFrom = showDay(e.ValidFrom)
@@ -106,6 +107,9 @@ func (p *program) tenantCreate() *cli.Command {
 			if err := checkName("name", cmd.String("name")); err != nil {
 				return err
 			}
+			if err := checkAccount(cmd.String("account")); err != nil {
+				return err
+			}
 			e, err := entitle(cmd, tenant.Entitlement{})
 			if err != nil {
 				return err
@@ -128,20 +132,29 @@ func (p *program) tenantCreate() *cli.Command {
 func (p *program) tenantList() *cli.Command {
 	flags, lookup := p.settingFlags(databaseSettings...)
 	return &cli.Command{
-		Name: "list", Usage: "list all tenants, oldest first", Flags: append([]cli.Flag{outputFlag()}, flags...),
-		Description: "Example:\n\n    defenderd tenant list -o json",
+		Name: "list", Usage: "list tenants, oldest first",
+		Flags: append([]cli.Flag{
+			&cli.StringSliceFlag{Name: "state", Usage: "only these states: active, suspended or deleting; may be repeated"},
+			&cli.StringFlag{Name: "name", Usage: "only tenants whose name contains this text, in any case"},
+			outputFlag(),
+		}, flags...),
+		Description: "Example:\n\n    defenderd tenant list --state suspended -o json",
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
 				return err
 			}
+			states, err := knownWords("state", cmd.StringSlice("state"), []tenant.State{tenant.Active, tenant.Suspended, tenant.Deleting})
+			if err != nil {
+				return err
+			}
 			return p.withStore(ctx, lookup, func(s *postgres.Store) error {
-				tenants, err := s.ListTenants(ctx)
+				tenants, err := s.ListTenants(ctx, tenant.Filter{States: states, Name: cmd.String("name")})
 				if err != nil {
 					return err
 				}
 				views, rows := []tenantView{}, [][]string{tenantHeading}
 				for _, t := range tenants {
-					e, err := s.Entitlement(ctx, t.ID)
+					e, err := entitlementOf(ctx, s, t)
 					if err != nil {
 						return err
 					}
@@ -152,6 +165,14 @@ func (p *program) tenantList() *cli.Command {
 			})
 		},
 	}
+}
+
+// entitlementOf is none for a tenant that is being deleted, whose entitlement may be gone already.
+func entitlementOf(ctx context.Context, s *postgres.Store, t tenant.Tenant) (tenant.Entitlement, error) {
+	if t.State == tenant.Deleting {
+		return tenant.Entitlement{}, nil
+	}
+	return s.Entitlement(ctx, t.ID)
 }
 
 func (p *program) tenantEntitle() *cli.Command {
@@ -182,8 +203,8 @@ func (p *program) tenantEntitle() *cli.Command {
 func (p *program) tenantState(name string, state tenant.State) *cli.Command {
 	flags, lookup := p.settingFlags(databaseSettings...)
 	usage := map[tenant.State]string{
-		tenant.Suspended: "stop serving a tenant: its keys are refused and nothing is imported; its data stay",
-		tenant.Active:    "serve a suspended tenant again",
+		tenant.Suspended: "stop serving a tenant: its keys are refused, its runs end and nothing is imported; its data stay",
+		tenant.Active:    "serve a suspended tenant again, which takes up its schedule",
 	}[state]
 	return &cli.Command{
 		Name: name, Usage: usage, ArgsUsage: "TENANT", Flags: append([]cli.Flag{outputFlag()}, flags...),

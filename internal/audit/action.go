@@ -27,9 +27,12 @@ const (
 	APIKeyCreated            Action = "api_key.created"
 	APIKeyRevoked            Action = "api_key.revoked"
 	TenantCreated            Action = "tenant.created"
+	TenantUpdated            Action = "tenant.updated"
 	TenantStateChanged       Action = "tenant.state_changed"
 	TenantPlaced             Action = "tenant.placed"
 	TenantShredded           Action = "tenant.data_keys_destroyed"
+	TenantDeletionRequested  Action = "tenant.deletion_requested"
+	TenantDeleted            Action = "tenant.deleted"
 	EntitlementSet           Action = "entitlement.set"
 	AccessDenied             Action = "access.denied"
 )
@@ -40,7 +43,7 @@ func Actions() []Action {
 		IntegrationCreated, IntegrationUpdated, IntegrationRotated, IntegrationStaged, IntegrationStagedDropped,
 		IntegrationStagedAdopted, IntegrationStagedTried, IntegrationValidated, IntegrationResealed, IntegrationUnreadable, IntegrationStateChanged, IntegrationPaused,
 		IntegrationResumed, IntegrationDisconnected, IntegrationPurged, IntegrationEmptied, RunStarted, RunCancelled,
-		HeldChangeApproved, APIKeyCreated, APIKeyRevoked, TenantCreated, TenantStateChanged, TenantPlaced, TenantShredded,
-		EntitlementSet, AccessDenied,
+		HeldChangeApproved, APIKeyCreated, APIKeyRevoked, TenantCreated, TenantUpdated, TenantStateChanged, TenantPlaced, TenantShredded,
+		TenantDeletionRequested, TenantDeleted, EntitlementSet, AccessDenied,
 	}
 }

@@ -36,13 +36,19 @@ func (s *Service) Preview(ctx context.Context, t tenant.ID, d Draft) (Integratio
 }
 
 // Connect checks the draft against the live service and stores it only if every check passed. A refused draft returns
-// the fault of the first failed check, with all checks as its Data.
+// the fault of the first failed check, with all checks as its Data, and is recorded.
 func (s *Service) Connect(ctx context.Context, t tenant.ID, d Draft) (Integration, []Check, error) {
 	c, creds, err := s.read(d)
 	if err != nil {
 		return Integration{}, nil, err
 	}
 	i, checks, err := s.prepare(ctx, t, d, c, creds)
+	if err != nil && len(checks) > 0 {
+		refused := Integration{Tenant: t, Kind: d.Kind, DirectoryID: creds.DirectoryID, ClientID: creds.ClientID, Method: method(creds)}
+		if noted := s.store.NoteRefused(ctx, refused, fault.As(err).Code); noted != nil {
+			return Integration{}, checks, noted
+		}
+	}
 	if err != nil {
 		return Integration{}, checks, err
 	}

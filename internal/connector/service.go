@@ -35,6 +35,8 @@ type Store interface {
 	UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, change func(*Integration) error) (Integration, error)
 	// NoteInvalid records that a validation failed that somebody asked for, and by which code; the integration stays as it is.
 	NoteInvalid(ctx context.Context, t tenant.ID, id uuid.UUID, code string) error
+	// NoteRefused records that a connection was refused by its checks, by which code; nothing of it is stored.
+	NoteRefused(ctx context.Context, i Integration, code string) error
 	// NoteStaged keeps when the staged credential of i was tried, and what is told of what that met, if it is still the one that is
 	// staged. For everybody's If-Match the integration stays unchanged.
 	NoteStaged(ctx context.Context, i Integration, at time.Time, met *fault.Error) error

@@ -120,10 +120,12 @@ type TenantReader interface {
 
 // TenantStore manages all tenants. Only the role platform gets this far.
 type TenantStore interface {
-	PageTenants(ctx context.Context, page inventory.PageRequest) ([]tenant.Tenant, inventory.Position, error)
+	PageTenants(ctx context.Context, f tenant.Filter, page inventory.PageRequest) ([]tenant.Tenant, inventory.Position, error)
 	CreateTenant(ctx context.Context, name, account string) (tenant.Tenant, error)
 	TenantByPublicID(ctx context.Context, id uuid.UUID) (tenant.Tenant, error)
-	SetTenantState(ctx context.Context, t tenant.ID, state tenant.State) error
+	// UpdateTenant applies change under a lock; DeleteTenant begins the end of a tenant. A version other than 0 must be the current one.
+	UpdateTenant(ctx context.Context, t tenant.ID, version int64, change func(*tenant.Tenant)) (tenant.Tenant, error)
+	DeleteTenant(ctx context.Context, t tenant.ID, version int64) (tenant.Tenant, error)
 	SetEntitlement(ctx context.Context, t tenant.ID, e tenant.Entitlement) error
 }
 

@@ -10,15 +10,18 @@ import (
 	"strings"
 
 	"pgp.internal/defender/api"
-	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 )
 
-// etagOf tags a representation: the version that changes by people move, and a hash of everything that is shown. What
-// merely tells how a request went, its validation, is not part of it.
+// etagOf tags an integration. What merely tells how a request went, its validation, is not part of it.
 func etagOf(version int64, i api.Integration) (string, error) {
 	i.ETag, i.Validation = "", nil
-	body, err := json.Marshal(i)
+	return strongTag(version, i)
+}
+
+// strongTag tags a representation: the version that changes by people move, and a hash of everything that is shown.
+func strongTag(version int64, shown any) (string, error) {
+	body, err := json.Marshal(shown)
 	if err != nil {
 		return "", err
 	}
@@ -45,24 +48,24 @@ func noneMatch(r *http.Request, etag string) bool {
 
 // matchedVersion evaluates If-Match against what is there now: 0 when the caller did not ask, else the current version,
 // or the fault precondition_failed. Only the version counts, so that a run that ended meanwhile fails nobody's change.
-func matchedVersion(r *http.Request, i *connector.Integration) (int64, error) {
+func matchedVersion(r *http.Request, current int64) (int64, error) {
 	header := strings.TrimSpace(strings.Join(r.Header.Values("If-Match"), ","))
 	if header == "" {
 		return 0, nil
 	}
 	for tag := range strings.SplitSeq(header, ",") {
 		tag = strings.TrimSpace(tag)
-		if tag == "*" || versionOf(tag) == i.Version {
-			return i.Version, nil
+		if tag == "*" || versionOf(tag) == current {
+			return current, nil
 		}
 	}
 	return 0, fault.New(fault.CodePreconditionFailed, "")
 }
 
-// ourTag is the form that etagOf gives a tag.
+// ourTag is the form that strongTag gives a tag.
 var ourTag = regexp.MustCompile(`^"([1-9][0-9]*)\.[0-9a-f]{16}"$`)
 
-// versionOf reads the version out of a strong tag of ours; 0, which no integration has, for any other one.
+// versionOf reads the version out of a strong tag of ours; 0, which nothing has, for any other one.
 func versionOf(tag string) int64 {
 	parts := ourTag.FindStringSubmatch(tag)
 	if parts == nil {

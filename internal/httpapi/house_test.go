@@ -39,6 +39,7 @@ type house struct {
 	t     *testing.T
 	deps  httpapi.Deps
 	url   string
+	dsn   string
 	store *postgres.Store
 	owner *sql.DB // sees all tenants
 	log   *syncBuffer
@@ -66,7 +67,7 @@ func newHouse(t *testing.T, change ...func(*httpapi.Deps)) *house {
 	}
 	t.Cleanup(func() { _ = owner.Close() })
 	h := &house{
-		t: t, store: postgrestest.Open(t, dsn, postgres.ForRequests()), owner: owner, log: &syncBuffer{}, meter: &countingMeter{},
+		t: t, dsn: dsn, store: postgrestest.Open(t, dsn, postgres.ForRequests()), owner: owner, log: &syncBuffer{}, meter: &countingMeter{},
 		clock: &clock{}, cloud: newCloud(t), seen: contract.NewCoverage(), woken: make(chan struct{}, 100),
 	}
 	h.mine, h.other = h.neighbour(), h.neighbour()

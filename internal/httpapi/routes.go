@@ -46,12 +46,15 @@ func (s *server) routes(r *router) {
 	r.Get("/v1/api-keys", admin(s.listAPIKeys).query("limit", "cursor"))
 	r.Post("/v1/api-keys", admin(s.createAPIKey))
 	r.Delete("/v1/api-keys/{id}", admin(s.deleteAPIKey))
-	r.Get("/v1/audit-events", admin(s.listAuditEvents).query("actor", "action", "resource", "outcome", "at_gte", "at_lt", "limit", "cursor").orLines())
+	r.Get("/v1/audit-events", admin(s.listAuditEvents).query(auditFilters...).orLines())
 
-	r.Get("/v1/tenants", platform(s.listTenants).query("limit", "cursor"))
+	r.Get("/v1/tenants", platform(s.listTenants).query("state", "name", "limit", "cursor"))
 	r.Post("/v1/tenants", platform(s.createTenant))
 	r.Get("/v1/tenants/{id}", platform(s.getManagedTenant))
 	r.Patch("/v1/tenants/{id}", platform(s.updateTenant))
+	r.Delete("/v1/tenants/{id}", platform(s.deleteTenant))
+	r.Get("/v1/tenants/{id}/entitlements", platform(s.getTenantEntitlements))
+	r.Get("/v1/platform/audit-events", platform(s.listPlatformAuditEvents).query(auditFilters...).orLines())
 	r.Put("/v1/tenants/{id}/entitlements", platform(s.setEntitlements))
 
 	r.Get("/v1/version", open(s.getVersion))

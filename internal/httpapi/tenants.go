@@ -10,12 +10,17 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
+// maxTenantName is the longest name of a tenant.
+const maxTenantName = 100
+
 func (s *server) listTenants(w http.ResponseWriter, r *http.Request) error {
-	request, err := s.paging(r, readQuery(r), inventory.Sort{})
+	p := readQuery(r)
+	f := tenant.Filter{States: chosen(p, "state", tenantStates), Name: p.text("name", 1, maxTenantName)}
+	request, err := s.paging(r, p, inventory.Sort{})
 	if err != nil {
 		return err
 	}
-	found, end, err := s.Platform.PageTenants(r.Context(), request)
+	found, end, err := s.Platform.PageTenants(r.Context(), f, request)
 	if err != nil {
 		return err
 	}
@@ -27,17 +32,22 @@ func (s *server) createTenant(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	account := orZero(body.PGPAccount)
-	if !plainText(account) {
-		return invalid(fault.Field{Pointer: "/pgp_account", Code: "invalid_format", Detail: "Must be printable ASCII without spaces"})
+	if err := checkAccount(body.PGPAccount); err != nil {
+		return err
 	}
-	created, err := s.Platform.CreateTenant(r.Context(), body.Name, account)
+	created, err := s.Platform.CreateTenant(r.Context(), body.Name, orZero(body.PGPAccount))
 	if err != nil {
 		return err
 	}
-	shown := managedTenant(&created)
-	w.Header().Set("Location", "/v1/tenants/"+shown.ID)
-	return answer(w, http.StatusCreated, shown)
+	w.Header().Set("Location", "/v1/tenants/"+tenant.PublicText(tenantPrefix, created.PublicID))
+	return answerTenant(w, http.StatusCreated, &created)
+}
+
+func checkAccount(account *string) error {
+	if !plainText(orZero(account)) {
+		return invalid(fault.Field{Pointer: "/pgp_account", Code: "invalid_format", Detail: "Must be printable ASCII without spaces"})
+	}
+	return nil
 }
 
 func (s *server) getManagedTenant(w http.ResponseWriter, r *http.Request) error {
@@ -45,7 +55,13 @@ func (s *server) getManagedTenant(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, managedTenant(&t))
+	shown := managedTenant(&t)
+	w.Header().Set("ETag", shown.ETag)
+	if noneMatch(r, shown.ETag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	return answer(w, http.StatusOK, shown)
 }
 
 func (s *server) updateTenant(w http.ResponseWriter, r *http.Request) error {
@@ -54,13 +70,60 @@ func (s *server) updateTenant(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var body api.TenantPatch
-	if err := decode(r, &body); err != nil {
+	if err := decode(r, &body, mediaMergePatch, mediaJSON); err != nil {
 		return err
 	}
-	if err := s.Platform.SetTenantState(r.Context(), t.ID, tenant.State(body.State)); err != nil {
+	if err := checkAccount(body.PGPAccount); err != nil {
 		return err
 	}
-	return s.getManagedTenant(w, r)
+	version, err := matchedVersion(r, t.Version)
+	if err != nil {
+		return err
+	}
+	updated, err := s.Platform.UpdateTenant(r.Context(), t.ID, version, func(t *tenant.Tenant) { mergeTenant(t, &body) })
+	if err != nil {
+		return err
+	}
+	return answerTenant(w, http.StatusOK, &updated)
+}
+
+// mergeTenant applies a patch to what is there now; members that are left out keep their value.
+func mergeTenant(t *tenant.Tenant, patch *api.TenantPatch) {
+	if patch.Name != nil {
+		t.Name = *patch.Name
+	}
+	if patch.PGPAccount != nil {
+		t.Account = *patch.PGPAccount
+	}
+	if patch.State != nil {
+		t.State = tenant.State(*patch.State)
+	}
+	if patch.Limits != nil {
+		t.Limits = tenant.Limits{MaxIntegrations: int(orZero(patch.Limits.MaxIntegrations))}
+	}
+}
+
+func (s *server) deleteTenant(w http.ResponseWriter, r *http.Request) error {
+	t, err := s.tenantOfPath(r)
+	if err != nil {
+		return err
+	}
+	version, err := matchedVersion(r, t.Version)
+	if err != nil {
+		return err
+	}
+	deleting, err := s.Platform.DeleteTenant(r.Context(), t.ID, version)
+	if err != nil {
+		return err
+	}
+	s.Wake()
+	return answerTenant(w, http.StatusAccepted, &deleting)
+}
+
+func answerTenant(w http.ResponseWriter, status int, t *tenant.Tenant) error {
+	shown := managedTenant(t)
+	w.Header().Set("ETag", shown.ETag)
+	return answer(w, status, shown)
 }
 
 // sourceOfAPI tells entitlements that came this way from those that an operator's command set.
@@ -80,6 +143,14 @@ func (s *server) setEntitlements(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := s.Platform.SetEntitlement(r.Context(), t.ID, e); err != nil {
+		return err
+	}
+	return s.answerEntitlements(w, r, t.ID)
+}
+
+func (s *server) getTenantEntitlements(w http.ResponseWriter, r *http.Request) error {
+	t, err := s.tenantOfPath(r)
+	if err != nil {
 		return err
 	}
 	return s.answerEntitlements(w, r, t.ID)
@@ -121,7 +192,16 @@ func (s *server) tenantOfPath(r *http.Request) (tenant.Tenant, error) {
 }
 
 func managedTenant(t *tenant.Tenant) api.ManagedTenant {
-	return api.ManagedTenant{
+	out := api.ManagedTenant{
 		ID: tenantPrefix + hexOf(t.PublicID), Name: t.Name, PGPAccount: t.Account, State: api.TenantState(t.State), CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt,
 	}
+	if most := int64(t.Limits.MaxIntegrations); most > 0 {
+		out.Limits.MaxIntegrations = &most
+	}
+	tag, err := strongTag(t.Version, out)
+	if err != nil {
+		panic(err) // only strings, numbers and times of this century are in it
+	}
+	out.ETag = tag
+	return out
 }

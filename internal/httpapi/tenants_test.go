@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,26 +28,17 @@ func manage(t *testing.T, h *house, token string) {
 			t.Errorf("the account %q: %v", account, err)
 		}
 	}
-	suspended, err := c.UpdateTenant(ctx, made.ID, api.TenantPatch{State: api.TenantSuspended})
+	suspended, err := c.UpdateTenant(ctx, made.ID, api.TenantPatch{State: new(api.TenantSuspended)}, api.IfMatch(made.ETag))
 	must(t, err)
 	read, err := c.GetManagedTenant(ctx, made.ID)
 	must(t, err)
-	if suspended.State != api.TenantSuspended || *read != *suspended {
+	if suspended.State != api.TenantSuspended || *read != *suspended || read.ETag == made.ETag {
 		t.Errorf("%+v, read as %+v", suspended, read)
 	}
+	patch(t, c, made)
 	entitle(t, c, made.ID)
-	h.exec("update tenant set state = 'deleting' where public_id = '" + plainID(made.ID) + "'")
-	if err := second(c.UpdateTenant(ctx, made.ID, api.TenantPatch{State: api.TenantActive})); !api.HasCode(err, api.CodeConflict) {
-		t.Errorf("back from being deleted: %v", err)
-	}
-	names := ""
-	for one, err := range c.AllTenants(ctx, api.PageOptions{Limit: 1}) {
-		must(t, err)
-		names += one.Name + " "
-	}
-	if names != "Example Example Fabrikam " {
-		t.Errorf("listed: %s", names)
-	}
+	list(t, c)
+	erase(t, h, c, made.ID)
 	events, _, err := h.store.ListAuditEvents(ctx, audit.Platform, audit.Filter{Actors: []string{"ada@contoso.example"}, Actions: []audit.Action{audit.TenantCreated}}, inventory.PageRequest{Limit: 10})
 	must(t, err)
 	if len(events) != 1 || events[0].Resource.ID != made.ID || events[0].Actor.Kind != audit.Token {
@@ -63,6 +55,11 @@ func entitle(t *testing.T, c *api.Client, id string) {
 	if !got.EffectiveNow || got.MaxAssets == nil || *got.MaxAssets != 7 || got.ValidFrom != "2026-01-01" || got.ValidUntil != "2999-12-31" || got.Source != "api" {
 		t.Errorf("%+v", got)
 	}
+	read, err := c.GetTenantEntitlements(t.Context(), id)
+	must(t, err)
+	if read.MaxAssets == nil || *read.MaxAssets != 7 || read.ValidUntil != got.ValidUntil || !read.EffectiveNow {
+		t.Errorf("read as %+v", read)
+	}
 	err = second(set(api.EntitlementsInput{ValidFrom: new("2027-01-02"), ValidUntil: new("2027-01-01")}))
 	if p, _ := errors.AsType[*api.Problem](err); p == nil || p.Code != api.CodeInvalidExpiry || !strings.Contains(p.Detail, "Choose a last day") {
 		t.Errorf("it ends before it begins: %v", err)
@@ -76,5 +73,101 @@ func entitle(t *testing.T, c *api.Client, id string) {
 	must(t, err)
 	if got.EffectiveNow || got.MaxAssets != nil || got.ValidFrom+got.ValidUntil != "" || got.Reason != "entitlement_missing" {
 		t.Errorf("nothing: %+v", got)
+	}
+}
+
+// patch changes everything that can be changed, member by member, and refuses what cannot be.
+func patch(t *testing.T, c *api.Client, old *api.ManagedTenant) {
+	t.Helper()
+	change := func(p api.TenantPatch, o ...api.RequestOption) (*api.ManagedTenant, error) {
+		return c.UpdateTenant(t.Context(), old.ID, p, o...)
+	}
+	if err := second(change(api.TenantPatch{Name: new("x")}, api.IfMatch(old.ETag))); !api.HasCode(err, api.CodePreconditionFailed) {
+		t.Errorf("with the tag of before: %v", err)
+	}
+	must(t, second(change(api.TenantPatch{Name: new("Fabrikam Group")})))
+	must(t, second(change(api.TenantPatch{Limits: &api.TenantLimits{MaxIntegrations: new(int64(3))}})))
+	got, err := change(api.TenantPatch{PGPAccount: new("")})
+	must(t, err)
+	if got.Name != "Fabrikam Group" || got.PGPAccount != "" || got.Limits.MaxIntegrations == nil || *got.Limits.MaxIntegrations != 3 || got.State != api.TenantSuspended {
+		t.Errorf("%+v", got)
+	}
+	same, err := change(api.TenantPatch{Name: new("Fabrikam Group")})
+	must(t, err)
+	if same.ETag != got.ETag {
+		t.Error("the tag moved without a change")
+	}
+	if got, err = change(api.TenantPatch{Limits: &api.TenantLimits{}}); err != nil || got.Limits.MaxIntegrations != nil {
+		t.Errorf("without limits: %+v %v", got, err)
+	}
+	for _, p := range []api.TenantPatch{
+		{Name: new("")}, {PGPAccount: new("a b")}, {State: new(api.TenantDeleting)}, {Limits: &api.TenantLimits{MaxIntegrations: new(int64(0))}},
+	} {
+		if err := second(change(p)); !api.HasCode(err, api.CodeInvalidRequest) {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+}
+
+func list(t *testing.T, c *api.Client) {
+	t.Helper()
+	for want, o := range map[string]api.ListTenantsOptions{
+		"Example Example Fabrikam Group ": {}, "Fabrikam Group ": {Name: "KAM g"}, "Example Example ": {State: []api.TenantState{api.TenantActive}},
+		"": {State: []api.TenantState{api.TenantActive}, Name: "fabrikam"},
+	} {
+		names := ""
+		o.Limit = 1
+		for one, err := range c.AllTenants(t.Context(), o) {
+			must(t, err)
+			names += one.Name + " "
+		}
+		if names != want {
+			t.Errorf("%+v: %q", o, names)
+		}
+	}
+}
+
+// erase begins the end of a tenant, after which nothing can be done with it any more.
+func erase(t *testing.T, h *house, c *api.Client, id string) {
+	t.Helper()
+	ctx := t.Context()
+	if err := second(c.DeleteTenant(ctx, id, api.IfMatch(`"1.0000000000000000"`))); !api.HasCode(err, api.CodePreconditionFailed) {
+		t.Errorf("with the tag of before: %v", err)
+	}
+	got, err := c.DeleteTenant(ctx, id)
+	must(t, err)
+	read, err := c.GetManagedTenant(ctx, id)
+	must(t, err)
+	if got.State != api.TenantDeleting || *got != *read {
+		t.Errorf("%+v, read as %+v", got, read)
+	}
+	for what, err := range map[string]error{
+		"deleted again": second(c.DeleteTenant(ctx, id)), "let back in": second(c.UpdateTenant(ctx, id, api.TenantPatch{State: new(api.TenantActive)})),
+		"entitled": second(c.SetEntitlements(ctx, id, api.EntitlementsInput{InternalAssessments: new(true)})),
+	} {
+		if !api.HasCode(err, api.CodeConflict) {
+			t.Errorf("%s while it is deleted: %v", what, err)
+		}
+	}
+	trail := []api.AuditAction{}
+	for e, err := range c.AllPlatformAuditEvents(ctx, api.ListAuditEventsOptions{Resource: []string{id}, PageOptions: api.PageOptions{Limit: 1}}) {
+		must(t, err)
+		trail = append(trail, e.Action)
+	}
+	if !slices.Equal(trail, []api.AuditAction{api.AuditTenantDeletionRequested, api.AuditTenantCreated}) {
+		t.Errorf("the platform's trail: %v", trail)
+	}
+	lines := 0
+	for e, err := range c.StreamPlatformAuditEvents(ctx, api.ListAuditEventsOptions{}) {
+		must(t, err)
+		if lines++; e.Resource.Type != "tenant" && e.Resource.Type != "operation" {
+			t.Errorf("of a tenant's own: %+v", e)
+		}
+	}
+	if lines < 4 {
+		t.Errorf("%d lines", lines)
+	}
+	if len(h.woken) == 0 {
+		t.Error("nobody was told that there is something to do")
 	}
 }

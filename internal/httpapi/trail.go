@@ -13,14 +13,24 @@ import (
 // longestAuditName is the longest id of an actor or a resource: a token's subject has at most as many bytes.
 const longestAuditName = 255
 
+var auditFilters = []string{"actor", "action", "resource", "outcome", "at_gte", "at_lt", "limit", "cursor"}
+
 func (s *server) listAuditEvents(w http.ResponseWriter, r *http.Request) error {
+	return s.answerEvents(w, r, caller(r))
+}
+
+func (s *server) listPlatformAuditEvents(w http.ResponseWriter, r *http.Request) error {
+	return s.answerEvents(w, r, audit.Platform)
+}
+
+func (s *server) answerEvents(w http.ResponseWriter, r *http.Request, chain tenant.ID) error {
 	p := readQuery(r)
 	f := audit.Filter{
 		Actors: p.texts("actor", longestAuditName), Actions: chosen(p, "action", auditActions), Resources: p.texts("resource", longestAuditName),
 		Outcomes: chosen(p, "outcome", auditOutcomes), From: p.time("at_gte"), Before: p.time("at_lt"),
 	}
 	list := func(ctx context.Context, page inventory.PageRequest) ([]audit.Event, inventory.Position, error) {
-		return s.Audit.ListAuditEvents(ctx, caller(r), f, page)
+		return s.Audit.ListAuditEvents(ctx, chain, f, page)
 	}
 	return answerList(s, w, r, p, list, auditEvent, answerPage[audit.Event, api.AuditEvent])
 }

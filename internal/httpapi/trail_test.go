@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -194,6 +195,39 @@ func TestFailedTrialsLeaveAnEvent(t *testing.T) {
 	h.cloud.fails(api.CodeSecretExpired)
 	before := h.snapshot()
 	if err := second(c.ValidateIntegration(ctx, i.ID)); !api.HasCode(err, api.CodeUnavailable) || h.snapshot() != before {
+		t.Errorf("while nothing can be recorded: %v", err)
+	}
+}
+
+// TestARefusedConnectionLeavesAnEvent connects with credentials that Microsoft refuses; a dry run with the same is nothing that was done.
+func TestARefusedConnectionLeavesAnEvent(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx, c := t.Context(), h.admin()
+	h.cloud.fails(api.CodeCredentialsInvalid)
+	directory := uuid.New()
+	if err := second(c.PreviewIntegration(ctx, form(directory))); !api.HasCode(err, api.CodeCredentialsInvalid) {
+		t.Errorf("a dry run: %v", err)
+	}
+	if err := second(c.ConnectIntegration(ctx, form(directory))); !api.HasCode(err, api.CodeCredentialsInvalid) {
+		t.Errorf("%v", err)
+	}
+	failed, err := c.ListAuditEvents(ctx, api.ListAuditEventsOptions{Outcome: []api.AuditOutcome{api.AuditFailed}})
+	must(t, err)
+	if len(failed.Items) != 1 {
+		t.Fatalf("%+v", failed)
+	}
+	e := failed.Items[0]
+	told := map[string]string{}
+	for _, change := range e.Changes {
+		told[change.Field] = change.After
+	}
+	if e.Action != api.AuditIntegrationCreated || e.Resource != (api.AuditResource{Type: "directory", ID: directory.String()}) || e.Actor.Name != "admin" ||
+		told["code"] != api.CodeCredentialsInvalid || told["client_id"] == "" || strings.Contains(fmt.Sprint(e), canary) {
+		t.Errorf("%+v", e)
+	}
+	h.exec(noAudit)
+	if err := second(c.ConnectIntegration(ctx, form(directory))); !api.HasCode(err, api.CodeUnavailable) {
 		t.Errorf("while nothing can be recorded: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
 )
 
 // words pairs the wire's words with the domain's values, in the order in which they are told.
@@ -78,6 +79,8 @@ var (
 		syncer.Cancelled)
 	runModes = same(syncer.Incremental, syncer.Full)
 	surfaces = same("internal")
+
+	tenantStates = same(tenant.Active, tenant.Suspended, tenant.Deleting)
 
 	auditActions  = same(audit.Actions()...)
 	auditOutcomes = same(audit.Succeeded, audit.Refused, audit.Failed)

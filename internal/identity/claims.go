@@ -50,7 +50,7 @@ func (c *claims) texts(name string) (list []string, ok bool) {
 // sender's, and are not looked at.
 type header struct {
 	Algorithm string         `json:"alg"`
-	Type      string         `json:"typ"`
+	Type      jsontext.Value `json:"typ"`
 	KeyID     string         `json:"kid"`
 	Critical  jsontext.Value `json:"crit"`
 }
@@ -74,12 +74,21 @@ func readStrictly(text string, algorithms []string) error {
 		return BadAlgorithm
 	case h.Critical != nil:
 		return CriticalHeader
-	case !slices.Contains(types, strings.ToLower(h.Type)):
+	case !knownType(h.Type):
 		return BadType
 	case !plainKeyID(h.KeyID):
 		return BadKeyID
 	}
 	return checkTimes(parts[1])
+}
+
+// knownType tells whether a header says nothing of its type, or one of types.
+func knownType(typ jsontext.Value) bool {
+	if typ == nil {
+		return true
+	}
+	var text string
+	return typ.Kind() == '"' && json.Unmarshal(typ, &text) == nil && slices.Contains(types, strings.ToLower(text))
 }
 
 // checkTimes refuses times that are none or that do not fit everywhere: the library would turn a huge nbf into one long past.

@@ -45,9 +45,10 @@ func Algorithms() []string {
 	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 }
 
-// types are what the header may say a token is. An ID token is told apart by its audience, which is the client and not this
-// service; see RFC 9068.
-var types = []string{"", "jwt", "at+jwt", "application/at+jwt"}
+// types are what the header may say a token is: an access token (RFC 9068, section 4) or just a JWT, which issuers say that do
+// not follow that profile. It may also say nothing (RFC 7519, section 5.1), and what it says else, the empty text included, is another kind of
+// token. An ID token is told apart by its audience, which is the client and not this service.
+var types = []string{"jwt", "at+jwt", "application/at+jwt"}
 
 // Verifier checks tokens. It may be used by several goroutines at once.
 type Verifier struct {

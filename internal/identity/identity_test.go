@@ -30,10 +30,17 @@ func TestGoodTokens(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	v := i.verifier()
+	body, err := json.Marshal(i.claims(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	untyped := i.signRaw(`{"alg":"RS256","kid":"rsa-1"}`, string(body))
 	for name, text := range map[string]string{
 		"RSA":            i.good(nil),
 		"EC":             i.sign(jwt.SigningMethodES256, i.ec, map[string]any{"kid": "ec-1"}, i.claims(nil)),
 		"access token":   i.sign(jwt.SigningMethodRS256, i.rsa, map[string]any{"typ": "at+JWT"}, i.claims(nil)),
+		"media type":     i.sign(jwt.SigningMethodRS256, i.rsa, map[string]any{"typ": "application/at+jwt"}, i.claims(nil)),
+		"no type":        untyped,
 		"several for":    i.good(func(c jwt.MapClaims) { c["aud"] = []string{"another", audience} }),
 		"one tenant":     i.good(func(c jwt.MapClaims) { c["tenants"] = "it@contoso.example" }),
 		"within skew":    i.good(func(c jwt.MapClaims) { c["exp"] = i.clock().Add(-29 * time.Second).Unix() }),
@@ -157,6 +164,9 @@ func TestForgedTokens(t *testing.T) {
 		"its own certificate":     i.sign(jwt.SigningMethodRS256, stranger, map[string]any{"kid": "own", "x5u": trap.URL + "/cert"}, i.claims(nil)),
 		"demands an extension":    headed(map[string]any{"crit": []string{"exp"}}),
 		"another type":            headed(map[string]any{"typ": "dpop+jwt"}),
+		"an empty type":           headed(map[string]any{"typ": ""}),
+		"type is null":            i.signRaw(`{"alg":"RS256","kid":"rsa-1","typ":null}`, plain),
+		"type is a list":          headed(map[string]any{"typ": []string{"at+jwt"}}),
 		"another issuer":          with("iss", "https://login.evil.example"),
 		"no issuer":               without("iss"),
 		"for another service":     with("aud", "https://another.example"),

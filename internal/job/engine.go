@@ -158,6 +158,9 @@ func (e *Engine) work(workCtx context.Context, j Job) {
 	began := time.Now()
 	outcome := e.guarded(workCtx, handler, j, log)
 	e.meter.JobEnded(j.Kind, outcome.Ending.String(), time.Since(began))
+	if outcome.Ending == Gone {
+		return
+	}
 	// The record must be written even when the process is stopping.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(workCtx), e.options.Grace)
 	defer cancel()
@@ -251,5 +254,5 @@ func signal(c chan struct{}) {
 
 // String names the ending in logs and metrics.
 func (e Ending) String() string {
-	return [...]string{"done", "retry", "hand_back", "snooze"}[e]
+	return [...]string{"done", "retry", "hand_back", "snooze", "gone"}[e]
 }

@@ -21,8 +21,9 @@ type Kind string
 
 // Kinds of work.
 const (
-	Sync  Kind = "sync"
-	Purge Kind = "purge"
+	Sync     Kind = "sync"
+	Purge    Kind = "purge"
+	Offboard Kind = "offboard" // of a tenant that is being deleted; it has no run
 )
 
 // Job is one piece of claimed work.
@@ -31,15 +32,19 @@ type Job struct {
 	Tenant       tenant.ID
 	TenantPublic uuid.UUID // for the log
 	Kind         Kind
-	Subject      uuid.UUID // public id of the run
-	RunID        int64
-	Attempt      int   // 1 at the first claim; being handed back at a shutdown does not count
-	Fence        int64 // proves the claim in every write
+	Subject      uuid.UUID // public id of the run, or of the tenant to off-board
+	RunID        int64     // 0 without a run
+	Attempt      int       // 1 at the first claim; being handed back at a shutdown does not count
+	Fence        int64     // proves the claim in every write
 }
 
 // Named makes a logger name the job's tenant and run as the API does.
 func (j Job) Named(log *slog.Logger) *slog.Logger {
-	return log.With("tenant", tenant.PublicText(tenant.TenantPrefix, j.TenantPublic), "run", tenant.PublicText(tenant.RunPrefix, j.Subject))
+	log = log.With("tenant", tenant.PublicText(tenant.TenantPrefix, j.TenantPublic))
+	if j.Kind == Offboard {
+		return log
+	}
+	return log.With("run", tenant.PublicText(tenant.RunPrefix, j.Subject))
 }
 
 // Ending is what a handler says about its job.
@@ -52,6 +57,7 @@ const (
 	Retry                  // try again after a back-off; costs an attempt
 	HandBack               // the process is stopping: available at once, costs no attempt
 	Snooze                 // wait for something that is on its way; costs no attempt
+	Gone                   // finished, and the job went with what it was about: nothing is left to record
 )
 
 // Outcome is an ending with its time.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -92,28 +93,29 @@ func TestPruneForgetsDeadJobs(t *testing.T) {
 	}
 }
 
-func TestJobsOfASuspendedTenantWait(t *testing.T) {
+// TestOnlyServedTenantsHaveTheirJobsDone covers also jobs that came in some other way than by a run.
+func TestOnlyServedTenantsHaveTheirJobsDone(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)
 	id, other := y.tenant(), y.tenant()
 	y.add(id)
 	y.add(other)
-	y.exec(`update job set run_at = now() - interval '1 hour' where tenant_id = $1`, id)
 	if err := y.store.SetTenantState(t.Context(), id, tenant.Suspended); err != nil {
 		t.Fatal(err)
 	}
+	y.exec(`insert into job (tenant_id, kind, subject, run_id, run_at) select $1, kind, gen_random_uuid(), 0, now() - interval '1 hour' from unnest(array['sync', 'offboard']) kind`, id)
 	if jobs := y.claim(10, 1); len(jobs) != 1 || jobs[0].Tenant != other {
 		t.Errorf("claimed while suspended: %+v", jobs)
 	}
-	if depth, err := y.store.Depth(t.Context()); err != nil || depth.Waiting != 1 || depth.Oldest != 0 {
+	if depth, err := y.store.Depth(t.Context()); err != nil || depth.Waiting != 2 || depth.Oldest != 0 {
 		t.Errorf("the queue: %+v, %v", depth, err)
 	}
-	if err := y.store.SetTenantState(t.Context(), id, tenant.Active); err != nil {
-		t.Fatal(err)
-	}
-	jobs := y.claim(10, 1)
-	if len(jobs) != 1 || jobs[0].Tenant != id {
-		t.Errorf("claimed afterwards: %+v", jobs)
+	for state, kind := range map[string]job.Kind{"active": job.Sync, "deleting": job.Offboard} {
+		y.exec(`update tenant set state = $2 where id = $1`, id, state)
+		jobs := y.claim(10, 2)
+		if len(jobs) != 1 || jobs[0].Tenant != id || jobs[0].Kind != kind {
+			t.Errorf("claimed while %s: %+v", state, jobs)
+		}
 	}
 	// Also a job whose worker is gone waits.
 	y.exec(`update job set lease_until = now() - interval '1 s'`)

@@ -20,8 +20,8 @@ type jobMetrics struct {
 const buried = "buried"
 
 func newJobMetrics(f factory) jobMetrics {
-	endings := []string{job.Done.String(), job.Retry.String(), job.HandBack.String(), job.Snooze.String(), buried}
-	kinds := []job.Kind{job.Sync, job.Purge}
+	endings := []string{job.Done.String(), job.Retry.String(), job.HandBack.String(), job.Snooze.String(), job.Gone.String(), buried}
+	kinds := []job.Kind{job.Sync, job.Purge, job.Offboard}
 	m := jobMetrics{
 		kinds: wordsOf(kinds...), endings: wordsOf(endings...),
 		ended:   f.counterVec("jobs_total", "Attempts at jobs by ending; buried ones were set aside for good.", "kind", "ending"),

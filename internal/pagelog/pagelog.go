@@ -63,6 +63,28 @@ func Open(root, integration, run string, now func() time.Time) (*Log, error) {
 	return l, nil
 }
 
+// Discard removes the log of an integration below root, if there is one; ErrBusy says that somebody still uses it.
+func Discard(root, integration string) error {
+	if root == "" {
+		root = os.TempDir()
+	}
+	dir := filepath.Join(root, directoryPrefix+filepath.Base(integration))
+	if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err := ownDirectory(dir); err != nil {
+		return err
+	}
+	lock, err := lockDirectory(dir)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(os.RemoveAll(dir), lock.Close()); err != nil {
+		return fmt.Errorf("pagelog: %w", err)
+	}
+	return nil
+}
+
 // ownDirectory makes the directory, or makes sure that it is one that nobody else can reach: its name can be guessed, and the
 // system's temporary directory is open to all.
 func ownDirectory(dir string) error {

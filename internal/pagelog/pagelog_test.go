@@ -245,3 +245,25 @@ func TestADirectoryThatOthersCanReachIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestDiscardTakesOnlyWhatNobodyUses discards a log while a run has it, afterwards, and once more.
+func TestDiscardTakesOnlyWhatNobodyUses(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	l := open(t, root, "run", start)
+	keep(t, l, report, "a", "b")
+	if err := Discard(root, "int_1"); !errors.Is(err, ErrBusy) {
+		t.Errorf("in use: %v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := Discard(root, "int_1"); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, err := os.ReadDir(root); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}

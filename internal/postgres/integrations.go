@@ -78,12 +78,15 @@ func (r integrationRow) integration() connector.Integration {
 }
 
 // CreateIntegration stores a checked integration, with the assets that an earlier link to its directory left behind, and
-// queues its first run unless it is paused: all or nothing.
+// queues its first run unless it is paused: all or nothing. More than the tenant's limit permits is the fault conflict.
 func (s *Store) CreateIntegration(ctx context.Context, i connector.Integration) (connector.Integration, error) {
 	var created connector.Integration
 	err := s.inTenant(ctx, i.Tenant, func(tx *sqlx.Tx) error {
 		if i.State != connector.StatePaused {
 			i.NextRunAt = nextRun(time.Now(), i.IntervalHours)
+		}
+		if err := checkLimit(ctx, tx, i.Tenant); err != nil {
+			return err
 		}
 		id, err := takeOver(ctx, tx, i)
 		if err == nil && id == 0 {

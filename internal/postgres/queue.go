@@ -32,11 +32,14 @@ func (r jobRow) job() job.Job {
 	}
 }
 
+// served tells of a tenant t whether a job of the kind may be carried out for it.
+const served = `t.state = case kind when 'offboard' then 'deleting' else 'active' end`
+
 // Claim takes up to n due jobs for holder, oldest first, and at most perTenant of one tenant at a time.
 //
 // Candidates are ranked per tenant by what the tenant already has running, so that a tenant with a long queue cannot
-// take every worker. A row that its holder is just writing under is skipped, not waited for. Jobs of a suspended tenant stay
-// in the queue until it is let back in.
+// take every worker. A row that its holder is just writing under is skipped, not waited for. Jobs of a tenant that is not
+// active stay in the queue; of one that is being deleted only the off-boarding is carried out.
 func (s *Store) Claim(ctx context.Context, holder string, n, perTenant int, lease time.Duration) ([]job.Job, error) {
 	var rows []jobRow
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
@@ -51,7 +54,7 @@ func (s *Store) Claim(ctx context.Context, holder string, n, perTenant int, leas
 			  select id, tenant_id, run_at from job
 			  where ((state = 'queued' and run_at <= now()) or (state = 'running' and lease_until <= now()))
 			    and tenant_id not in (select tenant_id from live where n >= $1)
-			    and exists (select from tenant t where t.id = tenant_id and t.state = 'active')
+			    and exists (select from tenant t where t.id = tenant_id and `+served+`)
 			  order by run_at, id
 			  limit 1000
 			  for update skip locked
@@ -136,7 +139,7 @@ func (s *Store) Depth(ctx context.Context) (QueueDepth, error) {
 			       count(*) filter (where state = 'running') as running,
 			       count(*) filter (where state = 'dead') as dead,
 			       coalesce(extract(epoch from now() - min(run_at) filter (where state = 'queued' and run_at <= now()
-			         and exists (select from tenant t where t.id = tenant_id and t.state = 'active'))), 0) as oldest
+			         and exists (select from tenant t where t.id = tenant_id and `+served+`))), 0) as oldest
 			from job`)
 	})
 	row.Oldest = time.Duration(row.OldestSeconds * float64(time.Second))

@@ -19,6 +19,7 @@ var silent = map[string]string{
 	"ScheduleDue": "runs of the schedule are not events", "endRunCancelled": "cancelling and disconnecting record it", "cancelRun": "CancelRun and CancelActiveRun record it",
 	"ClaimRechecks": "plans a check", "PassExpiries": "notes what was told", "writeGuard": "work of a run", "PutKeyringCheck": "a start of the service",
 	"BeginRun": "work of a run", "SaveProgress": "work of a run", "writeReading": "work of a run", "PutKEKCheck": "a start of the service", "RenewKEKCheck": "a check value, no key",
+	"endRuns": "UpdateTenant and DeleteTenant record it", "shred": "DeleteTenant records it", "addPurged": "endTenant sums it up", "countPartition": "endTenant sums it up",
 	"AddDataKey": "part of sealing a first secret", "ReplaceWrapped": "the key stays, its wrapping changes", "RequeueRun": "work of a run",
 }
 

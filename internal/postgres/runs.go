@@ -223,20 +223,25 @@ func beforeID(p inventory.Position) (int64, error) {
 const auditEvery = 7 * 24 * time.Hour
 
 // ScheduleDue queues a run for every integration whose time has come and plans the next one, jittered by up to a tenth of
-// the interval so that integrations connected together drift apart. It also queues the purges of data that have aged out.
-// It returns how many runs were queued.
+// the interval so that integrations connected together drift apart. It also queues the purges of data that have aged out, and
+// deletions of tenants that were set aside. It returns how many runs and deletions were queued.
 func (s *Store) ScheduleDue(ctx context.Context, now time.Time) (queued int, err error) {
 	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		if queued, err = s.schedulePurges(ctx, tx, now); err != nil {
 			return err
 		}
+		endings, err := scheduleOffboarding(ctx, tx, now)
+		if err != nil {
+			return err
+		}
+		queued += int(endings)
 		var due []struct {
 			TenantID int32 `db:"tenant_id"`
 			ID       int64 `db:"id"`
 			Interval int   `db:"interval_hours"`
 			Audit    bool  `db:"audit"`
 		}
-		err := tx.SelectContext(ctx, &due, `
+		err = tx.SelectContext(ctx, &due, `
 			select i.tenant_id, i.id, i.interval_hours,
 			       not exists (select from run r where r.tenant_id = i.tenant_id and r.integration_id = i.id and r.kind = 'sync' and r.mode = 'full'
 			                   and r.state = 'succeeded' and r.preview is null and r.created_at > $1::timestamptz - make_interval(secs => $2)) as audit

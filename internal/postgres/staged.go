@@ -81,6 +81,17 @@ func (s *Store) NoteStaged(ctx context.Context, i connector.Integration, at time
 	})
 }
 
+// NoteRefused implements [connector.Store]. What was to be connected is told, but for the secret.
+func (s *Store) NoteRefused(ctx context.Context, i connector.Integration, code string) error {
+	return s.inTenant(ctx, i.Tenant, func(tx *sqlx.Tx) error {
+		changes := audit.Diff(audit.Diff(audit.Diff(nil, "type", "", i.Kind), "client_id", "", i.ClientID), "method", "", i.Method)
+		return s.record(ctx, tx, i.Tenant, deed{
+			action: audit.IntegrationCreated, resource: audit.Resource{Type: "directory", ID: i.DirectoryID}, outcome: audit.Failed,
+			changes: audit.Diff(changes, "code", "", code),
+		})
+	})
+}
+
 // NoteInvalid implements [connector.Store]. Of the service's own checks, which come again and again, only what they change is
 // an event.
 func (s *Store) NoteInvalid(ctx context.Context, t tenant.ID, id uuid.UUID, code string) error {

@@ -136,6 +136,8 @@ func classify(ctx context.Context, err error) error {
 	switch pqErr.Code {
 	case "DK001": // raised by sealed_with_stored_key: the data key was replaced between sealing and storing
 		return fault.Wrap(err, fault.CodeUnavailable, "the key that seals secrets was replaced just now")
+	case "DK002": // raised by tenant_takes: since then no credential of the tenant is good
+		return fault.Wrap(err, fault.CodeUnauthenticated, "the tenant was suspended just now, or is being deleted")
 	case "55P03", "40P01", "40001": // lock_not_available, deadlock_detected, serialization_failure: gone at the next try
 		return unavailable(err)
 	}

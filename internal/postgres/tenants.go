@@ -16,21 +16,23 @@ import (
 )
 
 type tenantRow struct {
-	ID        int32     `db:"id"`
-	PublicID  uuid.UUID `db:"public_id"`
-	Name      string    `db:"name"`
-	Account   string    `db:"pgp_account"`
-	State     string    `db:"state"`
-	CreatedAt time.Time `db:"created_at"`
-	UpdatedAt time.Time `db:"updated_at"`
+	ID              int32     `db:"id"`
+	PublicID        uuid.UUID `db:"public_id"`
+	Name            string    `db:"name"`
+	Account         string    `db:"pgp_account"`
+	State           string    `db:"state"`
+	MaxIntegrations int       `db:"max_integrations"`
+	Version         int64     `db:"version"`
+	CreatedAt       time.Time `db:"created_at"`
+	UpdatedAt       time.Time `db:"updated_at"`
 }
 
-const tenantColumns = `id, public_id, name, pgp_account, state, created_at, updated_at`
+const tenantColumns = `id, public_id, name, pgp_account, state, max_integrations, version, created_at, updated_at`
 
 func (r tenantRow) tenant() tenant.Tenant {
 	return tenant.Tenant{
 		ID: tenant.ID(r.ID), PublicID: r.PublicID, Name: r.Name, Account: r.Account, State: tenant.State(r.State),
-		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		Limits: tenant.Limits{MaxIntegrations: r.MaxIntegrations}, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 }
 
@@ -50,41 +52,51 @@ func (s *Store) CreateTenant(ctx context.Context, name, account string) (tenant.
 		changes := audit.Diff(audit.Diff(nil, "name", "", name), "pgp_account", "", account)
 		return s.record(ctx, tx, audit.Platform, deed{action: audit.TenantCreated, resource: on(tenant.TenantPrefix, row.PublicID), changes: changes})
 	})
-	if violates(err, "tenant_account") {
-		err = fault.New(fault.CodeConflict, "another tenant has this PGP account")
-	}
-	return row.tenant(), err
+	return row.tenant(), accountTaken(err)
 }
 
-// ListTenants gives every tenant, oldest first; it serves the operator's commands only.
-func (s *Store) ListTenants(ctx context.Context) ([]tenant.Tenant, error) {
+// accountTaken turns the violation of the rule that a PGP account belongs to one tenant into the fault that callers know.
+func accountTaken(err error) error {
+	if violates(err, "tenant_account") {
+		return fault.New(fault.CodeConflict, "another tenant has this PGP account")
+	}
+	return err
+}
+
+// tenantFilter is a condition on tenants; $1 and $2 are the parts of a [tenant.Filter].
+const tenantFilter = `(cardinality($1::text[]) = 0 or state = any($1)) and position(lower($2) in lower(name)) > 0`
+
+// ListTenants gives every tenant that the filter permits, oldest first; it serves the operator's commands only.
+func (s *Store) ListTenants(ctx context.Context, f tenant.Filter) ([]tenant.Tenant, error) {
 	var rows []tenantRow
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
-		return tx.SelectContext(ctx, &rows, `select `+tenantColumns+` from tenant order by id`)
+		return tx.SelectContext(ctx, &rows, `select `+tenantColumns+` from tenant where `+tenantFilter+` order by id`, texts(f.States), f.Name)
 	})
-	out := make([]tenant.Tenant, len(rows))
-	for i, r := range rows {
-		out[i] = r.tenant()
-	}
-	return out, err
+	return tenantsOf(rows), err
 }
 
-// PageTenants pages through every tenant, oldest first; it serves the role platform only.
-func (s *Store) PageTenants(ctx context.Context, page inventory.PageRequest) ([]tenant.Tenant, inventory.Position, error) {
+// PageTenants pages through the tenants that the filter permits, oldest first; it serves the role platform only.
+func (s *Store) PageTenants(ctx context.Context, f tenant.Filter, page inventory.PageRequest) ([]tenant.Tenant, inventory.Position, error) {
 	after, err := afterID(page.After)
 	if err != nil {
 		return nil, nil, err
 	}
 	var rows []tenantRow
 	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
-		return tx.SelectContext(ctx, &rows, `select `+tenantColumns+` from tenant where public_id > $1 order by public_id limit $2`, after, page.Limit+1)
+		return tx.SelectContext(ctx, &rows, `
+			select `+tenantColumns+` from tenant where `+tenantFilter+` and public_id > $3 order by public_id limit $4`,
+			texts(f.States), f.Name, after, page.Limit+1)
 	})
 	rows, next := cut(rows, page.Limit, func(r tenantRow) inventory.Position { return inventory.Position{r.PublicID.String()} })
+	return tenantsOf(rows), next, err
+}
+
+func tenantsOf(rows []tenantRow) []tenant.Tenant {
 	out := make([]tenant.Tenant, len(rows))
 	for i, r := range rows {
 		out[i] = r.tenant()
 	}
-	return out, next, err
+	return out
 }
 
 // TenantByPublicID finds a tenant for the operator's commands and the role platform.
@@ -122,25 +134,6 @@ func (s *Store) Tenant(ctx context.Context, id tenant.ID) (tenant.Tenant, error)
 	return row.tenant(), notFound(err, "tenant")
 }
 
-// SetTenantState suspends a tenant or lets it back in. One that is being deleted stays so: the fault conflict.
-func (s *Store) SetTenantState(ctx context.Context, id tenant.ID, state tenant.State) error {
-	return s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
-		before, err := lockTenant(ctx, tx, id)
-		if err != nil || before.State == state {
-			return err
-		}
-		if before.State == tenant.Deleting {
-			return fault.New(fault.CodeConflict, "the tenant is being deleted")
-		}
-		if _, err := tx.ExecContext(ctx, `update tenant set state = $2, updated_at = now() where id = $1`, id, state); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, id, deed{
-			action: audit.TenantStateChanged, resource: on(tenant.TenantPrefix, before.PublicID), changes: audit.Diff(nil, "state", before.State, state),
-		})
-	})
-}
-
 // Entitlement reads what the tenant's subscription includes.
 func (s *Store) Entitlement(ctx context.Context, id tenant.ID) (tenant.Entitlement, error) {
 	var e tenant.Entitlement
@@ -169,12 +162,15 @@ func entitlement(ctx context.Context, tx *sqlx.Tx, id tenant.ID) (tenant.Entitle
 	}, err
 }
 
-// SetEntitlement records what the subscription includes from now on.
+// SetEntitlement records what the subscription includes from now on. One that is being deleted gets nothing any more: conflict.
 func (s *Store) SetEntitlement(ctx context.Context, id tenant.ID, e tenant.Entitlement) error {
 	return s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
 		owner, err := lockTenant(ctx, tx, id)
 		if err != nil {
 			return err
+		}
+		if owner.State == tenant.Deleting {
+			return errDeleting()
 		}
 		before, err := entitlement(ctx, tx, id)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {

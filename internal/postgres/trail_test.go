@@ -238,7 +238,7 @@ func TestAChangeWithoutAnActorIsRefused(t *testing.T) {
 	if _, err := store.CreateTenant(t.Context(), "Contoso", ""); !errors.Is(err, audit.ErrNoActor) {
 		t.Errorf("%v", err)
 	}
-	if tenants, err := store.ListTenants(t.Context()); err != nil || len(tenants) != 0 {
+	if tenants, err := store.ListTenants(t.Context(), tenant.Filter{}); err != nil || len(tenants) != 0 {
 		t.Errorf("%d tenants, %v: the change was made", len(tenants), err)
 	}
 }

@@ -68,7 +68,7 @@ func everyWay(t *testing.T, h *house) ways {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -133,7 +133,7 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 	switch {
 	case err == nil && !errors.Is(cause, job.ErrLeaseLost): // everything was applied, whatever happened since
 	case errors.Is(err, job.ErrLeaseLost) || errors.Is(cause, job.ErrLeaseLost):
-		e.log.Warn("the run's claim is gone: another worker took it over, or its integration was disconnected")
+		e.log.Warn("the run's claim is gone: another worker took it over, its integration was disconnected, or its tenant was stopped")
 		return job.Outcome{Ending: job.HandBack}
 	case errors.Is(cause, job.ErrStopping):
 		return e.requeue(done, job.Outcome{Ending: job.HandBack})

@@ -28,8 +28,21 @@ type Tenant struct {
 	Name      string
 	Account   string // the PGP account (e-mail) it mirrors; may be empty
 	State     State
+	Limits    Limits
+	Version   int64 // moves with every change somebody made
 	CreatedAt time.Time
 	UpdatedAt time.Time
+}
+
+// Limits bound what a tenant may have, whatever it is entitled to.
+type Limits struct {
+	MaxIntegrations int // connected at a time; 0 means no limit
+}
+
+// Filter narrows a list of tenants; what is empty permits all.
+type Filter struct {
+	States []State
+	Name   string // a part of the name, in any case
 }
 
 // Role is what a credential may do.
