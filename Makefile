@@ -12,7 +12,7 @@ RACE = $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && echo -race)
 # For a single package: make test PKG=./internal/seal
 PKG ?= ./...
 
-.PHONY: help setup demo test run build lint fuzz scale plans kill rewrap worlds bench bench-quick cover docs image clean
+.PHONY: help setup demo test run build lint fuzz scale plans kill rewrap worlds slow bench bench-quick cover docs image clean
 
 help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ kill: setup ## kill the service in each phase and at random moments of its syncs
 
 rewrap: setup ## replace all keys of 1,000 integrations under load, with a kill in the middle: REWRAP_INTEGRATIONS
 	REWRAP_INTEGRATIONS=$(or $(REWRAP_INTEGRATIONS),1000) bin/devdb run -- go test -run TestKeysAreReplacedUnderLoad -v -count=1 -timeout 30m ./cmd/defenderd
+
+slow: setup ## hold 500 connections of each kind of slow client, and freeze a PostgreSQL by signal, while others are answered: SLOW_CLIENTS
+	bin/devdb run -- go test -tags soak -run 'TestSlowClients$$|TestAStoppedDatabase' -v -count=1 -timeout 10m ./cmd/defenderd ./internal/httpapi
 
 worlds: setup ## drift many random directories through failing runs and compare with the simulator's model: WORLDS, CHANGES_SEEDS
 	WORLDS=$(or $(WORLDS),200) CHANGES_SEEDS=$(or $(CHANGES_SEEDS),40) bin/devdb run -- go test -run 'TestRandomWorlds|TestChangesCome' -v -count=1 -timeout 60m ./internal/syncer

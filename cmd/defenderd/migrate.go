@@ -25,6 +25,7 @@ var losses = map[uint]string{
 	8:  "the audit trail: every event of every tenant, and with it the proof of what was done",
 	9:  "the data keys: every stored client secret that one of them sealed can never be read again",
 	10: "what runs and checks told of an integration's state beyond its code",
+	12: "which requests with an Idempotency-Key were carried out in the last 24 hours: one that is repeated would be carried out again",
 }
 
 func (p *program) migrateCommand() *cli.Command {

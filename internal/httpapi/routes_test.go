@@ -23,7 +23,7 @@ import (
 func bare() *server {
 	return newServer(Deps{
 		Integrations: struct{ Integrations }{}, Runs: struct{ RunStore }{}, Assets: struct{ AssetReader }{}, Findings: struct{ FindingReader }{},
-		Vulnerabilities: struct{ VulnerabilityReader }{}, Tenants: struct{ TenantReader }{}, Keys: struct{ KeyStore }{}, Tokens: identity.NoIssuer{}, Audit: struct{ AuditTrail }{}, Platform: struct{ TenantStore }{},
+		Vulnerabilities: struct{ VulnerabilityReader }{}, Tenants: struct{ TenantReader }{}, Keys: struct{ KeyStore }{}, Tokens: identity.NoIssuer{}, Audit: struct{ AuditTrail }{}, Platform: struct{ TenantStore }{}, Repeats: struct{ RepeatStore }{},
 		Explain: func(syncer.Run, connector.Integration, tenant.Entitlement, time.Time) []syncer.Notice { return nil },
 		Wake:    func() {}, Now: time.Now, CursorKey: make([]byte, 32), OpenAPI: defenderspec.OpenAPI, Log: slog.New(slog.DiscardHandler), Meter: uncounted{},
 	})

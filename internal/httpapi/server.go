@@ -18,6 +18,7 @@ type server struct {
 	docs    documents
 	streams chan struct{} // a place for each list being streamed
 	denials denials
+	rations rations
 }
 
 // New builds the handler of the public listener. It panics when a dependency is missing or the contract cannot be read,
@@ -26,7 +27,7 @@ func New(d Deps) http.Handler { return newServer(d).handler() }
 
 func newServer(d Deps) *server {
 	mustBeComplete(d)
-	s := &server{Deps: d, mux: chi.NewMux(), cursors: cursors{key: d.CursorKey, now: d.Now}, docs: newDocuments(d.OpenAPI), streams: make(chan struct{}, maxStreams)}
+	s := &server{Deps: d, mux: chi.NewMux(), cursors: cursors{key: d.CursorKey, now: d.Now}, docs: newDocuments(d.OpenAPI), streams: make(chan struct{}, maxStreams), rations: newRations(d.Limits)}
 	s.mux.NotFound(s.notFound)
 	s.mux.MethodNotAllowed(s.methodNotAllowed)
 	s.routes(&router{mux: s.mux, server: s})
@@ -42,14 +43,19 @@ func (s *server) handler() http.Handler {
 	h = s.recover(h)
 	h = middleware.Compress(5, compressed...)(h)
 	h = s.limitURL(h)
-	return s.observe(h)
+	h = s.observe(h)
+	if len(s.TrustedProxies) > 0 {
+		h = middleware.ClientIPFromXFF(s.TrustedProxies...)(h)
+	}
+	return h
 }
 
 func mustBeComplete(d Deps) {
 	v := reflect.ValueOf(d)
 	for i := range v.NumField() {
-		if f := v.Field(i); f.Kind() != reflect.Struct && f.IsZero() {
-			panic("httpapi: Deps." + v.Type().Field(i).Name + " is missing")
+		name := v.Type().Field(i).Name
+		if f := v.Field(i); f.Kind() != reflect.Struct && f.IsZero() && name != "TrustedProxies" {
+			panic("httpapi: Deps." + name + " is missing")
 		}
 	}
 	if len(d.CursorKey) < 32 {

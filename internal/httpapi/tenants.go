@@ -35,9 +35,25 @@ func (s *server) createTenant(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	shown := managedTenant(&created)
+	return answerCreatedTenant(w, &created)
+}
+
+func answerCreatedTenant(w http.ResponseWriter, created *tenant.Tenant) error {
+	shown := managedTenant(created)
 	w.Header().Set("Location", "/v1/tenants/"+shown.ID)
 	return answer(w, http.StatusCreated, shown)
+}
+
+func (s *server) tenantCreatedBefore(w http.ResponseWriter, r *http.Request, made string, _ func() (string, error)) error {
+	id, err := madeID(tenantPrefix, made)
+	if err != nil {
+		return err
+	}
+	created, err := s.Platform.TenantByPublicID(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return answerCreatedTenant(w, &created)
 }
 
 func (s *server) getManagedTenant(w http.ResponseWriter, r *http.Request) error {

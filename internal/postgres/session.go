@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/lib/pq"
 )
@@ -16,18 +17,27 @@ import (
 const prepared = "/* prepared */ "
 
 // sessions makes connections with what lib/pq lacks; see session.
-type sessions struct{ *pq.Connector }
+type sessions struct {
+	*pq.Connector
+	bounded bool // statements never outlast their context; see Options.WaitFor
+}
 
 func (s sessions) Connect(ctx context.Context) (driver.Conn, error) {
-	c, err := s.Connector.Connect(ctx)
+	var wire *deadlineConn
+	c, err := s.Connector.Connect(context.WithValue(ctx, dialedKey{}, &wire))
 	if err != nil {
 		return nil, err
 	}
+	wire.bound(time.Time{})
 	inner, ok := c.(connection)
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("driver connection %T is not what it used to be", c), c.Close())
 	}
-	return &session{connection: inner, statements: map[string]driver.Stmt{}}, nil
+	made := &session{connection: inner, statements: map[string]driver.Stmt{}}
+	if s.bounded {
+		made.wire = wire
+	}
+	return made, nil
 }
 
 // connection is what database/sql and this package use of a lib/pq connection.
@@ -48,6 +58,41 @@ type connection interface {
 type session struct {
 	connection
 	statements map[string]driver.Stmt
+	wire       *deadlineConn // nil if statements may outlast their context
+}
+
+// giveUpBefore is how long before its context ends a statement is given up. Once it has ended, the driver asks the server on a
+// further connection to cancel, and waits for that; a frozen one does not answer there either.
+const giveUpBefore = 200 * time.Millisecond
+
+// bound lets everything that follows end before the context does.
+func (s *session) bound(ctx context.Context) {
+	if s.wire == nil {
+		return
+	}
+	until, ok := ctx.Deadline()
+	if ok {
+		until = until.Add(-giveUpBefore)
+	}
+	s.wire.bound(until)
+}
+
+// ExecContext carries out a statement.
+func (s *session) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	s.bound(ctx)
+	return s.connection.ExecContext(ctx, query, args)
+}
+
+// PrepareContext prepares a statement.
+func (s *session) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	s.bound(ctx)
+	return s.connection.PrepareContext(ctx, query)
+}
+
+// Ping asks whether the server answers.
+func (s *session) Ping(ctx context.Context) error {
+	s.bound(ctx)
+	return s.connection.Ping(ctx)
 }
 
 type scopeKey struct{}
@@ -76,6 +121,7 @@ func (s *session) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, e
 }
 
 func (s *session) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	s.bound(ctx)
 	if tell, ok := ctx.Value(recorderKey{}).(func(Statement)); ok {
 		tell(statementOf(query, args))
 	}
