@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
+	"github.com/klauspost/compress/gzhttp"
 
 	"pgp.internal/defender/internal/fault"
 )
@@ -37,11 +38,22 @@ func newServer(d Deps) *server {
 // compressed are the media types worth compressing; fonts and pictures are compressed already.
 var compressed = []string{"application/json", "application/problem+json", linesType, "text/html", "text/css", "application/javascript", "text/javascript"}
 
+// compressFrom is how long an answer has to be: below, compressing saves nothing, and takes most of a megabyte while it lasts.
+const compressFrom = 1024
+
+func compress() func(http.Handler) http.HandlerFunc {
+	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(compressFrom), gzhttp.CompressionLevel(5), gzhttp.ContentTypes(compressed), gzhttp.EnableZstd(false))
+	if err != nil {
+		panic("httpapi: " + err.Error()) // only for options that make no sense, and they are constant
+	}
+	return wrap
+}
+
 // handler puts the mux behind what every request passes, outermost first.
 func (s *server) handler() http.Handler {
 	var h http.Handler = s.mux
 	h = s.recover(h)
-	h = middleware.Compress(5, compressed...)(h)
+	h = compress()(h)
 	h = s.limitURL(h)
 	h = s.observe(h)
 	if len(s.TrustedProxies) > 0 {

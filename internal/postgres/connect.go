@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"net"
 	"sync/atomic"
@@ -89,6 +90,21 @@ type deadlineConn struct {
 	net.Conn
 	limit time.Duration
 	until atomic.Int64 // in nanoseconds since 1970, by which everything has to be done; 0 for no such time
+
+	broken atomic.Bool // a read or write has failed
+}
+
+// lostConnection is an error of the driver after the connection had failed below it: the driver hides that from errors.As.
+type lostConnection struct{ error }
+
+func (l lostConnection) Unwrap() error { return l.error }
+
+// blame says of an error that the connection was lost, if it was. What database/sql tries again by itself is left to it.
+func (c *deadlineConn) blame(err error) error {
+	if err == nil || c == nil || !c.broken.Load() || errors.Is(err, driver.ErrBadConn) {
+		return err
+	}
+	return lostConnection{err}
 }
 
 func (c *deadlineConn) bound(until time.Time) {
@@ -111,12 +127,20 @@ func (c *deadlineConn) Read(p []byte) (int, error) {
 	if err := c.SetReadDeadline(c.deadline()); err != nil {
 		return 0, err
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.broken.Store(true)
+	}
+	return n, err
 }
 
 func (c *deadlineConn) Write(p []byte) (int, error) {
 	if err := c.SetWriteDeadline(c.deadline()); err != nil {
 		return 0, err
 	}
-	return c.Conn.Write(p)
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		c.broken.Store(true)
+	}
+	return n, err
 }

@@ -157,7 +157,8 @@ func classify(ctx context.Context, err error) error {
 // connectionLost recognises errors that carry no SQLSTATE because no server was there to give one.
 func connectionLost(err error) bool {
 	var netErr net.Error
-	return errors.As(err, &netErr) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+	var lost lostConnection
+	return errors.As(err, &lost) || errors.As(err, &netErr) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
