@@ -52,7 +52,8 @@ rewrap: setup ## replace all keys of 1,000 integrations under load, with a kill 
 	REWRAP_INTEGRATIONS=$(or $(REWRAP_INTEGRATIONS),1000) bin/devdb run -- go test -run TestKeysAreReplacedUnderLoad -v -count=1 -timeout 30m ./cmd/defenderd
 
 slow: setup ## hold 500 connections of each kind of slow client, send 100 large bodies, stop a PostgreSQL by signal: SLOW_CLIENTS, LARGE_BODIES
-	LARGE_BODIES=$(or $(LARGE_BODIES),100) bin/devdb run -- go test -tags soak -run 'TestSlowClients$$|TestAStoppedDatabase|TestLargeBodies' -v -count=1 -timeout 10m ./cmd/defenderd ./internal/httpapi
+	LARGE_BODIES=$(or $(LARGE_BODIES),100) bin/devdb run -- go test -tags soak -run 'TestSlowClients$$|TestLargeBodies' -v -count=1 -timeout 10m ./cmd/defenderd ./internal/httpapi
+	go test -tags soak -run TestAStoppedDatabase -v -count=1 -timeout 10m ./internal/httpapi
 
 worlds: setup ## drift many random directories through failing runs and compare with the simulator's model: WORLDS, CHANGES_SEEDS
 	WORLDS=$(or $(WORLDS),200) CHANGES_SEEDS=$(or $(CHANGES_SEEDS),40) bin/devdb run -- go test -run 'TestRandomWorlds|TestChangesCome' -v -count=1 -timeout 60m ./internal/syncer

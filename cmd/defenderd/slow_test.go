@@ -11,17 +11,19 @@ import (
 	"time"
 )
 
-// slowKinds are clients that take as long as they can. Each begins a request on its connection and gives what it sends on with,
-// a byte at a time.
+// slowKinds are clients that take as long as they can. Each begins with a request on its connection, or with many whose answers it
+// does not read, and goes on a byte at a time.
 var slowKinds = map[string]struct{ begin, drip string }{
 	"header": {"GET /openapi.json HTTP/1.1\r\nHost: x\r\nX-Slow: ", "x"},
 	"body":   {"POST /v1/integrations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n", " "},
-	"read":   {"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", ""},
+	"read":   {strings.Repeat("GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", 30), ""},
 }
 
-// slow opens a connection of a kind and drips until it fails or end is closed.
-func slow(t *testing.T, address, kind string, pause time.Duration, end <-chan struct{}) error {
+// slow opens a connection of a kind, tells that it has, and drips until it fails or end is closed.
+func slow(t *testing.T, address, kind string, pause time.Duration, opened func(), end <-chan struct{}) error {
 	t.Helper()
+	told := sync.OnceFunc(opened)
+	defer told()
 	dialer := net.Dialer{Timeout: patience}
 	c, err := dialer.Dial("tcp", address)
 	if err != nil {
@@ -34,6 +36,7 @@ func slow(t *testing.T, address, kind string, pause time.Duration, end <-chan st
 	if _, err := io.WriteString(c, slowKinds[kind].begin); err != nil {
 		return nil //nolint:nilerr // closed already
 	}
+	told()
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {
@@ -117,7 +120,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	for kind := range slowKinds {
 		for range 20 {
 			all.Go(func() {
-				if err := slow(t, l.address(), kind, 20*time.Millisecond, end); err != nil {
+				if err := slow(t, l.address(), kind, 20*time.Millisecond, func() {}, end); err != nil {
 					t.Error(err)
 				}
 			})
