@@ -84,6 +84,10 @@ func TestEveryEndpointDeclaresTheParametersOfTheContract(t *testing.T) {
 				}
 			}
 			e := declared[method+" "+path]
+			named := slices.Concat(item.Parameters, o.Parameters).GetByInAndName(openapi3.ParameterInHeader, "Idempotency-Key") != nil
+			if (e.again != nil) != named {
+				t.Errorf("%s %s knows an Idempotency-Key: %v, by the contract: %v", method, path, e.again != nil, named)
+			}
 			slices.Sort(names)
 			if got := slices.Sorted(slices.Values(e.params)); !slices.Equal(got, names) {
 				t.Errorf("%s %s knows %v, the contract %v", method, path, got, names)
