@@ -81,8 +81,8 @@ func (c *Client) AllAPIKeys(ctx context.Context, o PageOptions) iter.Seq2[APIKey
 }
 
 // CreateAPIKey creates an API key. Role: admin.
-func (c *Client) CreateAPIKey(ctx context.Context, r CreateAPIKeyRequest) (*CreatedAPIKey, error) {
-	return send[CreatedAPIKey](ctx, c, call{method: http.MethodPost, path: "/v1/api-keys", body: r})
+func (c *Client) CreateAPIKey(ctx context.Context, r CreateAPIKeyRequest, options ...RequestOption) (*CreatedAPIKey, error) {
+	return send[CreatedAPIKey](ctx, c, call{method: http.MethodPost, path: "/v1/api-keys", body: r, options: options})
 }
 
 // DeleteAPIKey revokes an API key. Role: admin.

@@ -89,6 +89,12 @@ func IfNoneMatch(etag string) RequestOption {
 	return func(h http.Header) { h.Set("If-None-Match", etag) }
 }
 
+// IdempotencyKey lets a request be repeated without doing anything twice: for 24 hours the same request with the same key gets the
+// same answer. Make a new key, such as a UUID, for each new request.
+func IdempotencyKey(key string) RequestOption {
+	return func(h http.Header) { h.Set("Idempotency-Key", key) }
+}
+
 // call is one request. Path segments that come from the caller are already escaped by the function path.
 type call struct {
 	method      string

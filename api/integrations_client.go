@@ -10,8 +10,8 @@ const integrationsPath = "/v1/integrations"
 
 // ConnectIntegration checks the credentials live, stores them and queues the first run. A failed check is a Problem with Checks; nothing
 // is stored then. Role: admin.
-func (c *Client) ConnectIntegration(ctx context.Context, r ConnectRequest) (*Integration, error) {
-	return send[Integration](ctx, c, call{method: http.MethodPost, path: integrationsPath, body: r})
+func (c *Client) ConnectIntegration(ctx context.Context, r ConnectRequest, options ...RequestOption) (*Integration, error) {
+	return send[Integration](ctx, c, call{method: http.MethodPost, path: integrationsPath, body: r, options: options})
 }
 
 // PreviewIntegration makes the checks of ConnectIntegration and stores nothing. Role: admin.

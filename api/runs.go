@@ -97,8 +97,8 @@ type RunRef struct {
 }
 
 // StartRun queues a run. Role: analyst.
-func (c *Client) StartRun(ctx context.Context, integrationID string, r StartRunRequest) (*Run, error) {
-	return send[Run](ctx, c, call{method: http.MethodPost, path: path("/v1/integrations/%s/runs", integrationID), body: r})
+func (c *Client) StartRun(ctx context.Context, integrationID string, r StartRunRequest, options ...RequestOption) (*Run, error) {
+	return send[Run](ctx, c, call{method: http.MethodPost, path: path("/v1/integrations/%s/runs", integrationID), body: r, options: options})
 }
 
 // ListRunsOptions filter runs. The zero value filters nothing; IntegrationID is ignored by ListIntegrationRuns.

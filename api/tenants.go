@@ -73,8 +73,8 @@ func (c *Client) AllTenants(ctx context.Context, o ListTenantsOptions) iter.Seq2
 }
 
 // CreateTenant creates a tenant that is entitled to nothing yet. Role: platform.
-func (c *Client) CreateTenant(ctx context.Context, r CreateTenantRequest) (*ManagedTenant, error) {
-	return send[ManagedTenant](ctx, c, call{method: http.MethodPost, path: "/v1/tenants", body: r})
+func (c *Client) CreateTenant(ctx context.Context, r CreateTenantRequest, options ...RequestOption) (*ManagedTenant, error) {
+	return send[ManagedTenant](ctx, c, call{method: http.MethodPost, path: "/v1/tenants", body: r, options: options})
 }
 
 // GetManagedTenant reads any tenant; with IfNoneMatch it may return ErrNotModified. Role: platform.

@@ -41,6 +41,7 @@ func startService(ctx context.Context, o options, d *database, sim *simulator, l
 		"DEFENDERD_DATABASE_URL="+d.url, "DEFENDERD_KEYRING="+seal.NewKey().Reveal(), "DEFENDERD_LISTEN=127.0.0.1:0", "DEFENDERD_ADMIN_LISTEN=127.0.0.1:0",
 		"DEFENDERD_LOGIN_URL="+sim.api, "DEFENDERD_API_URL="+sim.api, "DEFENDERD_CA_FILE="+sim.caFile, "DEFENDERD_ROWS_PAGE_SIZE="+fmt.Sprint(o.pageRows),
 		"DEFENDERD_SPOOL_DIR="+spool, "DEFENDERD_REPORT_WHOLE_EVERY=0s", "DEFENDERD_REPORT_FILES_ROWS=0", "DEFENDERD_UNSAFE_TEST_UPSTREAM=true", "DEFENDERD_UNSAFE_NO_CALL_LIMITS=true", "DEFENDERD_UNSAFE_DATABASE_TLS=true",
+		"DEFENDERD_RATE_TENANT=0", "DEFENDERD_RATE_CREDENTIAL=0", "DEFENDERD_RATE_ADDRESS=0", "DEFENDERD_VALIDATION_RATE=0",
 		"DEFENDERD_PPROF="+fmt.Sprint(o.profile != ""),
 	)
 	if _, err := output(ctx, s.program, []string{"migrate"}, s.env, nil); err != nil {

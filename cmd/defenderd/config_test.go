@@ -56,6 +56,9 @@ func TestBadSetUps(t *testing.T) {
 		{"too much skew", map[string]string{"DEFENDERD_TOKEN_SKEW": "61s"}, "DEFENDERD_TOKEN_SKEW"},
 		{"no keys in the file", map[string]string{"DEFENDERD_TOKEN_KEYS_FILE": write(t, "sesame"), "DEFENDERD_TOKEN_ISSUER": "https://a.example", "DEFENDERD_TOKEN_AUDIENCE": "a"}, "DEFENDERD_TOKEN_KEYS_FILE"},
 		{"no certificates", map[string]string{"DEFENDERD_CA_FILE": write(t, "sesame")}, "DEFENDERD_CA_FILE"},
+		{"a proxy that is no network", map[string]string{"DEFENDERD_TRUSTED_PROXIES": "10.0.0.0/8,sesame"}, "DEFENDERD_TRUSTED_PROXIES"},
+		{"a proxy with bits beyond its network", map[string]string{"DEFENDERD_TRUSTED_PROXIES": "10.1.2.3/8"}, "DEFENDERD_TRUSTED_PROXIES"},
+		{"no room for checks", map[string]string{"DEFENDERD_VALIDATIONS": "0"}, "DEFENDERD_VALIDATIONS"},
 		{"bad level and format", map[string]string{"DEFENDERD_LOG_LEVEL": "sesame", "DEFENDERD_LOG_FORMAT": "sesame"}, "DEFENDERD_LOG_LEVEL DEFENDERD_LOG_FORMAT"},
 	}
 	for _, tt := range tests {

@@ -97,7 +97,7 @@ func newVictim(t *testing.T) *victim {
 		"DEFENDERD_LISTEN="+address, "DEFENDERD_ADMIN_LISTEN=127.0.0.1:0", "DEFENDERD_LOGIN_URL="+microsoft.URL, "DEFENDERD_API_URL="+microsoft.URL,
 		"DEFENDERD_UNSAFE_TEST_UPSTREAM=true", "DEFENDERD_UNSAFE_NO_CALL_LIMITS=true", "DEFENDERD_LEASE=5s", "DEFENDERD_HEARTBEAT=500ms", "DEFENDERD_POLL=200ms",
 		"DEFENDERD_SPOOL_DIR="+s.spool, "DEFENDERD_CATALOGUE_MAX_AGE=1s", "DEFENDERD_ROWS_PAGE_SIZE=2000",
-		"DEFENDERD_REMOVAL_MISSES=1")
+		"DEFENDERD_REMOVAL_MISSES=1", "DEFENDERD_RATE_TENANT=0", "DEFENDERD_RATE_CREDENTIAL=0", "DEFENDERD_RATE_ADDRESS=0", "DEFENDERD_VALIDATION_RATE=0")
 	tenant := field(s.command("tenant", "create", "--name", "Contoso", "--internal-assessments"), "tnt_")
 	s.api = api.New(s.url, field(s.command("api-key", "create", "--tenant", tenant, "--name", "ops", "--role", "admin", "--expires", "1d"), "pgpd_"))
 	s.start()

@@ -8,13 +8,16 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
 
 // Limits of the servers. A request's answer includes a live check of credentials, which may take 10 seconds.
 const (
 	headerTimeout  = 5 * time.Second
 	readTimeout    = 15 * time.Second
-	writeTimeout   = 60 * time.Second
+	writeTimeout   = 25 * time.Second // from the end of the header on; lists that are streamed have a limit of their own
+	profileTimeout = 60 * time.Second // the same of the operator's listener, where profiles take their time
 	idleTimeout    = 120 * time.Second
 	maxHeaderBytes = 16 << 10
 	// finishWithin is how long answers in progress may take once the process stops.
@@ -28,13 +31,31 @@ type listener struct {
 	server *http.Server
 }
 
-func listen(name, address string, h http.Handler, log *slog.Logger) (*listener, error) {
+// bounds are what a listener grants its clients: time for a header, a whole request and its answer, time between requests, and
+// connections at once; further ones wait unaccepted.
+type bounds struct {
+	header, read, write, idle time.Duration
+	connections               int
+}
+
+// maxAdminConnections is for probes, scrapers and people.
+const maxAdminConnections = 256
+
+func publicBounds(connections int) bounds {
+	return bounds{headerTimeout, readTimeout, writeTimeout, idleTimeout, connections}
+}
+
+func adminBounds() bounds {
+	return bounds{headerTimeout, readTimeout, profileTimeout, idleTimeout, maxAdminConnections}
+}
+
+func listen(name, address string, h http.Handler, b bounds, log *slog.Logger) (*listener, error) {
 	socket, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s: %w", name, err)
 	}
-	return &listener{name, socket, &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+	return &listener{name, netutil.LimitListener(socket, b.connections), &http.Server{
+		Handler: h, ReadHeaderTimeout: b.header, ReadTimeout: b.read, WriteTimeout: b.write, IdleTimeout: b.idle,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}}, nil
 }

@@ -107,6 +107,7 @@ func newFleet(t *testing.T) *fleet {
 		"DEFENDERD_DATABASE_URL=" + f.url, "DEFENDERD_LOGIN_URL=" + microsoft.URL, "DEFENDERD_API_URL=" + microsoft.URL,
 		"DEFENDERD_UNSAFE_TEST_UPSTREAM=true", "DEFENDERD_UNSAFE_NO_CALL_LIMITS=true", "DEFENDERD_LISTEN=127.0.0.1:0", "DEFENDERD_ADMIN_LISTEN=127.0.0.1:0",
 		"DEFENDERD_SPOOL_DIR=" + t.TempDir(), "DEFENDERD_POLL=200ms",
+		"DEFENDERD_RATE_TENANT=0", "DEFENDERD_RATE_CREDENTIAL=0", "DEFENDERD_RATE_ADDRESS=0", "DEFENDERD_VALIDATION_RATE=0",
 	}
 	for range rewrapTenants {
 		made := decode[tenantView](t, must(t, f.environ, "tenant", "create", "--name", "Contoso", "--internal-assessments", "-o", "json"))

@@ -116,15 +116,15 @@ func (s *service) wire() error {
 		wake = s.engine.Wake
 	}
 	if s.cfg.ServeHTTP {
-		integrations := connector.NewService(s.requests, s.sealer(s.requests), registered, time.Now)
-		if s.public, err = listen("api", s.cfg.Listen, s.api(integrations, wake, meter, build), s.log); err != nil {
+		integrations := connector.NewService(s.requests, s.sealer(s.requests), registered, time.Now, connector.WithTrials(connector.NewTrials(s.cfg.ValidationRate, s.cfg.Validations)))
+		if s.public, err = listen("api", s.cfg.Listen, s.api(integrations, wake, meter, build), publicBounds(s.cfg.MaxConnections), s.log); err != nil {
 			return err
 		}
 	}
 	s.admin, err = listen("admin", s.cfg.AdminListen, httpapi.Admin(httpapi.AdminDeps{
 		Metrics: promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}),
 		Ready:   s.ready, Log: s.log, Profiles: s.cfg.Profiles,
-	}), s.log)
+	}), adminBounds(), s.log)
 	return err
 }
 
@@ -187,8 +187,8 @@ func holder() string {
 func (s *service) api(integrations *connector.Service, wake func(), meter *metrics.Metrics, build metrics.Build) http.Handler {
 	return httpapi.New(httpapi.Deps{
 		Integrations: integrations, Runs: s.requests, Assets: s.requests, Vulnerabilities: s.requests, Findings: s.requests,
-		Tenants: s.requests, Keys: s.requests, Tokens: s.tokens(), Audit: s.requests, Platform: s.requests, Explain: syncer.Explain, Wake: wake, Now: time.Now,
-		CursorKey: s.cfg.Keyring.Derive("cursor"), OpenAPI: contract.OpenAPI,
+		Tenants: s.requests, Keys: s.requests, Tokens: s.tokens(), Audit: s.requests, Platform: s.requests, Repeats: s.requests, Explain: syncer.Explain, Wake: wake, Now: time.Now,
+		Limits: s.cfg.Limits, TrustedProxies: s.cfg.TrustedProxies, CursorKey: s.cfg.Keyring.Derive("cursor"), OpenAPI: contract.OpenAPI,
 		Version: httpapi.Version{Version: build.Version, Revision: build.Revision}, Log: s.log, Meter: meter,
 	})
 }

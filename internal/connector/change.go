@@ -70,7 +70,7 @@ func (s *Service) probeNewImports(ctx context.Context, current Integration, want
 	if err != nil {
 		return err
 	}
-	_, err = check(ctx, source, newly)
+	_, err = s.try(ctx, current.Tenant, current.DirectoryID, source, newly)
 	return err
 }
 
@@ -81,7 +81,7 @@ func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r
 	if err != nil {
 		return Integration{}, nil, err
 	}
-	checks, err := check(ctx, c.Open(creds), current.Settings)
+	checks, err := s.try(ctx, t, current.DirectoryID, c.Open(creds), current.Settings)
 	if err != nil {
 		return Integration{}, checks, err
 	}
@@ -128,6 +128,11 @@ func (s *Service) Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]Ch
 	if err != nil {
 		return nil, err
 	}
+	end, err := s.trials.begin(s.now(), t, current.DirectoryID)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	trial, cancel := context.WithTimeout(ctx, CheckBudget)
 	defer cancel()
 	if _, checks, taken, err := s.tryStaged(ctx, trial, current, recoverAt(s.now())); taken || err != nil {

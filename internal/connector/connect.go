@@ -80,7 +80,7 @@ func (s *Service) prepare(ctx context.Context, t tenant.ID, d Draft, c Connector
 	} else if taken {
 		return Integration{}, nil, fault.New(fault.CodeAlreadyConnected, "")
 	}
-	checks, err := check(ctx, c.Open(creds), d.Settings)
+	checks, err := s.try(ctx, t, creds.DirectoryID, c.Open(creds), d.Settings)
 	if err != nil {
 		return Integration{}, checks, err
 	}

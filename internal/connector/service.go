@@ -56,11 +56,16 @@ type Service struct {
 	sealer   Sealer
 	registry Registry
 	now      func() time.Time
+	trials   *Trials // nil: no bound
 }
 
 // NewService wires a service.
-func NewService(store Store, sealer Sealer, registry Registry, now func() time.Time) *Service {
-	return &Service{store: store, sealer: sealer, registry: registry, now: now}
+func NewService(store Store, sealer Sealer, registry Registry, now func() time.Time, options ...Option) *Service {
+	s := &Service{store: store, sealer: sealer, registry: registry, now: now}
+	for _, option := range options {
+		option(s)
+	}
+	return s
 }
 
 // Catalogue lists what can be connected, ordered by kind.

@@ -28,6 +28,7 @@ const (
 	NotAllowed                  // method not offered here
 	URITooLong                  // URL beyond the limit
 	Unavailable                 // passing trouble, ours or Microsoft's: try again
+	Limited                     // too much was asked in too little time
 )
 
 // Field is one thing wrong in a request.

@@ -96,13 +96,40 @@ func (s *server) createAPIKey(w http.ResponseWriter, r *http.Request) error {
 		return f
 	}
 	secret, hash, hint := tenant.NewKey()
+	if err := keepsake(r, secret); err != nil {
+		return err
+	}
 	k, err := s.Keys.CreateAPIKey(r.Context(), caller(r), tenant.APIKey{
 		Name: body.Name, Role: tenant.Role(body.Role), Hint: hint, ExpiresAt: expiry.UTC(),
 	}, hash)
 	if err != nil {
 		return err
 	}
-	shown := apiKey(&k)
+	return answerCreatedKey(w, &k, secret)
+}
+
+// keyCreatedBefore shows the secret once more to whoever asked for the key. If it was kept under a keyring that is not in use
+// any more nobody can show it, and the key has to be replaced.
+func (s *server) keyCreatedBefore(w http.ResponseWriter, r *http.Request, made string, keepsake func() (string, error)) error {
+	id, err := madeID(keyPrefix, made)
+	if err != nil {
+		return err
+	}
+	k, err := s.Keys.APIKey(r.Context(), caller(r), id)
+	if err != nil {
+		return err
+	}
+	secret, err := keepsake()
+	if err != nil {
+		f := fault.Wrap(err, fault.CodeConflict, "the key "+made+" was created, and its secret cannot be shown any more")
+		f.Remedy = "Delete that key and create another one."
+		return f
+	}
+	return answerCreatedKey(w, &k, secret)
+}
+
+func answerCreatedKey(w http.ResponseWriter, k *tenant.APIKey, secret string) error {
+	shown := apiKey(k)
 	w.Header().Set("Location", "/v1/api-keys/"+shown.ID)
 	return answer(w, http.StatusCreated, api.CreatedAPIKey{
 		ID: shown.ID, Name: shown.Name, Role: shown.Role, CreatedAt: shown.CreatedAt, ExpiresAt: shown.ExpiresAt, Secret: api.Secret(secret),

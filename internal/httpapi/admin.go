@@ -33,7 +33,7 @@ func Admin(d AdminDeps) http.Handler {
 	if d.Metrics == nil || d.Ready == nil || d.Log == nil {
 		panic("httpapi: AdminDeps is not complete")
 	}
-	s := &server{Deps: Deps{Log: d.Log, Meter: uncounted{}}, mux: chi.NewMux()}
+	s := &server{Deps: Deps{Log: d.Log, Meter: uncounted{}, Now: time.Now}, mux: chi.NewMux(), rations: newRations(Limits{})}
 	s.mux.NotFound(s.notFound)
 	s.mux.MethodNotAllowed(s.methodNotAllowed)
 	s.mux.Method(http.MethodGet, "/metrics", d.Metrics)

@@ -17,9 +17,9 @@ import (
 )
 
 // authorise finds out who asks, for which tenant, and whether the role reaches.
-func (s *server) authorise(r *http.Request, need tenant.Role) error {
+func (s *server) authorise(w http.ResponseWriter, r *http.Request, need tenant.Role) error {
 	p, err := s.principal(r)
-	if err != nil {
+	if err = s.learn(w, r, &p, err); err != nil {
 		var why identity.Refusal
 		if errors.As(err, &why) {
 			exchangeOf(r.Context()).refused = string(why)

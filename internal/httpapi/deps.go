@@ -15,7 +15,7 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// Deps is everything the API needs. All fields are required.
+// Deps is everything the API needs. All fields are required but Limits and TrustedProxies.
 type Deps struct {
 	Integrations    Integrations
 	Runs            RunStore
@@ -27,6 +27,7 @@ type Deps struct {
 	Tokens          Tokens
 	Audit           AuditTrail
 	Platform        TenantStore
+	Repeats         RepeatStore
 
 	// Explain tells in plain language why a run imported what it did.
 	Explain func(syncer.Run, connector.Integration, tenant.Entitlement, time.Time) []syncer.Notice
@@ -35,11 +36,14 @@ type Deps struct {
 	// Now is the clock.
 	Now func() time.Time
 
-	CursorKey []byte // signs cursors; at least 32 bytes, the same in every replica
-	OpenAPI   []byte // the contract in YAML
-	Version   Version
-	Log       *slog.Logger
-	Meter     Meter
+	Limits Limits // zero: none
+	// TrustedProxies are the networks whose X-Forwarded-For counts, as CIDR; none: the connection's own address always does.
+	TrustedProxies []string
+	CursorKey      []byte // signs cursors; at least 32 bytes, the same in every replica
+	OpenAPI        []byte // the contract in YAML
+	Version        Version
+	Log            *slog.Logger
+	Meter          Meter
 }
 
 // Version says what is running.
@@ -139,6 +143,7 @@ type KeyStore interface {
 	// PrincipalByKey gives for a key that is known and refused, beside the fault, whose it is and why.
 	PrincipalByKey(ctx context.Context, hash [sha256.Size]byte) (tenant.Principal, error)
 	CreateAPIKey(ctx context.Context, t tenant.ID, k tenant.APIKey, hash [sha256.Size]byte) (tenant.APIKey, error)
+	APIKey(ctx context.Context, t tenant.ID, id uuid.UUID) (tenant.APIKey, error)
 	ListAPIKeys(ctx context.Context, t tenant.ID, page inventory.PageRequest) ([]tenant.APIKey, inventory.Position, error)
 	RevokeAPIKey(ctx context.Context, t tenant.ID, id uuid.UUID) error
 }

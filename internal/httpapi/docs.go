@@ -22,6 +22,7 @@ type documents struct {
 	connectSchema map[string]any // JSON Schema of the body that connects an integration
 	ui            http.Handler
 	policy        string // Content-Security-Policy of the page
+	retired       map[string]retirement
 }
 
 // newDocuments converts the contract once. It panics if that fails: the contract is compiled in.
@@ -41,7 +42,7 @@ func newDocuments(contract []byte) documents {
 		panic("httpapi: the contract has no schema ConnectRequest")
 	}
 	ui := v5emb.New("PGP integration for Microsoft Defender for Endpoint", "/openapi.json", "/docs/")
-	return documents{json: asJSON, connectSchema: schema, ui: ui, policy: contentPolicy(ui)}
+	return documents{json: asJSON, connectSchema: schema, ui: ui, policy: contentPolicy(ui), retired: retirements(asJSON)}
 }
 
 // resolve replaces references to other schemas by these, so that the result stands alone.

@@ -78,7 +78,7 @@ func newHouse(t *testing.T, change ...func(*httpapi.Deps)) *house {
 	api := postgrestest.OpenUnnamed(t, dsn, postgres.ForRequests()) // refuses what a request does without saying who asks
 	h.deps = httpapi.Deps{
 		Integrations: connector.NewService(api, sealerOf(api, ring), connector.Registry{defender.Kind: h.cloud}, h.clock.now),
-		Runs:         api, Assets: api, Vulnerabilities: api, Findings: api, Tenants: api, Keys: api, Tokens: identity.NoIssuer{}, Audit: api, Platform: api,
+		Runs:         api, Assets: api, Vulnerabilities: api, Findings: api, Tenants: api, Keys: api, Tokens: identity.NoIssuer{}, Audit: api, Platform: api, Repeats: api,
 		Explain: syncer.Explain, Wake: func() { h.woken <- struct{}{} }, Now: h.clock.now, CursorKey: bytes.Repeat([]byte("k"), 32),
 		OpenAPI: defenderspec.OpenAPI, Version: httpapi.Version{Version: "1.2.3", Revision: "abc"},
 		Log: slog.New(slog.NewJSONHandler(h.log, nil)), Meter: h.meter,
@@ -196,12 +196,17 @@ func (h *house) send(r raw) answered {
 	if err != nil {
 		h.t.Fatalf("%s %s: %v", r.method, r.path, err)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
+	got, err := read(resp)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return answered{resp.StatusCode, resp.Header, string(body)}
+	return got
+}
+
+func read(resp *http.Response) (answered, error) {
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	return answered{resp.StatusCode, resp.Header, string(body)}, err
 }
 
 // clock is the time that the API sees; it can be moved.

@@ -111,8 +111,25 @@ func (s *server) connectIntegration(w http.ResponseWriter, r *http.Request) erro
 		return s.whichConnected(r, &draft, err)
 	}
 	s.Wake()
+	return s.answerConnected(w, r, i, made)
+}
+
+func (s *server) answerConnected(w http.ResponseWriter, r *http.Request, i connector.Integration, made []connector.Check) error {
 	w.Header().Set("Location", "/v1/integrations/"+integrationID(i.PublicID))
 	return s.answerIntegration(w, r, http.StatusCreated, i, made)
+}
+
+// connectedBefore answers without the checks that were made then.
+func (s *server) connectedBefore(w http.ResponseWriter, r *http.Request, made string, _ func() (string, error)) error {
+	id, err := madeID(integrationPrefix, made)
+	if err != nil {
+		return err
+	}
+	i, err := s.Integrations.Get(r.Context(), caller(r), id)
+	if err != nil {
+		return err
+	}
+	return s.answerConnected(w, r, i, nil)
 }
 
 func (s *server) previewIntegration(w http.ResponseWriter, r *http.Request, draft connector.Draft) error {

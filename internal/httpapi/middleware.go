@@ -36,6 +36,8 @@ type exchange struct {
 	code      string // of the problem, if any
 	hidden    error  // what is told to the log and not to the caller
 	gone      bool
+	lent      func()     // gives back what was counted for the address; nil if nothing was
+	seal      answerSeal // of what is kept for a repetition
 }
 
 type exchangeKey struct{}

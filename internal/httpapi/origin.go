@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-chi/chi/v5/middleware"
+
 	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/tenant"
@@ -37,8 +39,12 @@ func actor(p *tenant.Principal) audit.Actor {
 	return audit.Actor{Kind: audit.APIKey, ID: tenant.PublicText(keyPrefix, p.KeyID), Name: p.Name}
 }
 
-// clientAddress is where the connection comes from, without the port.
+// clientAddress is where the request comes from, without the port: by X-Forwarded-For if a trusted proxy sent it, whose own
+// address stands in where that cannot be read; else where the connection comes from.
 func clientAddress(r *http.Request) string {
+	if address := middleware.GetClientIP(r.Context()); address != "" {
+		return address
+	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr

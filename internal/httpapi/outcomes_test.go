@@ -41,6 +41,10 @@ func TestEveryDocumentedOutcome(t *testing.T) {
 // sweep asks every operation in every way that is refused alike everywhere; the token is for the role platform.
 func sweep(t *testing.T, h *house, x objects, token string) {
 	down := h.serve(failing(h.deps, fault.Wrap(errors.New("pq: dial tcp 10.1.2.3"), fault.CodeUnavailable, "")))
+	limits := h.deps
+	limits.Limits = httpapi.Limits{Address: 1}
+	limited := h.serve(limits)
+	h.send(raw{method: http.MethodGet, path: "/v1/version", base: limited}) // the only request of a minute
 	broken := h.serve(failing(h.deps, errors.New("pq: relation does not exist (SQLSTATE 42P01)")))
 	for _, op := range operations(t) {
 		key := h.mine.keys[tenant.Admin]
@@ -70,6 +74,7 @@ func sweep(t *testing.T, h *house, x objects, token string) {
 			}
 			r.header = map[string]string{"account": "another@tenant.example"}
 		})
+		vary(http.StatusTooManyRequests, func(r *raw) { r.base = limited })
 		vary(http.StatusInternalServerError, func(r *raw) { r.base = broken })
 		vary(http.StatusServiceUnavailable, func(r *raw) { r.base = down })
 		if op.mediaType != "" {
@@ -214,6 +219,13 @@ func refuse(t *testing.T, h *house) {
 	want(api.CodeNoImportSelected, second(c.UpdateIntegration(ctx, i.ID, api.IntegrationPatch{Settings: &nothing})))
 	want(api.CodeInvalidExpiry, second(c.RotateIntegrationSecret(ctx, i.ID, api.RotateSecretRequest{ClientSecret: canary, SecretExpiresAt: past})))
 	want(api.CodeInvalidExpiry, second(c.CreateAPIKey(ctx, api.CreateAPIKeyRequest{Name: "x", Role: api.RoleAdmin, ExpiresAt: past})))
+	forgetting := h.deps
+	forgetting.Repeats = forgetful{h.deps.Repeats}
+	dying := api.New(h.serve(forgetting), h.mine.keys[tenant.Admin])
+	once := api.IdempotencyKey("once") // of a request that was refused by a process that died then
+	tooEarly := api.CreateAPIKeyRequest{Name: "x", Role: api.RoleAdmin, ExpiresAt: past}
+	want(api.CodeInvalidExpiry, second(dying.CreateAPIKey(ctx, tooEarly, once)))
+	want(api.CodeIdempotencyInProgress, second(c.CreateAPIKey(ctx, tooEarly, once)))
 	want(api.CodeNoImportSelected, second(c.StartRun(ctx, i.ID, api.StartRunRequest{DryRun: new(true), Settings: &nothing})))
 	want(api.CodeInvalidRequest, second(c.StartRun(ctx, i.ID, api.StartRunRequest{Settings: &nothing})))
 	stale := api.IfMatch(`"99.0000000000000000"`)

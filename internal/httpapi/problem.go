@@ -33,6 +33,7 @@ var statusOf = map[fault.Kind]int{
 	fault.Unsupported:     http.StatusUnsupportedMediaType,
 	fault.Refused:         http.StatusUnprocessableEntity,
 	fault.Unavailable:     http.StatusServiceUnavailable,
+	fault.Limited:         http.StatusTooManyRequests,
 }
 
 // Bounds of what callers are told to wait when the failure does not say.
@@ -59,14 +60,19 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	h := w.Header()
 	h.Del("ETag")
+	h.Del(replayed)
 	h.Set("Content-Type", "application/problem+json")
 	switch f.Kind() {
 	case fault.Unauthenticated:
 		h.Set("WWW-Authenticate", challenge(r))
 	case fault.TooLarge:
 		h.Set("Connection", "close") // or net/http would first read on, as slowly as the caller likes
-	case fault.Unavailable:
+	case fault.Unavailable, fault.Limited:
 		h.Set("Retry-After", seconds(f.RetryAfter))
+	case fault.Conflict:
+		if f.RetryAfter > 0 {
+			h.Set("Retry-After", seconds(f.RetryAfter))
+		}
 	}
 	body, err := encode(problemOf(f, status, r, x))
 	if err != nil { // only strings and numbers are in it

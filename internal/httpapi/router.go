@@ -13,10 +13,10 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// How long a request may take. Operations that ask Microsoft may spend connector.CheckBudget there and need some time
-// before and after.
+// How long a request may take: less than 5 seconds, whatever the database does. Operations that ask Microsoft may spend
+// connector.CheckBudget there and need some time before and after.
 const (
-	usualBudget     = 10 * time.Second
+	usualBudget     = 4700 * time.Millisecond
 	microsoftBudget = 20 * time.Second
 )
 
@@ -25,12 +25,14 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 
 // endpoint is a handler with the rules for calling it.
 type endpoint struct {
-	handle handler
-	role   tenant.Role
-	public bool
-	params []string
-	budget time.Duration
-	lines  bool
+	handle  handler
+	role    tenant.Role
+	public  bool
+	params  []string
+	budget  time.Duration
+	lines   bool
+	retired retirement
+	again   again // nil for what may be repeated without it
 }
 
 func readonly(h handler) endpoint { return endpoint{handle: h, role: tenant.ReadOnly} }
@@ -54,6 +56,12 @@ func (e endpoint) asksMicrosoft() endpoint {
 // orLines lets the endpoint give its whole list as lines to those who ask for that.
 func (e endpoint) orLines() endpoint {
 	e.lines = true
+	return e
+}
+
+// repeatable lets the endpoint know an Idempotency-Key.
+func (e endpoint) repeatable(by again) endpoint {
+	e.again = by
 	return e
 }
 
@@ -81,6 +89,7 @@ func (r *router) add(method, pattern string, e endpoint) {
 	if r.declared != nil {
 		r.declared(method, pattern, e)
 	}
+	e.retired = r.server.docs.retired[method+" "+pattern]
 	h := r.server.serve(pattern, e)
 	r.mux.Method(method, pattern, h)
 	if method == http.MethodGet {
@@ -92,6 +101,7 @@ func (r *router) add(method, pattern string, e endpoint) {
 func (s *server) serve(pattern string, e endpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		exchangeOf(r.Context()).route = pattern
+		e.retired.announce(w.Header())
 		budget := e.budget
 		if e.lines && wantsLines(r) {
 			budget = streamBudget
@@ -100,33 +110,37 @@ func (s *server) serve(pattern string, e endpoint) http.HandlerFunc {
 		defer cancel()
 		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		if err := s.admit(r, e); err != nil {
+		if err := s.admit(w, r, e); err != nil {
 			s.fail(w, r, err)
 			return
 		}
 		r = r.WithContext(answering(r.Context(), r))
-		if err := e.handle(w, r); err != nil {
+		if err := s.once(w, r, e); err != nil {
 			s.fail(w, r, err)
 		}
 	}
 }
 
-// admit checks everything that is the same for all endpoints: who asks, and with which parameters.
-func (s *server) admit(r *http.Request, e endpoint) error {
-	if !e.public {
-		if err := s.authorise(r, e.role); err != nil {
-			return err
-		}
+// admit checks everything that is the same for all endpoints: how often they are asked, by whom, and with which parameters.
+// What needs no database comes first, so that it is answered at once when the database is slow.
+func (s *server) admit(w http.ResponseWriter, r *http.Request, e endpoint) error {
+	if err := s.ration(w, r, e.public); err != nil {
+		return err
 	}
 	if r.ContentLength > maxBody {
 		return errBodyTooLarge()
+	}
+	if !e.public {
+		if err := s.authorise(w, r, e.role); err != nil {
+			return err
+		}
 	}
 	return checkQuery(r, e.params)
 }
 
 // notFound answers paths that no operation has.
 func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
-	s.fail(w, r, fault.New(fault.CodeNotFound, "there is no such path"))
+	s.failUnmatched(w, r, fault.New(fault.CodeNotFound, "there is no such path"))
 }
 
 // methodNotAllowed answers methods that no operation has on this path.
@@ -137,7 +151,15 @@ func (s *server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	s.fail(w, r, fault.New(fault.CodeMethodNotAllowed, ""))
+	s.failUnmatched(w, r, fault.New(fault.CodeMethodNotAllowed, ""))
+}
+
+// failUnmatched refuses what no operation serves, and counts it for the address that sent it.
+func (s *server) failUnmatched(w http.ResponseWriter, r *http.Request, why error) {
+	if err := s.ration(w, r, true); err != nil {
+		why = err
+	}
+	s.fail(w, r, why)
 }
 
 func (s *server) methodsOf(r *http.Request) []string {

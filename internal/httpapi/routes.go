@@ -6,7 +6,7 @@ func (s *server) routes(r *router) {
 	r.Get("/v1/catalog/integrations/{type}", readonly(s.getIntegrationType))
 
 	r.Get("/v1/integrations", readonly(s.listIntegrations).query("type", "state", "limit", "cursor"))
-	r.Post("/v1/integrations", admin(s.connectIntegration).query("validate_only").asksMicrosoft())
+	r.Post("/v1/integrations", admin(s.connectIntegration).query("validate_only").asksMicrosoft().repeatable(s.connectedBefore))
 	r.Get("/v1/integrations/{id}", readonly(s.getIntegration))
 	r.Patch("/v1/integrations/{id}", admin(s.updateIntegration).asksMicrosoft())
 	r.Delete("/v1/integrations/{id}", admin(s.disconnectIntegration).query("data"))
@@ -21,7 +21,7 @@ func (s *server) routes(r *router) {
 
 	r.Get("/v1/integrations/{id}/reconciliation", readonly(s.getReconciliation))
 	r.Get("/v1/integrations/{id}/runs", readonly(s.listIntegrationRuns).query(runFilters...))
-	r.Post("/v1/integrations/{id}/runs", analyst(s.startRun))
+	r.Post("/v1/integrations/{id}/runs", analyst(s.startRun).repeatable(s.startedBefore))
 	r.Get("/v1/runs", readonly(s.listRuns).query("integration_id").query(runFilters...))
 	r.Get("/v1/runs/{id}", readonly(s.getRun))
 	r.Get("/v1/runs/{id}/diagnostics", readonly(s.getRunDiagnostics))
@@ -44,12 +44,12 @@ func (s *server) routes(r *router) {
 	r.Get("/v1/tenant", readonly(s.getTenant))
 	r.Get("/v1/entitlements", readonly(s.getEntitlements))
 	r.Get("/v1/api-keys", admin(s.listAPIKeys).query("limit", "cursor"))
-	r.Post("/v1/api-keys", admin(s.createAPIKey))
+	r.Post("/v1/api-keys", admin(s.createAPIKey).repeatable(s.keyCreatedBefore))
 	r.Delete("/v1/api-keys/{id}", admin(s.deleteAPIKey))
 	r.Get("/v1/audit-events", admin(s.listAuditEvents).query(auditFilters...).orLines())
 
 	r.Get("/v1/tenants", platform(s.listTenants).query("state", "name", "limit", "cursor"))
-	r.Post("/v1/tenants", platform(s.createTenant))
+	r.Post("/v1/tenants", platform(s.createTenant).repeatable(s.tenantCreatedBefore))
 	r.Get("/v1/tenants/{id}", platform(s.getManagedTenant))
 	r.Patch("/v1/tenants/{id}", platform(s.updateTenant))
 	r.Delete("/v1/tenants/{id}", platform(s.deleteTenant))

@@ -23,7 +23,7 @@ import (
 func bare() *server {
 	return newServer(Deps{
 		Integrations: struct{ Integrations }{}, Runs: struct{ RunStore }{}, Assets: struct{ AssetReader }{}, Findings: struct{ FindingReader }{},
-		Vulnerabilities: struct{ VulnerabilityReader }{}, Tenants: struct{ TenantReader }{}, Keys: struct{ KeyStore }{}, Tokens: identity.NoIssuer{}, Audit: struct{ AuditTrail }{}, Platform: struct{ TenantStore }{},
+		Vulnerabilities: struct{ VulnerabilityReader }{}, Tenants: struct{ TenantReader }{}, Keys: struct{ KeyStore }{}, Tokens: identity.NoIssuer{}, Audit: struct{ AuditTrail }{}, Platform: struct{ TenantStore }{}, Repeats: struct{ RepeatStore }{},
 		Explain: func(syncer.Run, connector.Integration, tenant.Entitlement, time.Time) []syncer.Notice { return nil },
 		Wake:    func() {}, Now: time.Now, CursorKey: make([]byte, 32), OpenAPI: defenderspec.OpenAPI, Log: slog.New(slog.DiscardHandler), Meter: uncounted{},
 	})
@@ -84,6 +84,10 @@ func TestEveryEndpointDeclaresTheParametersOfTheContract(t *testing.T) {
 				}
 			}
 			e := declared[method+" "+path]
+			named := slices.Concat(item.Parameters, o.Parameters).GetByInAndName(openapi3.ParameterInHeader, "Idempotency-Key") != nil
+			if (e.again != nil) != named {
+				t.Errorf("%s %s knows an Idempotency-Key: %v, by the contract: %v", method, path, e.again != nil, named)
+			}
 			slices.Sort(names)
 			if got := slices.Sorted(slices.Values(e.params)); !slices.Equal(got, names) {
 				t.Errorf("%s %s knows %v, the contract %v", method, path, got, names)

@@ -77,6 +77,18 @@ func (s *server) startRun(w http.ResponseWriter, r *http.Request) error {
 	return acceptRun(w, &started)
 }
 
+func (s *server) startedBefore(w http.ResponseWriter, r *http.Request, made string, _ func() (string, error)) error {
+	id, err := madeID(runPrefix, made)
+	if err != nil {
+		return err
+	}
+	started, err := s.Runs.Run(r.Context(), caller(r), id)
+	if err != nil {
+		return err
+	}
+	return acceptRun(w, &started)
+}
+
 // start queues the run or, if asked, a preview of it.
 func (s *server) start(r *http.Request, id uuid.UUID, mode syncer.Mode, body *api.StartRunRequest) (syncer.Run, error) {
 	preview := body.DryRun != nil && *body.DryRun

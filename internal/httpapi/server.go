@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
+	"github.com/klauspost/compress/gzhttp"
 
 	"pgp.internal/defender/internal/fault"
 )
@@ -18,6 +19,7 @@ type server struct {
 	docs    documents
 	streams chan struct{} // a place for each list being streamed
 	denials denials
+	rations rations
 }
 
 // New builds the handler of the public listener. It panics when a dependency is missing or the contract cannot be read,
@@ -26,7 +28,7 @@ func New(d Deps) http.Handler { return newServer(d).handler() }
 
 func newServer(d Deps) *server {
 	mustBeComplete(d)
-	s := &server{Deps: d, mux: chi.NewMux(), cursors: cursors{key: d.CursorKey, now: d.Now}, docs: newDocuments(d.OpenAPI), streams: make(chan struct{}, maxStreams)}
+	s := &server{Deps: d, mux: chi.NewMux(), cursors: cursors{key: d.CursorKey, now: d.Now}, docs: newDocuments(d.OpenAPI), streams: make(chan struct{}, maxStreams), rations: newRations(d.Limits)}
 	s.mux.NotFound(s.notFound)
 	s.mux.MethodNotAllowed(s.methodNotAllowed)
 	s.routes(&router{mux: s.mux, server: s})
@@ -36,20 +38,36 @@ func newServer(d Deps) *server {
 // compressed are the media types worth compressing; fonts and pictures are compressed already.
 var compressed = []string{"application/json", "application/problem+json", linesType, "text/html", "text/css", "application/javascript", "text/javascript"}
 
+// compressFrom is how long an answer has to be: below, compressing saves nothing, and takes most of a megabyte while it lasts.
+const compressFrom = 1024
+
+func compress() func(http.Handler) http.HandlerFunc {
+	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(compressFrom), gzhttp.CompressionLevel(5), gzhttp.ContentTypes(compressed), gzhttp.EnableZstd(false))
+	if err != nil {
+		panic("httpapi: " + err.Error()) // only for options that make no sense, and they are constant
+	}
+	return wrap
+}
+
 // handler puts the mux behind what every request passes, outermost first.
 func (s *server) handler() http.Handler {
 	var h http.Handler = s.mux
 	h = s.recover(h)
-	h = middleware.Compress(5, compressed...)(h)
+	h = compress()(h)
 	h = s.limitURL(h)
-	return s.observe(h)
+	h = s.observe(h)
+	if len(s.TrustedProxies) > 0 {
+		h = middleware.ClientIPFromXFF(s.TrustedProxies...)(h)
+	}
+	return h
 }
 
 func mustBeComplete(d Deps) {
 	v := reflect.ValueOf(d)
 	for i := range v.NumField() {
-		if f := v.Field(i); f.Kind() != reflect.Struct && f.IsZero() {
-			panic("httpapi: Deps." + v.Type().Field(i).Name + " is missing")
+		name := v.Type().Field(i).Name
+		if f := v.Field(i); f.Kind() != reflect.Struct && f.IsZero() && name != "TrustedProxies" {
+			panic("httpapi: Deps." + name + " is missing")
 		}
 	}
 	if len(d.CursorKey) < 32 {

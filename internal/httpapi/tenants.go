@@ -39,8 +39,12 @@ func (s *server) createTenant(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return answerCreatedTenant(w, &created)
+}
+
+func answerCreatedTenant(w http.ResponseWriter, created *tenant.Tenant) error {
 	w.Header().Set("Location", "/v1/tenants/"+tenant.PublicText(tenantPrefix, created.PublicID))
-	return answerTenant(w, http.StatusCreated, &created)
+	return answerTenant(w, http.StatusCreated, created)
 }
 
 func checkAccount(account *string) error {
@@ -48,6 +52,18 @@ func checkAccount(account *string) error {
 		return invalid(fault.Field{Pointer: "/pgp_account", Code: "invalid_format", Detail: "Must be printable ASCII without spaces"})
 	}
 	return nil
+}
+
+func (s *server) tenantCreatedBefore(w http.ResponseWriter, r *http.Request, made string, _ func() (string, error)) error {
+	id, err := madeID(tenantPrefix, made)
+	if err != nil {
+		return err
+	}
+	created, err := s.Platform.TenantByPublicID(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return answerCreatedTenant(w, &created)
 }
 
 func (s *server) getManagedTenant(w http.ResponseWriter, r *http.Request) error {

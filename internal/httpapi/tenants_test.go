@@ -15,8 +15,11 @@ import (
 func manage(t *testing.T, h *house, token string) {
 	ctx := t.Context()
 	c := api.New(h.url, token, api.WithHTTPClient(h.checked()))
-	made, err := c.CreateTenant(ctx, api.CreateTenantRequest{Name: "Fabrikam", PGPAccount: new("it@fabrikam.example")})
+	made, err := c.CreateTenant(ctx, api.CreateTenantRequest{Name: "Fabrikam", PGPAccount: new("it@fabrikam.example")}, api.IdempotencyKey("fabrikam"))
 	must(t, err)
+	if err := second(c.CreateTenant(ctx, api.CreateTenantRequest{Name: "Another"}, api.IdempotencyKey("fabrikam"))); !api.HasCode(err, api.CodeIdempotencyKeyReused) {
+		t.Errorf("the key again: %v", err)
+	}
 	if made.State != api.TenantActive || made.PGPAccount != "it@fabrikam.example" {
 		t.Errorf("%+v", made)
 	}

@@ -19,7 +19,9 @@ type Store interface {
 
 const (
 	storeCache   = 5 * time.Second // several scrapers, or an impatient one, ask the database no more often
-	storeTimeout = time.Second     // a frozen database must not hold the scrape
+	storeTimeout = time.Second     // after which the database counts as away
+	// storePatience is how long a scrape waits for it; then it tells what was read before, and the next one what comes of it.
+	storePatience = 50 * time.Millisecond
 )
 
 // StoreCollector reads the queue and the integrations at a scrape. With the database away it leaves these figures out and
@@ -33,6 +35,7 @@ type StoreCollector struct {
 	up        bool
 	depth     postgres.QueueDepth
 	freshness postgres.Freshness
+	asking    chan struct{} // closed when the answer is there; nil while nothing is asked
 }
 
 // NewStoreCollector makes a collector to register.
@@ -98,15 +101,45 @@ func (c *StoreCollector) Collect(out chan<- prometheus.Metric) {
 // read asks the store unless it did a moment ago. Failures are remembered as long as successes, so that a database that
 // is away costs the scrapers one time-out each few seconds.
 func (c *StoreCollector) read() (up bool, _ postgres.QueueDepth, _ postgres.Freshness) {
+	if asked, patience := c.askAgain(); asked != nil {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		select {
+		case <-asked:
+		case <-timer.C:
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.readAt.IsZero() && c.now().Sub(c.readAt) < storeCache {
-		return c.up, c.depth, c.freshness
-	}
-	r := c.ask()
-	c.up, c.depth, c.freshness = r.err == nil, r.depth, r.freshness
-	c.readAt = c.now()
 	return c.up, c.depth, c.freshness
+}
+
+// askAgain has the store asked if it is time, by one goroutine at a time, and tells how long to wait for that: the first scrape has
+// nothing else to tell. It returns nil if what is known is fresh.
+func (c *StoreCollector) askAgain() (asked <-chan struct{}, patience time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := c.readAt.IsZero()
+	if !first && c.now().Sub(c.readAt) < storeCache {
+		return nil, 0
+	}
+	if c.asking == nil {
+		c.asking = make(chan struct{})
+		go c.refresh(c.asking)
+	}
+	if first {
+		return c.asking, 2 * storeTimeout // it ends by itself before
+	}
+	return c.asking, storePatience
+}
+
+func (c *StoreCollector) refresh(done chan struct{}) {
+	r := c.ask()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.up, c.depth, c.freshness = r.err == nil, r.depth, r.freshness
+	c.readAt, c.asking = c.now(), nil
+	close(done)
 }
 
 type reading struct {

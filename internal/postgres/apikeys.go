@@ -53,6 +53,15 @@ func (s *Store) CreateAPIKey(ctx context.Context, id tenant.ID, k tenant.APIKey,
 	return row.key(), err
 }
 
+// APIKey reads one key, also a revoked one.
+func (s *Store) APIKey(ctx context.Context, id tenant.ID, key uuid.UUID) (tenant.APIKey, error) {
+	var row apiKeyRow
+	err := s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &row, `select `+apiKeyColumns+` from api_key where tenant_id = $1 and public_id = $2`, id, key)
+	})
+	return row.key(), notFound(err, "API key")
+}
+
 // ListAPIKeys pages through the keys that are not revoked, oldest first.
 func (s *Store) ListAPIKeys(ctx context.Context, id tenant.ID, page inventory.PageRequest) ([]tenant.APIKey, inventory.Position, error) {
 	after, err := afterID(page.After)
@@ -102,7 +111,12 @@ func (s *Store) PrincipalByKey(ctx context.Context, hash [sha256.Size]byte) (ten
 		Touch    bool      `db:"touch"`
 		Refused  string    `db:"refused"`
 	}
-	err := s.db.GetContext(ctx, &row, prepared+"select * from key_holder($1, make_interval(secs => $2))", hash[:], lastUsedGrain.Seconds())
+	leave, err := s.places.take(ctx)
+	if err != nil {
+		return tenant.Principal{}, err
+	}
+	err = s.db.GetContext(ctx, &row, prepared+"select * from key_holder($1, make_interval(secs => $2))", hash[:], lastUsedGrain.Seconds())
+	leave()
 	if err == nil && row.Touch && row.Refused == "" {
 		err = s.inTenant(ctx, tenant.ID(row.TenantID), func(tx *sqlx.Tx) error {
 			_, err := tx.ExecContext(ctx, `update api_key set last_used_at = now() where tenant_id = $1 and public_id = $2`, row.TenantID, row.PublicID)

@@ -3,8 +3,10 @@ package postgres
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/lib/pq"
@@ -13,10 +15,10 @@ import (
 // ioGrace is how much longer than the statement limit a single read or write on a database connection may take. lib/pq
 // sends a cancel request on a second connection when a context ends but keeps waiting on the first one, so without a
 // deadline of its own a black-holed database would hold callers for ever.
-const ioGrace = 2 * time.Second
+const ioGrace = 500 * time.Millisecond
 
-// dialTimeout bounds reaching the database at all.
-const dialTimeout = 5 * time.Second
+// openWithin bounds reaching the database and signing in.
+const openWithin = 3 * time.Second
 
 func newConnector(dsn string, o Options) (driver.Connector, error) {
 	cfg, err := pq.NewConfig(dsn)
@@ -35,7 +37,7 @@ func newConnector(dsn string, o Options) (driver.Connector, error) {
 		return nil, fmt.Errorf("the database URL cannot be used: %w", err)
 	}
 	c.Dialer(deadlineDialer{limit: o.StatementTimeout + ioGrace})
-	return sessions{c}, nil
+	return sessions{c, o.WaitFor > 0}, nil
 }
 
 // sessionSettings are sent with the start-up packet of each connection, so they cost no round trip and no pooled
@@ -66,28 +68,79 @@ func (d deadlineDialer) DialTimeout(network, address string, timeout time.Durati
 }
 
 func (d deadlineDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	c, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
+	ctx, cancel := context.WithTimeout(ctx, openWithin)
+	defer cancel()
+	c, err := (&net.Dialer{}).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	return &deadlineConn{Conn: c, limit: d.limit}, nil
+	bounded := &deadlineConn{Conn: c, limit: d.limit}
+	until, _ := ctx.Deadline()
+	bounded.bound(until) // of signing in, too
+	if holder, ok := ctx.Value(dialedKey{}).(**deadlineConn); ok {
+		*holder = bounded
+	}
+	return bounded, nil
 }
+
+// dialedKey is where a context holds the place for the connection that is dialled under it.
+type dialedKey struct{}
 
 type deadlineConn struct {
 	net.Conn
 	limit time.Duration
+	until atomic.Int64 // in nanoseconds since 1970, by which everything has to be done; 0 for no such time
+
+	broken atomic.Bool // a read or write has failed
+}
+
+// lostConnection is an error of the driver after the connection had failed below it: the driver hides that from errors.As.
+type lostConnection struct{ error }
+
+func (l lostConnection) Unwrap() error { return l.error }
+
+// blame says of an error that the connection was lost, if it was. What database/sql tries again by itself is left to it.
+func (c *deadlineConn) blame(err error) error {
+	if err == nil || c == nil || !c.broken.Load() || errors.Is(err, driver.ErrBadConn) {
+		return err
+	}
+	return lostConnection{err}
+}
+
+func (c *deadlineConn) bound(until time.Time) {
+	if until.IsZero() {
+		c.until.Store(0)
+		return
+	}
+	c.until.Store(until.UnixNano())
+}
+
+func (c *deadlineConn) deadline() time.Time {
+	at := time.Now().Add(c.limit)
+	if until := c.until.Load(); until != 0 && until < at.UnixNano() {
+		at = time.Unix(0, until)
+	}
+	return at
 }
 
 func (c *deadlineConn) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(c.limit)); err != nil {
+	if err := c.SetReadDeadline(c.deadline()); err != nil {
 		return 0, err
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.broken.Store(true)
+	}
+	return n, err
 }
 
 func (c *deadlineConn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(c.limit)); err != nil {
+	if err := c.SetWriteDeadline(c.deadline()); err != nil {
 		return 0, err
 	}
-	return c.Conn.Write(p)
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		c.broken.Store(true)
+	}
+	return n, err
 }

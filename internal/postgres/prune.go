@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/repeat"
 )
 
 // How long what has ended stays to be looked at.
@@ -17,8 +19,8 @@ const (
 	pruneBatch   = 500 // rows that one call deletes of each kind
 )
 
-// Prune deletes a batch of old runs, of dead jobs, and of what was counted of calls long ago, and reports whether there may be
-// more. The last run of an integration that succeeded and the last full one stay whatever their age, because later runs are
+// Prune deletes a batch of old runs, of dead jobs, of what was counted of calls long ago, and of requests that nobody may repeat
+// any more, and reports whether there may be more. The last run of an integration that succeeded and the last full one stay whatever their age, because later runs are
 // planned and estimated by them.
 func (s *Store) Prune(ctx context.Context, now time.Time) (deleted int64, more bool, err error) {
 	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
@@ -44,7 +46,11 @@ func (s *Store) Prune(ctx context.Context, now time.Time) (deleted int64, more b
 			) old
 			where e.tenant_id = old.tenant_id and e.asset_id = old.asset_id and e.vulnerability_id = old.vulnerability_id and e.id = old.id`,
 			now.Add(-keepEvents), pruneBatch)
-		deleted, more = runs+jobs+quotas+events, max(runs, jobs, quotas, events) == pruneBatch
+		if err != nil {
+			return err
+		}
+		requests, err := affected(ctx, tx, pruneRequests, now.Add(-repeat.KeepFor), pruneBatch)
+		deleted, more = runs+jobs+quotas+events+requests, max(runs, jobs, quotas, events, requests) == pruneBatch
 		return err
 	})
 	return deleted, more, err
@@ -71,3 +77,10 @@ const pruneRuns = `
 	  for update of r skip locked
 	)
 	delete from run r using old where r.tenant_id = old.tenant_id and r.id = old.id`
+
+// pruneRequests leaves alone what is being taken by a repetition just now.
+const pruneRequests = `
+	with old as (
+	  select tenant_id, name from idempotency where created_at < $1 order by created_at limit $2 for update skip locked
+	)
+	delete from idempotency i using old where i.tenant_id = old.tenant_id and i.name = old.name`

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/lib/pq"
 )
@@ -16,18 +17,23 @@ import (
 const prepared = "/* prepared */ "
 
 // sessions makes connections with what lib/pq lacks; see session.
-type sessions struct{ *pq.Connector }
+type sessions struct {
+	*pq.Connector
+	bounded bool // statements never outlast their context; see Options.WaitFor
+}
 
 func (s sessions) Connect(ctx context.Context) (driver.Conn, error) {
-	c, err := s.Connector.Connect(ctx)
+	var wire *deadlineConn
+	c, err := s.Connector.Connect(context.WithValue(ctx, dialedKey{}, &wire))
 	if err != nil {
-		return nil, err
+		return nil, wire.blame(err)
 	}
+	wire.bound(time.Time{})
 	inner, ok := c.(connection)
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("driver connection %T is not what it used to be", c), c.Close())
 	}
-	return &session{connection: inner, statements: map[string]driver.Stmt{}}, nil
+	return &session{connection: inner, statements: map[string]driver.Stmt{}, wire: wire, bounded: s.bounded}, nil
 }
 
 // connection is what database/sql and this package use of a lib/pq connection.
@@ -48,6 +54,47 @@ type connection interface {
 type session struct {
 	connection
 	statements map[string]driver.Stmt
+	wire       *deadlineConn
+	bounded    bool // statements do not outlast their context
+}
+
+// giveUpBefore is how long before its context ends a statement is given up. Once it has ended, the driver asks the server on a
+// further connection to cancel, and waits for that; a frozen one does not answer there either.
+const giveUpBefore = 200 * time.Millisecond
+
+// bound lets everything that follows end before the context does.
+func (s *session) bound(ctx context.Context) {
+	if !s.bounded {
+		return
+	}
+	until, ok := ctx.Deadline()
+	if ok {
+		until = until.Add(-giveUpBefore)
+	}
+	s.wire.bound(until)
+}
+
+// ExecContext carries out a statement.
+func (s *session) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	s.bound(ctx)
+	result, err := s.connection.ExecContext(ctx, query, args)
+	return result, s.wire.blame(err)
+}
+
+// PrepareContext prepares a statement.
+func (s *session) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	s.bound(ctx)
+	stmt, err := s.connection.PrepareContext(ctx, query)
+	return stmt, s.wire.blame(err)
+}
+
+// IsValid tells whether the connection can serve another statement: what went wrong on the wire leaves it in the middle of something.
+func (s *session) IsValid() bool { return !s.wire.broken.Load() && s.connection.IsValid() }
+
+// Ping asks whether the server answers.
+func (s *session) Ping(ctx context.Context) error {
+	s.bound(ctx)
+	return s.connection.Ping(ctx)
 }
 
 type scopeKey struct{}
@@ -72,15 +119,20 @@ func (s *session) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, e
 		_, _ = s.ExecContext(context.WithoutCancel(ctx), "rollback", nil)
 		return nil, err
 	}
-	return s.connection, nil
+	return s, nil
 }
 
+// Commit ends a transaction.
+func (s *session) Commit() error { return s.wire.blame(s.connection.Commit()) }
+
 func (s *session) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	s.bound(ctx)
 	if tell, ok := ctx.Value(recorderKey{}).(func(Statement)); ok {
 		tell(statementOf(query, args))
 	}
 	if !strings.HasPrefix(query, prepared) {
-		return s.connection.QueryContext(ctx, query, args)
+		rows, err := s.connection.QueryContext(ctx, query, args)
+		return rows, s.wire.blame(err)
 	}
 	stmt, err := s.statement(ctx, query)
 	if err != nil {
@@ -88,7 +140,7 @@ func (s *session) QueryContext(ctx context.Context, query string, args []driver.
 	}
 	rows, err := stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 	s.forgetStale(query, err)
-	return rows, err
+	return rows, s.wire.blame(err)
 }
 
 func (s *session) statement(ctx context.Context, query string) (driver.Stmt, error) {

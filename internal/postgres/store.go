@@ -29,15 +29,21 @@ type Options struct {
 	MaxConns         int
 	StatementTimeout time.Duration // longest a statement may run, and a transaction may sit idle
 	LockTimeout      time.Duration
-	ApplicationName  string      // shown in pg_stat_activity
-	Actor            audit.Actor // who answers for what is done under a context that names nobody; without, that is refused
-	AuditKey         audit.Key   // seals the audit trail; without, its hashes tell accidents only
-	Partitions       int         // how many tenants may have a partition of findings to themselves; the others share
+	// WaitFor is the longest wait for a free connection; reading and writing then never outlast the context of a statement either,
+	// whatever the database does. 0 waits as long as the context allows, and for the database as long as a statement may run.
+	WaitFor         time.Duration
+	ApplicationName string      // shown in pg_stat_activity
+	Actor           audit.Actor // who answers for what is done under a context that names nobody; without, that is refused
+	AuditKey        audit.Key   // seals the audit trail; without, its hashes tell accidents only
+	Partitions      int         // how many tenants may have a partition of findings to themselves; the others share
 }
 
-// ForRequests suits statements that answer an API request.
+// ForRequests suits statements that answer an API request: waiting for a connection and for a frozen database together take less
+// than 5 seconds.
 func ForRequests() Options {
-	return Options{MaxConns: 20, StatementTimeout: 4 * time.Second, LockTimeout: 2 * time.Second, ApplicationName: "defenderd http"}
+	return Options{
+		MaxConns: 20, StatementTimeout: 3 * time.Second, LockTimeout: 2 * time.Second, WaitFor: time.Second, ApplicationName: "defenderd http",
+	}
 }
 
 // ForWork suits runs, whose single statements may move millions of rows.
@@ -53,6 +59,7 @@ type Store struct {
 	actor      audit.Actor
 	auditKey   audit.Key
 	publicIDs  sync.Map // tenant.ID to uuid.UUID, for good once known
+	places     places
 }
 
 // Open connects as the application role. dsn is a PostgreSQL URL or key=value string whose user must be a member of that
@@ -70,7 +77,7 @@ func Open(ctx context.Context, dsn string, o Options, log *slog.Logger) (*Store,
 		_ = db.Close()
 		return nil, fmt.Errorf("connect to PostgreSQL as role %s: %w", appRole, err)
 	}
-	return &Store{db: db, log: log, partitions: o.Partitions, actor: o.Actor, auditKey: o.AuditKey}, nil
+	return &Store{db: db, log: log, partitions: o.Partitions, actor: o.Actor, auditKey: o.AuditKey, places: newPlaces(o)}, nil
 }
 
 // Close ends all connections.
@@ -97,6 +104,11 @@ func (s *Store) inSystem(ctx context.Context, f func(*sqlx.Tx) error) error {
 }
 
 func (s *Store) inTx(ctx context.Context, scope string, f func(*sqlx.Tx) error) error {
+	leave, err := s.places.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave() // after the connection has been given back
 	tx, err := s.db.BeginTxx(withScope(ctx, scope), nil)
 	if err != nil {
 		return classify(ctx, err)
@@ -147,7 +159,8 @@ func classify(ctx context.Context, err error) error {
 // connectionLost recognises errors that carry no SQLSTATE because no server was there to give one.
 func connectionLost(err error) bool {
 	var netErr net.Error
-	return errors.As(err, &netErr) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+	var lost lostConnection
+	return errors.As(err, &lost) || errors.As(err, &netErr) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 

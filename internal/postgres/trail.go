@@ -31,10 +31,14 @@ func on(prefix string, id uuid.UUID) audit.Resource {
 }
 
 // record adds an event to a chain in the transaction of the change itself; it comes last there, because from here to the
-// transaction's end other changes of the tenant wait. Where it cannot be written the change is refused as unavailable.
+// transaction's end other changes of the tenant wait. Where it cannot be written the change is refused as unavailable. What a
+// request with an Idempotency-Key has changed is remembered beside it.
 func (s *Store) record(ctx context.Context, tx *sqlx.Tx, chain tenant.ID, d deed) error {
 	origin, err := s.originOf(ctx)
 	if err != nil {
+		return err
+	}
+	if err := remember(ctx, tx, d.resource.ID); err != nil {
 		return err
 	}
 	if err := s.appendEvent(ctx, tx, chain, origin, d); err != nil {

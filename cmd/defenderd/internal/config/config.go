@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pgp.internal/defender/internal/connector/defender"
+	"pgp.internal/defender/internal/httpapi"
 	"pgp.internal/defender/internal/seal"
 )
 
@@ -55,7 +56,12 @@ type Config struct {
 	TokenTenantClaim, TokenRoleClaim string
 
 	HTTPMaxConns, WorkMaxConns int
-	UnsafeDatabaseTLS          bool
+
+	Limits                      httpapi.Limits
+	ValidationRate, Validations int // a minute, and at once
+	TrustedProxies              []string
+	MaxConnections              int
+	UnsafeDatabaseTLS           bool
 
 	LogLevel slog.Level
 	LogJSON  bool

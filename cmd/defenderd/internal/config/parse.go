@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
@@ -204,5 +205,16 @@ func parseLogFormat(c *Config, text string) error {
 		return errors.New("must be json or text")
 	}
 	c.LogJSON = text == "json"
+	return nil
+}
+
+func parseProxies(c *Config, text string) error {
+	for part := range strings.SplitSeq(text, ",") {
+		p, err := netip.ParsePrefix(strings.TrimSpace(part))
+		if err != nil || p != p.Masked() {
+			return errors.New("must be networks such as 10.0.0.0/8, separated by commas; a single proxy is 10.1.2.3/32")
+		}
+		c.TrustedProxies = append(c.TrustedProxies, p.String())
+	}
 	return nil
 }

@@ -1,0 +1,229 @@
+package httpapi_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender"
+	"pgp.internal/defender/internal/httpapi"
+	"pgp.internal/defender/internal/metrics"
+	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/postgres/postgrestest"
+	"pgp.internal/defender/internal/seal"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// weir is a TCP proxy that can hold everything back without closing anything, as a network does that loses all packets.
+type weir struct {
+	listener net.Listener
+	to       string
+	gate     sync.RWMutex // held while nothing passes
+}
+
+func newWeir(t *testing.T, to string) *weir {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	w := &weir{listener: l, to: to}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go w.carry(c)
+		}
+	}()
+	return w
+}
+
+func (w *weir) carry(c net.Conn) {
+	defer func() { _ = c.Close() }()
+	up, err := net.Dial("tcp", w.to)
+	if err != nil {
+		return
+	}
+	defer func() { _ = up.Close() }()
+	go func() { _, _ = io.Copy(held{up, w}, c); _ = up.Close() }()
+	_, _ = io.Copy(held{c, w}, up)
+}
+
+// held writes while the gate is open.
+type held struct {
+	io.Writer
+	weir *weir
+}
+
+func (h held) Write(p []byte) (int, error) {
+	h.weir.gate.RLock()
+	defer h.weir.gate.RUnlock()
+	return h.Writer.Write(p)
+}
+
+// through is the house with the API's connections to the database going through a weir.
+func through(t *testing.T) (*house, *weir, *postgres.Store) {
+	t.Helper()
+	h := newHouse(t)
+	var dsn string
+	must(t, h.owner.QueryRow(`select current_database()`).Scan(&dsn))
+	u, err := url.Parse(databaseURL(t))
+	must(t, err)
+	w := newWeir(t, u.Host)
+	u.Host, u.Path = w.listener.Addr().String(), "/"+dsn
+	store := postgrestest.OpenUnnamed(t, u.String(), postgres.ForRequests())
+	return h, w, h.reopened(store)
+}
+
+// reopened serves with another store.
+func (h *house) reopened(store *postgres.Store) *postgres.Store {
+	d := h.deps
+	ring, err := seal.ParseRing(seal.NewKey().Reveal())
+	must(h.t, err)
+	d.Integrations = connector.NewService(store, sealerOf(store, ring), connector.Registry{defender.Kind: h.cloud}, h.clock.now)
+	d.Runs, d.Assets, d.Vulnerabilities, d.Findings, d.Tenants, d.Keys, d.Audit, d.Platform, d.Repeats = store, store, store, store, store, store, store, store, store
+	h.url = h.serve(d)
+	return store
+}
+
+// reads and writes that need the database, and nothing else.
+func needing(h *house, integration string) []raw {
+	key := h.mine.keys[tenant.Admin]
+	return []raw{
+		{method: http.MethodGet, path: "/v1/assets", key: key}, {method: http.MethodGet, path: "/v1/summary", key: key}, {method: http.MethodGet, path: "/v1/integrations/" + integration, key: key},
+		{method: http.MethodPost, path: "/v1/integrations/" + integration + "/pause", key: key},
+		{method: http.MethodPost, path: "/v1/api-keys", key: key, body: `{"name":"x","role":"readonly"}`, header: map[string]string{"Content-Type": "application/json", "Idempotency-Key": "k"}},
+	}
+}
+
+// mustBeUnavailable sends requests at once, each of which has to be refused in time.
+func (h *house) mustBeUnavailable(requests []raw, within time.Duration) {
+	h.t.Helper()
+	var all sync.WaitGroup
+	for _, r := range requests {
+		r.client = h.checked()
+		all.Go(func() {
+			began := time.Now()
+			got := h.send(r)
+			if took := time.Since(began); got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" || took > within {
+				h.t.Errorf("%s %s: %d after %v, want 503 within %v: %s", r.method, r.path, got.status, took, within, got.body)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// mustAnswerAlone asks for what needs no database.
+func (h *house) mustAnswerAlone(within time.Duration, operator http.Handler) {
+	h.t.Helper()
+	large := strings.Repeat("x", 100_000)
+	for status, r := range map[int]raw{
+		http.StatusUnauthorized: {method: http.MethodGet, path: "/v1/assets"}, http.StatusNotFound: {method: http.MethodGet, path: "/v1/nothing"},
+		http.StatusMethodNotAllowed:      {method: http.MethodPut, path: "/v1/assets", key: h.mine.keys[tenant.Admin]},
+		http.StatusRequestEntityTooLarge: {method: http.MethodPost, path: "/v1/integrations", key: h.mine.keys[tenant.Admin], body: large},
+		http.StatusOK:                    {method: http.MethodGet, path: "/v1/version"},
+	} {
+		began := time.Now()
+		if got := h.send(r); got.status != status || time.Since(began) > within {
+			h.t.Errorf("%s %s: %d after %v, want %d within %v", r.method, r.path, got.status, time.Since(began), status, within)
+		}
+	}
+	for _, path := range []string{"/healthz", "/metrics"} {
+		began, rec := time.Now(), httptest.NewRecorder()
+		operator.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+		if took := time.Since(began); rec.Code != http.StatusOK || took > within {
+			h.t.Errorf("%s: %d after %v", path, rec.Code, took)
+		}
+	}
+}
+
+// operatorOf is the operator's listener on a store, scraped once.
+func operatorOf(t *testing.T, store *postgres.Store, h *house) http.Handler {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	collector := metrics.NewStoreCollector(store, h.clock.now)
+	registry.MustRegister(collector)
+	admin := httpapi.Admin(httpapi.AdminDeps{Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Ready: store.Ping, Log: h.deps.Log})
+	rec := httptest.NewRecorder()
+	admin.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if !strings.Contains(rec.Body.String(), "defender_store_up 1") {
+		t.Fatalf("the first scrape: %s", rec.Body)
+	}
+	h.clock.move(time.Minute) // what was scraped is old
+	return admin
+}
+
+// TestAFrozenDatabaseHoldsNobody holds back what the database says; every request ends in time, and soon after it is over all is well.
+func TestAFrozenDatabaseHoldsNobody(t *testing.T) {
+	t.Parallel()
+	h, w, store := through(t)
+	i := h.connect(h.mine)
+	admin := operatorOf(t, store, h)
+	w.gate.Lock()
+	var frozen []raw
+	for range 8 { // more than there are connections
+		frozen = append(frozen, needing(h, i.ID)...)
+	}
+	h.mustBeUnavailable(frozen, 5*time.Second)
+	h.mustAnswerAlone(100*time.Millisecond, admin)
+	w.gate.Unlock()
+	h.mustHeal(5 * time.Second)
+}
+
+func (h *house) mustHeal(within time.Duration) {
+	h.t.Helper()
+	began, status := time.Now(), 0
+	for status != http.StatusOK && time.Since(began) < within {
+		status = h.send(raw{method: http.MethodGet, path: "/v1/assets", key: h.mine.keys[tenant.Admin]}).status
+	}
+	if status != http.StatusOK {
+		h.t.Errorf("%v after it was over: %d", time.Since(began), status)
+	}
+}
+
+// TestAnExhaustedPoolHoldsNobodyWhoDoesNotNeedIt has all of the API's connections wait for a lock.
+func TestAnExhaustedPoolHoldsNobodyWhoDoesNotNeedIt(t *testing.T) {
+	t.Parallel()
+	h, _, store := through(t)
+	i := h.connect(h.mine)
+	admin := operatorOf(t, store, h)
+	lock, err := h.owner.Begin()
+	must(t, err)
+	defer func() { _ = lock.Rollback() }()
+	_, err = lock.Exec(`lock table api_key in access exclusive mode`)
+	must(t, err)
+	most := store.DB().Stats().MaxOpenConnections
+	var waiting sync.WaitGroup
+	for range most {
+		waiting.Go(func() { h.mustBeUnavailable(needing(h, i.ID)[:1], 3*time.Second) })
+	}
+	for waits := 0; waits < most; {
+		must(t, h.owner.QueryRow(`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waits))
+	}
+	h.mustAnswerAlone(100*time.Millisecond, admin)
+	h.mustBeUnavailable(needing(h, i.ID), 2*time.Second)
+	waiting.Wait()
+	must(t, lock.Rollback())
+	h.mustHeal(5 * time.Second)
+}
+
+func databaseURL(t *testing.T) string {
+	t.Helper()
+	text := os.Getenv("DATABASE_URL")
+	if text == "" {
+		t.Fatal("DATABASE_URL is not set: run the tests with \"make test\"")
+	}
+	return text
+}

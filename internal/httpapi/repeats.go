@@ -1,0 +1,190 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/repeat"
+)
+
+// RepeatStore remembers requests with an Idempotency-Key. What a request changes the stores keep beside the change, by the
+// context of [repeat.With].
+type RepeatStore interface {
+	// BeginRequest takes a name for the attempt, or gives what an earlier one has left.
+	BeginRequest(ctx context.Context, a *repeat.Attempt) (m repeat.Memory, mine bool, err error)
+	// KeepAnswer keeps the answer if the attempt has changed something, and tells whether it has.
+	KeepAnswer(ctx context.Context, a *repeat.Attempt, answer []byte) (kept bool, err error)
+	// GiveUpRequest gives the name back if the attempt has changed nothing.
+	GiveUpRequest(ctx context.Context, a *repeat.Attempt) error
+}
+
+// Bounds of a request with an Idempotency-Key.
+const (
+	maxIdempotencyKey = 255
+	// giveUpWithin is how long giving a name back may take; else it is free again by its own time.
+	giveUpWithin = 2 * time.Second
+	// attemptMargin is what an attempt has beyond its budget: a commit under way may still come through.
+	attemptMargin = 10 * time.Second
+	// repeatSoon is when the answer to a request that is being carried out may be there.
+	repeatSoon = time.Second
+)
+
+// again answers a request as it was answered before, from what it made: for when its answer was not kept.
+type again func(w http.ResponseWriter, r *http.Request, made string, keepsake func() (string, error)) error
+
+// once carries out a request with an Idempotency-Key at most one time and answers its repetitions as it did then
+// (draft-ietf-httpapi-idempotency-key-header). What changed nothing, such as a refusal, is not remembered.
+func (s *server) once(w http.ResponseWriter, r *http.Request, e endpoint) error {
+	if e.again == nil || len(r.Header.Values("Idempotency-Key")) == 0 {
+		return e.handle(w, r)
+	}
+	key, err := idempotencyKey(r)
+	if err != nil {
+		return err
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	a := s.attempt(r, key, body, e.budget)
+	found, mine, err := s.Repeats.BeginRequest(r.Context(), a)
+	switch {
+	case err != nil:
+		return err
+	case mine:
+		return s.first(w, r, e, a)
+	case found.Request != a.Request:
+		return fault.New(fault.CodeIdempotencyReused, "")
+	case !found.Done():
+		f := fault.New(fault.CodeIdempotencyInProgress, "")
+		f.RetryAfter = repeatSoon
+		return f
+	}
+	return s.repeated(w, r, e, found)
+}
+
+func idempotencyKey(r *http.Request) (string, error) {
+	values := r.Header.Values("Idempotency-Key")
+	if key := values[0]; len(values) == 1 && key != "" && len(key) <= maxIdempotencyKey && plainText(key) {
+		return key, nil
+	}
+	return "", invalid(parameter("Idempotency-Key", "invalid_format", "Must be one value of 1 to 255 printable ASCII characters without spaces"))
+}
+
+// attempt names the request by the credential and its key, and what is asked by everything that decides what comes of it.
+func (s *server) attempt(r *http.Request, key string, body []byte, budget time.Duration) *repeat.Attempt {
+	x := exchangeOf(r.Context())
+	who := actor(&x.principal)
+	a := &repeat.Attempt{
+		Tenant: x.principal.Tenant, Holder: uuid.New(), Within: budget + attemptMargin,
+		Name: sha256.Sum256([]byte(string(who.Kind) + "\x00" + who.ID + "\x00" + key)),
+	}
+	// Keyed, because the body may hold a client secret, and by nothing that is stored or ever changes.
+	mac := hmac.New(sha256.New, []byte(key))
+	for _, part := range []string{r.Method, r.URL.EscapedPath(), r.URL.Query().Encode(), string(canonical(body))} {
+		mac.Write([]byte(part + "\x00")) // documented never to fail
+	}
+	mac.Sum(a.Request[:0])
+	x.seal = s.answerSeal(key, a)
+	return a
+}
+
+// canonical is a body as RFC 8785 writes it, so that white space and order make no difference; itself if it is no JSON.
+func canonical(body []byte) []byte {
+	v := jsontext.Value(bytes.Clone(body))
+	if v.Canonicalize() != nil {
+		return body
+	}
+	return v
+}
+
+// first carries out the request, and answers only when the answer is kept.
+func (s *server) first(w http.ResponseWriter, r *http.Request, e endpoint, a *repeat.Attempt) error {
+	kept := false
+	defer func() { // also when the handler panics
+		if !kept {
+			s.giveUp(r, a)
+		}
+	}()
+	held := &heldAnswer{ResponseWriter: w}
+	if err := e.handle(held, r.WithContext(repeat.With(r.Context(), a))); err != nil {
+		return err
+	}
+	kept = s.keepAnswer(r, a, held)
+	held.send()
+	return nil
+}
+
+// keepAnswer tells whether the answer is kept. Where it cannot be, the change stands, and a repetition is answered by what it made.
+func (s *server) keepAnswer(r *http.Request, a *repeat.Attempt, held *heldAnswer) bool {
+	box, err := exchangeOf(r.Context()).seal.close(held.kept())
+	if err == nil {
+		var kept bool
+		if kept, err = s.Repeats.KeepAnswer(r.Context(), a, box); err == nil {
+			return kept
+		}
+	}
+	s.Log.WarnContext(r.Context(), "the answer to a request with an Idempotency-Key was not kept",
+		slog.String("request_id", exchangeOf(r.Context()).id), slog.String("error", err.Error()))
+	return false
+}
+
+// giveUp lets the request be tried again at once, also when the caller has gone.
+func (s *server) giveUp(r *http.Request, a *repeat.Attempt) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), giveUpWithin)
+	defer cancel()
+	if err := s.Repeats.GiveUpRequest(ctx, a); err != nil {
+		s.Log.WarnContext(ctx, "a request with an Idempotency-Key can only be repeated after its time",
+			slog.String("request_id", exchangeOf(ctx).id), slog.String("error", err.Error()))
+	}
+}
+
+// repeated answers as before: by the answer that was kept, or else by what was made.
+func (s *server) repeated(w http.ResponseWriter, r *http.Request, e endpoint, m repeat.Memory) error {
+	seal := exchangeOf(r.Context()).seal
+	w.Header().Set(replayed, "true")
+	if len(m.Answer) > 0 {
+		text, err := seal.open(m.Answer)
+		if err == nil {
+			return sendKept(w, text)
+		}
+		s.Log.WarnContext(r.Context(), "a kept answer cannot be read; its object is shown as it is now",
+			slog.String("request_id", exchangeOf(r.Context()).id), slog.String("error", err.Error()))
+	}
+	return e.again(w, r, m.Made, func() (string, error) { return seal.open(m.Keepsake) })
+}
+
+// replayed is the header that tells an answer to a repetition.
+const replayed = "Idempotent-Replayed"
+
+// keepsake keeps with the change what only its answer shows; without an Idempotency-Key there is nothing to do.
+func keepsake(r *http.Request, secret string) error {
+	a := repeat.Of(r.Context())
+	if a == nil {
+		return nil
+	}
+	box, err := exchangeOf(r.Context()).seal.close(secret)
+	a.Keepsake = box
+	return err
+}
+
+// madeID reads the id of what a request made.
+func madeID(prefix, made string) (uuid.UUID, error) {
+	id, ok := parseID(prefix, made)
+	if !ok {
+		return uuid.Nil, fault.Newf(fault.CodeInternal, "what the request made is no %s", strings.TrimSuffix(prefix, "_"))
+	}
+	return id, nil
+}
