@@ -121,6 +121,9 @@ func (s *server) admit(r *http.Request, e endpoint) error {
 	if r.ContentLength > maxBody {
 		return errBodyTooLarge()
 	}
+	if err := checkConditions(r); err != nil {
+		return err
+	}
 	return checkQuery(r, e.params)
 }
 
