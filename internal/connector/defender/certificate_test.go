@@ -29,7 +29,7 @@ var testKeys = sync.OnceValue(func() [2]*rsa.PrivateKey {
 	return made
 })
 
-func testCertificate(t *testing.T, key *rsa.PrivateKey, from, until time.Time) *x509.Certificate {
+func testCertificate(t testing.TB, key *rsa.PrivateKey, from, until time.Time) *x509.Certificate {
 	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "application"}, NotBefore: from, NotAfter: until}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
