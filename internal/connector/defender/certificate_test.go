@@ -78,7 +78,9 @@ func TestACertificateIsReadOrExplained(t *testing.T) {
 		"PKCS#8":                    {pkcs8(t, key) + cert, ""},
 		"PKCS#1, chain, other text": {"Bag Attributes\n" + foreign + cert + block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key)), ""},
 		"line ends of Windows":      {strings.ReplaceAll(pkcs8(t, key)+cert, "\n", "\r\n"), ""},
-		"nothing":                   {" \n", "required"},
+		"nothing":                   {"", "required"},
+		"blanks":                    {" \n\u00a0\ufeff", "invalid_format"}, // the contract takes them for a text
+		"blanks around it":          {"\ufeff \n" + pkcs8(t, key) + cert + "\u00a0\n", ""},
 		"no PEM":                    {"MIIKmwIBAzCC", "invalid_format"},
 		"key alone":                 {pkcs8(t, key), "no_certificate"},
 		"certificate alone":         {cert, "no_private_key"},
