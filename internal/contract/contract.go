@@ -142,7 +142,13 @@ func (k *Contract) checkOutcome(x *exchange) error {
 	return nil
 }
 
+// everywhere are the statuses that the introduction of the document grants to every operation.
+var everywhere = map[int]bool{http.StatusRequestEntityTooLarge: true, http.StatusRequestURITooLong: true}
+
 func (k *Contract) checkResponse(x *exchange) error {
+	if everywhere[x.status] && x.route.Operation.Responses.Status(x.status) == nil {
+		return k.doc.matchComponent("Problem", x.received)
+	}
 	if k.doc.isHTML(x.route, x.status) {
 		return checkHTML(x)
 	}

@@ -195,11 +195,15 @@ func isIP(s string) error {
 	return err
 }
 
+// isPrefix also takes an address for the prefix of itself. IPv4 is written as IPv4.
 func isPrefix(s string) error {
-	if isIP(s) == nil {
-		return nil
+	prefix, err := netip.ParsePrefix(s)
+	if addr, failed := netip.ParseAddr(s); failed == nil && addr.Zone() == "" {
+		prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
-	_, err := netip.ParsePrefix(s)
+	if err == nil && prefix.Addr().Is4In6() {
+		return errors.New("IPv4 mapped into IPv6")
+	}
 	return err
 }
 

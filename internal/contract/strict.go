@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -48,6 +49,9 @@ func strictQuery(x *exchange) error {
 			if schema.Type.Is(openapi3.TypeBoolean) && v != "true" && v != "false" {
 				return fmt.Errorf("query parameter %q is neither true nor false", name)
 			}
+			if schema.Type.Is(openapi3.TypeInteger) && !decimal.MatchString(v) {
+				return fmt.Errorf("query parameter %q is no integer", name)
+			}
 			if !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
 				return fmt.Errorf("query parameter %q is not storable text", name)
 			}
@@ -55,6 +59,9 @@ func strictQuery(x *exchange) error {
 	}
 	return nil
 }
+
+// decimal is how JSON and the document's parameters write an integer; kin-openapi also takes a sign in front and the like.
+var decimal = regexp.MustCompile(`^-?[0-9]+$`)
 
 func queryParameter(x *exchange, name string) *openapi3.Parameter {
 	for _, list := range []openapi3.Parameters{x.route.Operation.Parameters, x.route.PathItem.Parameters} {

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/tenant"
 )
 
 // next is another secret than canary, and as secret.
@@ -179,5 +181,35 @@ func TestFederatedSignInThroughTheForm(t *testing.T) {
 	}
 	if strings.Contains(h.log.String(), token) {
 		t.Error("the log holds the platform's token")
+	}
+}
+
+// TestAnExpiryBeyondTheLastYearIsRefused gives a time that RFC 3339 can write only with an offset. Stored, it could never be told.
+func TestAnExpiryBeyondTheLastYearIsRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	i := h.connect(h.mine)
+	for text, status := range map[string]int{"9999-12-31T23:59:59-14:00": http.StatusUnprocessableEntity, "9999-12-31T23:59:59Z": http.StatusOK} {
+		got := h.send(raw{
+			method: http.MethodPost, path: "/v1/integrations/" + i.ID + "/rotate-secret", key: h.mine.keys[tenant.Admin], client: h.checked(),
+			header: map[string]string{"Content-Type": "application/json"}, body: `{"client_secret":"` + canary + `","secret_expires_at":"` + text + `"}`,
+		})
+		if got.status != status {
+			t.Errorf("%s: %d %s", text, got.status, got.body)
+		}
+		if now, err := h.admin().GetIntegration(t.Context(), i.ID); err != nil {
+			t.Errorf("after %s: %+v %v", text, now, err)
+		}
+	}
+}
+
+// TestAnExpiryIsToldInUTC gives it with an offset to a preview, which tells it before a database has seen it.
+func TestAnExpiryIsToldInUTC(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	request := form(uuid.New())
+	request.Credentials.SecretExpiresAt = new(time.Now().Add(time.Hour).In(time.FixedZone("", -11*3600)))
+	if _, err := h.admin().PreviewIntegration(t.Context(), request); err != nil { // held against the contract on its way
+		t.Error(err)
 	}
 }

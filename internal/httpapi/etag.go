@@ -35,6 +35,19 @@ func weakTag(body []byte) string {
 	return fmt.Sprintf(`W/"%x"`, sum[:16])
 }
 
+// maxCondition bounds If-Match and If-None-Match, which are compared tag by tag.
+const maxCondition = 512
+
+// checkConditions refuses lists of tags that are too long.
+func checkConditions(r *http.Request) error {
+	for _, name := range []string{"If-Match", "If-None-Match"} {
+		if len(strings.Join(r.Header.Values(name), ",")) > maxCondition {
+			return invalid(parameter(name, "too_long", fmt.Sprintf("Must have at most %d characters", maxCondition)))
+		}
+	}
+	return nil
+}
+
 // noneMatch reports whether If-None-Match holds the tag; weak comparison, as RFC 9110 asks for here.
 func noneMatch(r *http.Request, etag string) bool {
 	for tag := range strings.SplitSeq(strings.Join(r.Header.Values("If-None-Match"), ","), ",") {

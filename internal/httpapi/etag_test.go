@@ -52,6 +52,28 @@ func TestRepeatedReadsAreCheap(t *testing.T) {
 	}
 }
 
+// TestLongListsOfTagsAreRefused keeps to the length that the contract names.
+func TestLongListsOfTagsAreRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	x := h.furnish(h.mine)
+	for _, c := range []struct {
+		method, header string
+		length, status int
+	}{
+		{http.MethodGet, "If-None-Match", 512, http.StatusOK}, {http.MethodGet, "If-None-Match", 513, http.StatusBadRequest},
+		{http.MethodDelete, "If-Match", 512, http.StatusPreconditionFailed}, {http.MethodDelete, "If-Match", 513, http.StatusBadRequest},
+	} {
+		got := h.send(raw{
+			method: c.method, path: "/v1/integrations/" + x.integration, key: h.mine.keys[tenant.Admin], client: h.checked(),
+			header: map[string]string{c.header: strings.Repeat("x", c.length)},
+		})
+		if got.status != c.status {
+			t.Errorf("%s of %d characters: %d %s", c.header, c.length, got.status, got.body)
+		}
+	}
+}
+
 func TestTagsChangeWithWhatIsShown(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

@@ -154,7 +154,7 @@ func (s *server) draft(b *api.ConnectRequest) (connector.Draft, error) {
 	if err != nil {
 		return connector.Draft{}, err
 	}
-	expiry := orZero(b.Credentials.SecretExpiresAt)
+	expiry := orZero(b.Credentials.SecretExpiresAt).UTC()
 	if err := s.checkExpiry("/credentials/secret_expires_at", expiry); err != nil {
 		return connector.Draft{}, err
 	}
@@ -179,13 +179,20 @@ func proof(method *api.SignInMethod, secret, certificate api.Secret) connector.C
 	return c
 }
 
-// checkExpiry refuses an expiry in the past; zero means that none was given.
+// lastYear is the last one that a time of RFC 3339 can have.
+const lastYear = 9999
+
+// checkExpiry refuses an expiry in the past, and one that in UTC could not be written any more; zero means that none was given.
 func (s *server) checkExpiry(pointer string, at time.Time) error {
-	if at.IsZero() || at.After(s.Now()) {
+	if at.IsZero() || at.After(s.Now()) && at.UTC().Year() <= lastYear {
 		return nil
 	}
 	f := fault.New(fault.CodeInvalidExpiry, "The time lies in the past.")
 	f.Fields = []fault.Field{{Pointer: pointer, Code: "too_small", Detail: "Must lie in the future"}}
+	if at.After(s.Now()) {
+		f = fault.New(fault.CodeInvalidExpiry, "The time lies too far ahead.")
+		f.Fields = []fault.Field{{Pointer: pointer, Code: "too_large", Detail: "Must lie before the year 10000 in UTC"}}
+	}
 	return f
 }
 

@@ -102,11 +102,13 @@ func (p *params) one(name string) (string, bool) {
 	return values[0], true
 }
 
-// many are the values of a parameter that may be repeated.
-func (p *params) many(name string) []string {
+// many are the values of a parameter that may be repeated as often as is usual.
+func (p *params) many(name string) []string { return p.upTo(maxRepeats, name) }
+
+func (p *params) upTo(most int, name string) []string {
 	values := p.values[name]
-	if len(values) > maxRepeats {
-		p.refuse(name, "too_many", "Must not stand more than %d times", maxRepeats)
+	if len(values) > most {
+		p.refuse(name, "too_many", "Must not stand more than %d times", most)
 		return nil
 	}
 	return values

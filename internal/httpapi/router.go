@@ -135,6 +135,9 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, e endpoint) error
 			return err
 		}
 	}
+	if err := checkConditions(r); err != nil {
+		return err
+	}
 	return checkQuery(r, e.params)
 }
 

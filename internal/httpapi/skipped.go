@@ -9,6 +9,12 @@ import (
 	"pgp.internal/defender/internal/syncer"
 )
 
+// Bounds of the reasons that can be asked for: all there are, and some more.
+const (
+	maxReasons    = 50
+	longestReason = 50
+)
+
 func (s *server) listSkipped(w http.ResponseWriter, r *http.Request) error {
 	id, err := pathID(r, runPrefix, "run")
 	if err != nil {
@@ -16,7 +22,8 @@ func (s *server) listSkipped(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := readQuery(r)
 	var reasons []inventory.Reason
-	for _, reason := range p.texts("reason", 50) {
+	for _, reason := range p.upTo(maxReasons, "reason") {
+		p.checkLength("reason", reason, 1, longestReason)
 		reasons = append(reasons, inventory.Reason(reason))
 	}
 	list := func(ctx context.Context, page inventory.PageRequest) ([]syncer.SkippedRecord, inventory.Position, error) {

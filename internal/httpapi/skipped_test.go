@@ -49,6 +49,26 @@ func TestSkippedRecordsComeInPagesAndAsLines(t *testing.T) {
 	}
 }
 
+// TestEveryReasonCanBeAskedForAtOnce asks for as many reasons as the contract allows, and for one more.
+func TestEveryReasonCanBeAskedForAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	reasons := append(inventory.MachineReasons(), inventory.RowReasons()...)
+	var all []string
+	for len(all) < 50 {
+		all = append(all, string(reasons[len(all)%len(reasons)]))
+	}
+	c := h.client(h.mine, tenant.Analyst)
+	for _, asked := range []struct {
+		reasons []string
+		code    string
+	}{{all, api.CodeNotFound}, {append(all, "vector_local"), api.CodeInvalidRequest}} {
+		if _, err := c.ListSkipped(t.Context(), nobodys.run, api.ListSkippedOptions{Reason: asked.reasons}); !api.HasCode(err, asked.code) {
+			t.Errorf("%d reasons: %v, want %s", len(asked.reasons), err, asked.code)
+		}
+	}
+}
+
 func packed(t *testing.T, lines string) []byte {
 	t.Helper()
 	var body bytes.Buffer

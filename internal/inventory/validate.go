@@ -78,7 +78,7 @@ func (p *problems) labels(pointer string, labels []string) {
 	for i, label := range labels {
 		at := fmt.Sprintf("%s/%d", pointer, i)
 		switch {
-		case strings.TrimSpace(label) == "":
+		case strings.Trim(label, " ") == "":
 			p.add(at, "too_short", "Must not be blank.")
 		case !utf8.ValidString(label) || strings.ContainsFunc(label, unicode.IsControl):
 			p.add(at, "invalid_format", "Must not hold control characters.")

@@ -34,7 +34,7 @@ func TestValidateSettings(t *testing.T) {
 		},
 			[]string{"/attack_vectors/1 not_allowed", "/attack_vectors/2 repeated", "/attack_vectors/3 not_allowed", "/attack_vectors/4 not_allowed"}},
 		{"labels", func(s *Settings) {
-			s.DeviceGroups, s.TagsInclude, s.TagsExclude = []string{"Groß"}, []string{strings.Repeat("ß", 200)}, []string{"a b"}
+			s.DeviceGroups, s.TagsInclude, s.TagsExclude = []string{"Groß", "\u00a0", "\u2028"}, []string{strings.Repeat("ß", 200)}, []string{"a b"}
 		}, nil},
 		{"odd labels", func(s *Settings) {
 			s.DeviceGroups, s.TagsInclude, s.TagsExclude = []string{"ok", " "}, []string{strings.Repeat("ß", 201)}, []string{"a\x00", "\xff"}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -41,11 +42,15 @@ type index struct {
 }
 
 func readIndex(path string) (index, error) {
-	var x index
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return x, fmt.Errorf("pagelog: %w", err)
+		return index{}, fmt.Errorf("pagelog: %w", err)
 	}
+	return parseIndex(text)
+}
+
+// parseIndex reads what may be any bytes: the file has seen crashes.
+func parseIndex(text []byte) (x index, err error) {
 	at, end := int64(0), int64(0)
 	for line := range bytes.Lines(text) {
 		if line[len(line)-1] != '\n' {
@@ -57,7 +62,7 @@ func readIndex(path string) (index, error) {
 			}
 		} else {
 			var e entry
-			if json.Unmarshal(line, &e) != nil || e.Offset != end || e.Length < 0 {
+			if json.Unmarshal(line, &e) != nil || e.Offset != end || e.Length < 0 || e.Length > math.MaxInt64-end {
 				break
 			}
 			x.entries, end = append(x.entries, e), end+e.Length

@@ -1,5 +1,13 @@
 package postgres
 
+import (
+	"context"
+
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/tenant"
+)
+
 // ShortlistSize is how many rows a list sorts at most for one page.
 const ShortlistSize = shortlistSize
 
@@ -8,3 +16,8 @@ var (
 	AssetWords = assetWords
 	WordVector = wordVector
 )
+
+// InTenant does something where the statements of a tenant's method are.
+func (s *Store) InTenant(ctx context.Context, id tenant.ID, f func(*sqlx.Tx) error) error {
+	return s.inTenant(ctx, id, f)
+}

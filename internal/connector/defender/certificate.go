@@ -138,7 +138,7 @@ func checkCertificate(text string, now time.Time) (keyPair, *fault.Field) {
 	if text == "" {
 		return field("required", "Paste the private key and the certificate in PEM.")
 	}
-	pair, err := readKeyPair(text)
+	pair, err := readKeyPair(strings.TrimFunc(text, isSpace))
 	if wrong := (*pemError)(nil); errors.As(err, &wrong) {
 		return field(wrong.code, wrong.detail)
 	}

@@ -29,7 +29,7 @@ var testKeys = sync.OnceValue(func() [2]*rsa.PrivateKey {
 	return made
 })
 
-func testCertificate(t *testing.T, key *rsa.PrivateKey, from, until time.Time) *x509.Certificate {
+func testCertificate(t testing.TB, key *rsa.PrivateKey, from, until time.Time) *x509.Certificate {
 	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "application"}, NotBefore: from, NotAfter: until}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
@@ -78,7 +78,9 @@ func TestACertificateIsReadOrExplained(t *testing.T) {
 		"PKCS#8":                    {pkcs8(t, key) + cert, ""},
 		"PKCS#1, chain, other text": {"Bag Attributes\n" + foreign + cert + block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key)), ""},
 		"line ends of Windows":      {strings.ReplaceAll(pkcs8(t, key)+cert, "\n", "\r\n"), ""},
-		"nothing":                   {" \n", "required"},
+		"nothing":                   {"", "required"},
+		"blanks":                    {" \n\u00a0\ufeff", "invalid_format"}, // the contract takes them for a text
+		"blanks around it":          {"\ufeff \n" + pkcs8(t, key) + cert + "\u00a0\n", ""},
 		"no PEM":                    {"MIIKmwIBAzCC", "invalid_format"},
 		"key alone":                 {pkcs8(t, key), "no_certificate"},
 		"certificate alone":         {cert, "no_private_key"},

@@ -30,6 +30,9 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 	return p
 }
 
+// longestRetryAfter is the most that is believed of the header, however it is written.
+const longestRetryAfter = 24 * time.Hour
+
 // retryAfter reads the header as seconds or as an HTTP date (RFC 9110, section 10.2.3); 0 means it says nothing usable.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	text := strings.TrimSpace(h.Get("Retry-After"))
@@ -37,10 +40,10 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 		if seconds <= 0 {
 			return 0
 		}
-		return time.Duration(min(seconds, int64((24*time.Hour)/time.Second))) * time.Second
+		return time.Duration(min(seconds, int64(longestRetryAfter/time.Second))) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil && at.After(now) {
-		return at.Sub(now)
+		return min(at.Sub(now), longestRetryAfter)
 	}
 	return 0
 }

@@ -51,14 +51,15 @@ func (c *Connector) Shape(in connector.Credentials) (connector.Credentials, []fa
 
 // shapeProof checks what the application proves itself with.
 func (c *Connector) shapeProof(in connector.Credentials, out *connector.Credentials) *fault.Field {
-	text := strings.TrimFunc(in.Secret.Reveal(), isSpace)
+	pasted := in.Secret.Reveal()
 	out.Method = cmp.Or(in.Method, connector.MethodSecret)
 	switch out.Method {
 	case connector.MethodSecret:
+		text := strings.TrimFunc(pasted, isSpace)
 		out.Secret = seal.NewSecret(text)
 		return checkSecret(text)
 	case connector.MethodCertificate:
-		pair, wrong := checkCertificate(text, c.cfg.Clock())
+		pair, wrong := checkCertificate(pasted, c.cfg.Clock())
 		if wrong != nil {
 			return wrong
 		}
