@@ -146,6 +146,27 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	}
 }
 
+// TestHeadersBeyondTheLimitAreRefused sends a header of some kilobytes more than 16.
+func TestHeadersBeyondTheLimitAreRefused(t *testing.T) {
+	t.Parallel()
+	l, _ := bounded(t, 3, func(http.ResponseWriter, *http.Request) {})
+	for size, want := range map[int]int{15 << 10: http.StatusOK, 24 << 10: http.StatusRequestHeaderFieldsTooLarge} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.address(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Large", strings.Repeat("x", size))
+		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("a header of %d bytes: %d, want %d", size, resp.StatusCode, want)
+		}
+	}
+}
+
 // TestConnectionsBeyondTheLimitWait opens one more than may be open.
 func TestConnectionsBeyondTheLimitWait(t *testing.T) {
 	t.Parallel()

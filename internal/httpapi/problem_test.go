@@ -72,34 +72,6 @@ func TestRouterRefusesWithProblems(t *testing.T) {
 	}
 }
 
-func TestEveryPathRefusesUndocumentedMethods(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	served := map[string]bool{}
-	paths := map[string]bool{}
-	for _, op := range operations(t) {
-		path, _ := op.at(nobodys)
-		served[op.method+" "+path], paths[path] = true, true
-		if op.method == http.MethodGet {
-			served["HEAD "+path] = true
-		}
-	}
-	for path := range paths {
-		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"} {
-			if served[method+" "+path] {
-				continue
-			}
-			got := h.send(raw{method: method, path: path, key: h.mine.keys[tenant.Admin]})
-			checkProblem(t, method+" "+path, got, http.StatusMethodNotAllowed, fault.CodeMethodNotAllowed)
-			for _, allowed := range strings.Split(got.header.Get("Allow"), ", ") {
-				if !served[allowed+" "+path] {
-					t.Errorf("%s: Allow names %q", path, allowed)
-				}
-			}
-		}
-	}
-}
-
 // TestOurOwnFaultsAreToldWithoutReasons covers panics, broken stores and time-outs: the caller learns the request id, the
 // log the reason.
 func TestOurOwnFaultsAreToldWithoutReasons(t *testing.T) {

@@ -111,12 +111,7 @@ func (s *Store) PrincipalByKey(ctx context.Context, hash [sha256.Size]byte) (ten
 		Touch    bool      `db:"touch"`
 		Refused  string    `db:"refused"`
 	}
-	leave, err := s.places.take(ctx)
-	if err != nil {
-		return tenant.Principal{}, err
-	}
-	err = s.db.GetContext(ctx, &row, prepared+"select * from key_holder($1, make_interval(secs => $2))", hash[:], lastUsedGrain.Seconds())
-	leave()
+	err := s.getRow(ctx, &row, prepared+"select * from key_holder($1, make_interval(secs => $2))", hash[:], lastUsedGrain.Seconds())
 	if err == nil && row.Touch && row.Refused == "" {
 		err = s.inTenant(ctx, tenant.ID(row.TenantID), func(tx *sqlx.Tx) error {
 			_, err := tx.ExecContext(ctx, `update api_key set last_used_at = now() where tenant_id = $1 and public_id = $2`, row.TenantID, row.PublicID)

@@ -123,24 +123,23 @@ func (c *deadlineConn) deadline() time.Time {
 	return at
 }
 
-func (c *deadlineConn) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(c.deadline()); err != nil {
-		return 0, err
+func (c *deadlineConn) Read(p []byte) (n int, err error) {
+	if err = c.SetReadDeadline(c.deadline()); err == nil {
+		n, err = c.Conn.Read(p)
 	}
-	n, err := c.Conn.Read(p)
-	if err != nil {
-		c.broken.Store(true)
-	}
-	return n, err
+	return n, c.note(err)
 }
 
-func (c *deadlineConn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(c.deadline()); err != nil {
-		return 0, err
+func (c *deadlineConn) Write(p []byte) (n int, err error) {
+	if err = c.SetWriteDeadline(c.deadline()); err == nil {
+		n, err = c.Conn.Write(p)
 	}
-	n, err := c.Conn.Write(p)
+	return n, c.note(err)
+}
+
+func (c *deadlineConn) note(err error) error {
 	if err != nil {
 		c.broken.Store(true)
 	}
-	return n, err
+	return err
 }

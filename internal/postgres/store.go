@@ -120,6 +120,16 @@ func (s *Store) inTx(ctx context.Context, scope string, f func(*sqlx.Tx) error) 
 	return classify(ctx, tx.Commit())
 }
 
+// getRow reads one row outside of a transaction.
+func (s *Store) getRow(ctx context.Context, row any, query string, args ...any) error {
+	leave, err := s.places.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return s.db.GetContext(ctx, row, query, args...)
+}
+
 // classify turns what the driver reports into what callers can act on: the context's own error when the context ended
 // (the driver reports SQLSTATE 57014 instead), unavailable when the database is away or overloaded, and the error itself
 // otherwise. Faults pass through untouched.
