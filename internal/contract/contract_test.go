@@ -242,7 +242,7 @@ func TestCoverageNamesWhatWasNotSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(operations) != 48 {
+	if len(operations) != 51 {
 		t.Errorf("%d operations", len(operations))
 	}
 }

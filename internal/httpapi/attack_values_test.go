@@ -62,7 +62,7 @@ func (r *draft) ofPattern(pattern, name string) string {
 		return oneOf(r.dice, simSecret, " "+simSecret+"\n", canary, strings.Repeat("~", 256), `"'\<>&;--$(x)%00~~~`)
 	case strings.HasPrefix(pattern, "^[A-Za-z0-9][A-Za-z0-9._-]"):
 		return oneOf(r.dice, r.own.vulnerability, strings.ToLower(r.own.vulnerability), "CVE-1999-0001", "a--", strings.Repeat("x", 64))
-	case pattern == "^[!-~]+$":
+	case pattern == "^[!-~]+$", pattern == "^[!-~]*$":
 		return oneOf(r.dice, "ops@contoso.example", "a", "';--@x", strings.Repeat("z", 254), "x"+strconv.Itoa(r.IntN(1_000_000)))
 	case strings.Contains(pattern, `[^\x00-\x1F\x7F`): // any text without control characters
 		return ""

@@ -25,8 +25,8 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// side is one of two tenants that share a connection: what it has, and a word that is in all of it.
-type side struct {
+// half is one of two tenants that share a connection: what it has, and a word that is in all of it.
+type half struct {
 	neighbour
 	objects
 	word  string
@@ -51,7 +51,7 @@ type walls struct {
 	t      *testing.T
 	h      *house
 	client *http.Client
-	sides  [2]side
+	sides  [2]half
 	keys   [2]atomic.Int64 // made, by what was answered
 	unsure [2]atomic.Int64 // asked for, and not answered
 	did    []atomic.Int64  // of each kind
@@ -114,7 +114,7 @@ func newWalls(t *testing.T) *walls {
 	must(t, err)
 	w := &walls{t: t, h: h, did: make([]atomic.Int64, len(wallKinds)), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 20}, Timeout: time.Minute}}
 	for i, n := range []neighbour{h.mine, h.other} {
-		s := side{neighbour: n, objects: h.furnish(n), word: []string{"redwall", "bluewall"}[i]}
+		s := half{neighbour: n, objects: h.furnish(n), word: []string{"redwall", "bluewall"}[i]}
 		h.exec(fmt.Sprintf(`update asset set hostname = '%[1]s-' || hostname, hostname_raw = '' where tenant_id = %[2]d; update integration set name = '%[1]s' where tenant_id = %[2]d;
 			update tenant set name = '%[1]s' where id = %[2]d; update api_key set name = '%[1]s ' || name where tenant_id = %[2]d`, s.word, n.id))
 		must(t, h.owner.QueryRow(`select max(sequence) from audit_event where tenant_id = $1`, n.id).Scan(&s.trail))
