@@ -227,3 +227,35 @@ func databaseURL(t *testing.T) string {
 	}
 	return text
 }
+
+// TestConnectionsThatAreCutAreReplaced cuts all of the API's connections again and again under requests: none is answered otherwise
+// than by what it asked for or as unavailable, and all is well right after.
+func TestConnectionsThatAreCutAreReplaced(t *testing.T) {
+	t.Parallel()
+	h, _, _ := through(t)
+	i := h.connect(h.mine)
+	requests := needing(h, i.ID)[:3]
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for n := range 6 {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if got := h.send(requests[n%len(requests)]); got.status != http.StatusOK && got.status != http.StatusServiceUnavailable {
+					t.Errorf("%d %s", got.status, got.body)
+				}
+			}
+		})
+	}
+	for range 20 {
+		_, err := h.owner.Exec(`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'defenderd http'`)
+		must(t, err)
+	}
+	close(stop)
+	all.Wait()
+	h.mustHeal(time.Second)
+}
