@@ -78,7 +78,7 @@ func TestTwoTenantsOnOneConnection(t *testing.T) {
 	for caller := range callers {
 		all.Go(func() {
 			random := rand.New(rand.NewPCG(seed, uint64(caller))) //nolint:gosec // a repeatable choice is wanted
-			for range requests / callers {
+			for range (requests + callers - 1 - caller) / callers {
 				w.next(random)
 			}
 		})
