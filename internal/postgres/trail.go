@@ -38,8 +38,10 @@ func (s *Store) record(ctx context.Context, tx *sqlx.Tx, chain tenant.ID, d deed
 	if err != nil {
 		return err
 	}
-	if err := remember(ctx, tx, d.resource.ID); err != nil {
-		return err
+	if d.outcome == "" { // what failed may be tried again
+		if err := remember(ctx, tx, d.resource.ID); err != nil {
+			return err
+		}
 	}
 	if err := s.appendEvent(ctx, tx, chain, origin, d); err != nil {
 		if ctx.Err() != nil {
