@@ -46,10 +46,24 @@ func TestSlowClients(t *testing.T) {
 	}
 	opening.Wait()
 	began := time.Now()
-	var took []time.Duration
-	most, closed := 0, time.Duration(0)
+	took, most, closed := f.askWhile(port, each, began.Add(32*time.Second))
+	close(end)
+	all.Wait()
+	slices.Sort(took)
+	p99 := took[len(took)*99/100]
+	t.Logf("%d connections held at most, all closed after %v; %d other requests, p99 %v, longest %v", most, closed, len(took), p99, took[len(took)-1])
+	if closed == 0 || closed > 30*time.Second || p99 > time.Second {
+		t.Errorf("%d connections are left, closed after %v, p99 of others %v", sockets(t, port), closed, p99)
+	}
+}
+
+// askWhile sends requests of somebody else, one after the other, and counts the connections to the port meanwhile: how many there were
+// at most and, once that was more than so many, after how long none was left.
+func (f *fleet) askWhile(port, more int, until time.Time) (took []time.Duration, most int, closed time.Duration) {
+	f.t.Helper()
+	t, began := f.t, time.Now()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
-	for time.Since(began) < 32*time.Second {
+	for time.Now().Before(until) {
 		asked := time.Now()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.api+"/v1/tenant", nil)
 		if err != nil {
@@ -70,18 +84,11 @@ func TestSlowClients(t *testing.T) {
 		switch { // the last one asked may still be closing
 		case held > 1:
 			closed = 0
-		case most > each && closed == 0:
+		case most > more && closed == 0:
 			closed = time.Since(began)
 		}
 	}
-	close(end)
-	all.Wait()
-	slices.Sort(took)
-	p99 := took[len(took)*99/100]
-	t.Logf("%d connections held at most, all closed after %v; %d other requests, p99 %v, longest %v", most, closed, len(took), p99, took[len(took)-1])
-	if closed == 0 || closed > 30*time.Second || p99 > time.Second {
-		t.Errorf("%d connections are left, closed after %v, p99 of others %v", sockets(t, port), closed, p99)
-	}
+	return took, most, closed
 }
 
 // sockets counts the connections to a port that a process holds: those of /proc/net/tcp with an inode, but for the listening one.
