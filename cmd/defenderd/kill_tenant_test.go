@@ -9,7 +9,7 @@ import (
 )
 
 // TestKilledWhileATenantIsDeleted kills the service with SIGKILL while it deletes a tenant, at table after table, each time in the
-// middle of a transaction. In the end there must be no row, no table and no session left, and the proof must tell what there was.
+// middle of a transaction. In the end there must be no row, no table and no file left, and the proof must tell what there was.
 func TestKilledWhileATenantIsDeleted(t *testing.T) {
 	s := newVictim(t)
 	s.recover() // a sync to its end
