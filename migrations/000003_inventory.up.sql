@@ -22,8 +22,10 @@ create table vulnerability (
   published_at     timestamptz,
   source_updated_at timestamptz,
   partial          boolean not null default false,     -- known only from machines' rows
-  updated_at       timestamptz not null default now()
+  updated_at       timestamptz not null default now(),
+  rules_at         timestamptz not null default now()  -- when what the rules ask of it was learnt, or changed last
 );
+create index vulnerability_by_rules_at on vulnerability (rules_at);
 -- For lists of what a tenant is exposed to: they walk the catalogue in the order asked for and look each entry up.
 create index vulnerability_by_name on vulnerability (name, id);
 create index vulnerability_by_epss on vulnerability (coalesce(epss, -1), id);

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -104,7 +105,7 @@ type vulnerabilityDocument struct {
 }
 
 // PutVulnerabilities stores catalogue entries; unchanged ones cause no write.
-func (s *Store) PutVulnerabilities(ctx context.Context, entries []inventory.Vulnerability) (created, updated int64, err error) {
+func (s *Store) PutVulnerabilities(ctx context.Context, now time.Time, entries []inventory.Vulnerability) (created, updated int64, err error) {
 	documents := make([]vulnerabilityDocument, 0, len(entries))
 	seen := make(map[string]bool, len(entries))
 	for i := range entries {
@@ -125,15 +126,16 @@ func (s *Store) PutVulnerabilities(ctx context.Context, entries []inventory.Vuln
 			  select i.* from incoming i left join vulnerability v using (name)
 			  where v.id is null or v.partial or (`+prefixed("i")+`) is distinct from (`+prefixed("v")+`)
 			), done as (
-			  insert into vulnerability as v (name, `+vulnerabilityData+`, partial)
-			  select name, `+vulnerabilityData+`, false from changed order by name
-			  on conflict (name) do update set (`+vulnerabilityData+`) = row(`+prefixed("excluded")+`), partial = false, updated_at = now()
+			  insert into vulnerability as v (name, `+vulnerabilityData+`, partial, rules_at)
+			  select name, `+vulnerabilityData+`, false, $2 from changed order by name
+			  on conflict (name) do update set (`+vulnerabilityData+`) = row(`+prefixed("excluded")+`), partial = false, updated_at = now(),
+			    rules_at = case when v.partial or (`+askedOf("v")+`) is distinct from (`+askedOf("excluded")+`) then excluded.rules_at else v.rules_at end
 			  returning id, name, xmax = 0 as fresh
 			), learnt as (
 			  insert into vulnerability_words as w (vulnerability_id, words) select d.id, c.words from done d join changed c using (name)
 			  on conflict (vulnerability_id) do update set words = excluded.words where w.words <> excluded.words
 			)
-			select count(*) filter (where fresh), count(*) filter (where not fresh) from done`, string(body)).Scan(&created, &updated)
+			select count(*) filter (where fresh), count(*) filter (where not fresh) from done`, string(body), now).Scan(&created, &updated)
 	})
 	return created, updated, err
 }
@@ -144,6 +146,12 @@ const vulnerabilityData = `title, description, severity_word, severity, score, v
 const vulnerabilityRecord = `name text, words tsvector, title text, description text, severity_word text, severity smallint, score real, vector text,
 	attack_vector smallint, epss real, public_exploit boolean, exploit_verified boolean, exploit_in_kit boolean, exploit_types text[],
 	exploit_uris text[], tags text[], supportability text, published_at timestamptz, source_updated_at timestamptz`
+
+// askedOf is what the rules ask of a vulnerability; see [inventory.Traits].
+func askedOf(alias string) string {
+	return strings.ReplaceAll(`btrim(v.severity_word), case when btrim(v.severity_word) = '' then v.score end, v.attack_vector, substring(v.vector from 'UI:.'),
+		v.public_exploit or v.exploit_verified or v.exploit_in_kit`, "v.", alias+".")
+}
 
 func prefixed(alias string) string {
 	out := ""

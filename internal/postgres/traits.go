@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -65,6 +66,18 @@ func (s *Store) KnownVulnerabilities(ctx context.Context, names []string) ([]inv
 		err = errors.New("vulnerabilities were asked for by name but not all came back")
 	}
 	return each(rows, traitRow.vulnerability), err
+}
+
+// RuledAnew counts the vulnerabilities that the rules may see otherwise since a moment, of those that the tenant has findings of, open or
+// out of scope, and the others that are given by number.
+func (s *Store) RuledAnew(ctx context.Context, t tenant.ID, since time.Time, others []int32) (n int64, err error) {
+	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &n, `
+			select count(*) from vulnerability v where v.rules_at > $2 and (v.id = any($3) or exists (
+			  select from exposure e where e.tenant_id = $1 and e.vulnerability_id = v.id and (e.open_assets > 0 or e.out_of_scope_assets > 0)))`,
+			t, since, pq.Array(others))
+	})
+	return n, err
 }
 
 // KeptVulnerabilities gives those that the tenant has findings of, open or out of scope.

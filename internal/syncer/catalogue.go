@@ -51,7 +51,7 @@ func (e *execution) putVulnerabilities(ctx context.Context, r *StageReport, entr
 	for i := range entries {
 		entries[i].Name = vulnerabilityName(entries[i].Name)
 	}
-	created, updated, err := e.store.PutVulnerabilities(ctx, entries)
+	created, updated, err := e.store.PutVulnerabilities(ctx, e.now(), entries)
 	if err != nil {
 		return err
 	}

@@ -216,3 +216,44 @@ func TestRowsOfMergedMachinesCountBetweenWholeLists(t *testing.T) {
 	h.mustEqualTruthButStale()
 	h.mustAudit(h.tenant)
 }
+
+// TestWhatTheCatalogueTellsOtherwiseIsTakenUp changes attack vectors in the catalogue alone: no row of the report changes with them.
+func TestWhatTheCatalogueTellsOtherwiseIsTakenUp(t *testing.T) {
+	t.Parallel()
+	h, i := largeHouse(t)
+	open := ""
+	for f := range h.state().Findings() {
+		if f.Severity != "unknown" {
+			open = f.CVE
+		}
+	}
+	const local = `select v.name from vulnerability v, integration i where v.attack_vector = 3 and v.severity > 0 and `
+	refused := h.text(local + `i.reading -> 'refused' @> to_jsonb(v.id) limit 1`)
+	absent := h.text(local + `not i.reading -> 'refused' @> to_jsonb(v.id) limit 1`)
+	for _, step := range []struct {
+		cve, vector string
+		changes     bool
+	}{{open, "local", false}, {refused, "network", false}, {absent, "network", true}, {open, "network", false}} {
+		h.change(world.Change{Op: "classify_vulnerability", CVEs: []string{step.cve}, AttackVector: step.vector})
+		h.both(time.Hour)
+		run := h.again(i, syncer.Incremental)
+		mustSucceed(t, run)
+		if plan(run).Changes != step.changes {
+			t.Errorf("%s is %s now, and the plan was %+v", step.cve, step.vector, plan(run))
+		}
+		h.mustEqualTruth(h.tenant)
+		if again := h.again(i, syncer.Incremental); !again.Report.NoChanges || !plan(again).Changes {
+			t.Errorf("%s is %s since a run before, yet %s, the plan was %+v", step.cve, step.vector, again.Report.Summary, plan(again))
+		}
+	}
+}
+
+func (h *house) text(query string) (text string) {
+	h.t.Helper()
+	db := h.owner()
+	defer func() { _ = db.Close() }()
+	if err := db.QueryRow(query).Scan(&text); err != nil {
+		h.t.Fatal(err)
+	}
+	return text
+}

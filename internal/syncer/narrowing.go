@@ -19,6 +19,19 @@ type RefusedVulnerability struct {
 	Reason uint8 // inventory.RowReasonCode
 }
 
+// ruled lets a plan to read changes stand unless the catalogue tells something else since the last reading of a vulnerability that the
+// directory has: rows that did not change count otherwise then, and changes do not tell them.
+func (e *execution) ruled(ctx context.Context, p Plan, known Reading) (Plan, error) {
+	if !p.Changes {
+		return p, nil
+	}
+	n, err := e.store.RuledAnew(ctx, e.run.Tenant, known.KnownAt, known.Refused)
+	if err != nil || n == 0 {
+		return p, err
+	}
+	return Plan{Why: fmt.Sprintf("Microsoft's catalogue tells of %d vulnerabilities what makes their rows count otherwise, and changes do not tell those rows", n)}, nil
+}
+
 // narrow lets a plan to read changes stand under settings that take fewer rows than those the last reading was judged by,
 // if what is stored tells which findings have to go: the vulnerabilities whose traits refuse all their rows. Where a row's own
 // severity or exploitability decides, the rows have to be read.

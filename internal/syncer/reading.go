@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -54,6 +55,9 @@ type Reading struct {
 	Merged    map[string]string `json:"merged,omitempty"`     // unless there are more than maxMerged
 	MergedSum string            `json:"merged_sum,omitempty"` // of all of them; empty for none
 
+	// Refused are the vulnerabilities of which rows were refused that may count once the catalogue tells otherwise of them.
+	Refused []int32 `json:"refused,omitempty"`
+
 	JudgedBy *inventory.Settings `json:"judged_by,omitempty"` // and by which rules:
 	Rules    int                 `json:"rules,omitempty"`     // rowSumVersion then
 }
@@ -67,10 +71,32 @@ func (r Reading) judgedBy(s inventory.Settings, same func(inventory.Settings, in
 const (
 	DoubtHeld   = "something was held back last time until a second reading agrees"
 	DoubtJudged = "a run with other settings began to apply them and did not come to its end"
+	DoubtMany   = "rows of more vulnerabilities are refused than are remembered"
 )
 
 // maxMerged bounds what is remembered of merged records; with more of them the machines are listed whole each time.
 const maxMerged = 500
+
+// maxRefused bounds what is remembered of vulnerabilities with refused rows; with more of them the report is read whole each time.
+const maxRefused = 50_000
+
+// learnRefused is what to remember of refused rows, of a report that is not read whole each time: those of a whole reading, and those
+// that changes add to them.
+func (r *Reading) learnRefused(p ReportPolicy, known []int32, changes bool, skipped *skipList) {
+	if r.Rows <= p.WholeRows {
+		return
+	}
+	refused, all := skipped.refused()
+	if changes {
+		refused = append(refused, known...)
+	}
+	slices.Sort(refused)
+	if refused = slices.Compact(refused); !all || len(refused) > maxRefused {
+		r.Doubt = cmp.Or(r.Doubt, DoubtMany)
+		return
+	}
+	r.Refused = refused
+}
 
 // learnMachines is what to remember of the list of machines besides.
 func (r *Reading) learnMachines(c *census, assets *StageReport, partial bool) {

@@ -109,6 +109,21 @@ func (l *skipList) row(reason inventory.Reason, v *knownVulnerability, machine s
 	l.rows[key]++
 }
 
+// refused are the vulnerabilities of which rows of assets were refused; false if not all of them are known.
+func (l *skipList) refused() (ids []int32, all bool) {
+	all = true
+	for key := range l.rows {
+		switch reason := inventory.RowReasonOf(key.reason); {
+		case reason == inventory.AssetNotImported || reason == inventory.CVEMissing:
+		case key.vulnerability == 0:
+			all = false
+		default:
+			ids = append(ids, key.vulnerability)
+		}
+	}
+	return ids, all
+}
+
 // restartRows forgets the rows, because the report is read again from its start.
 func (l *skipList) restartRows() {
 	clear(l.rows)

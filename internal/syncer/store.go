@@ -50,8 +50,9 @@ type Store interface {
 
 	// BeginCatalogue asks whether the shared catalogue has to be read, and reserves the reading for the caller.
 	BeginCatalogue(ctx context.Context, j job.Job, source connector.Kind, policy CataloguePolicy) (CatalogueTurn, error)
-	// PutVulnerabilities stores entries; unchanged ones cause no write.
-	PutVulnerabilities(ctx context.Context, entries []inventory.Vulnerability) (created, updated int64, err error)
+	// PutVulnerabilities stores entries; unchanged ones cause no write. That the rules may see one otherwise from now on is kept; see
+	// RuledAnew.
+	PutVulnerabilities(ctx context.Context, now time.Time, entries []inventory.Vulnerability) (created, updated int64, err error)
 	// EndCatalogue gives the reservation back; complete says that everything since Turn.Since was read.
 	EndCatalogue(ctx context.Context, j job.Job, source connector.Kind, turn CatalogueTurn, complete bool) error
 
@@ -59,6 +60,9 @@ type Store interface {
 	SoftwareIDs(ctx context.Context, software []Software) ([]int32, error)
 	// KnownVulnerabilities numbers vulnerabilities by name, adding unknown ones as partial, in the order of the argument.
 	KnownVulnerabilities(ctx context.Context, names []string) ([]inventory.Vulnerability, error)
+	// RuledAnew counts the vulnerabilities that the rules may see otherwise since a moment, of those that the tenant has findings of,
+	// open or out of scope, and the others that are given by number.
+	RuledAnew(ctx context.Context, t tenant.ID, since time.Time, others []int32) (int64, error)
 	// KeptVulnerabilities gives those that the tenant has findings of, open or out of scope.
 	KeptVulnerabilities(ctx context.Context, t tenant.ID) ([]KeptVulnerability, error)
 

@@ -19,7 +19,11 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	}
 	began := e.now()
 	r.TotalEstimate = known.Rows
-	plan, refused, err := e.narrow(ctx, c.allow(e.options.Report.plan(known, e.run.Mode, e.settings, began), known), known, c.judge)
+	plan, err := e.ruled(ctx, c.allow(e.options.Report.plan(known, e.run.Mode, e.settings, began), known), known)
+	if err != nil {
+		return err
+	}
+	plan, refused, err := e.narrow(ctx, plan, known, c.judge)
 	if err != nil {
 		return err
 	}
@@ -72,6 +76,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	}
 	e.bookReleased(changes.Released, changes.ReleasedNamed)
 	e.learnt = known.learn(plan, e.settings, r.Counts.Fetched, began, changes.Held > 0 || unread > 0)
+	e.learnt.learnRefused(e.options.Report, known.Refused, plan.Changes, e.skipped)
 	e.learnt.learnMachines(c, e.run.Report.StageNamed(StageAssets), e.partial)
 	if plan.Changes || e.run.Preview != nil {
 		return nil // what was left out of the other rows is not known, or nothing will be stored

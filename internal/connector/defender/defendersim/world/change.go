@@ -15,8 +15,8 @@ type Change struct {
 	// upgrade_software (to the next release, which has fewer of its vulnerabilities), patch_software (to one that has
 	// none), rollback_software (all of that undone; "" means all software), move_software (to another disk).
 	//
-	// rate_vulnerability (CVEs; Severity and AttackVector in words, "" for any other than now, chosen by Seed) and
-	// publish_vulnerability (CVEs names it, else an id is made up; of Software, else of a product chosen by Seed) change
+	// rate_vulnerability (CVEs; Severity and AttackVector in words, "" for any other than now, chosen by Seed), classify_vulnerability
+	// (CVEs; AttackVector as before, severity and score stay, so that no row tells of it) and publish_vulnerability (CVEs names it, else an id is made up; of Software, else of a product chosen by Seed) change
 	// Microsoft's catalogue and with it every directory. drift is Count plausible changes of all these kinds, by Seed.
 	Op              string   `json:"op"`
 	Machine         *int     `json:"machine,omitempty"`

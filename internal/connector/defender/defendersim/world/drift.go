@@ -69,6 +69,13 @@ var drifts = []struct {
 		i := r.n(len(s.cat.ordinary))
 		return Change{Op: "rate_vulnerability", CVEs: []string{s.cat.ids[i]}, Seed: r.next()}
 	}},
+	{4, func(s *State, r *rng, _ *int) Change {
+		i := r.n(len(s.cat.ordinary))
+		if v := s.cat.At(i); v.Vector == "" || v.Severity == "" {
+			return Change{}
+		}
+		return Change{Op: "classify_vulnerability", CVEs: []string{s.cat.ids[i]}, Seed: r.next()}
+	}},
 	{3, func(_ *State, r *rng, _ *int) Change { return Change{Op: "publish_vulnerability", Seed: r.next()} }},
 	{3, fixDrift},
 }

@@ -98,6 +98,7 @@ func TestNewKindsOfChanges(t *testing.T) {
 		"patch and undo":        {[]Change{{Op: "patch_software", Machine: ptr(5)}, {Op: "rollback_software", Machine: ptr(5)}}, 0, false},
 		"merge with a newcomer": {[]Change{{Op: "add_machines"}, {Op: "merge_machine", Machine: ptr(5), Into: ptr(40)}}, 0, false},
 		"rate":                  {[]Change{{Op: "rate_vulnerability", CVEs: []string{cve}}}, 0, false},
+		"classify":              {[]Change{{Op: "classify_vulnerability", CVEs: []string{cve}}}, 0, false},
 	} {
 		next, err := base.Apply(tt.changes...)
 		if err != nil {
@@ -112,6 +113,7 @@ func TestNewKindsOfChanges(t *testing.T) {
 	}
 	for _, c := range []Change{{Op: "add_machines", MachineID: "x"}, {Op: "add_machines", MachineID: base.w.idAt(3)}, {Op: "regroup_machine", Machine: ptr(1)},
 		{Op: "patch_software", Machine: ptr(5), Software: "nobody/nothing"}, {Op: "rollback_software", Machine: ptr(5)}, {Op: "rate_vulnerability"},
+		{Op: "classify_vulnerability"}, {Op: "classify_vulnerability", CVEs: []string{cve}, AttackVector: "unknown"},
 		{Op: "rate_vulnerability", CVEs: []string{cve}, Severity: "dire"}, {Op: "publish_vulnerability", CVEs: []string{cve}}, {Op: "reimage_machine", MachineID: base.edgeID()}} {
 		if _, err := base.Apply(c); err == nil {
 			t.Errorf("%+v was accepted", c)

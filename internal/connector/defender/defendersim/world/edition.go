@@ -123,6 +123,36 @@ func (c *Catalogue) applyRating(change Change, at time.Time) error {
 	return nil
 }
 
+// applyClassification carries out classify_vulnerability: another attack vector behind the same severity and score, so that no row
+// of a report tells of it.
+func (c *Catalogue) applyClassification(change Change, at time.Time) error {
+	if len(change.CVEs) == 0 {
+		return errors.New("cves are required")
+	}
+	for _, id := range change.CVEs {
+		i, ok := c.Find(id)
+		if !ok || !c.At(i).Listed {
+			return fmt.Errorf("no vulnerability has id %q", id)
+		}
+		v := c.At(i)
+		var fit []score
+		for _, s := range scores {
+			known := s.vector != "" && v.Vector != ""
+			if known && strings.EqualFold(s.word, v.Severity) && !strings.HasSuffix(v.Vector, s.vector) && (change.AttackVector == "" || s.reach() == change.AttackVector) {
+				fit = append(fit, s)
+			}
+		}
+		if len(fit) == 0 {
+			return fmt.Errorf("%s has no other vector that is %q", id, change.AttackVector)
+		}
+		s, tenths := fit[mix(change.Seed^uint64(i)^uint64(v.updatedAt.Unix()))%uint64(len(fit))], v.Tenths
+		v.rate(s, at)
+		v.Tenths = tenths
+		c.revise(int32(i), v)
+	}
+	return nil
+}
+
 func plainText(s string) string {
 	text, _ := plain(s).(string)
 	return text

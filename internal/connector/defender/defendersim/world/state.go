@@ -80,6 +80,9 @@ func (s *State) apply(c Change, at time.Time) error {
 	case "rate_vulnerability":
 		s.cat = s.cat.edit()
 		return s.cat.applyRating(c, at)
+	case "classify_vulnerability":
+		s.cat = s.cat.edit()
+		return s.cat.applyClassification(c, at)
 	case "publish_vulnerability":
 		s.cat = s.cat.edit()
 		return s.cat.applyPublication(c, at)
