@@ -17,7 +17,7 @@ import (
 
 // Holdings adds up what is stored of an integration.
 func (s *Store) Holdings(ctx context.Context, t tenant.ID, integration int64) (syncer.Holdings, error) {
-	held := syncer.Holdings{Assets: map[inventory.AssetState]int64{}, Open: map[string]int64{}, Missing: map[string]int64{}, Partial: map[string]bool{}}
+	held := syncer.Holdings{Assets: map[inventory.AssetState]int64{}, Open: map[string]int64{}, Stale: map[string]int64{}, Missing: map[string]int64{}, Partial: map[string]bool{}}
 	err := s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
 		err := tally(ctx, tx, func(state string, n int64) { held.Assets[inventory.AssetState(state)] = n }, `
 			select state, sum(assets)::bigint from asset_tally where tenant_id = $1 and integration_id = $2 and assets > 0 group by state`, t, integration)
@@ -25,6 +25,10 @@ func (s *Store) Holdings(ctx context.Context, t tenant.ID, integration int64) (s
 			return err
 		}
 		err = tally(ctx, tx, func(name string, n int64) { held.Open[name] = n }, openOf, t, integration)
+		if err != nil {
+			return err
+		}
+		err = tally(ctx, tx, func(name string, n int64) { held.Stale[name] = n }, openOfAssets+`a.state = 'stale' `+openByName, t, integration)
 		if err != nil {
 			return err
 		}
@@ -39,19 +43,25 @@ func (s *Store) Holdings(ctx context.Context, t tenant.ID, integration int64) (s
 }
 
 // missingAssets are those that the last complete list did not have.
-const missingAssets = `a.integration_id = $2 and a.missing_since is not null and a.state in ('active', 'inactive', 'stale')`
+const missingAssets = `a.missing_since is not null and a.state in ('active', 'inactive', 'stale') `
+
+// openOfAssets and openByName count open findings by vulnerability on a few assets, named in between.
+const (
+	openOfAssets = `
+	select v.name, n.open from (
+	  select f.vulnerability_id, count(*) as open from asset a join finding f on f.tenant_id = $1 and f.asset_id = a.id and f.state = 1
+	  where a.tenant_id = $1 and a.integration_id = $2 and `
+	openByName = `group by f.vulnerability_id
+	) n join vulnerability v on v.id = n.vulnerability_id`
+)
 
 // addMissing adds up what is kept of machines that were not listed. Usually that is nothing, and no finding is looked at.
 func addMissing(ctx context.Context, tx *sqlx.Tx, held *syncer.Holdings, t tenant.ID, integration int64) error {
-	err := tx.GetContext(ctx, &held.MissingAssets, `select count(*) from asset a where a.tenant_id = $1 and `+missingAssets, t, integration)
+	err := tx.GetContext(ctx, &held.MissingAssets, `select count(*) from asset a where a.tenant_id = $1 and a.integration_id = $2 and `+missingAssets, t, integration)
 	if err != nil || held.MissingAssets == 0 {
 		return err
 	}
-	return tally(ctx, tx, func(name string, n int64) { held.Missing[name] = n }, `
-		select v.name, n.open from (
-		  select f.vulnerability_id, count(*) as open from asset a join finding f on f.tenant_id = $1 and f.asset_id = a.id and f.state = 1
-		  where a.tenant_id = $1 and `+missingAssets+` group by f.vulnerability_id
-		) n join vulnerability v on v.id = n.vulnerability_id`, t, integration)
+	return tally(ctx, tx, func(name string, n int64) { held.Missing[name] = n }, openOfAssets+missingAssets+openByName, t, integration)
 }
 
 // openOf counts open findings by vulnerability. The tenant's counters tell them while no other integration has assets;

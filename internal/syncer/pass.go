@@ -32,7 +32,19 @@ type pass struct {
 	pending      []StagedRemediation
 	lastID       string // of the previous row: rows of one machine mostly come together
 	lastIndex    int32
+	lastRecord   int32 // of the row's own record, if that was merged into the machine; else -1
+
+	merged map[mergedRow]struct{} // vulnerabilities of merged records, whose rows count for others
 }
+
+// mergedRow is a vulnerability that a merged record has.
+type mergedRow struct {
+	vulnerability string
+	record        int32
+}
+
+// maxMergedRows bounds what is remembered of merged records; beyond it the reconciliation does not account for more.
+const maxMergedRows = 200_000
 
 // maxRemediations bounds what is remembered of recommendations, 8 bytes each.
 const maxRemediations = 1 << 20
@@ -42,6 +54,7 @@ func newPass(e *execution, r *StageReport, c *census, changes bool) (*pass, erro
 		execution: e, report: r, census: c, judge: c.judge,
 		sums: make([]RowSum, len(c.entries)), lastSeen: make([]int64, len(c.entries)), carrying: make([]bool, len(c.entries)),
 		names: newNumbering(e.store), seed: maphash.MakeSeed(), remediations: map[uint64]struct{}{}, lastIndex: -1,
+		merged: map[mergedRow]struct{}{},
 	}
 	var err error
 	if p.rows, err = newSpool(e.options.SpoolDir, len(c.entries), changes); err != nil {
@@ -95,6 +108,9 @@ func (p *pass) row(r *inventory.Row, n named) error {
 	}
 	p.report.Counts.Accepted++
 	p.carrying[machine] = true
+	if p.lastRecord >= 0 && len(p.merged) < maxMergedRows {
+		p.merged[mergedRow{n.vulnerability.name, p.lastRecord}] = struct{}{}
+	}
 	p.recommend(&row, r)
 	var err error
 	if row.location, err = p.places.number(r); err != nil {
@@ -113,6 +129,11 @@ func (p *pass) machineOf(r *inventory.Row, n named) int32 {
 	}
 	if r.MachineID != p.lastID || p.lastIndex < 0 {
 		p.lastID, p.lastIndex = strings.Clone(r.MachineID), p.census.find(r.MachineID)
+		if p.lastRecord = -1; p.lastIndex >= 0 {
+			if own, _ := p.census.byID.find(r.MachineID); own != p.lastIndex {
+				p.lastRecord = own
+			}
+		}
 	}
 	machine := p.lastIndex
 	if machine < 0 || (p.census.assets != nil && p.census.assets[machine] < 0) {

@@ -41,7 +41,7 @@ type Difference struct {
 	Vulnerability string
 	Exposed       int64                      // machines by Defender's count
 	Open          int64                      // findings
-	NotImported   map[inventory.Reason]int64 // machines with rows of it that are no assets
+	NotImported   map[inventory.Reason]int64 // machines with rows of it that are no assets, or stale ones without an open finding of it
 	Refused       map[inventory.Reason]int64 // rows of it on assets
 	Missing       int64                      // open findings of it on assets that were not listed
 	Uncatalogued  bool                       // Defender's catalogue does not have it
@@ -62,6 +62,7 @@ const walkExposedEvery = 7 * 24 * time.Hour
 type Holdings struct {
 	Assets map[inventory.AssetState]int64
 	Open   map[string]int64 // findings by vulnerability
+	Stale  map[string]int64 // those of Open on stale assets
 	// Missing are those of Open on assets that the last complete list did not have, MissingAssets is how many assets that are.
 	Missing       map[string]int64
 	MissingAssets int64
@@ -70,7 +71,7 @@ type Holdings struct {
 }
 
 // reconcile asks for Defender's own counts and holds what is stored against them. That they are not to be had fails no run.
-func (e *execution) reconcile(ctx context.Context, c *census) error {
+func (e *execution) reconcile(ctx context.Context, c *census, merged map[mergedRow]struct{}) error {
 	last, err := e.store.LastReconciled(ctx, e.run.Tenant, e.run.IntegrationID)
 	if err != nil {
 		return err
@@ -104,15 +105,14 @@ func (e *execution) reconcile(ctx context.Context, c *census) error {
 	if told != nil {
 		r.Unavailable = fault.As(told).Code
 	} else {
-		r.compare(exposed, &held, e.skipped, c)
+		r.compare(exposed, &held, e.skipped.byVulnerability(c, merged))
 	}
 	e.reconciled = &r
 	return nil
 }
 
 // compare goes through all vulnerabilities that either side knows.
-func (r *Reconciliation) compare(exposed map[string]int64, held *Holdings, skipped *skipList, c *census) {
-	left := skipped.byVulnerability(c)
+func (r *Reconciliation) compare(exposed map[string]int64, held *Holdings, left map[string]*leftOut) {
 	for name := range held.Open {
 		if _, told := exposed[name]; !told {
 			exposed[name] = 0
@@ -128,6 +128,9 @@ func (r *Reconciliation) compare(exposed map[string]int64, held *Holdings, skipp
 		}
 		if l := left[name]; l != nil {
 			d.NotImported, d.Refused = l.machines, l.rows
+			if kept := held.Stale[name]; kept > 0 { // their findings are open, too
+				d.NotImported[inventory.Stale] = max(0, d.NotImported[inventory.Stale]-kept)
+			}
 		}
 		d.explain()
 		if d.Unexplained == 0 {
@@ -168,15 +171,20 @@ type leftOut struct {
 	rows     map[inventory.Reason]int64
 }
 
-func (l *skipList) byVulnerability(c *census) map[string]*leftOut {
+// byVulnerability sums up what was left out, merged machines included: their rows count for others, but Defender counts the machines.
+func (l *skipList) byVulnerability(c *census, merged map[mergedRow]struct{}) map[string]*leftOut {
 	all := map[string]*leftOut{}
-	for key, n := range l.rows {
-		name := l.names[key.vulnerability]
-		out := all[name]
-		if out == nil {
-			out = &leftOut{machines: map[inventory.Reason]int64{}, rows: map[inventory.Reason]int64{}}
-			all[name] = out
+	of := func(name string) *leftOut {
+		if all[name] == nil {
+			all[name] = &leftOut{machines: map[inventory.Reason]int64{}, rows: map[inventory.Reason]int64{}}
 		}
+		return all[name]
+	}
+	for row := range merged {
+		of(row.vulnerability).machines[inventory.Merged]++
+	}
+	for key, n := range l.rows {
+		out := of(l.names[key.vulnerability])
 		if key.machine != "" {
 			out.machines[c.whyNot(key.machine)]++
 		} else {

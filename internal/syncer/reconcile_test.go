@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
 )
@@ -104,5 +105,34 @@ func TestMissingMachinesAccountForTheirFindings(t *testing.T) {
 	}
 	if more == 0 {
 		t.Error("Defender counts all the machines that are missing")
+	}
+}
+
+// TestMergedAndStaleMachinesAccountForTheirVulnerabilities has a merged record and the machine that it was merged into have the same
+// vulnerability, which Defender counts twice, and another machine go stale with what it has.
+func TestMergedAndStaleMachinesAccountForTheirVulnerabilities(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 8)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	cve := h.truthOf(h.machine(4))[0].CVE
+	stale := h.truthOf(h.machine(7))[0].CVE
+	h.change(world.Change{Op: "add_findings", MachineID: h.machine(1), CVEs: []string{cve}}, world.Change{Op: "merge_machine", MachineID: h.machine(1), Into: ptr(4)},
+		world.Change{Op: "touch_machine", MachineID: h.machine(7), LastSeenDaysAgo: 45})
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	r := h.reconciliation(run)
+	if r.Unexplained != 0 {
+		t.Errorf("%+v", r)
+	}
+	told := false
+	for _, d := range r.Differences {
+		told = told || d.Vulnerability == cve && d.NotImported[inventory.Merged] == 1
+		if d.Vulnerability == stale && d.Exposed != d.Open && d.NotImported[inventory.Stale] != 0 {
+			t.Errorf("%+v", d)
+		}
+	}
+	if !told {
+		t.Errorf("the merged record is not told of %s: %+v", cve, r.Differences)
 	}
 }

@@ -81,7 +81,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	if plan.Changes || e.run.Preview != nil {
 		return nil // what was left out of the other rows is not known, or nothing will be stored
 	}
-	return e.reconcile(ctx, c)
+	return e.reconcile(ctx, c, p.merged)
 }
 
 // readReport reads the report as planned; whole and from its start should Microsoft not tell the changes any more, or end
