@@ -135,18 +135,32 @@ func (h *house) mustAnswerAlone(within time.Duration, operator http.Handler) {
 		http.StatusRequestEntityTooLarge: {method: http.MethodPost, path: "/v1/integrations", key: h.mine.keys[tenant.Admin], body: large},
 		http.StatusOK:                    {method: http.MethodGet, path: "/v1/version"},
 	} {
-		began := time.Now()
-		if got := h.send(r); got.status != status || time.Since(began) > within {
-			h.t.Errorf("%s %s: %d after %v, want %d within %v", r.method, r.path, got.status, time.Since(began), status, within)
+		var got answered
+		if took := quickest(func() { got = h.send(r) }); got.status != status || took > within {
+			h.t.Errorf("%s %s: %d after %v, want %d within %v", r.method, r.path, got.status, took, status, within)
 		}
 	}
 	for _, path := range []string{"/healthz", "/metrics"} {
-		began, rec := time.Now(), httptest.NewRecorder()
-		operator.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
-		if took := time.Since(began); rec.Code != http.StatusOK || took > within {
+		var rec *httptest.ResponseRecorder
+		took := quickest(func() {
+			rec = httptest.NewRecorder()
+			operator.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+		})
+		if rec.Code != http.StatusOK || took > within {
 			h.t.Errorf("%s: %d after %v", path, rec.Code, took)
 		}
 	}
+}
+
+// quickest is how long f takes at best, of a few times: what waits for the database is never quick, what does not may meet a busy machine.
+func quickest(f func()) time.Duration {
+	best := time.Hour
+	for range 5 {
+		began := time.Now()
+		f()
+		best = min(best, time.Since(began))
+	}
+	return best
 }
 
 // operatorOf is the operator's listener on a store, scraped once.
