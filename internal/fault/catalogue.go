@@ -48,7 +48,7 @@ const (
 	CodeInvalidExpiry      = "invalid_expiry"
 	CodeURITooLong         = "uri_too_long"
 	CodeUnavailable        = "unavailable"
-	CodeTokensUnavailable  = "tokens_unavailable"
+	CodeTokensUnavailable  = "tokens_unavailable" // #nosec G101 -- a code
 	CodeKeysUnavailable    = "key_service_unavailable"
 )
 
