@@ -6,7 +6,9 @@ cd "$(dirname "$0")/.."
 
 program=${PROGRAM:-bin/defenderd}
 out=${OUT:-bin/defenderd.cdx.json}
-go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0 bin -json -noserial -output "$out" "$program"
+tools=$PWD/bin/tools
+[ -x "$tools/cyclonedx-gomod" ] || GOBIN="$tools" go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+"$tools/cyclonedx-gomod" bin -json -noserial -output "$out" "$program"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
