@@ -23,7 +23,7 @@ var dues = map[string][]int{
 	"query":      {400},
 	"header":     {400},
 	"long":       {414},
-	"body":       {400},
+	"body":       {400, 422}, // an expiry in the past is told before an id that is none
 	"large":      {413},
 	"media":      {415},
 }
