@@ -49,7 +49,7 @@ const (
 	CodeUpstreamTimeout       = "upstream_timeout"
 	CodeUpstreamUnexpected    = "upstream_unexpected"
 	CodeUnavailable           = "unavailable"
-	CodeTokensUnavailable     = "tokens_unavailable"
+	CodeTokensUnavailable     = "tokens_unavailable" // #nosec G101 -- a code
 	CodeKeyServiceUnavailable = "key_service_unavailable"
 	CodeInternal              = "internal"
 )

@@ -71,7 +71,7 @@ func shape(c Connector, creds Credentials) (Credentials, error) {
 
 // FieldLooksLikeSecretID marks a secret field that holds a GUID: the portal shows it beside the value, and customers copy
 // the wrong column.
-const FieldLooksLikeSecretID = "looks_like_secret_id"
+const FieldLooksLikeSecretID = "looks_like_secret_id" // #nosec G101 -- a code
 
 // FieldNotAvailable marks a method of sign-in that this service is not set up for.
 const FieldNotAvailable = "not_available"

@@ -52,6 +52,9 @@ func strictQuery(x *exchange) error {
 			if schema.Type.Is(openapi3.TypeInteger) && !decimal.MatchString(v) {
 				return fmt.Errorf("query parameter %q is no integer", name)
 			}
+			if schema.Type.Is(openapi3.TypeNumber) && !number.MatchString(v) {
+				return fmt.Errorf("query parameter %q is no number", name)
+			}
 			if !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
 				return fmt.Errorf("query parameter %q is not storable text", name)
 			}
@@ -60,8 +63,11 @@ func strictQuery(x *exchange) error {
 	return nil
 }
 
-// decimal is how JSON and the document's parameters write an integer; kin-openapi also takes a sign in front and the like.
-var decimal = regexp.MustCompile(`^-?[0-9]+$`)
+// decimal and number are how JSON and the document's parameters write numbers; kin-openapi takes whatever Go does.
+var (
+	decimal = regexp.MustCompile(`^-?[0-9]+$`)
+	number  = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+)
 
 func queryParameter(x *exchange, name string) *openapi3.Parameter {
 	for _, list := range []openapi3.Parameters{x.route.Operation.Parameters, x.route.PathItem.Parameters} {

@@ -51,7 +51,7 @@ const (
 	CodeIdempotencyReused     = "idempotency_key_reused"
 	CodeUnavailable           = "unavailable"
 	CodeIdempotencyInProgress = "idempotency_in_progress"
-	CodeTokensUnavailable     = "tokens_unavailable"
+	CodeTokensUnavailable     = "tokens_unavailable" // #nosec G101 -- a code
 	CodeKeysUnavailable       = "key_service_unavailable"
 )
 

@@ -55,6 +55,7 @@ func newFort(t *testing.T) *fort {
 	t.Helper()
 	f := &fort{microsoft: newMicrosoft(t), mint: newMint(t)}
 	f.mint.into(&f.deps)
+	f.deps.Wake = func() {} // nobody counts how often, and the house's counter holds a hundred
 	f.url = f.serve(f.deps)
 	roles := []string{defendersim.RoleMachineRead, defendersim.RoleVulnerabilityRead}
 	f.arsenal = &arsenal{marks: map[side][]string{}, cursors: map[string][2]string{}, unknown: nobodys}

@@ -25,6 +25,7 @@ type target struct {
 	body       *openapi3.Schema
 	mediaTypes []string
 	siblings   []string // the methods of the path
+	lines      bool     // whether the list can be had as lines
 }
 
 func targets(t *testing.T) []*target {
@@ -38,6 +39,9 @@ func targets(t *testing.T) []*target {
 		x := &target{operation: op, siblings: slices.Sorted(maps.Keys(item.Operations()))}
 		for _, p := range slices.Concat(item.Parameters, o.Parameters) {
 			x.parameters = append(x.parameters, p.Value)
+		}
+		if ok := o.Responses.Value("200"); ok != nil {
+			x.lines = ok.Value.Content["application/x-ndjson"] != nil
 		}
 		if o.RequestBody != nil {
 			x.mediaTypes = slices.Sorted(maps.Keys(o.RequestBody.Value.Content))
@@ -132,6 +136,8 @@ type draft struct {
 	flaws       []string
 	offContract bool
 	owner       side // of the id in the path
+	cursor      string
+	cursorOf    side
 }
 
 // sound makes everything as the document wants it. Ids may be another tenant's or nobody's, which is known as well.
@@ -249,11 +255,11 @@ func (r *draft) soundCursor() {
 	if !has || r.target.method != http.MethodGet || r.in(85) {
 		return
 	}
-	r.query = []string{"cursor=" + pair[0]}
+	r.cursor, r.cursorOf = "cursor="+pair[0], minesSide
 	if r.in(30) {
-		r.query[0] = "cursor=" + pair[1]
-		r.flaw("cursor")
+		r.cursor, r.cursorOf = "cursor="+pair[1], othersSide
 	}
+	r.query = []string{r.cursor}
 }
 
 func (r *draft) flaw(kind string) { r.flaws = append(r.flaws, kind) }
@@ -268,9 +274,7 @@ func (r *draft) finish(seed uint64, number int) attempt {
 	if r.mediaType != "" {
 		r.header.Set("Content-Type", r.mediaType)
 	}
-	if strings.HasPrefix(r.query0("cursor="), "cursor=") && r.by.side != minesSide && !slices.Contains(r.flaws, "cursor") {
-		r.flaw("cursor") // it is mine's
-	}
+	r.lastFlaws(uri)
 	named := uri + " " + r.body + " " + strings.Join(slices.Concat(slices.Collect(maps.Values(r.header))...), " ")
 	return attempt{
 		seed: seed, number: number, target: r.target, method: r.method, uri: uri, header: r.header, body: r.body, by: r.by, flaws: r.flaws,
@@ -278,13 +282,21 @@ func (r *draft) finish(seed uint64, number int) attempt {
 	}
 }
 
-func (r *draft) query0(prefix string) string {
-	for _, q := range r.query {
-		if strings.HasPrefix(q, prefix) {
-			return q
-		}
+// lastFlaws are those that only the whole request shows.
+func (r *draft) lastFlaws(uri string) {
+	if r.cursor != "" && slices.Contains(r.query, r.cursor) && r.cursorOf != r.by.side {
+		r.flaw("cursor")
 	}
-	return ""
+	paged := slices.ContainsFunc(r.query, func(q string) bool {
+		return strings.HasPrefix(q, "cursor=") || strings.HasPrefix(q, "limit=") || strings.HasPrefix(q, "sort=")
+	})
+	if r.target.lines && paged && r.header.Get("Accept") == "application/x-ndjson" { // lines are the whole list, which the document says in words
+		r.flaw("query")
+		r.offContract = true
+	}
+	if u, err := url.Parse(uri); err == nil && len(u.Path)+len(u.RawQuery) > 8<<10 {
+		r.flaws = []string{"long"} // nothing is looked at before
+	}
 }
 
 func encoded(v any) string {

@@ -23,7 +23,7 @@ var dues = map[string][]int{
 	"query":      {400},
 	"header":     {400},
 	"long":       {414},
-	"body":       {400},
+	"body":       {400, 422}, // an expiry in the past is told before an id that is none
 	"large":      {413},
 	"media":      {415},
 }
@@ -43,7 +43,10 @@ func (r *draft) spoilAccount() bool {
 		return false
 	}
 	other := "it@zqotherzq.example"
-	if r.by.side == othersSide {
+	switch {
+	case r.by.account != "": // it is for both tenants
+		other = "nobody@body.example"
+	case r.by.side == othersSide:
 		other = "it@zqminezq.example"
 	}
 	r.header.Set("account", oneOf(r.dice, other, "no@body.example", r.unknown.tenant, strings.Repeat("a", 254), "a@b, c@d", "';--"))
@@ -59,18 +62,9 @@ func (r *draft) spoilMethod() bool {
 	if r.method == http.MethodTrace { // which net/http sends without a body only
 		r.body, r.mediaType = "", ""
 	}
-	r.only("method")
+	r.flaws = []string{"method"}
 	r.offContract = true // its router takes /v1/integrations for /v1/integrations/{id} with an empty one
 	return true
-}
-
-// only forgets the other mistakes, which nobody comes to look at; but for a URL that is too long, which is looked at first.
-func (r *draft) only(kind string) {
-	long := slices.Contains(r.flaws, "long")
-	r.flaws = []string{kind}
-	if long {
-		r.flaw("long")
-	}
 }
 
 // documentedElsewhere tells whether the path has the method after all.
@@ -179,9 +173,8 @@ func (r *draft) spoilLength() bool {
 	if r.in(80) { // rarely: it says the same everywhere
 		return false
 	}
-	r.query = append(r.query, "q="+strings.Repeat("a", 9000))
-	r.flaws = []string{"long"} // nothing is looked at before
-	return true
+	r.query = append(r.query, "long="+strings.Repeat("a", 9000))
+	return true // finish sees it
 }
 
 func (r *draft) spoilMedia() bool {

@@ -72,12 +72,12 @@ func (r *draft) ofPattern(pattern, name string) string {
 
 // guid is a directory or an application.
 func (r *draft) guid(name string) string {
-	id := simClient
-	if name == "tenant_id" {
-		id = oneOf(r.dice, r.directories...)
+	id, strange := simClient, []string{"00000000-0000-0000-0000-000000000001", "ffffffff-ffff-ffff-ffff-ffffffffffff"}
+	if name == "tenant_id" { // which has to be another one
+		id, strange = oneOf(r.dice, r.directories...), []string{"00000000-0000-0000-0000-000000000002", "ffffffff-ffff-ffff-ffff-fffffffffffe"}
 	}
 	if r.in(10) {
-		id = oneOf(r.dice, "00000000-0000-0000-0000-000000000001", "ffffffff-ffff-ffff-ffff-ffffffffffff")
+		id = oneOf(r.dice, strange...)
 	}
 	switch r.IntN(6) {
 	case 0:

@@ -79,7 +79,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		panic(err)
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // who no longer listens needs no answer
+	_, _ = w.Write(body) // #nosec G705 -- JSON, with nosniff; who no longer listens needs no answer
 }
 
 // faultOf classifies errors that carry no fault of their own.

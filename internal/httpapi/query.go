@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -167,6 +168,9 @@ func (p *params) time(name string) time.Time {
 	return t.UTC()
 }
 
+// jsonNumber is how JSON writes a number; Go would take more.
+var jsonNumber = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+
 func (p *params) fraction(name string) float64 {
 	value, ok := p.one(name)
 	if !ok {
@@ -174,7 +178,7 @@ func (p *params) fraction(name string) float64 {
 	}
 	f, err := strconv.ParseFloat(value, 64)
 	switch {
-	case err != nil || f != f || strings.ContainsAny(value, "xXpP_"):
+	case err != nil || !jsonNumber.MatchString(value):
 		p.refuse(name, "wrong_type", "Must be a number")
 	case f < 0:
 		p.refuse(name, "too_small", "Must be at least 0")

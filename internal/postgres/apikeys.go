@@ -26,7 +26,7 @@ type apiKeyRow struct {
 	CreatedAt  time.Time    `db:"created_at"`
 }
 
-const apiKeyColumns = `public_id, name, role, hint, expires_at, last_used_at, created_at`
+const apiKeyColumns = `public_id, name, role, hint, expires_at, last_used_at, created_at` // #nosec G101 -- names of columns
 
 func (r apiKeyRow) key() tenant.APIKey {
 	return tenant.APIKey{

@@ -102,7 +102,7 @@ func (r *Ring) Seal(plain Secret, binding string) (Box, error) {
 
 func (k key) seal(plain Secret, binding string) Box {
 	header := append([]byte{k.format, byte(len(k.id))}, k.id...)
-	return k.aead.Seal(header, nil, []byte(plain.Reveal()), associated(header, binding))
+	return k.aead.Seal(header, nil, []byte(plain.Reveal()), associated(header, binding)) // #nosec G407 -- this cipher makes a random nonce itself
 }
 
 // Open decrypts a Box that was sealed for the same binding, with any key of the ring.

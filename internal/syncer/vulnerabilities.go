@@ -145,11 +145,19 @@ func (e *execution) bookReleased(n int64, named []Sample) {
 	defer e.mu.Unlock()
 	report := e.run.Report.StageNamed(StageAssets).clone()
 	report.Counts.OutOfScope += n
-	known := min(n, report.Counts.Unchanged)
-	report.Counts.Unchanged -= known
-	report.Counts.Updated -= n - known
+	report.Counts.release(n)
 	e.leaveOut(&report, n, named, inventory.ImportAssetsOff, carrierFree)
 	*e.run.Report.StageNamed(StageAssets) = report
+}
+
+// release takes so many off the accepted: off the unchanged first, which most are, then off the changed ones, and off those that
+// were taken for their rows just now although none of these became a finding.
+func (c *Counts) release(n int64) {
+	for _, of := range []*int64{&c.Unchanged, &c.Updated, &c.Created} {
+		gone := min(n, *of)
+		*of -= gone
+		n -= gone
+	}
 }
 
 const carrierFree = "asset import is off and it carries no finding"

@@ -3,6 +3,8 @@ package tenant
 import (
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 func TestRoleIncludes(t *testing.T) {
@@ -55,5 +57,25 @@ func TestKeysAreDistinctAndRecognised(t *testing.T) {
 	}
 	if HashKey(b) != hashB || b[len(b)-4:] != hint {
 		t.Fatal("hash or hint do not belong to the key")
+	}
+}
+
+func TestThePlatformIncludesNothingAndIsInNothing(t *testing.T) {
+	t.Parallel()
+	for _, role := range []Role{ReadOnly, Analyst, Admin} {
+		if Platform.Includes(role) || role.Includes(Platform) || !role.Valid() {
+			t.Errorf("the platform and %s", role)
+		}
+	}
+	if !Platform.Includes(Platform) || !Platform.Valid() || Role("").Valid() || Role("root").Valid() {
+		t.Error("which roles there are is wrong")
+	}
+}
+
+func TestPublicText(t *testing.T) {
+	t.Parallel()
+	id := uuid.MustParse("019a1b2c-3d4e-7f50-8a9b-0c1d2e3f4a5b")
+	if got := PublicText(TenantPrefix, id); got != "tnt_019a1b2c3d4e7f508a9b0c1d2e3f4a5b" {
+		t.Error(got)
 	}
 }

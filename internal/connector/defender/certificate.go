@@ -2,7 +2,7 @@ package defender
 
 import (
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // a thumbprint is a name, not a protection
+	"crypto/sha1" // #nosec G505 -- a thumbprint is a name, not a protection
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
@@ -125,7 +125,7 @@ func (p keyPair) text() (string, error) {
 
 // hint is the end of the thumbprint that Microsoft's portal shows beside an uploaded certificate.
 func (p keyPair) hint() string {
-	sum := sha1.Sum(p.certificate.Raw) //nolint:gosec // see above
+	sum := sha1.Sum(p.certificate.Raw) // #nosec G401 -- see above
 	digits := strings.ToUpper(hex.EncodeToString(sum[:]))
 	return "…" + digits[len(digits)-6:]
 }
