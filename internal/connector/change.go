@@ -10,6 +10,7 @@ import (
 
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -85,11 +86,7 @@ func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r
 	if err != nil {
 		return Integration{}, checks, err
 	}
-	box, err := s.sealer.Seal(ctx, t, creds.Secret, current.binding())
-	if err != nil {
-		return Integration{}, checks, err
-	}
-	updated, err := s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
+	updated, err := s.keep(ctx, current, creds.Secret, current.binding(), func(i *Integration, box seal.Box) error {
 		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration was disconnected meanwhile")
 		}
@@ -100,6 +97,24 @@ func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r
 	})
 	return updated, checks, err
 }
+
+// keep seals a secret and changes the integration with the box, once more if the data key was replaced in between: nothing may be
+// stored under a key that everything else has left.
+func (s *Service) keep(ctx context.Context, current Integration, secret seal.Secret, binding string, change func(*Integration, seal.Box) error) (Integration, error) {
+	for attempt := 1; ; attempt++ {
+		box, err := s.sealer.Seal(ctx, current.Tenant, secret, binding)
+		if err != nil {
+			return Integration{}, err
+		}
+		updated, err := s.store.UpdateIntegration(ctx, current.Tenant, current.PublicID, 0, func(i *Integration) error { return change(i, box) })
+		if !errors.Is(err, ErrKeyReplaced) || attempt == maxSealings {
+			return updated, err
+		}
+	}
+}
+
+// maxSealings bounds how often a secret is sealed for one change.
+const maxSealings = 3
 
 // readRotation finds the integration a rotation is for, and gives the new credentials in canonical form.
 func (s *Service) readRotation(ctx context.Context, t tenant.ID, id uuid.UUID, r Rotation) (Integration, Connector, Credentials, error) {

@@ -3,6 +3,7 @@ package connector
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -22,6 +23,9 @@ type Sealer interface {
 	Open(ctx context.Context, t tenant.ID, box seal.Box, binding string) (seal.Secret, error)
 }
 
+// ErrKeyReplaced refuses to store a secret under a data key that another one has replaced.
+var ErrKeyReplaced = errors.New("connector: the data key that sealed the secret was replaced")
+
 // Store is what the service needs of the database.
 type Store interface {
 	// CreateIntegration stores a checked integration, with the data that a disconnected one of its directory retained, and
@@ -32,6 +36,7 @@ type Store interface {
 	ListIntegrations(ctx context.Context, t tenant.ID, page inventory.PageRequest) ([]Integration, inventory.Position, error)
 	// UpdateIntegration applies change to the current row in one transaction. A version other than 0 must be the current
 	// one, else the fault precondition_failed.
+	// A secret in it that was sealed with another data key than the tenant's newest is refused with [ErrKeyReplaced] in the chain.
 	UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, change func(*Integration) error) (Integration, error)
 	// NoteInvalid records that a validation failed that somebody asked for, and by which code; the integration stays as it is.
 	NoteInvalid(ctx context.Context, t tenant.ID, id uuid.UUID, code string) error

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -17,11 +18,7 @@ func (s *Service) StageSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r 
 	if err != nil {
 		return Integration{}, err
 	}
-	box, err := s.sealer.Seal(ctx, t, creds.Secret, current.stagedBinding())
-	if err != nil {
-		return Integration{}, err
-	}
-	return s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
+	return s.keep(ctx, current, creds.Secret, current.stagedBinding(), func(i *Integration, box seal.Box) error {
 		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration was disconnected meanwhile")
 		}
@@ -91,11 +88,7 @@ func (s *Service) tryStaged(ctx, trial context.Context, current Integration, the
 	if refused != nil {
 		return current, checks, false, s.store.NoteStaged(ctx, current, s.now(), fault.As(refused))
 	}
-	box, err := s.sealer.Seal(ctx, current.Tenant, secret, current.binding())
-	if err != nil {
-		return current, checks, false, err
-	}
-	updated, err := s.store.UpdateIntegration(ctx, current.Tenant, current.PublicID, 0, func(i *Integration) error {
+	updated, err := s.keep(ctx, current, secret, current.binding(), func(i *Integration, box seal.Box) error {
 		if i.Gone() || !i.SecretUpdatedAt.Equal(current.SecretUpdatedAt) || !i.Staged.At.Equal(staged.At) {
 			return nil
 		}

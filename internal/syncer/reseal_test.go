@@ -1,6 +1,7 @@
 package syncer_test
 
 import (
+	"context"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"pgp.internal/defender/internal/kms/kmstest"
 	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
 )
 
 func TestResealCoversWhatIsStaged(t *testing.T) {
@@ -151,5 +153,49 @@ func TestAnAbsentKeyServiceIsPassing(t *testing.T) {
 	h.sql(`update job set run_at = now()`)
 	if again := h.work(); again.PublicID != run.PublicID || again.State != syncer.Succeeded {
 		t.Errorf("with the key service back the run is %s", again.State)
+	}
+}
+
+// renewing gives the tenant another data key as soon as it has sealed something with the present one.
+type renewing struct {
+	connector.Sealer
+	renew func()
+	seals int
+}
+
+func (r *renewing) Seal(ctx context.Context, t tenant.ID, clear seal.Secret, binding string) (seal.Box, error) {
+	box, err := r.Sealer.Seal(ctx, t, clear, binding)
+	if r.seals++; r.seals == 1 {
+		r.renew()
+	}
+	return box, err
+}
+
+// TestASecretSealedJustBeforeItsKeyWasReplacedIsSealedAgain has a data key replaced, and all secrets resealed, between the sealing of a
+// new secret and its storing.
+func TestASecretSealedJustBeforeItsKeyWasReplacedIsSealedAgain(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 3, 2)
+	i := h.connect(h.tenant, nil)
+	h.rotateAtMicrosoft(renewed)
+	r := &renewing{Sealer: h.sealer(h.ring)}
+	r.renew = func() {
+		_, err := envelope.NewKeys(time.Now, envelope.Keyring(h.ring)).Renew(t.Context(), h.store, 1)
+		must(t, err)
+		_, err = connector.Reseal(t.Context(), h.store, h.sealer(h.ring), 1)
+		must(t, err)
+	}
+	conn, err := defender.New(defender.Config{LoginURL: h.server.URL, APIURL: h.server.URL, AllowInsecure: true, Budget: defender.Unlimited{}})
+	must(t, err)
+	links := connector.NewService(h.store, r, connector.Registry{defender.Kind: conn}, h.clock)
+	_, _, err = links.RotateSecret(t.Context(), h.tenant, i.PublicID, connector.Rotation{Credentials: connector.Credentials{Secret: seal.NewSecret(renewed)}})
+	must(t, err)
+	if n := h.number(`select count(*) from integration where substring(secret_box for 3) <> '\x020132'`); n != 0 || r.seals != 2 {
+		t.Errorf("%d secrets are on the old key after %d sealings", n, r.seals)
+	}
+	dropped, err := h.store.DropReplacedDataKeys(t.Context())
+	must(t, err)
+	if checks, err := links.Validate(t.Context(), h.tenant, i.PublicID); err != nil || dropped != 1 {
+		t.Errorf("%d dropped, %+v %v", dropped, checks, err)
 	}
 }
