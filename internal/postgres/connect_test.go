@@ -57,6 +57,30 @@ func TestReadingEndsBeforeTheContext(t *testing.T) {
 	}
 }
 
+// leaving is a connection that says goodbye on the wire.
+type leaving struct {
+	connection
+	wire net.Conn
+}
+
+func (l leaving) Close() error {
+	_, err := l.wire.Write([]byte("X"))
+	return err
+}
+
+// TestTakingLeaveHasATimeOfItsOwn closes a connection whose last statement's time is long over.
+func TestTakingLeaveHasATimeOfItsOwn(t *testing.T) {
+	t.Parallel()
+	near, far := net.Pipe()
+	defer func() { _ = far.Close() }()
+	go func() { _, _ = far.Read(make([]byte, 1)) }() // ends with the pipe
+	c := &deadlineConn{Conn: near, limit: time.Minute}
+	c.bound(time.Now().Add(-time.Hour))
+	if err := (&session{connection: leaving{wire: c}, wire: c}).Close(); err != nil {
+		t.Errorf("closing: %v", err)
+	}
+}
+
 func TestWaitingForAConnectionIsBounded(t *testing.T) {
 	t.Parallel()
 	p := newPlaces(Options{MaxConns: 1, WaitFor: 20 * time.Millisecond})

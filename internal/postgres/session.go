@@ -91,6 +91,12 @@ func (s *session) PrepareContext(ctx context.Context, query string) (driver.Stmt
 // IsValid tells whether the connection can serve another statement: what went wrong on the wire leaves it in the middle of something.
 func (s *session) IsValid() bool { return !s.wire.broken.Load() && s.connection.IsValid() }
 
+// Close takes leave of the server within a second, whatever the time of the last statement was.
+func (s *session) Close() error {
+	s.wire.bound(time.Now().Add(time.Second))
+	return s.connection.Close()
+}
+
 // Ping asks whether the server answers.
 func (s *session) Ping(ctx context.Context) error {
 	s.bound(ctx)
