@@ -20,7 +20,7 @@ var (
 
 func open(t *testing.T, root, run string, at time.Time) *Log {
 	t.Helper()
-	l, err := Open(root, "int_1", run, func() time.Time { return at })
+	l, err := Open(root, "int_1", run, false, func() time.Time { return at })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,10 +194,10 @@ func TestALogHasOneOwner(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	l := open(t, root, "run", start)
-	if _, err := Open(root, "int_1", "run", func() time.Time { return start }); !errors.Is(err, ErrBusy) {
+	if _, err := Open(root, "int_1", "run", false, func() time.Time { return start }); !errors.Is(err, ErrBusy) {
 		t.Errorf("%v instead of busy", err)
 	}
-	other, err := Open(root, "int_2", "run", func() time.Time { return start })
+	other, err := Open(root, "int_2", "run", false, func() time.Time { return start })
 	if err != nil {
 		t.Fatalf("another integration: %v", err)
 	}
@@ -211,7 +211,7 @@ func TestOldLogsAreSwept(t *testing.T) {
 	root := t.TempDir()
 	old := open(t, root, "run", start)
 	keep(t, old, report, "one", "two")
-	used, err := Open(root, "int_2", "run", func() time.Time { return start })
+	used, err := Open(root, "int_2", "run", false, func() time.Time { return start })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestOldLogsAreSwept(t *testing.T) {
 		t.Fatal(err)
 	}
 	later := time.Now().Add(2 * MaxAge)
-	third, err := Open(root, "int_3", "run", func() time.Time { return later })
+	third, err := Open(root, "int_3", "run", false, func() time.Time { return later })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestADirectoryThatOthersCanReachIsRefused(t *testing.T) {
 		if err := plant(filepath.Join(root, directoryPrefix+"int_1")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(root, "int_1", "run", func() time.Time { return start }); err == nil {
+		if _, err := Open(root, "int_1", "run", false, func() time.Time { return start }); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -265,5 +265,31 @@ func TestDiscardTakesOnlyWhatNobodyUses(t *testing.T) {
 	}
 	if left, err := os.ReadDir(root); err != nil || len(left) != 0 {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestAfreshNothingOfAnotherRunServes holds that an attempt of the same run goes on all the same.
+func TestAfreshNothingOfAnotherRunServes(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	l := open(t, root, "run", start)
+	keep(t, l, report, "one", "two")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		run  string
+		want int
+	}{{"run", 1}, {"another", 0}} {
+		again, err := Open(root, "int_1", c.run, true, func() time.Time { return start })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(kept(t, again, report)); n != c.want {
+			t.Errorf("%s finds %d pages, want %d", c.run, n, c.want)
+		}
+		if err := again.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

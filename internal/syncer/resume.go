@@ -10,10 +10,10 @@ import (
 )
 
 // keepPages lets the source keep what it reads, so that an interrupted run goes on behind the last page. A log that cannot
-// be had costs only that.
+// be had costs only that. A full run, which compares everything, takes no page that another run has read.
 func (e *execution) keepPages() {
 	integration := tenant.PublicText(tenant.IntegrationPrefix, e.run.IntegrationPublic)
-	l, err := pagelog.Open(e.options.SpoolDir, integration, e.run.PublicID.String(), e.now)
+	l, err := pagelog.Open(e.options.SpoolDir, integration, e.run.PublicID.String(), e.run.Mode == Full, e.now)
 	if err != nil {
 		e.log.Warn("pages cannot be kept; if this run is interrupted, it will read everything again", "error", err)
 		return

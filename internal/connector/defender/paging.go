@@ -51,11 +51,11 @@ func (w *walk) run(ctx context.Context) error {
 		return err
 	}
 	for w.address != "" {
-		next, records, err := w.fetch(ctx)
+		p, err := w.fetch(ctx)
 		if err != nil {
 			return w.forget(ctx, chainError(w.endpoint, w.page, err))
 		}
-		if err := w.done(next, records); err != nil {
+		if err := w.done(p); err != nil {
 			return err
 		}
 		w.usage.pages.Add(1)
@@ -63,34 +63,47 @@ func (w *walk) run(ctx context.Context) error {
 	return nil
 }
 
-// done ends a page and finds the one behind it.
-func (w *walk) done(next string, records int) (err error) {
+// readPage is a page that was read and names a good one behind it, or none.
+type readPage struct {
+	address string // of the one behind; empty for none
+	empty   int    // pages without records in a row, this one included
+}
+
+// check looks at what a page says of the one behind it.
+func (w *walk) check(next string, records int) (p readPage, err error) {
+	if next == "" {
+		return p, nil
+	}
+	if records == 0 {
+		p.empty = w.empty + 1
+	}
+	if p.address, err = w.follow(w.first, next); err != nil {
+		return p, err
+	}
+	if limits := w.conn.cfg.Pages; w.seen[p.address] || w.page >= limits.Max || p.empty > limits.MaxEmpty {
+		return p, fault.Newf(fault.CodeUpstreamUnexpected, "Microsoft's list of pages does not come to an end; it was left after page %d.", w.page)
+	}
+	return p, nil
+}
+
+// done ends a page and goes to the one behind it.
+func (w *walk) done(p readPage) error {
 	if err := w.pages.commit(); err != nil {
 		return err
 	}
-	if next == "" {
-		w.address = ""
-		return nil
+	w.address, w.empty = p.address, p.empty
+	if p.address != "" {
+		w.seen[p.address] = true
+		w.page++
 	}
-	if w.empty++; records > 0 {
-		w.empty = 0
-	}
-	if w.address, err = w.follow(w.first, next); err != nil {
-		return err
-	}
-	if limits := w.conn.cfg.Pages; w.seen[w.address] || w.page >= limits.Max || w.empty > limits.MaxEmpty {
-		return fault.Newf(fault.CodeUpstreamUnexpected, "Microsoft's list of pages does not come to an end; it was left after page %d.", w.page)
-	}
-	w.seen[w.address] = true
-	w.page++
 	return nil
 }
 
-// fetch reads a page from Microsoft, and keeps it if there is a log. A log that fails costs only what a later attempt
-// could have spared.
-func (w *walk) fetch(ctx context.Context) (next string, records int, err error) {
+// fetch reads a page from Microsoft, and keeps it if there is a log and everything about the page is good, so that what is wrong with
+// one costs a later attempt no more than this page. A log that fails costs only what a later attempt could have spared.
+func (w *walk) fetch(ctx context.Context) (p readPage, err error) {
 	kept := w.begin(ctx)
-	encoding := ""
+	next, encoding, records := "", "", 0
 	err = w.repeat(ctx, w.endpoint, w.conn.cfg.Retry.Tries, func(ctx context.Context) error {
 		return w.get(ctx, call{endpoint: w.endpoint, address: w.address, size: w.size, kept: kept, consume: func(b *body) (err error) {
 			encoding = b.encoding
@@ -98,18 +111,21 @@ func (w *walk) fetch(ctx context.Context) (next string, records int, err error) 
 			return err
 		}})
 	})
+	if err == nil {
+		p, err = w.check(next, records)
+	}
 	if kept == nil {
-		return next, records, err
+		return p, err
 	}
 	if err != nil {
 		kept.Discard()
-		return next, records, err
+		return p, err
 	}
 	if failed := kept.Keep(next, encoding); failed != nil {
 		w.conn.cfg.Logger.WarnContext(ctx, "a page could not be kept; an interrupted run will have to read the list again", "error", failed)
 		w.log = nil
 	}
-	return next, records, nil
+	return p, nil
 }
 
 // chainError notes the page an error is about. It explains a chain of report pages that broke: their links belong

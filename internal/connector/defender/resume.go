@@ -33,14 +33,15 @@ func (w *walk) replay(ctx context.Context) error {
 	return w.log.Replay(w.list, func(kept connector.KeptPage) (bool, error) {
 		next, records, err := w.reread(ctx, kept)
 		var damaged *failure
-		if errors.As(err, &damaged) || err == nil && next != kept.Next {
+		if err != nil && !errors.As(err, &damaged) {
+			return false, err
+		}
+		p, refused := w.check(next, records)
+		if err != nil || next != kept.Next || refused != nil {
 			w.conn.cfg.Logger.WarnContext(ctx, "a kept page is damaged and is read again", "endpoint", w.endpoint, "page", w.page)
 			return false, nil
 		}
-		if err == nil {
-			err = w.done(next, records)
-		}
-		if err != nil {
+		if err := w.done(p); err != nil {
 			return false, err
 		}
 		w.usage.resumed.Add(1)

@@ -26,7 +26,7 @@ type attempt struct {
 // read reads the report with the log in root, and gives up after the given number of rows; 0 means never.
 func (s simulation) read(t *testing.T, root string, most int) (a attempt) {
 	t.Helper()
-	l, err := pagelog.Open(root, "int_1", "run", time.Now)
+	l, err := pagelog.Open(root, "int_1", "run", false, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,4 +138,23 @@ func equalTexts(t *testing.T, got, want []string) {
 			t.Fatalf("row %d: %s, want %s", i, got[i], want[i])
 		}
 	}
+}
+
+// TestABadLinkCostsOnePage has one page name a next one elsewhere: the attempt fails, and the next one goes on behind the good pages.
+func TestABadLinkCostsOnePage(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, nil)
+	whole := s.read(t, t.TempDir(), 0)
+	root := t.TempDir()
+	if _, err := s.AddFault(defendersim.Fault{Route: "software_vulnerabilities", After: 2, Times: 1, LinkBase: "https://attacker.example"}); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.read(t, root, 0); !fault.Is(a.err, fault.CodeUpstreamUnexpected) {
+		t.Fatalf("a link to elsewhere: %v", a.err)
+	}
+	again := s.read(t, root, 0)
+	if again.err != nil || again.resumed != 2 {
+		t.Fatalf("%d pages resumed, %v", again.resumed, again.err)
+	}
+	equalTexts(t, again.rows, whole.rows)
 }
