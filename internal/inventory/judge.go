@@ -68,6 +68,10 @@ func (j *Judge) Machine(m *Machine) (Asset, Reason, string) {
 	if !primary.IsValid() {
 		return Asset{}, IPNone, addressDetail(refused)
 	}
+	// The last rule, so that a machine is stale only if nothing else speaks against it.
+	if seen := trusted(m.LastSeen); !seen.IsZero() && seen.Before(j.oldest) {
+		return Asset{}, Stale, seen.Format(time.RFC3339)
+	}
 	a := j.describe(m)
 	a.Hostname, a.NameKind = name, kind
 	a.PrimaryIP, a.Addresses = primary, addresses
@@ -95,11 +99,9 @@ func (j *Judge) belongs(m *Machine) (reason Reason, detail string) {
 
 // selected asks the rules between platform and host name.
 func (j *Judge) selected(m *Machine, family string) (reason Reason, detail string) {
-	switch seen := trusted(m.LastSeen); {
+	switch {
 	case isWSL(m, family):
 		return WSLInstance, m.DNSName
-	case !seen.IsZero() && seen.Before(j.oldest):
-		return Stale, seen.Format(time.RFC3339)
 	case len(j.groups) > 0 && !j.groups[fold(m.GroupName)]:
 		return GroupFiltered, m.GroupName
 	}

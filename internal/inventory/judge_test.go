@@ -103,11 +103,11 @@ func TestMachineRulesAreAskedInOrder(t *testing.T) {
 		{NotOnboarded, func() { m.Onboarding = "Onboarded" }},
 		{PlatformMobile, func() { m.Platform = "Linux" }},
 		{WSLInstance, func() { m.Tags = m.Tags[1:] }},
-		{Stale, func() { m.LastSeen = now }},
 		{GroupFiltered, func() { m.GroupName = "Servers" }},
 		{TagFiltered, func() { m.Tags = nil }},
 		{NameMissing, func() { m.DNSName = "web01" }},
 		{IPNone, func() { m.LastIP = "10.0.0.1" }},
+		{Stale, func() { m.LastSeen = now }},
 		{Accepted, nil},
 	}
 	for _, step := range steps {

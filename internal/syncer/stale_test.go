@@ -146,3 +146,54 @@ func TestReasonsFollowTheSettings(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatStaleAssetsHaveFollowsFromTheSettings takes settings to the same end in different orders, with an asset that is too old for some
+// and in the wrong group for others.
+func TestWhatStaleAssetsHaveFollowsFromTheSettings(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 12)
+	i := h.connect(h.tenant, func(s *inventory.Settings) { s.MaxAgeDays = 180 })
+	source := h.machine(7)
+	h.change(world.Change{Op: "touch_machine", MachineID: source, LastSeenDaysAgo: 45}, world.Change{Op: "regroup_machine", MachineID: source, Group: ptr(0)})
+	mustSucceed(t, h.work())
+	group := h.asset(h.tenant, source).GroupName
+	aged := func(s *inventory.Settings) { s.MaxAgeDays = 30 }
+	filtered := func(s *inventory.Settings) { s.DeviceGroups = []string{group + " no more"} }
+	open := func(s *inventory.Settings) { s.DeviceGroups = nil }
+	grave := func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityHigh }
+	for _, step := range []struct {
+		what  []func(*inventory.Settings)
+		state inventory.AssetState
+	}{
+		{[]func(*inventory.Settings){aged}, inventory.AssetStale},
+		{[]func(*inventory.Settings){filtered}, inventory.AssetOutOfScope},
+		{[]func(*inventory.Settings){open}, inventory.AssetStale},
+		{[]func(*inventory.Settings){filtered, func(s *inventory.Settings) { s.MaxAgeDays = 180 }}, inventory.AssetOutOfScope},
+		{[]func(*inventory.Settings){open, aged}, inventory.AssetStale},
+		{[]func(*inventory.Settings){filtered, grave}, inventory.AssetOutOfScope},
+	} {
+		for _, change := range step.what {
+			h.set(i, change)
+		}
+		told := h.preview(i, syncer.Incremental, h.integration(i).Settings)
+		run := h.again(i, syncer.Incremental)
+		mustSucceed(t, run)
+		mustBeAlike(t, told, run)
+		mustBalance(t, run)
+		a := h.asset(h.tenant, source)
+		if a.State != step.state {
+			t.Fatalf("the asset is %s %q, want %s", a.State, a.StateReason, step.state)
+		}
+		if step.state == inventory.AssetStale {
+			h.mustBeStale(source, inventory.SeverityUnknown, "")
+		} else {
+			h.mustAllBe(source, len(h.findingsOf(h.tenant, source)), inventory.FindingOutOfScope, string(inventory.GroupFiltered))
+		}
+	}
+	h.set(i, open)
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	h.mustBeStale(source, inventory.SeverityHigh, inventory.SeverityBelowMin)
+	if full := h.again(i, syncer.Full); !full.Report.NoChanges {
+		t.Errorf("a full run found something left: %s", full.Report.Summary)
+	}
+}
