@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -90,14 +89,6 @@ func briefly(h http.Header) map[string]string {
 	}
 	return out
 }
-
-// dice is where all chance comes from.
-type dice struct{ *rand.Rand }
-
-func oneOf[T any](d dice, all ...T) T { return all[d.IntN(len(all))] }
-
-// in gives true so many times in a hundred.
-func (d dice) in(percent int) bool { return d.IntN(100) < percent }
 
 // generator makes requests. The same seed, operation and number make the same request, as long as the arsenal is the same.
 type generator struct{ *arsenal }
@@ -297,12 +288,4 @@ func (r *draft) lastFlaws(uri string) {
 	if u, err := url.Parse(uri); err == nil && len(u.Path)+len(u.RawQuery) > 8<<10 {
 		r.flaws = []string{"long"} // nothing is looked at before
 	}
-}
-
-func encoded(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // of maps, lists and plain values
-	}
-	return string(text)
 }

@@ -55,6 +55,9 @@ func (r *draft) spoilAccount() bool {
 }
 
 func (r *draft) spoilMethod() bool {
+	if slices.Contains(r.flaws, "path") {
+		return false
+	}
 	r.method = oneOf(r.dice, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodPost, http.MethodGet, http.MethodOptions, http.MethodTrace, "BREW", "get", "PROPFIND")
 	if r.documentedElsewhere() {
 		r.method = "BREW"

@@ -1,7 +1,9 @@
 package httpapi_test
 
 import (
+	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"net/url"
 	"slices"
 	"strconv"
@@ -10,6 +12,14 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
+
+// dice is where all chance comes from.
+type dice struct{ *rand.Rand }
+
+func oneOf[T any](d dice, all ...T) T { return all[d.IntN(len(all))] }
+
+// in gives true so many times in a hundred.
+func (d dice) in(percent int) bool { return d.IntN(100) < percent }
 
 // texts are what software that is not careful trips over: injections into SQL, shells, paths, templates, logs and pages, and the
 // corners of Unicode.
@@ -223,4 +233,12 @@ func (r *draft) queryValues(p *openapi3.Parameter) (pairs []string) {
 		pairs = append(pairs, url.QueryEscape(p.Name)+"="+url.QueryEscape(wireText(v)))
 	}
 	return pairs
+}
+
+func encoded(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // of maps, lists and plain values
+	}
+	return string(text)
 }

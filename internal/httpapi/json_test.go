@@ -59,6 +59,7 @@ func TestHostileBodies(t *testing.T) {
 		{"long name", with(`"name":"` + strings.Repeat("ä", 101) + `"`), api.CodeInvalidRequest, "/name", "too_long"},
 		{"control character", with(`"name":"a\nb"`), api.CodeInvalidRequest, "/name", "invalid_format"},
 		{"no time", strings.Replace(good, `"tenant_id"`, `"secret_expires_at":"tomorrow","tenant_id"`, 1), api.CodeInvalidRequest, "/credentials/secret_expires_at", "invalid_format"},
+		{"empty certificate", strings.Replace(good, `"tenant_id"`, `"certificate":"","tenant_id"`, 1), api.CodeInvalidRequest, "/credentials/certificate", "too_short"},
 		{"nothing required", `{}`, api.CodeInvalidRequest, "/type", "required"},
 		{"hostile directory", strings.Replace(good, `0c8a6a52-8f0e-4b8c-9a55-3f6d2d4a9e10`, `../common`, 1), api.CodeInvalidRequest, "/credentials/tenant_id", "pattern"},
 	}

@@ -38,8 +38,9 @@ func readMembers[T any](body jsontext.Value, nulls []jsontext.Pointer, v *T) (fi
 		return fields
 	}
 	known := fields
-	for _, f := range validateTags(v, rest) {
-		if !slices.ContainsFunc(known, func(k fault.Field) bool { return sameBranch(k.Pointer, f.Pointer) }) {
+	for _, f := range append(validateTags(v, rest), emptySecrets(rest)...) {
+		told := slices.ContainsFunc(fields, func(k fault.Field) bool { return k.Pointer == f.Pointer })
+		if !told && !slices.ContainsFunc(known, func(k fault.Field) bool { return sameBranch(k.Pointer, f.Pointer) }) {
 			fields = append(fields, f)
 		}
 	}
@@ -99,18 +100,31 @@ func removeMember(object jsontext.Value, path []string) (jsontext.Value, error) 
 
 // hasMember tells whether there is a member at the pointer; elements of lists are not looked for.
 func hasMember(object jsontext.Value, at jsontext.Pointer) bool {
+	_, has := memberAt(object, at)
+	return has
+}
+
+func memberAt(object jsontext.Value, at jsontext.Pointer) (value jsontext.Value, has bool) {
 	for name := range at.Tokens() {
 		var members map[string]jsontext.Value
 		if err := json.Unmarshal(object, &members); err != nil {
-			return false
+			return nil, false
 		}
-		inner, ok := members[name]
-		if !ok {
-			return false
+		if object, has = members[name]; !has {
+			return nil, false
 		}
-		object = inner
 	}
-	return true
+	return object, true
+}
+
+// emptySecrets finds secrets that were given and are empty; to the rules they are the same as those that were left out.
+func emptySecrets(body jsontext.Value) (fields []fault.Field) {
+	for _, at := range []jsontext.Pointer{"/client_secret", "/certificate", "/credentials/client_secret", "/credentials/certificate"} {
+		if value, has := memberAt(body, at); has && string(value) == `""` {
+			fields = append(fields, fault.Field{Pointer: string(at), Code: "too_short", Detail: notEmpty})
+		}
+	}
+	return fields
 }
 
 // memberError says which member does not fit; the value itself is never told, since it may be a secret.
