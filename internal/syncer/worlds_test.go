@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
 )
 
 // TestRandomWorlds lets directories drift through eight snapshots each while calls fail and processes end in the middle of
@@ -123,15 +127,8 @@ func (w *randomWorld) absence() {
 // somebody changes the settings now and then, or lets through what is held.
 func (w *randomWorld) somebody() {
 	w.t.Helper()
-	switch w.random.IntN(6) {
-	case 0:
-		w.set(w.linked, func(s *inventory.Settings) { *s = inventory.DefaultSettings() })
-	case 1:
-		w.set(w.linked, func(s *inventory.Settings) { s.MinSeverity = inventory.Severity(1 + w.random.IntN(4)) })
-	case 2:
-		w.set(w.linked, func(s *inventory.Settings) { s.AttackVectors = s.AttackVectors[:1] })
-	case 3:
-		w.set(w.linked, func(s *inventory.Settings) { s.DeviceGroups = []string{"Workstations", "Servers", "Kiosks"} })
+	for range w.random.IntN(3) {
+		w.set(w.linked, w.anySetting())
 	}
 	for _, c := range w.held(w.linked) {
 		if w.random.IntN(2) == 0 {
@@ -140,6 +137,38 @@ func (w *randomWorld) somebody() {
 			}
 		}
 	}
+}
+
+// anySetting is a change of one setting, or of all back to the defaults.
+func (w *randomWorld) anySetting() func(*inventory.Settings) {
+	n := w.random.IntN(100)
+	flip := n%2 == 0
+	all := []func(*inventory.Settings){
+		func(s *inventory.Settings) { *s = inventory.DefaultSettings() },
+		func(s *inventory.Settings) { s.MinSeverity = inventory.Severity(1 + n%4) },
+		func(s *inventory.Settings) { s.AttackVectors = s.AttackVectors[:1] },
+		func(s *inventory.Settings) {
+			s.AttackVectors = []inventory.AttackVector{inventory.VectorNetwork, inventory.AttackVector(2 + n%3)}
+		},
+		func(s *inventory.Settings) {
+			s.UnknownVector = []inventory.UnknownVectorPolicy{inventory.UnknownInclude, inventory.UnknownExclude, inventory.UnknownIfSevere}[n%3]
+		},
+		func(s *inventory.Settings) { s.ExcludeUserInteraction = flip },
+		func(s *inventory.Settings) { s.MaxAgeDays = []int{2, 5, 15, 30, 60}[n%5] },
+		func(s *inventory.Settings) { s.RequireFQDN = flip },
+		func(s *inventory.Settings) { s.IncludeDiscovered = flip },
+		func(s *inventory.Settings) { s.DeviceGroups = []string{"Workstations", "Servers", "Kiosks"}[:n%4] },
+		func(s *inventory.Settings) {
+			if s.IPDeny = nil; flip {
+				s.IPDeny = []netip.Prefix{netip.MustParsePrefix("10.200.0.0/16")} // where the drift moves machines to
+			}
+		},
+		func(s *inventory.Settings) { s.ImportVulnerabilities, s.ImportAssets = flip, s.ImportAssets || !flip },
+		func(s *inventory.Settings) {
+			s.ImportAssets, s.ImportVulnerabilities = flip, s.ImportVulnerabilities || !flip
+		},
+	}
+	return all[w.random.IntN(len(all))]
 }
 
 // order asks for a run unless there is one.
@@ -174,7 +203,11 @@ func (w *randomWorld) anyFault() defendersim.Fault {
 // interrupt ends the process at one of the first calls of a run. Its job goes back into the queue.
 func (w *randomWorld) interrupt() {
 	w.t.Helper()
-	id := w.fault(defendersim.Fault{PathPrefix: "/api", After: w.random.IntN(3), Hold: true})
+	calls := 3
+	if !w.integration(w.linked).Settings.ImportVulnerabilities {
+		calls = 1 // there may be no more
+	}
+	id := w.fault(defendersim.Fault{PathPrefix: "/api", After: w.random.IntN(calls), Hold: true})
 	j := w.claim()
 	ctx, end := context.WithCancelCause(w.t.Context())
 	ending := make(chan job.Outcome, 1)
@@ -195,16 +228,84 @@ func (w *randomWorld) settle() {
 	if w.away != nil {
 		w.change(*w.away)
 	}
+	w.calm()
+	w.mustEqualAFreshImport()
+	w.mustFollowTheSettings()
 	w.set(w.linked, func(s *inventory.Settings) { *s = inventory.DefaultSettings() })
-	for range 3 { // the removal guard may want a second opinion on machines and then on findings
-		w.both(7 * time.Hour)
-		w.order()
-		mustSucceed(w.t, w.work())
-	}
+	w.calm()
 	w.mustEqualTruthButStale()
 	full := w.again(w.linked, syncer.Full)
 	mustSucceed(w.t, full)
 	if c := full.Report.Totals(); c.Changes() != 0 {
 		w.t.Errorf("a full run changed %+v", c)
+	}
+}
+
+// calm runs until nothing is held any more.
+func (w *randomWorld) calm() {
+	w.t.Helper()
+	for range 3 { // the removal guard may want a second opinion on machines and then on findings
+		w.both(7 * time.Hour)
+		w.order()
+		mustSucceed(w.t, w.work())
+	}
+}
+
+// mustEqualAFreshImport has another tenant import the directory under the settings as they are now: what is in scope must not depend on
+// what has been before.
+func (w *randomWorld) mustEqualAFreshImport() {
+	w.t.Helper()
+	other := w.newTenant("Fresh", true)
+	settings := w.integration(w.linked).Settings
+	w.connect(other, func(s *inventory.Settings) { *s = settings })
+	mustSucceed(w.t, w.work())
+	if want, got := w.inScopeLines(other), w.inScopeLines(w.tenant); !slices.Equal(got, want) {
+		for _, line := range got {
+			if !slices.Contains(want, line) {
+				w.t.Errorf("only with a history: %s", line)
+			}
+		}
+		for _, line := range want {
+			if !slices.Contains(got, line) {
+				w.t.Errorf("only in a fresh import: %s", line)
+			}
+		}
+		w.t.Errorf("settings %+v", settings)
+	}
+}
+
+// inScopeLines describes the assets in scope and their open findings.
+func (w *randomWorld) inScopeLines(t tenant.ID) (lines []string) {
+	w.t.Helper()
+	assets := w.assets(t, inventory.AssetActive, inventory.AssetInactive)
+	for source, a := range assets {
+		lines = append(lines, fmt.Sprint("asset ", source, a.Hostname, a.PrimaryIP, a.State, a.Import, a.GroupName, a.Tags, a.Counts))
+	}
+	for _, line := range w.findings(t, inventory.FindingOpen) {
+		if source, _, _ := strings.Cut(line, " "); assets[source].Hostname != "" {
+			lines = append(lines, line)
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// mustFollowTheSettings looks at what nobody reads any more: of stale assets nothing is open that the settings refuse, and nothing is out of
+// scope for a reason of the asset, which has none but its age.
+func (w *randomWorld) mustFollowTheSettings() {
+	w.t.Helper()
+	s := w.integration(w.linked).Settings
+	if !s.ImportVulnerabilities {
+		if n := w.number(`select count(*) from finding where tenant_id = $1 and state = 1`, w.tenant); n != 0 {
+			w.t.Errorf("%d findings are open while none are imported", n)
+		}
+		return
+	}
+	const ofStale = `select count(*) from finding f join asset a on a.tenant_id = f.tenant_id and a.id = f.asset_id where f.tenant_id = $1 and a.state = 'stale' and `
+	if n := w.number(ofStale+`f.state = 1 and f.severity < $2 and (f.severity > 0 or $2 > 1)`, w.tenant, int(s.MinSeverity)); n != 0 {
+		w.t.Errorf("%d findings of stale assets are open that are too mild for the settings %+v", n, s)
+	}
+	if n := w.number(ofStale+`f.state = 3 and f.state_reason not like 'vector%' and f.state_reason not in ('severity_below_minimum', 'user_interaction_required')`, w.tenant); n != 0 {
+		w.t.Errorf("%d findings of stale assets are out of scope for what is none of their reasons", n)
 	}
 }
