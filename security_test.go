@@ -44,7 +44,7 @@ func TestPromisesAreNumberedOnce(t *testing.T) {
 			t.Errorf("%s has %d cells", row[1], len(cells))
 		}
 	}
-	if len(numbers) != 35 {
+	if len(numbers) != 39 {
 		t.Errorf("%d promises: %v", len(numbers), numbers)
 	}
 }

@@ -20,7 +20,7 @@ import (
 // sums of, comes before those. The jobs and the tenant itself go last of all, and the audit trail stays.
 var tenantTables = []string{
 	"finding_event", "asset_word", "installation", "finding", "exposure", "exposure_tally", "remediation", "location", "run_skipped",
-	"reconciliation", "asset", "asset_tally", "run", "integration", "api_key", "tenant_key", "entitlement",
+	"reconciliation", "asset", "asset_tally", "run", "integration", "idempotency", "api_key", "tenant_key", "entitlement",
 }
 
 // offboardBatch is how many rows of a table are deleted in one transaction.

@@ -49,11 +49,15 @@ func Explain(run Run, i connector.Integration, e tenant.Entitlement, now time.Ti
 	if !settings.ImportVulnerabilities {
 		add(ExplainFindingsOff)
 	}
-	out = append(out, explainAssets(run)...)
+	empty := explainEmpty(run)
+	out = append(out, empty...)
+	if len(empty) == 0 {
+		out = append(out, explainMissing(run)...)
+	}
 	if settings.ImportVulnerabilities {
 		out = append(out, explainRows(run)...)
 	}
-	if run.Report.NoChanges {
+	if run.Report.NoChanges && len(empty) == 0 {
 		add(ExplainNothingNew)
 	}
 	if run.Report.Restarted {
@@ -62,14 +66,23 @@ func Explain(run Run, i connector.Integration, e tenant.Entitlement, now time.Ti
 	return out
 }
 
-func explainAssets(run Run) []Notice {
+func explainMissing(run Run) []Notice {
+	s := run.Report.StageNamed(StageAssets)
+	if s == nil || s.Missing == 0 {
+		return nil
+	}
+	return []Notice{{
+		Code: ExplainMissing, Acts: fault.Nobody, Title: "Some machines were not reported this time",
+		Detail: fmt.Sprintf("%d known machines were missing from the list. They are kept until they are missing again in a later run.", s.Missing),
+		Remedy: "Nothing to do: they are removed, or back, after one of the next runs.",
+	}}
+}
+
+// explainEmpty says why no machine counted, if none did.
+func explainEmpty(run Run) []Notice {
 	s := run.Report.StageNamed(StageAssets)
 	if s != nil && s.Missing > 0 {
-		return []Notice{{
-			Code: ExplainMissing, Acts: fault.Nobody, Title: "Some machines were not reported this time",
-			Detail: fmt.Sprintf("%d known machines were missing from the list. They are kept until they are missing again in a later run.", s.Missing),
-			Remedy: "Nothing to do: they are removed, or back, after one of the next runs.",
-		}}
+		return nil // it is told of those
 	}
 	switch {
 	case s == nil || s.State != Succeeded || s.Counts.Accepted > 0:
@@ -129,6 +142,8 @@ func summarize(run *Run) string {
 		return "Failed: " + run.Report.Error.Title + "."
 	case len(run.Report.Stages) == 0 && len(run.Report.Warnings) > 0:
 		return "Nothing was imported: " + run.Report.Warnings[0].Title + "."
+	case run.Report.NoChanges && len(explainEmpty(*run)) > 0:
+		return "Nothing was imported: " + lowered(explainEmpty(*run)[0].Title) + "."
 	case run.Report.NoChanges:
 		return fmt.Sprintf("Nothing changed: %s.", strings.Join(holdings(run), ", "))
 	}
@@ -146,6 +161,9 @@ func summarize(run *Run) string {
 	if s := run.Report.StageNamed(StageVulnerabilities); s != nil {
 		parts = append(parts, fmt.Sprintf("findings: %d created, %d updated, %d unchanged, %d fixed, %d reopened, %d out of scope",
 			s.Counts.Created, s.Counts.Updated, s.Counts.Unchanged, s.Counts.Fixed, s.Counts.Reopened, s.Counts.OutOfScope))
+		if s.Ledger.Back > 0 {
+			parts[len(parts)-1] += fmt.Sprintf(", %d of the updated came back into scope", s.Ledger.Back)
+		}
 		if s.Held > 0 {
 			parts[len(parts)-1] += fmt.Sprintf(", %d held back", s.Held)
 		}
@@ -153,6 +171,9 @@ func summarize(run *Run) string {
 	text := strings.Join(parts, "; ") + "."
 	return strings.ToUpper(text[:1]) + text[1:]
 }
+
+// lowered begins a clause with a title.
+func lowered(title string) string { return strings.ToLower(title[:1]) + title[1:] }
 
 func holdings(run *Run) []string {
 	var parts []string

@@ -83,7 +83,7 @@ func TestADeletionGoesOnWhereItWasInterrupted(t *testing.T) {
 	j := h.claim()
 	order := []string{ // in which they are emptied, so that each time something is gone already
 		"finding", "finding_event", "asset_word", "installation", "exposure", "exposure_tally", "remediation", "location", "run_skipped", "reconciliation",
-		"asset", "asset_tally", "run", "integration", "api_key", "tenant_key", "entitlement", "job", "tenant",
+		"asset", "asset_tally", "run", "integration", "idempotency", "api_key", "tenant_key", "entitlement", "job", "tenant",
 	}
 	for table := range rows {
 		if !isLeaf(table) && !slices.Contains(order, table) {

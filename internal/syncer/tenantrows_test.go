@@ -33,6 +33,8 @@ func (h *house) occupy(id tenant.ID, directory string) connector.Integration {
 	_, err = h.store.CreateAPIKey(h.t.Context(), id, tenant.APIKey{Name: "ops", Role: tenant.Admin, Hint: hint, ExpiresAt: time.Now().Add(time.Hour)}, hash)
 	must(h.t, err)
 	h.sql(`insert into job (tenant_id, kind, subject, run_id, state) values ($1, 'sync', gen_random_uuid(), 0, 'dead')`, id)
+	h.sql(`insert into idempotency (tenant_id, name, request, holder, held_until, made)
+		select $1, decode(repeat('ab', 32), 'hex'), decode(repeat('cd', 32), 'hex'), gen_random_uuid(), now(), 'key_1'`, id)
 	return i
 }
 
