@@ -40,7 +40,7 @@ func thisMachine() machine {
 		path:     os.Getenv("PATH"),
 		patterns: append(installedPatterns(), fetchedPatterns()...),
 		stateDir: "/var/lib/pgp-defender",
-		tempDirs: []string{os.TempDir(), "/tmp", "/var/tmp"},
+		tempDirs: temporary(),
 	}
 }
 
@@ -176,4 +176,13 @@ func noServer(rejected []string, major int) error {
 func Find(ctx context.Context) (dir string, err error) {
 	found, err := thisMachine().find(ctx, chooseAccount(ctx, ""), 0)
 	return found.dir, err
+}
+
+// temporary lists where temporary data may be: where TMPDIR says, else in memory, else on a disk.
+func temporary() []string {
+	dirs := []string{os.TempDir(), "/tmp", "/var/tmp"}
+	if os.Getenv("TMPDIR") != "" {
+		return dirs
+	}
+	return append(inMemory(), dirs...)
 }
