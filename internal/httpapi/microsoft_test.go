@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +23,7 @@ import (
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/httpapi"
 	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/pgserver"
 	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/syncer"
 )
@@ -228,9 +231,11 @@ func TestSecretNeverComesOut(t *testing.T) {
 		body: `{"type":"microsoft-defender","credentials":{"tenant_id":"x","client_id":"y","client_secret":"` + simSecret + `","` + simSecret + `":1}}`})
 	answers.WriteString(refused.body)
 
-	places := map[string]string{"answers": answers.String(), "log": m.log.String(), "database": m.dump(t)}
-	if len(places["answers"]) < 5000 || len(places["log"]) < 1000 || len(places["database"]) < 50_000 {
-		t.Fatalf("too little to search: %d, %d, %d bytes", len(places["answers"]), len(places["log"]), len(places["database"]))
+	places := map[string]string{"answers": answers.String(), "log": m.log.String(), "database": m.dump(t), "pg_dump": m.backup(t), "metrics": m.metrics(t)}
+	for place, least := range map[string]int{"answers": 5000, "log": 1000, "database": 50_000, "pg_dump": 50_000, "metrics": 1000} {
+		if n := len(places[place]); n < least {
+			t.Fatalf("too little to search of %s: %d bytes", place, n)
+		}
 	}
 	_, apiKey, _ := strings.Cut(m.mine.keys["admin"], "_")
 	_, kek, _ := strings.Cut(m.key.Reveal(), ":")
@@ -259,6 +264,24 @@ func (m *microsoft) work(t *testing.T) {
 	if err := m.store.Finish(t.Context(), jobs[0], job.Outcome{Ending: job.Done}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// backup is what pg_dump makes of the database.
+func (m *microsoft) backup(t *testing.T) string {
+	t.Helper()
+	dir, err := pgserver.Find(t.Context())
+	must(t, err)
+	dump, err := exec.CommandContext(t.Context(), filepath.Join(dir, "pg_dump"), m.dsn).Output()
+	must(t, err)
+	return string(dump)
+}
+
+// metrics is what a scrape tells.
+func (m *microsoft) metrics(t *testing.T) string {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	operatorOf(t, m.store, m.house).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return rec.Body.String()
 }
 
 // dump gives every row of every table as text, as its owner sees them.
