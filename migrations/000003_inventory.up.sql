@@ -23,7 +23,7 @@ create table vulnerability (
   source_updated_at timestamptz,
   partial          boolean not null default false,     -- known only from machines' rows
   updated_at       timestamptz not null default now(),
-  rules_at         timestamptz not null default now()  -- when what the rules ask of it was learnt, or changed last
+  rules_at         timestamptz not null default now()  -- when the catalogue told what the rules ask of it first, or otherwise last
 );
 create index vulnerability_by_rules_at on vulnerability (rules_at);
 -- For lists of what a tenant is exposed to: they walk the catalogue in the order asked for and look each entry up.

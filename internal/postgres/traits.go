@@ -48,8 +48,8 @@ func (s *Store) KnownVulnerabilities(ctx context.Context, names []string) ([]inv
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		_, err := tx.ExecContext(ctx, `
 			with created as (
-			  insert into vulnerability (name, partial)
-			  select distinct n, true from unnest($1::text[]) as n
+			  insert into vulnerability (name, partial, rules_at)
+			  select distinct n, true, '-infinity'::timestamptz from unnest($1::text[]) as n
 			  where not exists (select from vulnerability k where k.name = n) order by 1
 			  on conflict do nothing returning id, name
 			)

@@ -217,6 +217,22 @@ func TestRowsOfMergedMachinesCountBetweenWholeLists(t *testing.T) {
 	h.mustAudit(h.tenant)
 }
 
+// TestVulnerabilitiesThatOnlyRowsTellOfAreNoChange reads changes behind a report that names vulnerabilities which the catalogue lacks.
+func TestVulnerabilitiesThatOnlyRowsTellOfAreNoChange(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 20, 12)
+	h.wire(defender.Config{Pages: defender.Pages{Rows: 40, Batch: 7}})
+	h.readChanges()
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	if h.number(`select count(*) from vulnerability v join exposure e on e.vulnerability_id = v.id where v.partial`) == 0 {
+		t.Fatal("the catalogue lacks none")
+	}
+	if run := h.again(i, syncer.Incremental); !plan(run).Changes && strings.Contains(plan(run).Why, "catalogue") {
+		t.Errorf("the plan was %+v", plan(run))
+	}
+}
+
 // TestWhatTheCatalogueTellsOtherwiseIsTakenUp changes attack vectors in the catalogue alone: no row of the report changes with them.
 func TestWhatTheCatalogueTellsOtherwiseIsTakenUp(t *testing.T) {
 	t.Parallel()
