@@ -144,7 +144,11 @@ func (r *draft) sound() {
 	}
 	r.soundCursor()
 	for _, p := range x.in(openapi3.ParameterInHeader) {
-		if p.Name != "account" && r.in(20) {
+		switch {
+		case p.Name == "account":
+		case p.Name == "Idempotency-Key":
+			r.soundRepeat()
+		case r.in(20):
 			r.header.Set(p.Name, oneOf(r.dice, "*", r.etag, `"99.0000000000000000"`, `W/"x", "y"`, "noise", `""`))
 		}
 	}
@@ -229,6 +233,13 @@ func (r *draft) sign() {
 		r.flaw("id")
 	}
 	r.soundAccount()
+}
+
+// soundRepeat names the request by a key that no other one has: what repeated ones are due is for tests of their own.
+func (r *draft) soundRepeat() {
+	if r.in(30) {
+		r.header.Set("Idempotency-Key", fmt.Sprintf("%s%x-%x", oneOf(r.dice, "", "W/", `"';--`, "%s${x}", strings.Repeat("k", 200)), r.Uint64(), r.Uint64()))
+	}
 }
 
 // soundAccount names the credential's own tenant, which changes nothing.
