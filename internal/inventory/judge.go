@@ -48,7 +48,8 @@ func foldedSet(words []string) map[string]bool {
 
 // Machine makes an asset of a machine that counts. Otherwise it gives the first reason against it, in the order of the
 // constants of [Reason], and a short text for people: the offending value, at most 100 characters on one line. An asset
-// comes without ids and with import state [Imported]; duplicates within one read are the caller's to find.
+// comes without ids and with import state [Imported]; duplicates within one read are the caller's to find. Age is asked last: a
+// machine that is [Stale] would count but for it, and is described as well, in state [AssetStale].
 func (j *Judge) Machine(m *Machine) (Asset, Reason, string) {
 	if reason, detail := j.belongs(m); reason != Accepted {
 		return Asset{}, reason, sample(detail)
@@ -75,6 +76,10 @@ func (j *Judge) Machine(m *Machine) (Asset, Reason, string) {
 	if warning != "" {
 		a.Warnings = append(a.Warnings, warning)
 	}
+	if seen := a.LastSeen; !seen.IsZero() && seen.Before(j.oldest) {
+		a.State = AssetStale
+		return a, Stale, sample(seen.Format(time.RFC3339))
+	}
 	return a, Accepted, ""
 }
 
@@ -95,11 +100,9 @@ func (j *Judge) belongs(m *Machine) (reason Reason, detail string) {
 
 // selected asks the rules between platform and host name.
 func (j *Judge) selected(m *Machine, family string) (reason Reason, detail string) {
-	switch seen := trusted(m.LastSeen); {
+	switch {
 	case isWSL(m, family):
 		return WSLInstance, m.DNSName
-	case !seen.IsZero() && seen.Before(j.oldest):
-		return Stale, seen.Format(time.RFC3339)
 	case len(j.groups) > 0 && !j.groups[fold(m.GroupName)]:
 		return GroupFiltered, m.GroupName
 	}

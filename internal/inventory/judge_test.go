@@ -78,8 +78,11 @@ func TestMachineRules(t *testing.T) {
 		if reason != tt.reason || detail != tt.detail {
 			t.Errorf("%s: %q, %q; want %q, %q", tt.name, reason, detail, tt.reason, tt.detail)
 		}
-		if accepted := a.Hostname != ""; accepted != (reason == Accepted) {
+		if described := a.Hostname != ""; described != (reason == Accepted || reason == Stale) {
 			t.Errorf("%s: asset %+v with reason %q", tt.name, a, reason)
+		}
+		if (a.State == AssetStale) != (reason == Stale) {
+			t.Errorf("%s: state %q with reason %q", tt.name, a.State, reason)
 		}
 		if a.PotentialDup != (reason == Accepted && m.PotentialDuplicate) {
 			t.Errorf("%s: potential duplicate %v", tt.name, a.PotentialDup)
@@ -103,11 +106,11 @@ func TestMachineRulesAreAskedInOrder(t *testing.T) {
 		{NotOnboarded, func() { m.Onboarding = "Onboarded" }},
 		{PlatformMobile, func() { m.Platform = "Linux" }},
 		{WSLInstance, func() { m.Tags = m.Tags[1:] }},
-		{Stale, func() { m.LastSeen = now }},
 		{GroupFiltered, func() { m.GroupName = "Servers" }},
 		{TagFiltered, func() { m.Tags = nil }},
 		{NameMissing, func() { m.DNSName = "web01" }},
 		{IPNone, func() { m.LastIP = "10.0.0.1" }},
+		{Stale, func() { m.LastSeen = now }},
 		{Accepted, nil},
 	}
 	for _, step := range steps {

@@ -20,7 +20,6 @@ const (
 	PlatformIoT    Reason = "platform_iot"
 	PlatformOdd    Reason = "platform_unknown"
 	WSLInstance    Reason = "wsl_instance"
-	Stale          Reason = "stale"
 	GroupFiltered  Reason = "device_group_filtered"
 	TagFiltered    Reason = "tag_filtered"
 
@@ -46,6 +45,7 @@ const (
 	IPContainer     Reason = "ip_container"
 	IPDenied        Reason = "ip_denied"
 
+	Stale         Reason = "stale" // nothing else is against it
 	QuotaExceeded Reason = "quota_exceeded"
 )
 
@@ -71,10 +71,10 @@ const (
 
 // machineReasons are all reasons for leaving a machine out, in the order in which the rules are asked.
 var machineReasons = []Reason{
-	Unreadable, IDMissing, Duplicate, Merged, Excluded, NotOnboarded, PlatformMobile, PlatformIoT, PlatformOdd, WSLInstance, Stale, GroupFiltered, TagFiltered,
+	Unreadable, IDMissing, Duplicate, Merged, Excluded, NotOnboarded, PlatformMobile, PlatformIoT, PlatformOdd, WSLInstance, GroupFiltered, TagFiltered,
 	NameMissing, NamePlaceholder, NameIsIP, NameIDNA, NameTooLong, NameLabelTooLong, NameSyntax, NameNumeric, NameNotFQDN,
 	IPNone, IPSyntax, IPUnspecified, IPLoopback, IPLinkLocal, IPMulticast, IPReserved, IPDocumentation, IPTransition, IPContainer, IPDenied,
-	QuotaExceeded, ImportAssetsOff,
+	Stale, QuotaExceeded, ImportAssetsOff,
 }
 
 // MachineReasons lists every reason for which a run may leave a machine out.
