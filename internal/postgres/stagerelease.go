@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
@@ -197,7 +196,6 @@ func (st *stage) retellWithdrawn(ctx context.Context, tx *sqlx.Tx, p *machinePla
 		)
 		insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, reason, severity)
 		select $1, asset_id, vulnerability_id, $2, $3, $4, reason, severity from retold`,
-		st.job.Tenant, st.job.RunID, p.Now, inventory.EventOutOfScope, string(inventory.ImportAssetsOff),
-		pq.Array(append(rowReasons(), string(inventory.ImportVulnerabilitiesOff))))
+		st.job.Tenant, st.job.RunID, p.Now, inventory.EventOutOfScope, string(inventory.ImportAssetsOff), refusalReasons())
 	return err
 }

@@ -36,15 +36,17 @@ func (st *stage) renewStale(ctx context.Context, tx *sqlx.Tx, p *machinePlan) er
 	return err
 }
 
-// settleStale holds what is stored of stale assets to the settings, since nobody reads rows of them: after a change of settings, in
-// full runs, for assets that turned stale from out of scope, and once the import of vulnerabilities, which had closed what was open, is
-// on again. It adds to what there is to do; see compareFindings.
+// settleStale holds what is stored of stale assets to the settings, since nobody reads rows of them: after a change of settings,
+// for assets that turned stale from out of scope, once the import of vulnerabilities, which had closed what was open, is on again, and in
+// full runs should a finding tell a reason that no stale asset has. It adds to what there is to do; see compareFindings.
 func (st *stage) settleStale(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	due := o.Rejudged || o.Recount
+	due := o.Rejudged
 	if !due {
 		err := tx.GetContext(ctx, &due, `
-			select exists (select from asset where tenant_id = $1 and integration_id = $2 and state = 'stale' and finding_hash = '')`,
-			st.job.Tenant, st.integration.ID)
+			select exists (
+			  select from asset a where a.tenant_id = $1 and a.integration_id = $2 and a.state = 'stale' and (a.finding_hash = '' or $3 and exists (
+			    select from finding f where f.tenant_id = $1 and f.asset_id = a.id and f.state = 3 and f.state_reason <> all($4))))`,
+			st.job.Tenant, st.integration.ID, o.Recount, refusalReasons())
 		if err != nil || !due {
 			return err
 		}
@@ -105,4 +107,9 @@ func (st *stage) retellStale(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFin
 		st.job.Tenant, st.integration.ID, string(o.CloseReason), o.Now, st.job.RunID, inventory.EventOutOfScope)
 	c.Updated += c.StillOut
 	return err
+}
+
+// refusalReasons are why a finding may be out of scope whose asset is not.
+func refusalReasons() any {
+	return pq.Array(append(rowReasons(), string(inventory.ImportVulnerabilitiesOff)))
 }

@@ -17,7 +17,8 @@ import (
 )
 
 // TestRandomWorlds lets directories drift through eight snapshots each while calls fail and processes end in the middle of
-// runs. When all is well again, what is stored must equal what the simulator's own model of the directory says.
+// runs and somebody changes the settings. When all is well again, what is stored must equal what a fresh import under the same
+// settings holds, and under the default ones what the simulator's own model of the directory says.
 // WORLDS sets how many directories (default 3; `make worlds` takes 200).
 func TestRandomWorlds(t *testing.T) {
 	t.Parallel()
@@ -123,15 +124,11 @@ func (w *randomWorld) absence() {
 // somebody changes the settings now and then, or lets through what is held.
 func (w *randomWorld) somebody() {
 	w.t.Helper()
-	switch w.random.IntN(6) {
+	switch w.random.IntN(8) {
 	case 0:
 		w.set(w.linked, func(s *inventory.Settings) { *s = inventory.DefaultSettings() })
-	case 1:
-		w.set(w.linked, func(s *inventory.Settings) { s.MinSeverity = inventory.Severity(1 + w.random.IntN(4)) })
-	case 2:
-		w.set(w.linked, func(s *inventory.Settings) { s.AttackVectors = s.AttackVectors[:1] })
-	case 3:
-		w.set(w.linked, func(s *inventory.Settings) { s.DeviceGroups = []string{"Workstations", "Servers", "Kiosks"} })
+	case 1, 2, 3, 4:
+		w.set(w.linked, w.redraw)
 	}
 	for _, c := range w.held(w.linked) {
 		if w.random.IntN(2) == 0 {
@@ -195,16 +192,41 @@ func (w *randomWorld) settle() {
 	if w.away != nil {
 		w.change(*w.away)
 	}
-	w.set(w.linked, func(s *inventory.Settings) { *s = inventory.DefaultSettings() })
-	for range 3 { // the removal guard may want a second opinion on machines and then on findings
-		w.both(7 * time.Hour)
-		w.order()
-		mustSucceed(w.t, w.work())
+	for range w.random.IntN(4) {
+		w.set(w.linked, w.redraw)
 	}
+	drawn := w.integration(w.linked).Settings
+	w.t.Logf("under %+v", drawn)
+	w.set(w.linked, func(s *inventory.Settings) { s.MinSeverity = 5 - s.MinSeverity }) // so that all is judged anew by those
+	w.calm()
+	w.set(w.linked, func(s *inventory.Settings) { *s = drawn })
+	w.calm()
+	w.mustEqualFresh(drawn)
+	w.mustChangeNothing()
+	w.set(w.linked, func(s *inventory.Settings) { *s = inventory.DefaultSettings() })
+	w.calm()
 	w.mustEqualTruthButStale()
+	w.mustEqualFresh(inventory.DefaultSettings())
+	w.mustChangeNothing()
+}
+
+// mustChangeNothing checks that a full run finds nothing to do, neither with machines nor with findings.
+func (w *randomWorld) mustChangeNothing() {
+	w.t.Helper()
 	full := w.again(w.linked, syncer.Full)
 	mustSucceed(w.t, full)
 	if c := full.Report.Totals(); c.Changes() != 0 {
 		w.t.Errorf("a full run changed %+v", c)
+	}
+}
+
+// calm runs as often as the removal guard may want a second opinion, on machines and then on findings.
+func (w *randomWorld) calm() {
+	w.t.Helper()
+	for range 3 {
+		w.both(7 * time.Hour)
+		w.order()
+		mustSucceed(w.t, w.work())
+		w.mustAudit(w.tenant)
 	}
 }
