@@ -17,12 +17,13 @@ import (
 )
 
 // rowReasonNames gives the reasons by their number, for SQL.
-func rowReasonNames() any {
-	var names []string
+func rowReasonNames() any { return pq.Array(rowReasons()) }
+
+func rowReasons() (names []string) {
 	for code := range inventory.RowReasonCount() {
 		names = append(names, string(inventory.RowReasonOf(uint8(code))))
 	}
-	return pq.Array(names)
+	return names
 }
 
 // BeginCatalogue decides whether the shared catalogue has to be read now, and by whom.

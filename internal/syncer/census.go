@@ -139,11 +139,13 @@ func (c *census) take(m *inventory.Machine, r *StageReport) (StagedMachine, bool
 			staged.Survivor = inventory.CanonicalID(m.MergedInto)
 			c.merges[index] = staged.Survivor
 		}
-		return staged, true
+	} else {
+		r.Counts.Accepted++
 	}
-	r.Counts.Accepted++
-	asset.SourceID = id
-	staged.Asset = &asset
+	if reason == inventory.Accepted || reason == inventory.Stale {
+		asset.SourceID = id
+		staged.Asset = &asset
+	}
 	return staged, true
 }
 
