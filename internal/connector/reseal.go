@@ -29,28 +29,39 @@ type Resealed struct {
 }
 
 // Reseal seals every stored secret with the present data key of its tenant, batch by batch. What is done stays done when it is
-// interrupted; the next call goes on with the rest. A secret that somebody rotates meanwhile is left to them.
+// interrupted; the next call goes on with the rest. A secret that somebody rotates meanwhile may have been sealed with the old key just
+// before, so all are looked at again until none was missed.
 func Reseal(ctx context.Context, store ResealStore, sealer Sealer, batch int) (r Resealed, err error) {
+	for missed := true; missed && err == nil; {
+		r.Unreadable = nil
+		missed, err = resealAll(ctx, store, sealer, batch, &r)
+	}
+	return r, err
+}
+
+// resealAll looks at every secret once, and tells whether one was replaced by somebody else meanwhile.
+func resealAll(ctx context.Context, store ResealStore, sealer Sealer, batch int, r *Resealed) (missed bool, err error) {
 	for after := int64(0); ; {
 		list, err := store.SecretsToReseal(ctx, after, batch)
 		if err != nil || len(list) == 0 {
-			return r, err
+			return missed, err
 		}
 		for _, i := range list {
 			after = i.ID
-			done, err := resealOne(ctx, store, sealer, i)
+			done, lost, err := resealOne(ctx, store, sealer, i)
 			r.Done += done
+			missed = missed || lost
 			if unreadable(err) {
 				r.Unreadable = append(r.Unreadable, i.PublicID)
 			} else if err != nil {
-				return r, err
+				return missed, err
 			}
 		}
 	}
 }
 
 // resealOne tries both secrets of an integration, and tells that one of them is unreadable only after that.
-func resealOne(ctx context.Context, store ResealStore, sealer Sealer, i Integration) (done int, err error) {
+func resealOne(ctx context.Context, store ResealStore, sealer Sealer, i Integration) (done int, lost bool, err error) {
 	for _, place := range []struct {
 		box     seal.Box
 		binding string
@@ -65,21 +76,23 @@ func resealOne(ctx context.Context, store ResealStore, sealer Sealer, i Integrat
 			continue
 		}
 		if failed != nil {
-			return done, failed
+			return done, lost, failed
 		}
 		box, failed := sealer.Seal(ctx, i.Tenant, secret, place.binding)
 		if failed != nil {
-			return done, failed
+			return done, lost, failed
 		}
 		replaced, failed := place.replace(ctx, i, box)
 		if failed != nil {
-			return done, failed
+			return done, lost, failed
 		}
 		if replaced {
 			done++
+		} else {
+			lost = true
 		}
 	}
-	return done, err
+	return done, lost, err
 }
 
 // unreadable tells whether a box will not open, however often it is tried.
