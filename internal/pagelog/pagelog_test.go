@@ -20,7 +20,7 @@ var (
 
 func open(t *testing.T, root, run string, at time.Time) *Log {
 	t.Helper()
-	l, err := Open(root, "int_1", run, false, func() time.Time { return at })
+	l, err := Open(root, "int_1", run, time.Time{}, func() time.Time { return at })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,10 +194,10 @@ func TestALogHasOneOwner(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	l := open(t, root, "run", start)
-	if _, err := Open(root, "int_1", "run", false, func() time.Time { return start }); !errors.Is(err, ErrBusy) {
+	if _, err := Open(root, "int_1", "run", time.Time{}, func() time.Time { return start }); !errors.Is(err, ErrBusy) {
 		t.Errorf("%v instead of busy", err)
 	}
-	other, err := Open(root, "int_2", "run", false, func() time.Time { return start })
+	other, err := Open(root, "int_2", "run", time.Time{}, func() time.Time { return start })
 	if err != nil {
 		t.Fatalf("another integration: %v", err)
 	}
@@ -211,7 +211,7 @@ func TestOldLogsAreSwept(t *testing.T) {
 	root := t.TempDir()
 	old := open(t, root, "run", start)
 	keep(t, old, report, "one", "two")
-	used, err := Open(root, "int_2", "run", false, func() time.Time { return start })
+	used, err := Open(root, "int_2", "run", time.Time{}, func() time.Time { return start })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestOldLogsAreSwept(t *testing.T) {
 		t.Fatal(err)
 	}
 	later := time.Now().Add(2 * MaxAge)
-	third, err := Open(root, "int_3", "run", false, func() time.Time { return later })
+	third, err := Open(root, "int_3", "run", time.Time{}, func() time.Time { return later })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestADirectoryThatOthersCanReachIsRefused(t *testing.T) {
 		if err := plant(filepath.Join(root, directoryPrefix+"int_1")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(root, "int_1", "run", false, func() time.Time { return start }); err == nil {
+		if _, err := Open(root, "int_1", "run", time.Time{}, func() time.Time { return start }); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -268,8 +268,8 @@ func TestDiscardTakesOnlyWhatNobodyUses(t *testing.T) {
 	}
 }
 
-// TestAfreshNothingOfAnotherRunServes holds that an attempt of the same run goes on all the same.
-func TestAfreshNothingOfAnotherRunServes(t *testing.T) {
+// TestWhatBeganBeforeALaterReadingServesNoOtherRun holds that an attempt of the same run goes on all the same.
+func TestWhatBeganBeforeALaterReadingServesNoOtherRun(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	l := open(t, root, "run", start)
@@ -279,9 +279,10 @@ func TestAfreshNothingOfAnotherRunServes(t *testing.T) {
 	}
 	for _, c := range []struct {
 		run  string
+		by   time.Time
 		want int
-	}{{"run", 1}, {"another", 0}} {
-		again, err := Open(root, "int_1", c.run, true, func() time.Time { return start })
+	}{{"run", start, 1}, {"another", start.Add(-time.Minute), 1}, {"a third", start, 0}} {
+		again, err := Open(root, "int_1", c.run, c.by, func() time.Time { return start })
 		if err != nil {
 			t.Fatal(err)
 		}

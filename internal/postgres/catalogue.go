@@ -127,7 +127,8 @@ func (s *Store) PutVulnerabilities(ctx context.Context, now time.Time, entries [
 			  where v.id is null or v.partial or (`+prefixed("i")+`) is distinct from (`+prefixed("v")+`)
 			), done as (
 			  insert into vulnerability as v (name, `+vulnerabilityData+`, partial, rules_at)
-			  select name, `+vulnerabilityData+`, false, $2 from changed order by name
+			  select name, `+vulnerabilityData+`, false, greatest($2::timestamptz, (
+			    select rules_at + interval '1 microsecond' from vulnerability order by rules_at desc limit 1)) from changed order by name
 			  on conflict (name) do update set (`+vulnerabilityData+`) = row(`+prefixed("excluded")+`), partial = false, updated_at = now(),
 			    rules_at = case when v.partial or (`+askedOf("v")+`) is distinct from (`+askedOf("excluded")+`) then excluded.rules_at else v.rules_at end
 			  returning id, name, xmax = 0 as fresh

@@ -68,6 +68,18 @@ func (s *Store) KnownVulnerabilities(ctx context.Context, names []string) ([]inv
 	return each(rows, traitRow.vulnerability), err
 }
 
+// RulesAt is the newest of the moments that [Store.RuledAnew] goes by; zero without any. They rise with every write, of which there is one at
+// a time, whatever the clocks say.
+func (s *Store) RulesAt(ctx context.Context) (at time.Time, err error) {
+	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		return tx.GetContext(ctx, &at, `select rules_at from vulnerability where isfinite(rules_at) order by rules_at desc limit 1`)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	return at.UTC(), err
+}
+
 // RuledAnew counts the vulnerabilities that the rules may see otherwise since a moment, of those that the tenant has findings of, open or
 // out of scope, and the others that are given by number.
 func (s *Store) RuledAnew(ctx context.Context, t tenant.ID, since time.Time, others []int32) (n int64, err error) {

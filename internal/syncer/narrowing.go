@@ -25,7 +25,7 @@ func (e *execution) ruled(ctx context.Context, p Plan, known Reading) (Plan, err
 	if !p.Changes {
 		return p, nil
 	}
-	n, err := e.store.RuledAnew(ctx, e.run.Tenant, known.KnownAt, known.Refused)
+	n, err := e.store.RuledAnew(ctx, e.run.Tenant, known.RulesAt, known.Refused)
 	if err != nil || n == 0 {
 		return p, err
 	}

@@ -60,6 +60,8 @@ type Store interface {
 	SoftwareIDs(ctx context.Context, software []Software) ([]int32, error)
 	// KnownVulnerabilities numbers vulnerabilities by name, adding unknown ones as partial, in the order of the argument.
 	KnownVulnerabilities(ctx context.Context, names []string) ([]inventory.Vulnerability, error)
+	// RulesAt is the newest of the moments that RuledAnew goes by; zero without any.
+	RulesAt(ctx context.Context) (time.Time, error)
 	// RuledAnew counts the vulnerabilities that the rules may see otherwise since a moment, of those that the tenant has findings of,
 	// open or out of scope, and the others that are given by number.
 	RuledAnew(ctx context.Context, t tenant.ID, since time.Time, others []int32) (int64, error)

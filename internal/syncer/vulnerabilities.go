@@ -17,6 +17,10 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	if err != nil {
 		return err
 	}
+	rules, err := e.store.RulesAt(ctx) // before any traits are read
+	if err != nil {
+		return err
+	}
 	began := e.now()
 	r.TotalEstimate = known.Rows
 	plan, err := e.ruled(ctx, c.allow(e.options.Report.plan(known, e.run.Mode, e.settings, began), known), known)
@@ -76,6 +80,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	}
 	e.bookReleased(changes.Released, changes.ReleasedNamed)
 	e.learnt = known.learn(plan, e.settings, r.Counts.Fetched, began, changes.Held > 0 || unread > 0)
+	e.learnt.RulesAt = rules
 	e.learnt.learnRefused(e.options.Report, known.Refused, plan.Changes, e.skipped)
 	e.learnt.learnMachines(c, e.run.Report.StageNamed(StageAssets), e.partial)
 	if plan.Changes || e.run.Preview != nil {

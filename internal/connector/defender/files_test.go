@@ -20,7 +20,7 @@ func (s simulation) report(t *testing.T, via connector.Via, root string) (rows [
 	t.Helper()
 	source = s.open()
 	if root != "" {
-		l, failed := pagelog.Open(root, "int_1", "run", false, time.Now)
+		l, failed := pagelog.Open(root, "int_1", "run", time.Time{}, time.Now)
 		if failed != nil {
 			t.Fatal(failed)
 		}

@@ -26,7 +26,7 @@ type attempt struct {
 // read reads the report with the log in root, and gives up after the given number of rows; 0 means never.
 func (s simulation) read(t *testing.T, root string, most int) (a attempt) {
 	t.Helper()
-	l, err := pagelog.Open(root, "int_1", "run", false, time.Now)
+	l, err := pagelog.Open(root, "int_1", "run", time.Time{}, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
