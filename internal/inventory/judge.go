@@ -48,8 +48,7 @@ func foldedSet(words []string) map[string]bool {
 
 // Machine makes an asset of a machine that counts. Otherwise it gives the first reason against it, in the order of the
 // constants of [Reason], and a short text for people: the offending value, at most 100 characters on one line. An asset
-// comes without ids and with import state [Imported]; duplicates within one read are the caller's to find. Age is asked last: a
-// machine that is [Stale] would count but for it, and is described as well, in state [AssetStale].
+// comes without ids and with import state [Imported]; duplicates within one read are the caller's to find.
 func (j *Judge) Machine(m *Machine) (Asset, Reason, string) {
 	if reason, detail := j.belongs(m); reason != Accepted {
 		return Asset{}, reason, sample(detail)
@@ -69,16 +68,16 @@ func (j *Judge) Machine(m *Machine) (Asset, Reason, string) {
 	if !primary.IsValid() {
 		return Asset{}, IPNone, addressDetail(refused)
 	}
+	// The last rule, so that a machine is stale only if nothing else speaks against it.
+	if seen := trusted(m.LastSeen); !seen.IsZero() && seen.Before(j.oldest) {
+		return Asset{}, Stale, seen.Format(time.RFC3339)
+	}
 	a := j.describe(m)
 	a.Hostname, a.NameKind = name, kind
 	a.PrimaryIP, a.Addresses = primary, addresses
 	a.OS.Family = family
 	if warning != "" {
 		a.Warnings = append(a.Warnings, warning)
-	}
-	if seen := a.LastSeen; !seen.IsZero() && seen.Before(j.oldest) {
-		a.State = AssetStale
-		return a, Stale, sample(seen.Format(time.RFC3339))
 	}
 	return a, Accepted, ""
 }

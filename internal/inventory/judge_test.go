@@ -78,11 +78,8 @@ func TestMachineRules(t *testing.T) {
 		if reason != tt.reason || detail != tt.detail {
 			t.Errorf("%s: %q, %q; want %q, %q", tt.name, reason, detail, tt.reason, tt.detail)
 		}
-		if described := a.Hostname != ""; described != (reason == Accepted || reason == Stale) {
+		if accepted := a.Hostname != ""; accepted != (reason == Accepted) {
 			t.Errorf("%s: asset %+v with reason %q", tt.name, a, reason)
-		}
-		if (a.State == AssetStale) != (reason == Stale) {
-			t.Errorf("%s: state %q with reason %q", tt.name, a.State, reason)
 		}
 		if a.PotentialDup != (reason == Accepted && m.PotentialDuplicate) {
 			t.Errorf("%s: potential duplicate %v", tt.name, a.PotentialDup)

@@ -74,7 +74,7 @@ type AssetState string
 const (
 	AssetActive     AssetState = "active"       // health Active and seen within 7 days
 	AssetInactive   AssetState = "inactive"     // in scope, but not both of these
-	AssetStale      AssetState = "stale"        // known before, now unseen for longer than max_age_days, and nothing else is against it; findings stay open
+	AssetStale      AssetState = "stale"        // known before, now unseen for longer than max_age_days; findings stay open
 	AssetOutOfScope AssetState = "out_of_scope" // known before, now filtered by a rule or setting (StateReason)
 	AssetMerged     AssetState = "merged"       // the source merged it into another record
 	AssetRemoved    AssetState = "removed"      // missing from complete reads

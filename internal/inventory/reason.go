@@ -45,7 +45,7 @@ const (
 	IPContainer     Reason = "ip_container"
 	IPDenied        Reason = "ip_denied"
 
-	Stale         Reason = "stale" // nothing else is against it
+	Stale         Reason = "stale" // it would count but for its age
 	QuotaExceeded Reason = "quota_exceeded"
 )
 

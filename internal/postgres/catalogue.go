@@ -17,13 +17,12 @@ import (
 )
 
 // rowReasonNames gives the reasons by their number, for SQL.
-func rowReasonNames() any { return pq.Array(rowReasons()) }
-
-func rowReasons() (names []string) {
+func rowReasonNames() any {
+	var names []string
 	for code := range inventory.RowReasonCount() {
 		names = append(names, string(inventory.RowReasonOf(uint8(code))))
 	}
-	return names
+	return pq.Array(names)
 }
 
 // BeginCatalogue decides whether the shared catalogue has to be read now, and by whom.

@@ -166,8 +166,5 @@ func (st *stage) closeAll(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindin
 		update asset set finding_hash = '', open_critical = 0, open_high = 0, open_medium = 0, open_low = 0, open_unknown = 0
 		where tenant_id = $1 and integration_id = $2
 		  and (finding_hash <> '' or open_critical + open_high + open_medium + open_low + open_unknown > 0)`, st.job.Tenant, st.integration.ID)
-	if err != nil {
-		return err
-	}
-	return st.retellStale(ctx, tx, o, c)
+	return err
 }

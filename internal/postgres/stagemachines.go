@@ -58,7 +58,7 @@ func (st *stage) ApplyMachines(ctx context.Context, o syncer.ApplyMachines) (c s
 		p := &machinePlan{ApplyMachines: o}
 		// Those that leave make room under the quota before new ones come.
 		for _, step := range []func(context.Context, *sqlx.Tx, *machinePlan) error{
-			st.openBefore, st.gatherMachines, st.updateAssets, st.renewStale, st.releaseAssets, st.insertAssets, st.leaveBehind, st.listAssets, st.openAfter,
+			st.openBefore, st.gatherMachines, st.updateAssets, st.releaseAssets, st.insertAssets, st.leaveBehind, st.listAssets, st.openAfter,
 		} {
 			if err := step(ctx, tx, p); err != nil {
 				return err
@@ -115,34 +115,16 @@ func importState(p *machinePlan) string {
 func (st *stage) updateAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
 	// A changed host name leaves the old one behind; an asset that was out of scope has its rows compared afresh, and one that
 	// was stale as well: nobody looked at them meanwhile.
-	err := tx.GetContext(ctx, &p.done.Updated, renewal(splitColumns(sourceColumns),
-		`finding_hash = case when a.state in ('active', 'inactive') then a.finding_hash else '' end, state_reason = '', merged_into = '',`,
-		`i.reason = '' and (a.content_hash <> i.content_hash or a.state <> i.state or a.import_state <> $3)`),
-		st.job.Tenant, st.integration.ID, importState(p))
-	if err != nil {
-		return err
-	}
-	// Times of sighting alone are kept current but are no change worth reporting.
-	_, err = tx.ExecContext(ctx, `
-		update asset a set first_seen_at = i.first_seen_at, last_seen_at = i.last_seen_at
-		from incoming i
-		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and i.reason in ('', 'stale')
-		  and (a.first_seen_at is distinct from i.first_seen_at or a.last_seen_at is distinct from i.last_seen_at)`,
-		st.job.Tenant, st.integration.ID)
-	return err
-}
-
-// renewal is the statement that brings known assets up to date with what the source tells of them, in the columns given, and the
-// words they are found by. $1 to $3 are the tenant, the integration and the import state.
-func renewal(columns []string, besides, condition string) string {
-	return `
+	err := tx.GetContext(ctx, &p.done.Updated, `
 		with changed as (
-		update asset a set (` + strings.Join(columns, ", ") + `) = row(i.` + strings.Join(columns, ", i.") + `),
+		update asset a set (`+sourceColumns+`) = row(i.`+strings.Join(splitColumns(sourceColumns), ", i.")+`),
 		  previous_hostnames = case when a.hostname = i.hostname then a.previous_hostnames
 		    else array_append(array_remove(array_remove(a.previous_hostnames, i.hostname), a.hostname), a.hostname) end,
-		  ` + besides + ` import_state = $3, updated_at = now()
+		  finding_hash = case when a.state in ('active', 'inactive') then a.finding_hash else '' end,
+		  state_reason = '', merged_into = '', import_state = $3, updated_at = now()
 		from incoming i
-		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and ` + condition + `
+		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and i.reason = ''
+		  and (a.content_hash <> i.content_hash or a.state <> i.state or a.import_state <> $3)
 		returning a.id, i.words
 		), forgotten as (
 		delete from asset_word w using changed c where w.tenant_id = $1 and w.asset_id = c.id and w.word <> all (c.words)
@@ -150,7 +132,18 @@ func renewal(columns []string, besides, condition string) string {
 		insert into asset_word (tenant_id, word, asset_id) select $1, unnest(c.words), c.id from changed c
 		on conflict do nothing
 		)
-		select count(*) from changed`
+		select count(*) from changed`, st.job.Tenant, st.integration.ID, importState(p))
+	if err != nil {
+		return err
+	}
+	// Times of sighting alone are kept current but are no change worth reporting.
+	_, err = tx.ExecContext(ctx, `
+		update asset a set first_seen_at = i.first_seen_at, last_seen_at = i.last_seen_at
+		from incoming i
+		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and i.reason = ''
+		  and (a.first_seen_at is distinct from i.first_seen_at or a.last_seen_at is distinct from i.last_seen_at)`,
+		st.job.Tenant, st.integration.ID)
+	return err
 }
 
 // insertAssets adds new machines, as many as the quota allows.

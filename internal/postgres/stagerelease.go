@@ -11,7 +11,7 @@ import (
 )
 
 // releaseAssets handles the assets known before that are not accepted now: gone from the source, merged, stale, or
-// filtered. Where they stood before does not matter: one that was filtered and is only stale now becomes stale, and the other way round. A drop to nothing or by more than half is held back until a second complete read agrees; what leaves because
+// filtered. A drop to nothing or by more than half is held back until a second complete read agrees; what leaves because
 // asset import is off was asked for.
 func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
 	_, err := tx.ExecContext(ctx, `
@@ -163,39 +163,18 @@ func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 	if err != nil {
 		return err
 	}
-	if err := st.retellWithdrawn(ctx, tx, p); err != nil {
-		return err
-	}
-	// What is stored of an asset that turns stale is to be settled unless it was compared as the settings have it; see settleStale.
 	_, err = tx.ExecContext(ctx, `
 		update asset a set merged_into = case when l.state = 'merged' then l.survivor else '' end, state = l.state, state_reason = l.reason, updated_at = now(),
-		  finding_hash  = case when l.state = 'stale' and l.old_state in ('active', 'inactive') and a.finding_hash <> $2 then a.finding_hash else '' end,
+		  finding_hash  = case when l.state = 'stale' then a.finding_hash else '' end,
 		  open_critical = case when l.state = 'stale' then a.open_critical else 0 end,
 		  open_high     = case when l.state = 'stale' then a.open_high else 0 end,
 		  open_medium   = case when l.state = 'stale' then a.open_medium else 0 end,
 		  open_low      = case when l.state = 'stale' then a.open_low else 0 end,
 		  open_unknown  = case when l.state = 'stale' then a.open_unknown else 0 end
-		from leaving l where a.tenant_id = $1 and a.id = l.id`, st.job.Tenant, behind)
+		from leaving l where a.tenant_id = $1 and a.id = l.id`, st.job.Tenant)
 	if err != nil {
 		return err
 	}
 	return tx.QueryRowxContext(ctx, `select count(*) filter (where state <> 'removed'), count(*) filter (where state = 'removed') from leaving`).
 		Scan(&c.OutOfScope, &c.Removed)
-}
-
-// retellWithdrawn gives the findings of assets that are out of scope the reason of their asset, those included that the settings had
-// refused before: which of the two came first must not show. Where asset import is off a machine is left out because none of its
-// findings counts, and why they do not is the reason to tell.
-func (st *stage) retellWithdrawn(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
-	_, err := tx.ExecContext(ctx, `
-		with retold as (
-		  update finding f set state_reason = l.reason, updated_at = now() from leaving l
-		  where f.tenant_id = $1 and f.asset_id = l.id and f.state = 3 and f.state_reason <> l.reason and l.state <> 'stale'
-		    and not (l.reason = $5 and f.state_reason = any($6))
-		  returning f.asset_id, f.vulnerability_id, f.severity, l.reason
-		)
-		insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, reason, severity)
-		select $1, asset_id, vulnerability_id, $2, $3, $4, reason, severity from retold`,
-		st.job.Tenant, st.job.RunID, p.Now, inventory.EventOutOfScope, string(inventory.ImportAssetsOff), refusalReasons())
-	return err
 }

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"slices"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -19,34 +18,22 @@ type staleKind struct {
 	Exploitability string                   `db:"exploitability"`
 }
 
-// staleFindings are those of stale assets that the settings decide on: open, or out of scope, be it for a reason of a row or for one
-// that their asset had. Those that are fixed stay so. $1 and $2 are the tenant and the integration.
+// staleFindings are those of stale assets that the settings decide on: open, or out of scope, for whatever reason. $1 and $2 are the
+// tenant and the integration.
 const staleFindings = `
 	select f.*, case when k.partial then coalesce((select min(m.exploitability) from remediation m
 	    where m.tenant_id = $1 and m.vulnerability_id = f.vulnerability_id and m.software_id = any(f.software_ids) and m.exploitability <> ''), '') else '' end as exploitability
 	from asset a join finding f on f.tenant_id = $1 and f.asset_id = a.id join vulnerability k on k.id = f.vulnerability_id
 	where a.tenant_id = $1 and a.integration_id = $2 and a.state = 'stale' and f.state in (1, 3)`
 
-// renewStale brings stale assets up to date, so that they show the group, tags, name and addresses that they are judged by. It
-// counts as no update: their records are skipped.
-func (st *stage) renewStale(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
-	told := slices.DeleteFunc(splitColumns(sourceColumns), func(column string) bool { return column == "state" }) // releaseAssets decides
-	_, err := tx.ExecContext(ctx, renewal(told, "", `i.reason = 'stale' and (a.content_hash <> i.content_hash or a.import_state <> $3)`),
-		st.job.Tenant, st.integration.ID, importState(p))
-	return err
-}
-
-// settleStale holds what is stored of stale assets to the settings, since nobody reads rows of them: after a change of settings,
-// for assets that turned stale from out of scope, once the import of vulnerabilities, which had closed what was open, is on again, and in
-// full runs should a finding tell a reason that no stale asset has. It adds to what there is to do; see compareFindings.
+// settleStale holds what is stored of stale assets to the settings, since nobody reads rows of them: after a change of settings, and when
+// they had lost their findings for a reason that is none any more. It adds to what there is to do; see compareFindings.
 func (st *stage) settleStale(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	due := o.Rejudged
 	if !due {
 		err := tx.GetContext(ctx, &due, `
-			select exists (
-			  select from asset a where a.tenant_id = $1 and a.integration_id = $2 and a.state = 'stale' and (a.finding_hash = '' or $3 and exists (
-			    select from finding f where f.tenant_id = $1 and f.asset_id = a.id and f.state = 3 and f.state_reason <> all($4))))`,
-			st.job.Tenant, st.integration.ID, o.Recount, refusalReasons())
+			select exists (select from asset where tenant_id = $1 and integration_id = $2 and state = 'stale' and finding_hash = '')`,
+			st.job.Tenant, st.integration.ID)
 		if err != nil || !due {
 			return err
 		}
@@ -90,26 +77,4 @@ func (st *stage) settleKinds(ctx context.Context, tx *sqlx.Tx, judge *inventory.
 		pq.Array(each(kinds, func(k staleKind) int32 { return k.ID })), pq.Array(each(kinds, func(k staleKind) int32 { return int32(k.Severity) })),
 		pq.Array(each(kinds, func(k staleKind) int32 { return int32(k.Source) })), pq.Array(each(kinds, func(k staleKind) string { return k.Exploitability })),
 		pq.Array(codes)).Scan(&c.StaleOut, &c.StaleBack)
-}
-
-// retellStale gives the findings of stale assets that are out of scope already the reason that all others have now: what their asset,
-// or a row, was refused for before may not hold any more, and nobody reads rows to find out.
-func (st *stage) retellStale(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) (err error) {
-	c.StillOut, err = affected(ctx, tx, `
-		with retold as (
-		  update finding f set state_reason = $3, updated_at = $4 from asset a
-		  where a.tenant_id = $1 and a.integration_id = $2 and a.state = 'stale' and f.tenant_id = $1 and f.asset_id = a.id
-		    and f.state = 3 and f.state_reason <> $3
-		  returning f.asset_id, f.vulnerability_id, f.severity
-		)
-		insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, reason, severity)
-		select $1, asset_id, vulnerability_id, $5, $4, $6, $3, severity from retold`,
-		st.job.Tenant, st.integration.ID, string(o.CloseReason), o.Now, st.job.RunID, inventory.EventOutOfScope)
-	c.Updated += c.StillOut
-	return err
-}
-
-// refusalReasons are why a finding may be out of scope whose asset is not.
-func refusalReasons() any {
-	return pq.Array(append(rowReasons(), string(inventory.ImportVulnerabilitiesOff)))
 }

@@ -139,13 +139,11 @@ func (c *census) take(m *inventory.Machine, r *StageReport) (StagedMachine, bool
 			staged.Survivor = inventory.CanonicalID(m.MergedInto)
 			c.merges[index] = staged.Survivor
 		}
-	} else {
-		r.Counts.Accepted++
+		return staged, true
 	}
-	if reason == inventory.Accepted || reason == inventory.Stale {
-		asset.SourceID = id
-		staged.Asset = &asset
-	}
+	r.Counts.Accepted++
+	asset.SourceID = id
+	staged.Asset = &asset
 	return staged, true
 }
 

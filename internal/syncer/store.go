@@ -128,7 +128,7 @@ type StagedMachine struct {
 	SourceID string
 	Reason   inventory.Reason
 	Survivor string           // source id of the record it was merged into, for merged ones
-	Asset    *inventory.Asset // nil when skipped, but for stale ones: should an asset be known, it is kept up to date
+	Asset    *inventory.Asset // nil when skipped
 }
 
 // ApplyMachines is how the machines of a complete read are to be applied.
