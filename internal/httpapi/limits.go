@@ -11,9 +11,9 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/time/rate"
 
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/ratelimit"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -24,20 +24,13 @@ type Limits struct {
 	Address    int // of each client address without a credential that was good before
 }
 
-const (
-	// quotaWindow is how much of its time a bucket holds.
-	quotaWindow = 10 * time.Second
-	// maxBuckets bounds how many tenants, credentials and addresses are remembered of each; the one that was idle longest is
-	// forgotten first, and begins with a full bucket when it is back.
-	maxBuckets = 10_000
-)
+// quotaWindow is how much of its time a bucket holds.
+const quotaWindow = 10 * time.Second
 
-// buckets is a token bucket for each of those that one limit counts.
+// buckets count by one limit.
 type buckets struct {
-	name  string
-	quota int // requests that a full one holds
-	every rate.Limit
-	held  *lru.Cache[string, *rate.Limiter]
+	*ratelimit.Buckets
+	name string
 }
 
 // newBuckets is nil without a limit.
@@ -45,23 +38,7 @@ func newBuckets(name string, perMinute int) *buckets {
 	if perMinute <= 0 {
 		return nil
 	}
-	held, err := lru.New[string, *rate.Limiter](maxBuckets)
-	if err != nil {
-		panic("httpapi: " + err.Error()) // only for a size below 1, and the size is constant
-	}
-	quota := max(1, int(math.Round(float64(perMinute)*quotaWindow.Minutes())))
-	return &buckets{name: name, quota: quota, every: rate.Limit(float64(perMinute) / 60), held: held}
-}
-
-func (b *buckets) of(key string) *rate.Limiter {
-	if l, ok := b.held.Get(key); ok {
-		return l
-	}
-	fresh := rate.NewLimiter(b.every, b.quota)
-	if l, there, _ := b.held.PeekOrAdd(key, fresh); there {
-		return l
-	}
-	return fresh
+	return &buckets{ratelimit.New(perMinute, max(1, int(math.Round(float64(perMinute)*quotaWindow.Minutes())))), name}
 }
 
 // standing is what a bucket has left.
@@ -70,26 +47,20 @@ type standing struct {
 	left float64
 }
 
-// take counts one request; it reports false if the bucket has none left.
-func (b *buckets) take(key string, now time.Time) (standing, bool) {
-	l := b.of(key)
-	ok := l.AllowN(now, 1)
-	return standing{b, max(0, l.TokensAt(now))}, ok
-}
-
 // until is how long it takes until the bucket holds so many.
-func (s standing) until(n float64) time.Duration {
-	return time.Duration(max(0, n-s.left) / float64(s.every) * float64(time.Second))
-}
+func (s standing) until(n float64) time.Duration { return s.Until(s.left, n) }
 
 // policy and rest are members of RateLimit-Policy and RateLimit, see draft-ietf-httpapi-ratelimit-headers.
 func (s standing) policy() string {
-	return fmt.Sprintf(`"%s";q=%d;w=%d`, s.name, s.quota, int(quotaWindow.Seconds()))
+	return fmt.Sprintf(`"%s";q=%d;w=%d`, s.name, s.Size(), int(quotaWindow.Seconds()))
 }
 
 func (s standing) rest() string {
-	return fmt.Sprintf(`"%s";r=%d;t=%d`, s.name, int(s.left), wholeSeconds(s.until(float64(s.quota))))
+	return fmt.Sprintf(`"%s";r=%d;t=%d`, s.name, int(s.left), wholeSeconds(s.until(float64(s.Size()))))
 }
+
+// maxKnown bounds how many credentials are known to be good; one that was forgotten counts for its address once more.
+const maxKnown = 10_000
 
 // rations are the limits at work. Who is behind a credential only the database knows, so it is remembered of those that were
 // good: their requests are counted, and refused, without asking it. All others count for the address they come from.
@@ -102,7 +73,7 @@ type rations struct {
 type counted struct{ tenant, credential string }
 
 func newRations(l Limits) rations {
-	known, err := lru.New[[sha256.Size]byte, counted](maxBuckets)
+	known, err := lru.New[[sha256.Size]byte, counted](maxKnown)
 	if err != nil {
 		panic("httpapi: " + err.Error()) // only for a size below 1, and the size is constant
 	}
@@ -142,7 +113,7 @@ type count struct {
 // giveBack undoes that it was counted.
 func (c count) giveBack(now time.Time) {
 	if c.in != nil {
-		c.in.of(c.who).AllowN(now, -1) // which takes one less than none
+		c.in.GiveBack(c.who, now)
 	}
 }
 
@@ -154,7 +125,8 @@ func countIn(w http.ResponseWriter, now time.Time, counts ...count) error {
 		if c.in == nil || c.who == "" || refused != nil {
 			continue
 		}
-		left, ok := c.in.take(c.who, now)
+		tokens, ok := c.in.Take(c.who, now)
+		left := standing{c.in, tokens}
 		policies, rests = append(policies, left.policy()), append(rests, left.rest())
 		if !ok {
 			f := fault.Newf(fault.CodeRateLimited, "The %s has used up its requests", c.in.name)

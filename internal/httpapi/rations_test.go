@@ -1,31 +1,12 @@
 package httpapi
 
 import (
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 )
-
-// TestBucketsAreBounded counts requests of more addresses than are remembered.
-func TestBucketsAreBounded(t *testing.T) {
-	t.Parallel()
-	b := newBuckets("address", 6)
-	now := time.Now()
-	for i := range 3 * maxBuckets {
-		if _, ok := b.take(fmt.Sprint(i), now); !ok {
-			t.Fatalf("the first request of %d was refused", i)
-		}
-	}
-	if n := b.held.Len(); n != maxBuckets {
-		t.Errorf("%d buckets are held, %d are the limit", n, maxBuckets)
-	}
-	if _, ok := b.take(fmt.Sprint(3*maxBuckets-1), now); ok {
-		t.Error("who has just been counted was forgotten")
-	}
-}
 
 // TestARefusalIsQuick refuses many requests in a row.
 func TestARefusalIsQuick(t *testing.T) {
