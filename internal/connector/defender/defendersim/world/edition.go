@@ -98,8 +98,8 @@ func (c *Catalogue) revise(i int32, v Vulnerability) {
 	c.revised[i] = r
 }
 
-// applyRating carries out rate_vulnerability: other figures, another recommended update and a longer description.
-func (c *Catalogue) applyRating(change Change, at time.Time) error {
+// reviseEach changes what the catalogue says of each vulnerability that the change names.
+func (c *Catalogue) reviseEach(change Change, to func(v *Vulnerability, seed uint64) error) error {
 	if len(change.CVEs) == 0 {
 		return errors.New("cves are required")
 	}
@@ -109,7 +109,18 @@ func (c *Catalogue) applyRating(change Change, at time.Time) error {
 			return fmt.Errorf("no vulnerability has id %q", id)
 		}
 		v := c.At(i)
-		s, err := rating(change.Severity, change.AttackVector, change.Seed^uint64(i)^uint64(v.updatedAt.Unix()), v.Tenths)
+		if err := to(&v, change.Seed^uint64(i)^uint64(v.updatedAt.Unix())); err != nil {
+			return err
+		}
+		c.revise(int32(i), v)
+	}
+	return nil
+}
+
+// applyRating carries out rate_vulnerability: other figures, another recommended update and a longer description.
+func (c *Catalogue) applyRating(change Change, at time.Time) error {
+	return c.reviseEach(change, func(v *Vulnerability, seed uint64) error {
+		s, err := rating(change.Severity, change.AttackVector, seed, v.Tenths)
 		if err != nil {
 			return err
 		}
@@ -118,23 +129,14 @@ func (c *Catalogue) applyRating(change Change, at time.Time) error {
 			v.UpdateText = v.updatedAt.Format("January 2006") + " Security Updates"
 		}
 		v.Description = strings.TrimSuffix(plainText(v.Description), " Rated anew.") + " Rated anew."
-		c.revise(int32(i), v)
-	}
-	return nil
+		return nil
+	})
 }
 
 // applyClassification carries out classify_vulnerability: another attack vector behind the same severity and score, so that no row
 // of a report tells of it.
 func (c *Catalogue) applyClassification(change Change, at time.Time) error {
-	if len(change.CVEs) == 0 {
-		return errors.New("cves are required")
-	}
-	for _, id := range change.CVEs {
-		i, ok := c.Find(id)
-		if !ok || !c.At(i).Listed {
-			return fmt.Errorf("no vulnerability has id %q", id)
-		}
-		v := c.At(i)
+	return c.reviseEach(change, func(v *Vulnerability, seed uint64) error {
 		var fit []score
 		for _, s := range scores {
 			known := s.vector != "" && v.Vector != ""
@@ -143,14 +145,13 @@ func (c *Catalogue) applyClassification(change Change, at time.Time) error {
 			}
 		}
 		if len(fit) == 0 {
-			return fmt.Errorf("%s has no other vector that is %q", id, change.AttackVector)
+			return fmt.Errorf("%s has no other vector that is %q", v.ID, change.AttackVector)
 		}
-		s, tenths := fit[mix(change.Seed^uint64(i)^uint64(v.updatedAt.Unix()))%uint64(len(fit))], v.Tenths
-		v.rate(s, at)
+		tenths := v.Tenths
+		v.rate(fit[mix(seed)%uint64(len(fit))], at)
 		v.Tenths = tenths
-		c.revise(int32(i), v)
-	}
-	return nil
+		return nil
+	})
 }
 
 func plainText(s string) string {
