@@ -38,9 +38,9 @@ var _ connector.PageLog = (*Log)(nil)
 
 // Open takes the log of an integration below root (empty: the system's temporary directory) for a run, and discards the
 // logs there that nobody can use any more. What another run has kept serves only for a snapshot that it could not finish:
-// to read a finished list again would be no second opinion. What it had begun by
-// then, the moment given, is out of date: a later reading was applied.
-func Open(root, integration, run string, by time.Time, now func() time.Time) (*Log, error) {
+// to read a finished list again would be no second opinion. What it did not begin
+// after the moment given is out of date: a later reading was applied.
+func Open(root, integration, run string, after time.Time, now func() time.Time) (*Log, error) {
 	if root == "" {
 		root = os.TempDir()
 	}
@@ -58,7 +58,7 @@ func Open(root, integration, run string, by time.Time, now func() time.Time) (*L
 	if l.lock, err = lockDirectory(l.dir); err != nil {
 		return nil, err
 	}
-	if err := l.dropForeign(by); err != nil {
+	if err := l.dropForeign(after); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -142,7 +142,7 @@ func sweep(root string, now time.Time) error {
 }
 
 // dropForeign discards what this run may not go on with.
-func (l *Log) dropForeign(by time.Time) error {
+func (l *Log) dropForeign(after time.Time) error {
 	found, err := filepath.Glob(filepath.Join(l.dir, "*"+indexSuffix))
 	if err != nil {
 		return fmt.Errorf("pagelog: %w", err)
@@ -150,7 +150,7 @@ func (l *Log) dropForeign(by time.Time) error {
 	for _, path := range found {
 		name := strings.TrimSuffix(filepath.Base(path), indexSuffix)
 		index, err := readIndex(path)
-		own := index.Run == l.run || index.Snapshot && !index.finished() && index.Began.After(by)
+		own := index.Run == l.run || index.Snapshot && !index.finished() && index.Began.After(after)
 		if err == nil && own && l.now().Sub(index.Began) < MaxAge {
 			err = l.adopt(name, index)
 		} else {

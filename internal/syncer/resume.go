@@ -13,11 +13,11 @@ import (
 // be had costs only that. A full run, which compares everything, takes no page that another run has read.
 func (e *execution) keepPages() {
 	integration := tenant.PublicText(tenant.IntegrationPrefix, e.run.IntegrationPublic)
-	by := e.known.KnownAt // what began before says less than what was applied since
+	after := e.known.KnownAt // what began before says less than what was applied since
 	if e.run.Mode == Full {
-		by = e.now()
+		after = e.now()
 	}
-	l, err := pagelog.Open(e.options.SpoolDir, integration, e.run.PublicID.String(), by, e.now)
+	l, err := pagelog.Open(e.options.SpoolDir, integration, e.run.PublicID.String(), after, e.now)
 	if err != nil {
 		e.log.Warn("pages cannot be kept; if this run is interrupted, it will read everything again", "error", err)
 		return
