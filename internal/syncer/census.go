@@ -35,7 +35,7 @@ func (e *execution) assets(ctx context.Context, r *StageReport, c *census) error
 	var staged []StagedMachine
 	since := e.options.Report.machinesSince(e.known, e.run.Mode, e.settings, e.now())
 	if e.partial = !since.IsZero(); e.partial {
-		r.TotalEstimate = 0 // nobody knows
+		r.Partial, r.TotalEstimate = true, 0 // nobody knows
 	}
 	err := e.source.Machines(ctx, since, func(page []inventory.Machine) error {
 		staged = staged[:0]

@@ -81,8 +81,8 @@ func explainMissing(run Run) []Notice {
 // explainEmpty says why no machine counted, if none did.
 func explainEmpty(run Run) []Notice {
 	s := run.Report.StageNamed(StageAssets)
-	if s != nil && s.Missing > 0 {
-		return nil // it is told of those
+	if s != nil && (s.Missing > 0 || s.Partial) {
+		return nil // it is told of those; and a list of some says nothing of all
 	}
 	switch {
 	case s == nil || s.State != Succeeded || s.Counts.Accepted > 0:
@@ -142,9 +142,10 @@ func summarize(run *Run) string {
 		return "Failed: " + run.Report.Error.Title + "."
 	case len(run.Report.Stages) == 0 && len(run.Report.Warnings) > 0:
 		return "Nothing was imported: " + run.Report.Warnings[0].Title + "."
-	case run.Report.NoChanges && len(explainEmpty(*run)) > 0:
-		return "Nothing was imported: " + lowered(explainEmpty(*run)[0].Title) + "."
 	case run.Report.NoChanges:
+		if empty := explainEmpty(*run); len(empty) > 0 {
+			return "Nothing was imported: " + lowered(empty[0].Title) + "."
+		}
 		return fmt.Sprintf("Nothing changed: %s.", strings.Join(holdings(run), ", "))
 	}
 	var parts []string

@@ -42,6 +42,9 @@ func TestExplain(t *testing.T) {
 			nil, entitled, []string{syncer.ExplainNoMachines, syncer.ExplainNoRows}},
 		{"all filtered again", syncer.Run{State: syncer.Succeeded, Report: syncer.Report{NoChanges: true, Stages: []syncer.StageReport{machines(none), rows(none)}}},
 			nil, entitled, []string{syncer.ExplainAllFiltered, syncer.ExplainRowsFiltered}},
+		{"no machine reported lately", syncer.Run{State: syncer.Succeeded, Report: syncer.Report{NoChanges: true, Stages: []syncer.StageReport{
+			{Name: syncer.StageAssets, State: syncer.Succeeded, Partial: true}, {Name: syncer.StageVulnerabilities, State: syncer.Succeeded, Plan: syncer.Plan{Changes: true}}}}},
+			nil, entitled, []string{syncer.ExplainNothingNew}},
 		{"no machines", syncer.Run{State: syncer.Succeeded, Report: stages(machines(syncer.Counts{}), rows(syncer.Counts{}))}, nil, entitled,
 			[]string{syncer.ExplainNoMachines, syncer.ExplainNoRows}},
 		{"all filtered", syncer.Run{State: syncer.Succeeded, Report: stages(machines(none), rows(none))}, nil, entitled,

@@ -177,6 +177,7 @@ type StageReport struct {
 	TotalEstimate int64  // of Fetched, from the last complete run; 0 when unknown
 	Held          int64  // assets or findings that would have left, held back by the removal guard
 	Missing       int64  // of the stage assets: assets that were not read and wait to be missing once more before they count as removed
+	Partial       bool   // of the stage assets: only machines that reported lately were asked for
 	Plan          Plan   // of the stage vulnerabilities: how it read the report
 	Ledger        Ledger // of the stage vulnerabilities: what its figures were held against
 	SkippedBy     map[inventory.Reason]int64
