@@ -82,14 +82,7 @@ func TestCountsThatAreRefusedAreReadWithTheCatalogueOnceAWeek(t *testing.T) {
 // TestMissingMachinesAccountForTheirFindings reconciles while machines are missing that Defender counts no more.
 func TestMissingMachinesAccountForTheirFindings(t *testing.T) {
 	t.Parallel()
-	h := newPlainHouse(t, 12, 8)
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy()}, logger(), silence{}, h.clock)
-	i := h.connect(h.tenant, nil)
-	mustSucceed(t, h.work())
-	h.change(leave(3))
-	h.both(time.Hour)
-	run := h.again(i, syncer.Incremental)
-	mustSucceed(t, run)
+	h, run := withSomeMissing(t)
 	r := h.reconciliation(run)
 	if r.Missing != 3 || r.Unexplained != 0 {
 		t.Errorf("%+v", r)

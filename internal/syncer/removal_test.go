@@ -114,10 +114,23 @@ func TestAnApprovalIsOfWhatWasSeen(t *testing.T) {
 	h.mustHold(h.due(), before)
 }
 
+// withSomeMissing has three of twelve machines be missing for the first time.
+func withSomeMissing(t *testing.T) (*house, syncer.Run) {
+	h := newPlainHouse(t, 12, 8)
+	h.believeAfter(syncer.DefaultRemovalPolicy())
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.change(leave(3))
+	h.both(time.Hour)
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	return h, run
+}
+
 // usualRemoval is a house that wants machines to be missing twice, six hours apart, and that holds a drop of most of them.
 func usualRemoval(t *testing.T) (h *house, i connector.Integration, held syncer.Run) {
 	h = newPlainHouse(t, 12, 8)
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy()}, logger(), silence{}, h.clock)
+	h.believeAfter(syncer.DefaultRemovalPolicy())
 	i = h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
 	h.change(leave(10))
@@ -192,14 +205,7 @@ func TestWhoIsBackIsNotMissed(t *testing.T) {
 // TestMissingMachinesAreNoEquality runs while a few machines are missing for the first time.
 func TestMissingMachinesAreNoEquality(t *testing.T) {
 	t.Parallel()
-	h := newPlainHouse(t, 12, 8)
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy()}, logger(), silence{}, h.clock)
-	i := h.connect(h.tenant, nil)
-	mustSucceed(t, h.work())
-	h.change(leave(3))
-	h.both(time.Hour)
-	run := h.again(i, syncer.Incremental)
-	mustSucceed(t, run)
+	_, run := withSomeMissing(t)
 	if run.Report.NoChanges || !strings.Contains(run.Report.Summary, "3 ") || !strings.Contains(run.Report.Summary, "missing") {
 		t.Errorf("it says %q, no changes: %v", run.Report.Summary, run.Report.NoChanges)
 	}
