@@ -86,7 +86,7 @@ func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r
 	if err != nil {
 		return Integration{}, checks, err
 	}
-	updated, err := s.keep(ctx, current, creds.Secret, current.binding(), func(i *Integration, box seal.Box) error {
+	updated, err := s.changeSecret(ctx, current, creds.Secret, current.binding(), func(i *Integration, box seal.Box) error {
 		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration was disconnected meanwhile")
 		}
@@ -98,9 +98,9 @@ func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r
 	return updated, checks, err
 }
 
-// keep seals a secret and changes the integration with the box, once more if the data key was replaced in between: nothing may be
+// changeSecret seals a secret and changes the integration with the box, once more if the data key was replaced in between: nothing may be
 // stored under a key that everything else has left.
-func (s *Service) keep(ctx context.Context, current Integration, secret seal.Secret, binding string, change func(*Integration, seal.Box) error) (Integration, error) {
+func (s *Service) changeSecret(ctx context.Context, current Integration, secret seal.Secret, binding string, change func(*Integration, seal.Box) error) (Integration, error) {
 	for attempt := 1; ; attempt++ {
 		box, err := s.sealer.Seal(ctx, current.Tenant, secret, binding)
 		if err != nil {

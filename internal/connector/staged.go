@@ -18,7 +18,7 @@ func (s *Service) StageSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r 
 	if err != nil {
 		return Integration{}, err
 	}
-	return s.keep(ctx, current, creds.Secret, current.stagedBinding(), func(i *Integration, box seal.Box) error {
+	return s.changeSecret(ctx, current, creds.Secret, current.stagedBinding(), func(i *Integration, box seal.Box) error {
 		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration was disconnected meanwhile")
 		}
@@ -88,7 +88,7 @@ func (s *Service) tryStaged(ctx, trial context.Context, current Integration, the
 	if refused != nil {
 		return current, checks, false, s.store.NoteStaged(ctx, current, s.now(), fault.As(refused))
 	}
-	updated, err := s.keep(ctx, current, secret, current.binding(), func(i *Integration, box seal.Box) error {
+	updated, err := s.changeSecret(ctx, current, secret, current.binding(), func(i *Integration, box seal.Box) error {
 		if i.Gone() || !i.SecretUpdatedAt.Equal(current.SecretUpdatedAt) || !i.Staged.At.Equal(staged.At) {
 			return nil
 		}
