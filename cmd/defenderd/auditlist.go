@@ -11,6 +11,7 @@ import (
 
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/audit"
+	"pgp.internal/defender/internal/httpapi"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/tenant"
@@ -104,7 +105,7 @@ func (p *program) listEvents(ctx context.Context, cmd *cli.Command, s *postgres.
 			return err
 		}
 		for i := range events {
-			v := viewEvent(&events[i])
+			v := httpapi.AuditEvent(&events[i])
 			views, rows = append(views, v), append(rows, eventRow(&v))
 		}
 		if page.After = next; next == nil {
@@ -112,18 +113,6 @@ func (p *program) listEvents(ctx context.Context, cmd *cli.Command, s *postgres.
 		}
 	}
 	return show(p.stdout, cmd, views, rows...)
-}
-
-func viewEvent(e *audit.Event) api.AuditEvent {
-	v := api.AuditEvent{
-		ID: publicID(audit.IDPrefix, e.ID), Sequence: e.Sequence, At: e.At, Action: api.AuditAction(e.Action), Outcome: api.AuditOutcome(e.Outcome),
-		Actor:    api.AuditActor{Kind: api.AuditActorKind(e.Actor.Kind), ID: e.Actor.ID, Name: e.Actor.Name},
-		Resource: api.AuditResource{Type: e.Resource.Type, ID: e.Resource.ID}, RequestID: e.RequestID, Address: e.Address, Changes: []api.AuditChange{},
-	}
-	for _, c := range e.Changes {
-		v.Changes = append(v.Changes, api.AuditChange(c))
-	}
-	return v
 }
 
 func eventRow(e *api.AuditEvent) []string {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v3"
@@ -24,8 +23,8 @@ func (p *program) keyringShred() *cli.Command {
 				return err
 			}
 			return p.withTenant(ctx, cmd, lookup, func(s *postgres.Store, t tenant.Tenant) error {
-				if !cmd.Bool("yes") {
-					return errors.New("nothing was done: this cannot be undone; repeat with --yes if that is what you want")
+				if err := insisted(cmd); err != nil {
+					return err
 				}
 				n, err := s.DestroyDataKeys(ctx, t.ID)
 				if err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/urfave/cli/v3"
 
@@ -69,10 +68,18 @@ const maxLimit = 1_000_000
 
 // checkAccount accepts what the API accepts, and what a token or the header account can name.
 func checkAccount(account string) error {
-	if len(account) > 254 || strings.ContainsFunc(account, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return usagef("--account must be at most 254 printable ASCII characters without spaces")
+	if !tenant.ValidAccount(account) {
+		return usagef("--account must be at most %d printable ASCII characters without spaces, and no tenant's id", tenant.MaxAccount)
 	}
 	return nil
+}
+
+// insisted refuses what cannot be undone unless --yes was given.
+func insisted(cmd *cli.Command) error {
+	if cmd.Bool("yes") {
+		return nil
+	}
+	return errors.New("nothing was done: this cannot be undone; repeat with --yes if that is what you want")
 }
 
 func (p *program) showTenant(ctx context.Context, cmd *cli.Command, s *postgres.Store, t tenant.Tenant) error {
@@ -94,8 +101,8 @@ func (p *program) tenantDelete() *cli.Command {
 		Flags: append([]cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "do it"}, outputFlag()}, flags...),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			return p.withTenant(ctx, cmd, lookup, func(s *postgres.Store, t tenant.Tenant) error {
-				if !cmd.Bool("yes") {
-					return errors.New("nothing was done: this cannot be undone; repeat with --yes if that is what you want")
+				if err := insisted(cmd); err != nil {
+					return err
 				}
 				deleting, err := s.DeleteTenant(ctx, t.ID, 0)
 				if err != nil {

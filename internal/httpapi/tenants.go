@@ -48,8 +48,8 @@ func answerCreatedTenant(w http.ResponseWriter, created *tenant.Tenant) error {
 }
 
 func checkAccount(account *string) error {
-	if !plainText(orZero(account)) {
-		return invalid(fault.Field{Pointer: "/pgp_account", Code: "invalid_format", Detail: "Must be printable ASCII without spaces"})
+	if !tenant.ValidAccount(orZero(account)) {
+		return invalid(fault.Field{Pointer: "/pgp_account", Code: "invalid_format", Detail: "Must be printable ASCII without spaces, and no tenant's id"})
 	}
 	return nil
 }

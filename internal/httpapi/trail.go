@@ -32,10 +32,11 @@ func (s *server) answerEvents(w http.ResponseWriter, r *http.Request, chain tena
 	list := func(ctx context.Context, page inventory.PageRequest) ([]audit.Event, inventory.Position, error) {
 		return s.Audit.ListAuditEvents(ctx, chain, f, page)
 	}
-	return answerList(s, w, r, p, list, auditEvent, answerPage[audit.Event, api.AuditEvent])
+	return answerList(s, w, r, p, list, AuditEvent, answerPage[audit.Event, api.AuditEvent])
 }
 
-func auditEvent(e *audit.Event) api.AuditEvent {
+// AuditEvent shows an event as the API does.
+func AuditEvent(e *audit.Event) api.AuditEvent {
 	return api.AuditEvent{
 		ID: tenant.PublicText(audit.IDPrefix, e.ID), Sequence: e.Sequence, At: e.At, Action: api.AuditAction(e.Action), Outcome: api.AuditOutcome(e.Outcome),
 		Actor:    api.AuditActor{Kind: api.AuditActorKind(e.Actor.Kind), ID: e.Actor.ID, Name: e.Actor.Name},
