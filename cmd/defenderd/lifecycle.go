@@ -19,7 +19,7 @@ const (
 	writeTimeout   = 25 * time.Second // from the end of the header on; lists that are streamed have a limit of their own
 	profileTimeout = 60 * time.Second // the same of the operator's listener, where profiles take their time
 	idleTimeout    = 120 * time.Second
-	maxHeaderBytes = 16 << 10
+	maxHeaderBytes = 12 << 10 // to which net/http adds 4 KiB
 	// finishWithin is how long answers in progress may take once the process stops.
 	finishWithin = 10 * time.Second
 )
