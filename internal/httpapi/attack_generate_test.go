@@ -149,7 +149,7 @@ func (r *draft) sound() {
 		case p.Name == "Idempotency-Key":
 			r.soundRepeat()
 		case r.in(20):
-			r.header.Set(p.Name, oneOf(r.dice, "*", r.etag, `"99.0000000000000000"`, `W/"x", "y"`, "noise", `""`))
+			r.header.Set(p.Name, oneOf(r.dice, "*", r.etag, `"99.000000000000000000000000"`, `W/"x", "y"`, "noise", `""`))
 		}
 	}
 	if x.body != nil && (x.required || r.in(70)) {

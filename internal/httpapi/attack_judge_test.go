@@ -126,7 +126,7 @@ func TestTheJudgeOfTheAttackNotices(t *testing.T) {
 func TestAttacksCanBeRepeated(t *testing.T) {
 	t.Parallel()
 	a := &arsenal{
-		own: nobodys, foreign: nobodys.unknown(), unknown: nobodys, directories: []string{simDirectory}, etag: `"1.0000000000000000"`,
+		own: nobodys, foreign: nobodys.unknown(), unknown: nobodys, directories: []string{simDirectory}, etag: `"1.000000000000000000000000"`,
 		cursors:     map[string][2]string{"/v1/assets": {"b3du", "b3RoZXI"}},
 		credentials: []credential{{name: "admin", text: "k", side: minesSide, role: tenant.Admin}, {name: "none", header: " "}, {name: "platform", text: "p", side: platformSide, role: tenant.Platform}, {name: "low", text: "l", side: minesSide, role: tenant.ReadOnly}},
 	}

@@ -82,7 +82,7 @@ func integration(i *connector.Integration, e tenant.Entitlement, now time.Time, 
 		ref := runRef(last)
 		out.LastRun = &ref
 	}
-	tag, err := etagOf(i.Version, out)
+	tag, err := etagOf(i.PublicID, i.Version, out)
 	if err != nil {
 		panic(err) // only strings, numbers and times of this century are in it
 	}

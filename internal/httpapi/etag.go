@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -9,24 +10,33 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/fault"
 )
 
 // etagOf tags an integration. What merely tells how a request went, its validation, is not part of it.
-func etagOf(version int64, i api.Integration) (string, error) {
+func etagOf(id uuid.UUID, version int64, i api.Integration) (string, error) {
 	i.ETag, i.Validation = "", nil
-	return strongTag(version, i)
+	return strongTag(id, version, i)
 }
 
-// strongTag tags a representation: the version that changes by people move, and a hash of everything that is shown.
-func strongTag(version int64, shown any) (string, error) {
+// strongTag tags a representation: the version that changes by people move, which object it is of, and a hash of everything that is
+// shown.
+func strongTag(id uuid.UUID, version int64, shown any) (string, error) {
 	body, err := json.Marshal(shown)
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.Sum256(body)
-	return fmt.Sprintf(`"%d.%x"`, version, sum[:8]), nil
+	return fmt.Sprintf(`"%d.%s%x"`, version, objectOf(id), sum[:8]), nil
+}
+
+// objectOf tells tags of one object, and so of one tenant, from those of all others.
+func objectOf(id uuid.UUID) string {
+	sum := sha256.Sum256(id[:])
+	return hex.EncodeToString(sum[:4])
 }
 
 // weakTag tags a body that somebody may compare and nobody changes.
@@ -59,16 +69,16 @@ func noneMatch(r *http.Request, etag string) bool {
 	return false
 }
 
-// matchedVersion evaluates If-Match against what is there now: 0 when the caller did not ask, else the current version,
-// or the fault precondition_failed. Only the version counts, so that a run that ended meanwhile fails nobody's change.
-func matchedVersion(r *http.Request, current int64) (int64, error) {
+// matchedVersion evaluates If-Match against what is there of the object now: 0 when the caller did not ask, else the current version,
+// or the fault precondition_failed. Only object and version count, so that a run that ended meanwhile fails nobody's change.
+func matchedVersion(r *http.Request, id uuid.UUID, current int64) (int64, error) {
 	header := strings.TrimSpace(strings.Join(r.Header.Values("If-Match"), ","))
 	if header == "" {
 		return 0, nil
 	}
 	for tag := range strings.SplitSeq(header, ",") {
 		tag = strings.TrimSpace(tag)
-		if tag == "*" || versionOf(tag) == current {
+		if tag == "*" || versionOf(tag, id) == current {
 			return current, nil
 		}
 	}
@@ -76,12 +86,12 @@ func matchedVersion(r *http.Request, current int64) (int64, error) {
 }
 
 // ourTag is the form that strongTag gives a tag.
-var ourTag = regexp.MustCompile(`^"([1-9][0-9]*)\.[0-9a-f]{16}"$`)
+var ourTag = regexp.MustCompile(`^"([1-9][0-9]*)\.([0-9a-f]{8})[0-9a-f]{16}"$`)
 
-// versionOf reads the version out of a strong tag of ours; 0, which nothing has, for any other one.
-func versionOf(tag string) int64 {
+// versionOf reads the version out of a strong tag of the object; 0, which nothing has, for any other one.
+func versionOf(tag string, id uuid.UUID) int64 {
 	parts := ourTag.FindStringSubmatch(tag)
-	if parts == nil {
+	if parts == nil || parts[2] != objectOf(id) {
 		return 0
 	}
 	version, err := strconv.ParseInt(parts[1], 10, 64)

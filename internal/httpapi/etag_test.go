@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -107,4 +108,23 @@ func TestStreamsHaveNoTag(t *testing.T) {
 			t.Errorf("%s: %d with tag %q", path, got.status, got.header.Get("ETag"))
 		}
 	}
+}
+
+// TestTagsAreOfOneObject changes objects under tags of others that have the same version, and under one with an invented hash.
+func TestTagsAreOfOneObject(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	mine, twin, foreign := h.connect(h.mine), h.connect(h.mine), h.connect(h.other)
+	version, _, _ := strings.Cut(mine.ETag, ".")
+	if other, _, _ := strings.Cut(foreign.ETag, "."); other != version {
+		t.Fatalf("%s and %s have other versions", mine.ETag, foreign.ETag)
+	}
+	c := h.admin()
+	change := api.IntegrationPatch{Name: new("Europe")}
+	for _, tag := range []string{twin.ETag, foreign.ETag, version + `.000000000000000000000000"`, version + `.0000000000000000"`} {
+		if err := second(c.UpdateIntegration(t.Context(), mine.ID, change, api.IfMatch(tag))); !api.HasCode(err, api.CodePreconditionFailed) {
+			t.Errorf("changed under %s, the tag is %s: %v", tag, mine.ETag, err)
+		}
+	}
+	must(t, second(c.UpdateIntegration(t.Context(), mine.ID, change, api.IfMatch(mine.ETag))))
 }

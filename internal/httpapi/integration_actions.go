@@ -32,7 +32,7 @@ func (s *server) updateIntegration(w http.ResponseWriter, r *http.Request) error
 		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration is disconnected")
 		}
-		version, err := matchedVersion(r, i.Version)
+		version, err := matchedVersion(r, i.PublicID, i.Version)
 		if err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ func (s *server) disconnectIntegration(w http.ResponseWriter, r *http.Request) e
 		if err != nil {
 			return err
 		}
-		if version, err = matchedVersion(r, i.Version); err != nil {
+		if version, err = matchedVersion(r, i.PublicID, i.Version); err != nil {
 			return err
 		}
 	}

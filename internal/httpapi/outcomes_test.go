@@ -228,7 +228,7 @@ func refuse(t *testing.T, h *house) {
 	want(api.CodeIdempotencyInProgress, second(c.CreateAPIKey(ctx, tooEarly, once)))
 	want(api.CodeNoImportSelected, second(c.StartRun(ctx, i.ID, api.StartRunRequest{DryRun: new(true), Settings: &nothing})))
 	want(api.CodeInvalidRequest, second(c.StartRun(ctx, i.ID, api.StartRunRequest{Settings: &nothing})))
-	stale := api.IfMatch(`"99.0000000000000000"`)
+	stale := api.IfMatch(`"99.000000000000000000000000"`)
 	want(api.CodePreconditionFailed, second(c.UpdateIntegration(ctx, i.ID, api.IntegrationPatch{Name: new("x")}, stale)))
 	want(api.CodePreconditionFailed, second(c.DisconnectIntegration(ctx, i.ID, api.DataRetain, stale)))
 	must(t, second(c.DisconnectIntegration(ctx, i.ID, api.DataRetain)))

@@ -92,7 +92,7 @@ func (s *server) updateTenant(w http.ResponseWriter, r *http.Request) error {
 	if err := checkAccount(body.PGPAccount); err != nil {
 		return err
 	}
-	version, err := matchedVersion(r, t.Version)
+	version, err := matchedVersion(r, t.PublicID, t.Version)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (s *server) deleteTenant(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	version, err := matchedVersion(r, t.Version)
+	version, err := matchedVersion(r, t.PublicID, t.Version)
 	if err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func managedTenant(t *tenant.Tenant) api.ManagedTenant {
 	if most := int64(t.Limits.MaxIntegrations); most > 0 {
 		out.Limits.MaxIntegrations = &most
 	}
-	tag, err := strongTag(t.Version, out)
+	tag, err := strongTag(t.PublicID, t.Version, out)
 	if err != nil {
 		panic(err) // only strings, numbers and times of this century are in it
 	}

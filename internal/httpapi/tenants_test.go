@@ -134,7 +134,7 @@ func list(t *testing.T, c *api.Client) {
 func erase(t *testing.T, h *house, c *api.Client, id string) {
 	t.Helper()
 	ctx := t.Context()
-	if err := second(c.DeleteTenant(ctx, id, api.IfMatch(`"1.0000000000000000"`))); !api.HasCode(err, api.CodePreconditionFailed) {
+	if err := second(c.DeleteTenant(ctx, id, api.IfMatch(`"1.000000000000000000000000"`))); !api.HasCode(err, api.CodePreconditionFailed) {
 		t.Errorf("with the tag of before: %v", err)
 	}
 	got, err := c.DeleteTenant(ctx, id)
