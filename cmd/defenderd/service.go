@@ -198,9 +198,9 @@ func (s *service) tokens() httpapi.Tokens {
 	if s.cfg.TokenIssuer == "" {
 		return identity.NoIssuer{}
 	}
-	keys := identity.FromIssuer(s.cfg.TokenIssuer, s.issuerClient(), time.Now)
+	keys := identity.FromIssuer(s.cfg.TokenIssuer, s.issuerClient(), time.Now, s.log)
 	if s.cfg.TokenKeysFile != "" {
-		keys = identity.FromFile(s.cfg.TokenKeysFile, time.Now)
+		keys = identity.FromFile(s.cfg.TokenKeysFile, time.Now, s.log)
 	}
 	return identity.New(identity.Config{
 		Issuer: s.cfg.TokenIssuer, Audience: s.cfg.TokenAudience, Algorithms: s.cfg.TokenAlgorithms, Skew: s.cfg.TokenSkew,

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -264,6 +265,30 @@ func TestAnIssuerThatIsAway(t *testing.T) {
 	if _, err := v.Verify(t.Context(), i.sign(jwt.SigningMethodRS256, i.rsa, map[string]any{"kid": "no"}, i.claims(nil))); !fault.Is(err, fault.CodeUnauthenticated) {
 		t.Errorf("an unknown key while it is away: %v", err)
 	}
+	i.pass(24 * time.Hour)
+	if _, err := v.Verify(t.Context(), i.good(nil)); !fault.Is(err, fault.CodeTokensUnavailable) {
+		t.Errorf("a day after the keys were read: %v", err)
+	}
+	if n := i.warnings.Load(); n < 2 {
+		t.Errorf("the log has %d lines about it", n)
+	}
+}
+
+// TestAllKeysTakenBack has an issuer publish a set without keys, as it does when they are known to others.
+func TestAllKeysTakenBack(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	v := i.verifier()
+	if _, err := v.Verify(t.Context(), i.good(nil)); err != nil {
+		t.Fatal(err)
+	}
+	i.mu.Lock()
+	i.keys = []jose.JSONWebKey{}
+	i.mu.Unlock()
+	i.pass(31 * time.Minute)
+	if _, err := v.Verify(t.Context(), i.good(nil)); !fault.Is(err, fault.CodeUnauthenticated) {
+		t.Errorf("a key that was taken back with all others: %v", err)
+	}
 }
 
 func TestKeysThatAreNoneForSignatures(t *testing.T) {
@@ -302,7 +327,7 @@ func TestKeysFromAFile(t *testing.T) {
 	}
 	v := identity.New(identity.Config{
 		Issuer: i.server.URL, Audience: audience, Algorithms: []string{"RS256"}, TenantClaim: "tenants", RoleClaim: "role",
-		Keys: identity.FromFile(name, i.clock), Now: i.clock,
+		Keys: identity.FromFile(name, i.clock, slog.New(slog.DiscardHandler)), Now: i.clock,
 	})
 	if _, err := v.Verify(t.Context(), i.good(nil)); err != nil || i.asked.Load() != 0 {
 		t.Errorf("%v, the issuer was asked %d times", err, i.asked.Load())
@@ -312,7 +337,7 @@ func TestKeysFromAFile(t *testing.T) {
 func FuzzVerify(f *testing.F) {
 	f.Add("a.b.c")
 	f.Add("eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYS0xIn0.e30.AA")
-	keys := identity.FromFile("/nonexistent", time.Now)
+	keys := identity.FromFile("/nonexistent", time.Now, slog.New(slog.DiscardHandler))
 	v := identity.New(identity.Config{
 		Issuer: "https://issuer.example", Audience: audience, Algorithms: []string{"RS256"}, TenantClaim: "tenants", RoleClaim: "role", Keys: keys, Now: time.Now,
 	})

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -27,12 +28,23 @@ type issuer struct {
 	server *httptest.Server
 	asked  atomic.Int64 // for its keys
 	broken atomic.Bool
-	rsa    *rsa.PrivateKey
-	ec     *ecdsa.PrivateKey
+
+	warnings lines // of the log
+	rsa      *rsa.PrivateKey
+	ec       *ecdsa.PrivateKey
 
 	mu   sync.Mutex
 	keys []jose.JSONWebKey
 	now  time.Time
+}
+
+// lines counts what is logged.
+type lines struct{ atomic.Int64 }
+
+// Write implements io.Writer.
+func (l *lines) Write(p []byte) (int, error) {
+	l.Add(1)
+	return len(p), nil
 }
 
 // keysOfTests are slow to make.
@@ -87,7 +99,7 @@ func (i *issuer) pass(d time.Duration) {
 func (i *issuer) verifier() *identity.Verifier {
 	return identity.New(identity.Config{
 		Issuer: i.server.URL, Audience: audience, Algorithms: []string{"RS256", "ES256"}, Skew: 30 * time.Second, TenantClaim: "tenants",
-		RoleClaim: "role", Keys: identity.FromIssuer(i.server.URL, i.server.Client(), i.clock), Now: i.clock,
+		RoleClaim: "role", Keys: identity.FromIssuer(i.server.URL, i.server.Client(), i.clock, slog.New(slog.NewTextHandler(&i.warnings, nil))), Now: i.clock,
 	})
 }
 

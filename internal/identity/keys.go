@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -30,10 +31,12 @@ const (
 	// staleAfter is when nobody gets by on what was read before without a try: nobody may have asked for days, and a key that the
 	// issuer took away meanwhile must not count once more.
 	staleAfter = 2 * refreshEvery
+	// trustedFor is how long keys count after they were read last: an issuer that is away for so long may have had to take one back.
+	trustedFor = 24 * time.Hour
 	readWithin = 5 * time.Second
 )
 
-// unavailableError says that no set of keys was ever read.
+// unavailableError says that no set of keys was read, ever or for too long.
 type unavailableError struct{ cause error }
 
 func (e *unavailableError) Error() string {
@@ -41,23 +44,24 @@ func (e *unavailableError) Error() string {
 }
 func (e *unavailableError) Unwrap() error { return e.cause }
 
-// KeySet remembers an issuer's keys. While its source is away the last ones count.
+// KeySet remembers an issuer's keys. While its source is away the last ones count, for a day.
 type KeySet struct {
 	read func(context.Context) ([]jose.JSONWebKey, error)
 	now  func() time.Time
+	log  *slog.Logger
 
 	reading sync.Mutex // held by whoever reads
 
 	mu     sync.Mutex // guards what follows
 	keys   []jose.JSONWebKey
-	known  bool      // keys were read once
 	readAt time.Time // last attempt
+	goodAt time.Time // last one that came to something; zero for none
 	reads  int       // attempts
 	failed error     // of the last attempt
 }
 
-func newKeySet(now func() time.Time, read func(context.Context) ([]jose.JSONWebKey, error)) *KeySet {
-	return &KeySet{read: read, now: now}
+func newKeySet(now func() time.Time, log *slog.Logger, read func(context.Context) ([]jose.JSONWebKey, error)) *KeySet {
+	return &KeySet{read: read, now: now, log: log}
 }
 
 // Key finds the public key with this id for signatures by this algorithm.
@@ -75,18 +79,21 @@ func (s *KeySet) Key(ctx context.Context, kid, algorithm string) (crypto.PublicK
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.known {
+	if !s.trusted() {
 		return nil, &unavailableError{s.failed}
 	}
 	return nil, UnknownKey
 }
+
+// trusted tells whether what was read last counts still.
+func (s *KeySet) trusted() bool { return !s.goodAt.IsZero() && s.now().Sub(s.goodAt) < trustedFor }
 
 // look also tells whether the keys should be read again, whether that was long ago, and how often they were.
 func (s *KeySet) look(kid, algorithm string) (key crypto.PublicKey, found, due, stale bool, reads int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.keys {
-		if k.KeyID == kid && fits(k, algorithm) {
+		if s.trusted() && k.KeyID == kid && fits(k, algorithm) {
 			key, found = k.Key, true
 			break
 		}
@@ -111,22 +118,28 @@ func (s *KeySet) refresh(ctx context.Context, reads int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.readAt, s.failed, s.reads = s.now(), err, s.reads+1
-	if err == nil {
-		s.keys, s.known = set, true
+	if err != nil {
+		s.log.WarnContext(ctx, "the keys of the tokens' issuer cannot be read", "error", err, "last_read", s.goodAt, "counting_for", trustedFor)
+		return
 	}
+	s.keys, s.goodAt = set, s.readAt
 }
 
 // leastRSA is the least length of an RSA key in bits; see NIST SP 800-131A.
 const leastRSA = 2048
 
 // ReadKeys takes from a JSON Web Key Set (RFC 7517) the keys that signatures can be verified with. One of a kind that is not
-// known here, or broken, does not turn off the others; a set without any is an error. Of two with one id neither can be meant.
+// known here, or broken, does not turn off the others; one of nothing else is an error. An empty set is none: so an issuer takes all its
+// keys back. Of two with one id neither can be meant.
 func ReadKeys(text []byte) ([]jose.JSONWebKey, error) {
 	var document struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(text, &document); err != nil {
 		return nil, fmt.Errorf("the document is no key set: %w", err)
+	}
+	if document.Keys == nil {
+		return nil, errors.New("the document is no key set: it has no list of keys")
 	}
 	times := map[string]int{}
 	var list []jose.JSONWebKey
@@ -138,7 +151,7 @@ func ReadKeys(text []byte) ([]jose.JSONWebKey, error) {
 		}
 	}
 	list = slices.DeleteFunc(list, func(k jose.JSONWebKey) bool { return times[k.KeyID] > 1 })
-	if len(list) == 0 {
+	if len(list) == 0 && len(document.Keys) > 0 {
 		return nil, errors.New("the document holds no public key that has an id and is for signatures")
 	}
 	return list, nil

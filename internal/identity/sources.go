@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,8 +20,8 @@ import (
 const maxDocument = 1 << 20
 
 // FromFile reads keys from a JWKS document in a file, again when it may have changed.
-func FromFile(name string, now func() time.Time) *KeySet {
-	return newKeySet(now, func(context.Context) (set []jose.JSONWebKey, err error) {
+func FromFile(name string, now func() time.Time, log *slog.Logger) *KeySet {
+	return newKeySet(now, log, func(context.Context) (set []jose.JSONWebKey, err error) {
 		f, err := os.Open(name)
 		if err != nil {
 			return set, err
@@ -33,10 +34,10 @@ func FromFile(name string, now func() time.Time) *KeySet {
 // FromIssuer reads keys from where the issuer's OpenID Connect discovery document says they are. Both documents have to come
 // from https, and the first has to name the issuer it was asked of; see OpenID Connect Discovery 1.0, section 4.3. The client follows
 // no redirects.
-func FromIssuer(issuer string, client *http.Client, now func() time.Time) *KeySet {
+func FromIssuer(issuer string, client *http.Client, now func() time.Time, log *slog.Logger) *KeySet {
 	plain := *client
 	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return newKeySet(now, func(ctx context.Context) (set []jose.JSONWebKey, err error) {
+	return newKeySet(now, log, func(ctx context.Context) (set []jose.JSONWebKey, err error) {
 		var found struct {
 			Issuer  string `json:"issuer"`
 			JWKSURI string `json:"jwks_uri"`

@@ -78,10 +78,13 @@ func TestAnOddKeyTurnsNoOtherOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"none": `{"keys":[]}`, "no set": `{}`, "no JSON": `x`, "two with one id": string(twice)} {
+	for name, text := range map[string]string{"nothing usable": `{"keys":[7]}`, "no set": `{}`, "null": `{"keys":null}`, "no JSON": `x`, "two with one id": string(twice)} {
 		if keys, err := identity.ReadKeys([]byte(text)); err == nil {
 			t.Errorf("%s: %v", name, keys)
 		}
+	}
+	if keys, err := identity.ReadKeys([]byte(`{"keys":[]}`)); err != nil || len(keys) != 0 {
+		t.Errorf("an empty set: %v %v", keys, err)
 	}
 }
 
