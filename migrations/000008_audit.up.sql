@@ -15,7 +15,7 @@ create table audit_event (
   outcome       text not null check (outcome in ('succeeded', 'refused', 'failed')),
   request_id    text not null,
   address       text not null,
-  changes       jsonb not null,
+  changes       jsonb not null check (jsonb_typeof(changes) = 'array'),
   key_id        text not null,              -- of the keyring's key that the hash was made with; empty for none
   hash          bytea not null check (length(hash) = 32),
   primary key (tenant_id, sequence)

@@ -71,6 +71,11 @@ func (v *Verifier) Add(s *Sealed) error {
 	return nil
 }
 
+// Unreadable is the error of an event that nobody could have written as it stands.
+func (v *Verifier) Unreadable(sequence int64) error {
+	return v.broken(sequence, "changed: what it tells of cannot be read any more")
+}
+
 // End checks that the chain goes as far as its head says, no less and no further.
 func (v *Verifier) End(head Head) error {
 	switch {

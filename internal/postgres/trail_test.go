@@ -81,9 +81,13 @@ func TestVerifyFindsWhatIsChangedInTheDatabase(t *testing.T) {
 		tamper string
 		at     int64
 	}{
-		"nothing":   {"select 1", 0},
-		"changed":   {"update audit_event set actor_name = 'nobody' where tenant_id = %[1]d and sequence = 3", 3},
-		"changes":   {"update audit_event set changes = '[]' where tenant_id = %[1]d and sequence = 2", 2},
+		"nothing":       {"select 1", 0},
+		"changed":       {"update audit_event set actor_name = 'nobody' where tenant_id = %[1]d and sequence = 3", 3},
+		"changes":       {"update audit_event set changes = '[]' where tenant_id = %[1]d and sequence = 2", 2},
+		"a member more": {`update audit_event set changes = jsonb_set(changes, '{0,extra}', '"x"') where tenant_id = %[1]d and sequence = 4`, 4},
+		"no elements":   {`update audit_event set changes = '[7]' where tenant_id = %[1]d and sequence = 3`, 3},
+		"no list": {`alter table audit_event drop constraint audit_event_changes_check;
+			update audit_event set changes = '{"a":1}' where tenant_id = %[1]d and sequence = 2`, 2},
 		"time":      {"update audit_event set at = at + interval '1 microsecond' where tenant_id = %[1]d and sequence = 4", 4},
 		"deleted":   {"delete from audit_event where tenant_id = %[1]d and sequence = 2", 2},
 		"first":     {"delete from audit_event where tenant_id = %[1]d and sequence = 1", 1},

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -36,6 +37,7 @@ type auditRow struct {
 	Hash         []byte    `db:"hash"`
 }
 
+// sealed is the event of the row; an error says that its changes are not as this package writes them.
 func (r *auditRow) sealed() (audit.Sealed, error) {
 	s := audit.Sealed{KeyID: r.KeyID, Hash: r.Hash, Event: audit.Event{
 		ID: r.PublicID, Tenant: tenant.ID(r.TenantID), Sequence: r.Sequence, At: r.At.UTC(),
@@ -43,7 +45,9 @@ func (r *auditRow) sealed() (audit.Sealed, error) {
 		Action: audit.Action(r.Action), Resource: audit.Resource{Type: r.ResourceType, ID: r.ResourceID},
 		Outcome: audit.Outcome(r.Outcome), RequestID: r.RequestID, Address: r.Address,
 	}}
-	return s, json.Unmarshal(r.Changes, &s.Changes)
+	strictly := json.NewDecoder(bytes.NewReader(r.Changes)) // a member more would be in no hash
+	strictly.DisallowUnknownFields()
+	return s, strictly.Decode(&s.Changes)
 }
 
 // ListAuditEvents pages through a tenant's events, newest first.
@@ -126,7 +130,7 @@ func verifyAfter(ctx context.Context, tx *sqlx.Tx, v *audit.Verifier, chain tena
 		for i := range rows {
 			sealed, err := rows[i].sealed()
 			if err != nil {
-				return after, err
+				return after, v.Unreadable(rows[i].Sequence)
 			}
 			if err := v.Add(&sealed); err != nil {
 				return after, err
