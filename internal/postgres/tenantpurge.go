@@ -194,7 +194,7 @@ func proofOf(number tenant.ID, rows map[string]int64, empty int, chain audit.Hea
 		changes = audit.Diff(changes, "rows."+table, rows[table], int64(0))
 	}
 	changes = audit.Diff(changes, "tables_found_empty", nil, empty)
-	changes = audit.Diff(changes, "chain.number", nil, number)
-	changes = audit.Diff(changes, "chain.events", nil, chain.Sequence)
-	return audit.Diff(changes, "chain.hash", nil, hex.EncodeToString(chain.Hash))
+	changes = audit.Diff(changes, proofNumber, nil, number)
+	changes = audit.Diff(changes, proofEvents, nil, chain.Sequence)
+	return audit.Diff(changes, proofHash, nil, hex.EncodeToString(chain.Hash))
 }

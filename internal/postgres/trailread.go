@@ -81,11 +81,14 @@ func (s *Store) ListAuditEvents(ctx context.Context, t tenant.ID, f audit.Filter
 	return events, next, nil
 }
 
-// AuditChains lists the chains that there are, the platform's first; those of tenants that are gone are among them.
+// AuditChains lists the chains that there are, the platform's first; those of tenants that are gone are among them, and those that the
+// proof of a deletion says there were.
 func (s *Store) AuditChains(ctx context.Context) (chains []tenant.ID, err error) {
 	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		return tx.SelectContext(ctx, &chains, `
-			select tenant_id from audit_head union select distinct tenant_id from audit_event union select id from tenant order by 1`)
+			select tenant_id from audit_head union select distinct tenant_id from audit_event union select id from tenant
+			union select (c ->> 'after')::int from audit_event e, jsonb_array_elements(e.changes) c
+			where e.tenant_id = $1 and e.action = $2 and c ->> 'field' = $3 order by 1`, audit.Platform, audit.TenantDeleted, proofNumber)
 	})
 	return chains, err
 }
@@ -112,7 +115,14 @@ func (s *Store) VerifyAudit(ctx context.Context, chain tenant.ID, keys map[strin
 		if _, err := verifyAfter(ctx, tx, v, chain, after); err != nil {
 			return err
 		}
-		return v.End(head)
+		if err := v.End(head); err != nil {
+			return err
+		}
+		proven, err := provenHead(ctx, tx, chain)
+		if err != nil || proven == nil {
+			return err
+		}
+		return v.End(*proven)
 	})
 	events, unsealed = v.Counts()
 	return events, unsealed, err

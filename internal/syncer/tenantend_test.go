@@ -67,6 +67,7 @@ func TestADeletedTenantLeavesItsTrailAndNothingElse(t *testing.T) {
 			}
 			h.mustAudit(other)
 			mustSucceed(t, h.again(stays, syncer.Full))
+			h.mustMissTheTrail(gone.ID)
 		})
 	}
 }

@@ -2,7 +2,9 @@ package syncer_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -143,5 +145,26 @@ func (h *house) mustProve(gone tenant.Tenant, had map[string]int64) {
 		if _, _, err := h.store.VerifyAudit(ctx, chain, nil); err != nil {
 			h.t.Errorf("chain %d: %v", chain, err)
 		}
+	}
+}
+
+// mustMissTheTrail cuts the trail of a deleted tenant with its head, and then takes all of it away: the proof of the deletion tells.
+func (h *house) mustMissTheTrail(gone tenant.ID) {
+	h.t.Helper()
+	ctx := h.t.Context()
+	h.sql(`alter table audit_event disable trigger all; alter table audit_event no force row level security; alter table audit_head no force row level security`)
+	for _, tampering := range []string{
+		`with last as (delete from audit_event where tenant_id = $1 and sequence = (select max(sequence) from audit_event where tenant_id = $1))
+		 update audit_head set (sequence, hash) = (select sequence, hash from audit_event where tenant_id = $1 order by sequence desc offset 1 limit 1) where tenant_id = $1`,
+		`with all_of_it as (delete from audit_event where tenant_id = $1) delete from audit_head where tenant_id = $1`,
+	} {
+		h.sql(tampering, gone)
+		var broken *audit.BrokenError
+		if _, _, err := h.store.VerifyAudit(ctx, gone, nil); !errors.As(err, &broken) {
+			h.t.Errorf("after %s: %v", tampering, err)
+		}
+	}
+	if chains, err := h.store.AuditChains(ctx); err != nil || !slices.Contains(chains, gone) {
+		h.t.Errorf("the chains are %v, %v", chains, err)
 	}
 }
