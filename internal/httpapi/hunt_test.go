@@ -9,11 +9,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"pgp.internal/defender/internal/pgserver"
 	"pgp.internal/defender/internal/seal"
 )
 
@@ -134,4 +137,22 @@ func (m *microsoft) dataKey(t *testing.T) string {
 		t.Fatal(found, err)
 	}
 	return clear.Reveal()
+}
+
+// backup is what pg_dump makes of the database.
+func (m *microsoft) backup(t *testing.T) string {
+	t.Helper()
+	dir, err := pgserver.Find(t.Context())
+	must(t, err)
+	dump, err := exec.CommandContext(t.Context(), filepath.Join(dir, "pg_dump"), m.dsn).Output()
+	must(t, err)
+	return string(dump)
+}
+
+// metrics is what a scrape tells.
+func (m *microsoft) metrics(t *testing.T) string {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	operatorOf(t, m.store, m.house).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return rec.Body.String()
 }

@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +21,6 @@ import (
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/httpapi"
 	"pgp.internal/defender/internal/job"
-	"pgp.internal/defender/internal/pgserver"
 	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/syncer"
 )
@@ -264,24 +261,6 @@ func (m *microsoft) work(t *testing.T) {
 	if err := m.store.Finish(t.Context(), jobs[0], job.Outcome{Ending: job.Done}); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// backup is what pg_dump makes of the database.
-func (m *microsoft) backup(t *testing.T) string {
-	t.Helper()
-	dir, err := pgserver.Find(t.Context())
-	must(t, err)
-	dump, err := exec.CommandContext(t.Context(), filepath.Join(dir, "pg_dump"), m.dsn).Output()
-	must(t, err)
-	return string(dump)
-}
-
-// metrics is what a scrape tells.
-func (m *microsoft) metrics(t *testing.T) string {
-	t.Helper()
-	rec := httptest.NewRecorder()
-	operatorOf(t, m.store, m.house).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	return rec.Body.String()
 }
 
 // dump gives every row of every table as text, as its owner sees them.

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -15,7 +14,6 @@ import (
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
-	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
 )
@@ -208,26 +206,6 @@ func (s *Store) UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID
 		return s.record(ctx, tx, t, integrationDeed(integrationAction(&before, &i), &before, &updated))
 	})
 	return updated, err
-}
-
-// mustBeOnNewestKey refuses secrets that were sealed before the tenant got another data key. It is asked with the integration locked: who
-// reseals comes by either before, and the newer key is seen here, or after, and finds what is stored now.
-func mustBeOnNewestKey(ctx context.Context, tx *sqlx.Tx, i, before *connector.Integration) error {
-	for _, box := range []struct{ is, was seal.Box }{{i.SecretBox, before.SecretBox}, {i.Staged.Box, before.Staged.Box}} {
-		number := box.is.DataKeyNumber()
-		if number == 0 || bytes.Equal(box.is, box.was) {
-			continue
-		}
-		var newest int
-		err := tx.GetContext(ctx, &newest, `select coalesce(max(number), 0) from tenant_key where tenant_id = $1`, i.Tenant)
-		if err != nil {
-			return err
-		}
-		if number < newest {
-			return fault.Wrap(connector.ErrKeyReplaced, fault.CodeUnavailable, "the tenant's data key was replaced meanwhile")
-		}
-	}
-	return nil
 }
 
 // lockIntegration reads the current row and keeps others from changing it until the transaction ends. It does not wait for

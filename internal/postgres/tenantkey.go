@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -9,7 +10,10 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"pgp.internal/defender/internal/audit"
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/envelope"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -165,4 +169,24 @@ func (s *Store) RenewKEKCheck(ctx context.Context, name string, wrapped []byte) 
 			insert into keyring_check (key_id, box) values ($1, $2) on conflict (key_id) do update set box = excluded.box`, name, wrapped)
 		return err
 	})
+}
+
+// mustBeOnNewestKey refuses secrets that were sealed before the tenant got another data key. It is asked with the integration locked: who
+// reseals comes by either before, and the newer key is seen here, or after, and finds what is stored now.
+func mustBeOnNewestKey(ctx context.Context, tx *sqlx.Tx, i, before *connector.Integration) error {
+	for _, box := range []struct{ is, was seal.Box }{{i.SecretBox, before.SecretBox}, {i.Staged.Box, before.Staged.Box}} {
+		number := box.is.DataKeyNumber()
+		if number == 0 || bytes.Equal(box.is, box.was) {
+			continue
+		}
+		var newest int
+		err := tx.GetContext(ctx, &newest, `select coalesce(max(number), 0) from tenant_key where tenant_id = $1`, i.Tenant)
+		if err != nil {
+			return err
+		}
+		if number < newest {
+			return fault.Wrap(connector.ErrKeyReplaced, fault.CodeUnavailable, "the tenant's data key was replaced meanwhile")
+		}
+	}
+	return nil
 }
