@@ -4,46 +4,36 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 )
 
+// outset is what a run knows of the report before it reads any of it.
+type outset struct {
+	known   Reading
+	rules   time.Time // see Store.RulesAt
+	began   time.Time
+	plan    Plan
+	refused []RefusedVulnerability // with a plan to read changes
+}
+
 // vulnerabilities reads the report of rows, or what changed in it, judges each row, and applies what changed.
 func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *census) (err error) {
 	r.Counts.OutOfScope = e.withdrawn
-	known, err := e.store.Reading(ctx, e.run.Tenant, e.run.IntegrationID) // again: the assets may have raised a doubt
+	o, err := e.setOut(ctx, c)
 	if err != nil {
 		return err
 	}
-	rules, err := e.store.RulesAt(ctx) // before any traits are read
-	if err != nil {
-		return err
-	}
-	began := e.now()
-	r.TotalEstimate = known.Rows
-	plan, err := e.ruled(ctx, c.allow(e.options.Report.plan(known, e.run.Mode, e.settings, began), known), known)
-	if err != nil {
-		return err
-	}
-	plan, refused, err := e.narrow(ctx, plan, known, c.judge)
-	if err != nil {
-		return err
-	}
-	plan.Via = e.options.Report.via(known, int64(len(c.entries)))
-	p, err := e.readReport(ctx, r, c, &plan)
+	r.TotalEstimate = o.known.Rows
+	p, err := e.readReport(ctx, r, c, &o.plan)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	unread := e.setAside(r)
-	if poor := !plan.Changes && plan.Via == connector.ViaMapping; poor {
-		p.poor, e.short = true, fault.CodeReportPoor
-		unread++
-		e.warn(fault.New(fault.CodeReportPoor, ""))
-	}
-	e.unread += unread
+	unread := e.unreadRows(r, p, o.plan)
 	if err := r.balance(); err != nil {
 		return err
 	}
@@ -53,40 +43,77 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 		}
 		r.Counts.OutOfScope = e.withdrawn
 	}
+	changes, err := e.applyRows(ctx, r, c, p, o, unread > 0)
+	if err != nil {
+		return err
+	}
+	e.learnt = o.known.learn(o.plan, e.settings, r.Counts.Fetched, o.began, changes.Held > 0 || unread > 0)
+	e.learnt.RulesAt = o.rules
+	e.learnt.learnRefused(e.options.Report, o.known.Refused, o.plan.Changes, e.skipped)
+	e.learnt.learnMachines(c, e.run.Report.StageNamed(StageAssets), e.partial)
+	if o.plan.Changes || e.run.Preview != nil {
+		return nil // what was left out of the other rows is not known, or nothing will be stored
+	}
+	return e.reconcile(ctx, c, p.merged)
+}
+
+// setOut decides how to read the report.
+func (e *execution) setOut(ctx context.Context, c *census) (o outset, err error) {
+	if o.known, err = e.store.Reading(ctx, e.run.Tenant, e.run.IntegrationID); err != nil { // again: the assets may have raised a doubt
+		return o, err
+	}
+	if o.rules, err = e.store.RulesAt(ctx); err != nil { // before any traits are read
+		return o, err
+	}
+	o.began = e.now()
+	plan := c.allow(e.options.Report.plan(o.known, e.run.Mode, e.settings, o.began), o.known)
+	if plan, err = e.ruled(ctx, plan, o.known); err != nil {
+		return o, err
+	}
+	o.plan, o.refused, err = e.narrow(ctx, plan, o.known, c.judge)
+	o.plan.Via = e.options.Report.via(o.known, int64(len(c.entries)))
+	return o, err
+}
+
+// unreadRows books what could not be read of the report, and how many records that are; a poor report lacks at least one.
+func (e *execution) unreadRows(r *StageReport, p *pass, plan Plan) int64 {
+	unread := e.setAside(r)
+	if !plan.Changes && plan.Via == connector.ViaMapping {
+		p.poor, e.short = true, fault.CodeReportPoor
+		unread++
+		e.warn(fault.New(fault.CodeReportPoor, ""))
+	}
+	e.unread += unread
+	return unread
+}
+
+// applyRows makes the findings what the rows tell, and books what that did.
+func (e *execution) applyRows(ctx context.Context, r *StageReport, c *census, p *pass, o outset, incomplete bool) (changes FindingChanges, err error) {
 	stage := p.stageChanges
-	if plan.Changes {
+	if o.plan.Changes {
 		stage = p.stageReportChanges
 	}
 	apply, err := stage(ctx)
 	if err != nil {
-		return err
+		return changes, err
 	}
-	apply.Judge, apply.Incomplete, apply.Rejudged = c.judge, unread > 0, !known.judgedBy(e.settings, inventory.Settings.SameRows)
-	if plan.Changes {
-		apply.Refused = refused
+	apply.Judge, apply.Incomplete, apply.Rejudged = c.judge, incomplete, !o.known.judgedBy(e.settings, inventory.Settings.SameRows)
+	if o.plan.Changes {
+		apply.Refused = o.refused
 	}
 	apply.Confirm = func(c *FindingChanges) error { return c.balance(&apply, e.run.Mode == Full) }
-	changes, err := e.stage.ApplyFindings(ctx, apply)
-	if err != nil {
-		return err
+	if changes, err = e.stage.ApplyFindings(ctx, apply); err != nil {
+		return changes, err
 	}
 	r.Counts.Created, r.Counts.Updated, r.Counts.Unchanged = changes.Created, changes.Updated, changes.Unchanged
 	r.Counts.Fixed, r.Counts.Reopened, r.Counts.OutOfScope = changes.Fixed, changes.Reopened, e.withdrawn+changes.OutOfScope
-	r.Ledger = e.ledger(&changes, apply.Present)
+	r.Ledger, r.Held = e.ledger(&changes, apply.Present), changes.Held
 	e.held(changes.Held, "findings")
-	r.Held = changes.Held
 	if changes.Recounted > 0 {
 		e.log.Error("counters of findings were wrong by a defect and have been set right", "counters", changes.Recounted)
 	}
 	e.bookReleased(changes.Released, changes.ReleasedNamed)
-	e.learnt = known.learn(plan, e.settings, r.Counts.Fetched, began, changes.Held > 0 || unread > 0)
-	e.learnt.RulesAt = rules
-	e.learnt.learnRefused(e.options.Report, known.Refused, plan.Changes, e.skipped)
-	e.learnt.learnMachines(c, e.run.Report.StageNamed(StageAssets), e.partial)
-	if plan.Changes || e.run.Preview != nil {
-		return nil // what was left out of the other rows is not known, or nothing will be stored
-	}
-	return e.reconcile(ctx, c, p.merged)
+	return changes, nil
 }
 
 // readReport reads the report as planned; whole and from its start should Microsoft not tell the changes any more, or end
