@@ -22,7 +22,7 @@ func TestCountersSurviveAnything(t *testing.T) {
 	h := newHouse(t, 20, 10)
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
-	for range 30 {
+	for range 15 {
 		h.change(h.anything(random))
 		before, mode := h.findingRows(h.tenant), syncer.Incremental
 		switch random.IntN(9) {

@@ -57,7 +57,7 @@ func mustBeAlike(t *testing.T, told, done syncer.Run) {
 
 func TestAPreviewTellsWhatTheRunThenDoes(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, 40, 20)
+	h := newHouse(t, 20, 10)
 	i := h.connect(h.tenant, nil)
 	h.sql(`delete from job`) // the first run is to come after the preview
 	h.sql(`delete from run`)

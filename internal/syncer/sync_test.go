@@ -10,7 +10,7 @@ import (
 
 func TestFirstSyncEqualsTheTruthAndASecondChangesNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, 60, 40)
+	h := newHouse(t, 30, 20)
 	i := h.connect(h.tenant, nil)
 	run := h.work()
 	if run.State != syncer.Succeeded {
