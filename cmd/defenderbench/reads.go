@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	"pgp.internal/defender/api"
@@ -141,8 +142,12 @@ func (z *sizeRun) readPage(ctx context.Context, r resource, page int, cursor str
 	if cursor != "" {
 		query.Set("cursor", cursor)
 	}
-	l, err := repeat(ctx, z.service.url+r.path+"?"+query.Encode(), z.customer.key, z.o.connections, z.o.readFor())
+	profile, err := z.profile(ctx, fmt.Sprintf("page %d of %s", page, strings.ReplaceAll(r.name, ",", "")))
 	if err != nil {
+		return report.Read{}, err
+	}
+	l, err := repeat(ctx, z.service.url+r.path+"?"+query.Encode(), z.customer.key, z.o.connections, z.o.readFor())
+	if err = errors.Join(err, profile.end(ctx)); err != nil {
 		return report.Read{}, err
 	}
 	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
