@@ -28,13 +28,18 @@ type Rotation struct {
 	SecretExpiresAt time.Time
 }
 
-// Change applies a merge of name, settings and schedule. Turning an import on checks its permission first. What changes
-// nothing moves no version, and starts no run.
+// Change applies a merge of name, settings and schedule. Turning an import on checks its permission first; turning off all that
+// lacked one ends action_required. What changes nothing moves no version, and starts no run.
 func (s *Service) Change(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, ch Change) (Integration, error) {
 	current, err := s.store.Integration(ctx, t, id)
 	if err != nil {
 		return Integration{}, err
 	}
+	c, err := s.connector(current.Kind)
+	if err != nil {
+		return Integration{}, err
+	}
+	permissions := c.Describe().Permissions
 	if ch.Settings != nil {
 		if err := validateChoice(*ch.Settings, 0); err != nil {
 			return Integration{}, err
@@ -54,6 +59,9 @@ func (s *Service) Change(ctx context.Context, t tenant.ID, id uuid.UUID, version
 		if ch.Settings != nil && !ch.Settings.Equal(i.Settings) {
 			i.Settings = *ch.Settings
 			i.runSoon(s.now())
+			if i.lacksNothing(permissions) {
+				i.recover(s.now())
+			}
 		}
 		return nil
 	})

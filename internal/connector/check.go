@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"pgp.internal/defender/internal/fault"
@@ -151,6 +152,19 @@ func (i *Integration) require(f *fault.Error) {
 	if n := fault.NoticeOf(f); !n.SameAs(i.StateNotice) {
 		i.StateNotice = n
 	}
+}
+
+// lacksNothing tells whether somebody had to act for want of permissions that the settings do not need any more. A state that does not
+// tell which ones were missing is left to the next check.
+func (i *Integration) lacksNothing(known []Permission) bool {
+	a := i.StateNotice.Access
+	if i.StateReason != fault.CodePermissionMissing || a == nil || len(a.Missing) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(a.Missing, func(name string) bool {
+		at := slices.IndexFunc(known, func(p Permission) bool { return p.Name == name })
+		return at < 0 || known[at].NeededBy(i.Settings)
+	})
 }
 
 // runSoon plans a run now, if runs are planned at all.

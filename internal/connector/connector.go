@@ -3,6 +3,8 @@ package connector
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"pgp.internal/defender/internal/fault"
@@ -158,7 +160,14 @@ type Permission struct {
 	Resource    string // e.g. WindowsDefenderATP
 	Kind        string // application or delegated
 	Description string
-	NeededFor   string // the setting that needs it
+	NeededFor   string // the settings that need it, with commas between them
+}
+
+// NeededBy tells whether what the settings import needs the permission.
+func (p Permission) NeededBy(s inventory.Settings) bool {
+	return slices.ContainsFunc(strings.Split(p.NeededFor, ", "), func(setting string) bool {
+		return setting == "import_assets" && s.ImportAssets || setting == "import_vulnerabilities" && s.ImportVulnerabilities
+	})
 }
 
 // FormField is one field of the connect form, in display order.

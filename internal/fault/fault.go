@@ -43,7 +43,8 @@ type Field struct {
 type Access struct {
 	Needed  []string
 	Granted []string
-	Others  int // granted permissions whose names this service does not know
+	Others  int      // granted permissions whose names this service does not know
+	Missing []string `json:",omitempty"` // those of Needed whose lack is what was met; none in what was stored before it was kept
 }
 
 // Error is a failure that may be told. Title, cause, remedy and actor come from the code's [Definition] unless set.

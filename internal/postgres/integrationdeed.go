@@ -44,6 +44,8 @@ func integrationAction(before, after *connector.Integration) audit.Action {
 		return audit.IntegrationStaged
 	case had && !staged:
 		return audit.IntegrationStagedDropped
+	case !before.Settings.Equal(after.Settings): // whatever they did to the state
+		return audit.IntegrationUpdated
 	case before.State == after.State && before.StateReason == after.StateReason && before.StateNotice.SameAs(after.StateNotice):
 		return audit.IntegrationUpdated
 	case after.State == connector.StatePaused:

@@ -192,7 +192,7 @@ func (s *Store) UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID
 			update integration set name = $3, client_id = $4, secret_box = $5, secret_hint = $6, secret_updated_at = $7,
 			  secret_expires_at = $8, settings = $9, interval_hours = $10, state = $11, state_reason = $12, next_run_at = $13,
 			  secret_method = $14, state_notice = $15, secret_warned = case when secret_expires_at is distinct from $8 then null else secret_warned end,
-			  recheck_at = case when $11 = 'action_required' then least(recheck_at, now() + `+recheckBroken+`) else recheck_at end,
+			  recheck_at = case when $11 = 'action_required' and settings <> $9::jsonb then now() when $11 = 'action_required' then least(recheck_at, now() + `+recheckBroken+`) else recheck_at end,
 			  failures = case when $11 = 'active' then 0 else failures end, version = version + 1, updated_at = now()
 			where tenant_id = $1 and id = $2`,
 			t, i.ID, i.Name, i.ClientID, []byte(i.SecretBox), i.SecretHint, i.SecretUpdatedAt, nullTime(i.SecretExpiresAt),

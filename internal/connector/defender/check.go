@@ -133,7 +133,7 @@ func (s *source) permissionCheck(probes []*probe, t token) connector.Check {
 	names := strings.Join(missing, " and ")
 	f := fault.Newf(fault.CodePermissionMissing, "Application %s lacks %s.", s.credentials.ClientID, names)
 	f.Cause = "Not added as an application permission of WindowsDefenderATP, or without an administrator's consent: " + names + "."
-	f.Access = access
+	f.Access = lacking(access, missing...)
 	return connector.FailedCheck(stepPermissions, f, 0)
 }
 

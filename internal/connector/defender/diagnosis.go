@@ -72,7 +72,7 @@ func (r rule) fault(a answer, who subject) *fault.Error {
 	f.Cause, f.Remedy = fill.Replace(r.cause), fill.Replace(r.remedy)
 	f.Acts, f.RetryAfter = r.acts, a.retryAfter
 	if a.endpoint != EndpointToken && (r.to == fault.CodePermissionMissing || r.to == fault.CodeConsentMissing) {
-		f.Access = accessOf(who.roles, who.rolesKnown, permissionOf(a.endpoint))
+		f.Access = lacking(accessOf(who.roles, who.rolesKnown, permissionOf(a.endpoint)), permissionOf(a.endpoint))
 	}
 	return f
 }

@@ -38,3 +38,11 @@ func accessOf(granted []string, known bool, needed ...string) *fault.Access {
 	}
 	return a
 }
+
+// lacking notes which permissions were found missing, where both sides are known.
+func lacking(a *fault.Access, missing ...string) *fault.Access {
+	if a != nil {
+		a.Missing = missing
+	}
+	return a
+}
