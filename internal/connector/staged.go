@@ -41,8 +41,9 @@ func (s *Service) DropStaged(ctx context.Context, t tenant.ID, id uuid.UUID) err
 	return err
 }
 
-// OpenForRun makes a source of the stored credentials. When they are refused and a staged one works, that has taken their
-// place first; the integration comes back as it is then.
+// OpenForRun makes a source of the stored credentials. When they are refused what the settings import, be it the token or a
+// permission, and a staged one works, that has taken their place first; the integration comes back as it is then. Without a
+// staged one nothing is asked: the run meets a refusal itself.
 func (s *Service) OpenForRun(ctx context.Context, i Integration) (Integration, Source, error) {
 	source, refused := s.Open(ctx, i)
 	if len(i.Staged.Box) == 0 {
@@ -50,7 +51,7 @@ func (s *Service) OpenForRun(ctx context.Context, i Integration) (Integration, S
 	}
 	opened := refused
 	if opened == nil {
-		refused = Refusal(source.Check(ctx, Probe{}))
+		_, refused = check(ctx, source, i.Settings)
 	}
 	if refused == nil || !fault.As(refused).Definition().Permanent {
 		return i, source, opened

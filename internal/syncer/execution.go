@@ -84,24 +84,26 @@ func (e *execution) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	e.settings, e.maxAssets = e.integration.Settings, entitlement.MaxAssets
 	if e.run.Preview != nil {
-		e.integration.Settings = e.run.Preview.Settings
+		e.settings = e.run.Preview.Settings
 	}
 	entitled := entitlement.Effective(e.now())
-	e.run.Report.Judged = &Judged{Settings: e.integration.Settings, Entitled: entitled}
+	e.run.Report.Judged = &Judged{Settings: e.settings, Entitled: entitled}
 	if !entitled {
 		e.blocked = true
 		e.warn(fault.New(fault.CodeEntitlementMissing, "the subscription does not include internal assessments today; nothing was imported"))
 		return nil
 	}
-	e.settings, e.maxAssets = e.integration.Settings, entitlement.MaxAssets
 	if e.known, err = e.store.Reading(ctx, e.run.Tenant, e.run.IntegrationID); err != nil {
 		return err
 	}
 	if e.estimates, err = e.store.Estimates(ctx, e.run.Tenant, e.run.IntegrationID); err != nil {
 		return err
 	}
-	if e.integration, e.source, err = e.opener.OpenForRun(ctx, e.integration); err != nil {
+	e.integration, e.source, err = e.opener.OpenForRun(ctx, e.integration) // by the stored settings, whatever a preview tries out
+	e.integration.Settings = e.settings
+	if err != nil {
 		return err
 	}
 	if w, due := e.integration.ExpiryWarning(e.now()); due {

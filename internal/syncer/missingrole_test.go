@@ -8,6 +8,7 @@ import (
 	"pgp.internal/defender/internal/connector/defender/defendersim"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/syncer"
 )
 
@@ -102,5 +103,64 @@ func (h *house) mustMeet(i connector.Integration, by, code string) {
 	}
 	if now := h.integration(i); now.State != connector.StateActionRequired || now.StateReason != code {
 		h.t.Fatalf("%s %q, want %q", now.State, now.StateReason, code)
+	}
+}
+
+// TestARunTakesWhatIsStagedWhenARoleIsMissing has the present application lose a role, while another one waits that may have it.
+func TestARunTakesWhatIsStagedWhenARoleIsMissing(t *testing.T) {
+	t.Parallel()
+	const second = "0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a02"
+	for name, works := range map[string]bool{"which works": true, "which lacks it too": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newPlainHouse(t, 3, 2)
+			i := h.connect(h.tenant, nil)
+			mustSucceed(t, h.work())
+			other := defendersim.App{ClientID: second, Secret: renewed, Roles: []string{defendersim.RoleMachineRead}}
+			if works {
+				other.Roles = append(other.Roles, defendersim.RoleVulnerabilityRead)
+			}
+			must(t, h.sim.SetApp(directory, other))
+			_, err := h.links.StageSecret(t.Context(), h.tenant, i.PublicID, connector.Rotation{ClientID: second, Credentials: connector.Credentials{Secret: seal.NewSecret(renewed)}})
+			must(t, err)
+			mustSucceed(t, h.again(i, syncer.Incremental))
+			if now := h.integration(i); now.ClientID != client || len(now.Staged.Box) == 0 || !now.Staged.CheckedAt.IsZero() {
+				t.Errorf("while the present one works: %s, staged %+v", now.ClientID, now.Staged)
+			}
+			h.takes(roles(defendersim.RoleMachineRead))
+			run := h.again(i, syncer.Incremental)
+			now := h.integration(i)
+			if works {
+				mustSucceed(t, run)
+				if now.ClientID != second || len(now.Staged.Box) != 0 || now.State != connector.StateActive {
+					t.Errorf("in use is %s, %s, staged %+v", now.ClientID, now.State, now.Staged)
+				}
+				return
+			}
+			if run.Report.Error == nil || run.Report.Error.Code != fault.CodePermissionMissing || now.ClientID != client || now.Staged.Problem.Code != fault.CodePermissionMissing || now.State != connector.StateActionRequired {
+				t.Errorf("%+v; in use is %s, %s, staged %+v", run.Report.Error, now.ClientID, now.State, now.Staged)
+			}
+		})
+	}
+}
+
+// TestAPreviewTriesWhatIsStagedByTheStoredSettings previews less than what is imported, with a staged application that would do for that.
+func TestAPreviewTriesWhatIsStagedByTheStoredSettings(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 3, 2)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	const second = "0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a02"
+	must(t, h.sim.SetApp(directory, defendersim.App{ClientID: second, Secret: renewed, Roles: []string{defendersim.RoleMachineRead}}))
+	_, err := h.links.StageSecret(t.Context(), h.tenant, i.PublicID, connector.Rotation{ClientID: second, Credentials: connector.Credentials{Secret: seal.NewSecret(renewed)}})
+	must(t, err)
+	h.takes(func(a *defendersim.App) { a.Secret = "ghi8Q~simulatedSecretValue0123456789abcd" })
+	less := h.integration(i).Settings
+	noVulnerabilities(&less)
+	_, err = h.store.StartPreview(t.Context(), h.tenant, i.PublicID, syncer.Incremental, syncer.Preview{Settings: less})
+	must(t, err)
+	h.work()
+	if now := h.integration(i); now.ClientID != client || now.Staged.Problem.Code != fault.CodePermissionMissing {
+		t.Errorf("in use is %s, staged %+v", now.ClientID, now.Staged)
 	}
 }

@@ -41,7 +41,7 @@ type probe struct {
 func (s *source) Check(ctx context.Context, want connector.Probe) []connector.Check {
 	ctx, cancel := context.WithTimeout(ctx, s.conn.cfg.Timeouts.Check)
 	defer cancel()
-	if want != (connector.Probe{}) { // a run asks for the token alone
+	if want != (connector.Probe{}) { // a run asks for the token alone, unless another credential waits
 		ctx = withPerson(ctx)
 	}
 	started := time.Now()
