@@ -96,6 +96,7 @@ type Credentials struct {
 	SecretHint      string             `json:"secret_hint,omitempty"`
 	SecretUpdatedAt time.Time          `json:"secret_updated_at,omitzero"`
 	SecretExpiresAt time.Time          `json:"secret_expires_at,omitzero"`
+	SecretExpiredAt time.Time          `json:"secret_expired_at,omitzero"`
 	Staged          *StagedCredentials `json:"staged,omitempty"`
 }
 

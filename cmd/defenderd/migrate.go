@@ -27,6 +27,7 @@ var losses = map[uint]string{
 	10: "what runs and checks told of an integration's state beyond its code",
 	11: "the limits of tenants, their ETags, and what was counted of deletions under way; those go on with a newer program only",
 	12: "which requests with an Idempotency-Key were carried out in the last 24 hours: one that is repeated would be carried out again",
+	13: "since when Microsoft calls a secret expired, until it is met again",
 }
 
 func (p *program) migrateCommand() *cli.Command {

@@ -99,7 +99,7 @@ func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r
 			return fault.New(fault.CodeConflict, "the integration was disconnected meanwhile")
 		}
 		i.ClientID, i.Method, i.SecretBox, i.SecretHint = creds.ClientID, method(creds), box, hint(creds)
-		i.SecretUpdatedAt, i.SecretExpiresAt, i.Staged = s.now(), expiry(creds, r.SecretExpiresAt), Staged{}
+		i.SecretUpdatedAt, i.SecretExpiresAt, i.SecretExpiredAt, i.Staged = s.now(), expiry(creds, r.SecretExpiresAt), time.Time{}, Staged{}
 		i.recover(s.now())
 		return nil
 	})
@@ -163,17 +163,17 @@ func (s *Service) Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]Ch
 	}
 	source, err := s.Open(ctx, current)
 	if fault.Is(err, fault.CodeSecretUnreadable) {
-		return nil, errors.Join(err, s.found(ctx, t, current, err))
+		return nil, errors.Join(err, s.found(ctx, t, current, nil, err))
 	}
 	if err != nil {
 		return nil, err
 	}
 	checks, refused := check(trial, source, current.Settings)
-	return checks, s.found(ctx, t, current, refused)
+	return checks, s.found(ctx, t, current, checks, refused)
 }
 
 // found makes the outcome of a validation the integration's state, and records a failure.
-func (s *Service) found(ctx context.Context, t tenant.ID, current Integration, refused error) error {
+func (s *Service) found(ctx context.Context, t tenant.ID, current Integration, checks []Check, refused error) error {
 	if refused != nil {
 		if err := s.store.NoteInvalid(ctx, t, current.PublicID, fault.As(refused).Code); err != nil {
 			return err
@@ -188,9 +188,7 @@ func (s *Service) found(ctx context.Context, t tenant.ID, current Integration, r
 		} else if f := fault.As(refused); f.Definition().Permanent && i.State != StatePaused {
 			i.require(f)
 		}
-		if fault.Is(refused, fault.CodeSecretExpired) {
-			i.learnExpired(s.now())
-		}
+		i.learn(checks, refused, s.now())
 		return nil
 	})
 	return err

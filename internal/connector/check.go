@@ -28,6 +28,9 @@ func check(ctx context.Context, source Source, s inventory.Settings) ([]Check, e
 // usualWait is what somebody is told to wait when the source does not say.
 const usualWait = time.Minute
 
+// CheckToken names the step of a check in which the credentials themselves are tried.
+const CheckToken = "token"
+
 // Refusal is the fault of the first failed check, with all checks as its Data, or nil if none failed.
 func Refusal(checks []Check) error {
 	for _, c := range checks {

@@ -3,6 +3,7 @@ package connector
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"pgp.internal/defender/internal/fault"
@@ -21,14 +22,23 @@ type ExpiryWarning struct {
 	DaysLeft  int // begun days until then; 0 once it has expired
 }
 
+// expiry is when the secret expires or did, as far as that is known: Microsoft has the last word that it did.
+func (i *Integration) expiry() time.Time {
+	if i.SecretExpiresAt.IsZero() || !i.SecretExpiredAt.IsZero() && i.SecretExpiredAt.Before(i.SecretExpiresAt) {
+		return i.SecretExpiredAt
+	}
+	return i.SecretExpiresAt
+}
+
 // ExpiryWarning tells whether the secret is within the first threshold of its expiry, as far as that is known.
 func (i *Integration) ExpiryWarning(now time.Time) (w ExpiryWarning, due bool) {
-	left := i.SecretExpiresAt.Sub(now)
-	if i.SecretExpiresAt.IsZero() || i.Gone() || left > time.Duration(ExpiryThresholds()[0])*day {
+	ends := i.expiry()
+	left := ends.Sub(now)
+	if ends.IsZero() || i.Gone() || left > time.Duration(ExpiryThresholds()[0])*day {
 		return ExpiryWarning{}, false
 	}
-	w = ExpiryWarning{ExpiresAt: i.SecretExpiresAt, DaysLeft: max(0, int(math.Ceil(left.Hours()/day.Hours())))}
-	what, on := "client secret", i.SecretExpiresAt.UTC().Format("2 January 2006, 15:04 MST")
+	w = ExpiryWarning{ExpiresAt: ends, DaysLeft: max(0, int(math.Ceil(left.Hours()/day.Hours())))}
+	what, on := "client secret", ends.UTC().Format("2 January 2006, 15:04 MST")
 	if i.Method == MethodCertificate {
 		what = "certificate"
 	}
@@ -47,9 +57,15 @@ func days(n int) string {
 	return fmt.Sprintf("%d days", n)
 }
 
-// learnExpired notes that Microsoft called the secret expired. What somebody was told of its expiry counts for less.
-func (i *Integration) learnExpired(now time.Time) {
-	if i.SecretExpiresAt.IsZero() || i.SecretExpiresAt.After(now) {
-		i.SecretExpiresAt = now
+// learn keeps what a trial of the secret in use says of its expiry: when Microsoft first called it expired, until it takes it again.
+// What the certificate or somebody said is left alone.
+func (i *Integration) learn(checks []Check, refused error, now time.Time) {
+	switch {
+	case fault.Is(refused, fault.CodeSecretExpired):
+		if i.SecretExpiredAt.IsZero() {
+			i.SecretExpiredAt = now
+		}
+	case slices.ContainsFunc(checks, func(c Check) bool { return c.Name == CheckToken && c.OK }):
+		i.SecretExpiredAt = time.Time{}
 	}
 }

@@ -38,7 +38,8 @@ type Integration struct {
 	SecretBox       seal.Box // sealed; bound to tenant and integration; of a federated sign-in nothing is in it
 	SecretHint      string   // the end of the secret, or of the certificate's thumbprint; empty when federated
 	SecretUpdatedAt time.Time
-	SecretExpiresAt time.Time // zero when not known
+	SecretExpiresAt time.Time // as the certificate or somebody said; zero when not known
+	SecretExpiredAt time.Time // when Microsoft first called it expired; zero while it does not
 	Staged          Staged
 	Settings        inventory.Settings
 	IntervalHours   int // between scheduled runs

@@ -94,7 +94,7 @@ func (s *Service) tryStaged(ctx, trial context.Context, current Integration, the
 			return nil
 		}
 		i.Method, i.ClientID, i.SecretBox, i.SecretHint = staged.Method, staged.ClientID, box, staged.Hint
-		i.SecretUpdatedAt, i.SecretExpiresAt, i.Staged = s.now(), staged.ExpiresAt, Staged{}
+		i.SecretUpdatedAt, i.SecretExpiresAt, i.SecretExpiredAt, i.Staged = s.now(), staged.ExpiresAt, time.Time{}, Staged{}
 		then(i)
 		taken = true
 		return nil

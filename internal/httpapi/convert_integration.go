@@ -69,7 +69,7 @@ func integration(i *connector.Integration, e tenant.Entitlement, now time.Time, 
 		PGP: api.PGPIntegration{Name: string(i.Kind), Value: i.DirectoryID, Key: "#integration#" + string(i.Kind) + "#" + i.DirectoryID},
 		Credentials: api.Credentials{
 			TenantID: i.DirectoryID, ClientID: i.ClientID, Method: api.SignInMethod(i.Method), SecretHint: i.SecretHint, SecretUpdatedAt: i.SecretUpdatedAt,
-			SecretExpiresAt: i.SecretExpiresAt, Staged: staged(&i.Staged),
+			SecretExpiresAt: i.SecretExpiresAt, SecretExpiredAt: i.SecretExpiredAt, Staged: staged(&i.Staged),
 		},
 		Settings:          settings(&i.Settings),
 		EffectiveSettings: api.EffectiveSettings{ImportAssets: assets, ImportVulnerabilities: vulnerabilities},

@@ -20,7 +20,7 @@ type Freshness struct {
 	OldestSuccess time.Duration
 
 	// Secrets that have expired, and those that will within so many days; each figure includes the ones before it. Only
-	// secrets whose expiry somebody told count.
+	// secrets count whose expiry the certificate, somebody or Microsoft told.
 	Expired, Within1, Within7, Within14, Within30 int
 }
 
@@ -30,7 +30,7 @@ func (s *Store) Freshness(ctx context.Context) (Freshness, error) {
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		return tx.SelectContext(ctx, &rows, `
 			with i as (
-			  select state, last_success_at, secret_expires_at, secret_box is not null as linked,
+			  select state, last_success_at, least(secret_expires_at, secret_expired_at) as secret_expires_at, secret_box is not null as linked,
 			         state in ('active', 'degraded', 'action_required') as importing,
 			         last_success_at >= now() - make_interval(hours => 2 * interval_hours) as fresh
 			  from integration

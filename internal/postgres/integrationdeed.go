@@ -69,6 +69,7 @@ func integrationChanges(before, after *connector.Integration) (changes []audit.C
 	add("secret", before.SecretBox, after.SecretBox)
 	add("secret_hint", before.SecretHint, after.SecretHint)
 	add("secret_expires_at", before.SecretExpiresAt, after.SecretExpiresAt)
+	add("secret_expired_at", before.SecretExpiredAt, after.SecretExpiredAt)
 	add("staged_secret", before.Staged.Box, after.Staged.Box)
 	add("staged_secret_hint", before.Staged.Hint, after.Staged.Hint)
 	add("interval_hours", before.IntervalHours, after.IntervalHours)

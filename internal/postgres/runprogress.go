@@ -109,7 +109,8 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			  state = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state else $3 end,
 			  state_reason = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state_reason else $4 end,
 			  state_notice = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state_notice else $13 end,
-			  secret_expires_at = case when $4 = $10 then least(secret_expires_at, now()) else secret_expires_at end,
+			  secret_expired_at = case when $4 = $10 then coalesce(secret_expired_at, now()) when $14 then null else secret_expired_at end,
+			  secret_warned = case when $14 and $4 <> $10 and secret_expired_at is not null then null else secret_warned end,
 			  recheck_at = case when $3 = 'action_required' then least(recheck_at, now() + `+recheckBroken+`) else recheck_at end,
 			  reading = coalesce($9, reading),
 			  failures = case when $5 then failures + 1 when $6 then 0 else failures end,
@@ -122,7 +123,7 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			where tenant_id = $1 and id = $2
 			returning state, state_reason`,
 			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval), reading,
-			fault.CodeSecretExpired, nullTime(c.NotBefore), judgedBy(c.JudgedBy), noticeColumn(run.Report.Told(c.Reason))).Scan(&after.state, &after.reason)
+			fault.CodeSecretExpired, nullTime(c.NotBefore), judgedBy(c.JudgedBy), noticeColumn(run.Report.Told(c.Reason)), run.Report.SignedIn() && !replaced).Scan(&after.state, &after.reason)
 		if err != nil {
 			return err
 		}

@@ -113,29 +113,79 @@ func TestARunWarnsOfASecretThatExpires(t *testing.T) {
 	}
 }
 
-// TestMicrosoftTellsThatASecretHasExpired learns it from a run, and from a validation.
+// TestMicrosoftTellsThatASecretHasExpired learns it from a run or a validation, and that it works after all from either. What the
+// customer said of it stays.
 func TestMicrosoftTellsThatASecretHasExpired(t *testing.T) {
+	t.Parallel()
+	try := map[string]func(*house, connector.Integration){
+		"run": func(h *house, i connector.Integration) { h.again(i, syncer.Incremental) },
+		"validation": func(h *house, i connector.Integration) {
+			must(h.t, second(h.links.Validate(h.t.Context(), h.tenant, i.PublicID)))
+		},
+	}
+	for learnt, learn := range try {
+		for healed, heal := range try {
+			t.Run(learnt+" and "+healed, func(t *testing.T) {
+				t.Parallel()
+				h := newPlainHouse(t, 2, 1)
+				i := h.connect(h.tenant, nil)
+				mustSucceed(t, h.work())
+				said := h.now.Add(5 * aDay).UTC().Truncate(time.Second)
+				h.expires(i, said)
+				h.mustTell("of what was said", 7)
+				h.expire(true)
+				learn(h, i)
+				h.mustHaveExpired(i, said)
+				first := h.integration(i).SecretExpiredAt
+				learn(h, i)
+				if again := h.integration(i).SecretExpiredAt; !again.Equal(first) {
+					t.Errorf("first met at %v, then at %v", first, again)
+				}
+				h.now = h.now.Add(time.Minute) // past the database's clock
+				h.mustTell("that it has expired", 0)
+				h.expire(false)
+				heal(h, i)
+				now := h.integration(i)
+				if w, due := now.ExpiryWarning(h.now); !now.SecretExpiredAt.IsZero() || !now.SecretExpiresAt.Equal(said) || !due || w.Fault.Code != fault.CodeSecretExpiring || !w.ExpiresAt.Equal(said) {
+					t.Errorf("healed: %v, said %v, %+v", now.SecretExpiredAt, now.SecretExpiresAt, w)
+				}
+				h.mustTell("of what was said, anew", 7)
+			})
+		}
+	}
+}
+
+// TestASignInWithoutItsPermissionsIsOne heals what was learnt though the link stays broken.
+func TestASignInWithoutItsPermissionsIsOne(t *testing.T) {
 	t.Parallel()
 	h := newPlainHouse(t, 2, 1)
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
-	app := defendersim.App{ClientID: client, Secret: secret, SecretExpiresAt: time.Now().Add(-time.Hour), Roles: []string{defendersim.RoleMachineRead, defendersim.RoleVulnerabilityRead}}
-	if err := h.sim.SetApp(directory, app); err != nil {
-		t.Fatal(err)
+	h.expire(true)
+	h.mustMeet(i, "validate", fault.CodeSecretExpired)
+	h.takes(roles(defendersim.RoleMachineRead))
+	h.mustMeet(i, "validate", fault.CodePermissionMissing)
+	if now := h.integration(i); !now.SecretExpiredAt.IsZero() {
+		t.Errorf("signed in, and expired since %v", now.SecretExpiredAt)
 	}
-	mustEnd(t, h.again(i, syncer.Incremental), syncer.Failed, fault.CodeSecretExpired)
-	h.mustHaveExpired("a run", i)
-	h.expires(i, h.now.Add(90*aDay)) // somebody was told wrong
-	if _, err := h.links.Validate(t.Context(), h.tenant, i.PublicID); err != nil {
-		t.Fatal(err)
-	}
-	h.mustHaveExpired("a validation", i)
 }
 
-func (h *house) mustHaveExpired(by string, i connector.Integration) {
+// expire makes Microsoft call the secret expired, or take it.
+func (h *house) expire(it bool) {
+	h.t.Helper()
+	h.takes(func(a *defendersim.App) {
+		if a.Secret = secret; it {
+			a.SecretExpiresAt = time.Now().Add(-time.Hour)
+		}
+	})
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func (h *house) mustHaveExpired(i connector.Integration, said time.Time) {
 	h.t.Helper()
 	now := h.integration(i)
-	if w, due := now.ExpiryWarning(h.now.Add(time.Minute)); !due || w.Fault.Code != fault.CodeSecretExpired || w.DaysLeft != 0 {
-		h.t.Errorf("learnt from %s: expires at %v", by, now.SecretExpiresAt)
+	if w, due := now.ExpiryWarning(h.now.Add(time.Minute)); !due || w.Fault.Code != fault.CodeSecretExpired || w.DaysLeft != 0 || !now.SecretExpiresAt.Equal(said) {
+		h.t.Errorf("learnt: expired at %v, said %v, %+v", now.SecretExpiredAt, now.SecretExpiresAt, w)
 	}
 }

@@ -247,6 +247,12 @@ func (r *Report) Told(code string) Notice {
 	return Notice{}
 }
 
+// SignedIn tells whether Microsoft took the credentials that the run was left with.
+func (r *Report) SignedIn() bool {
+	s := r.StageNamed(StageAuthenticate)
+	return s != nil && s.State == Succeeded
+}
+
 // StageNamed finds a stage's report, or nil if the run never entered it.
 func (r *Report) StageNamed(name Stage) *StageReport {
 	for i := range r.Stages {

@@ -13,7 +13,7 @@ import (
 
 // Names of the steps of a check.
 const (
-	stepToken           = "token"
+	stepToken           = connector.CheckToken
 	stepPermissions     = "permissions"
 	stepMachines        = "machines"
 	stepVulnerabilities = "vulnerabilities"
