@@ -140,6 +140,9 @@ func (s *Service) readRotation(ctx context.Context, t tenant.ID, id uuid.UUID, r
 	r.Credentials.DirectoryID = current.DirectoryID
 	r.Credentials.ClientID = cmp.Or(r.ClientID, current.ClientID)
 	creds, err := shape(c, r.Credentials)
+	if err == nil {
+		err = checkSaid(creds.Method, r.SecretExpiresAt)
+	}
 	return current, c, creds, err
 }
 

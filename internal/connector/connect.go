@@ -70,6 +70,9 @@ func (s *Service) read(d Draft) (Connector, Credentials, error) {
 		return nil, Credentials{}, err
 	}
 	creds, err := shape(c, d.Credentials)
+	if err == nil {
+		err = checkSaid(creds.Method, d.SecretExpiresAt)
+	}
 	return c, creds, err
 }
 

@@ -25,6 +25,29 @@ const (
 	MethodFederated   Method = "federated"     // the platform's own identity, which the directory trusts; the customer hands over nothing secret
 )
 
+// Proof names what the application shows to prove itself.
+func (m Method) Proof() string {
+	switch m {
+	case MethodCertificate:
+		return "certificate"
+	case MethodFederated:
+		return "platform's token"
+	}
+	return "client secret"
+}
+
+// Renewal says how to come by another one, as the start of a sentence; empty for a federated sign-in, where nothing is kept that
+// could be replaced.
+func (m Method) Renewal() string {
+	switch m {
+	case MethodCertificate:
+		return "Make a new certificate, upload its public part under Certificates & secrets, Certificates, and rotate it here with its private key"
+	case MethodFederated:
+		return ""
+	}
+	return "Create a new client secret under Certificates & secrets and rotate it here"
+}
+
 // Credentials are what the customer enters. Ids are canonical lower-case GUIDs once they passed [Connector.Shape], which also
 // names the method and fills in what it learns.
 type Credentials struct {

@@ -13,6 +13,9 @@ import (
 // comes when it has expired.
 func ExpiryThresholds() []int { return []int{30, 14, 7, 1, 0} }
 
+// ExpiryPointer is where the expiry of a secret stands in the body of a Connect request.
+const ExpiryPointer = "/credentials/secret_expires_at"
+
 const day = 24 * time.Hour
 
 // ExpiryWarning is what is to be told of a secret that has expired or soon will.
@@ -38,14 +41,15 @@ func (i *Integration) ExpiryWarning(now time.Time) (w ExpiryWarning, due bool) {
 		return ExpiryWarning{}, false
 	}
 	w = ExpiryWarning{ExpiresAt: ends, DaysLeft: max(0, int(math.Ceil(left.Hours()/day.Hours())))}
-	what, on := "client secret", ends.UTC().Format("2 January 2006, 15:04 MST")
-	if i.Method == MethodCertificate {
-		what = "certificate"
-	}
+	what, on := i.Method.Proof(), ends.UTC().Format("2 January 2006, 15:04 MST")
 	if w.DaysLeft == 0 {
 		w.Fault = fault.New(fault.CodeSecretExpired, fmt.Sprintf("The %s expired on %s.", what, on))
+		w.Fault.Cause, w.Fault.Remedy = fmt.Sprintf("The %s has passed its expiry date.", what), i.Method.Renewal()+"."
 	} else {
 		w.Fault = fault.New(fault.CodeSecretExpiring, fmt.Sprintf("The %s expires on %s: %s left.", what, on, days(w.DaysLeft)))
+		w.Fault.Headline = fmt.Sprintf("The %s expires soon", what)
+		w.Fault.Cause = fmt.Sprintf("The %s is close to its expiry date; after it nothing is imported.", what)
+		w.Fault.Remedy = i.Method.Renewal() + "; staged, it takes over by itself once it works."
 	}
 	return w, true
 }
@@ -68,4 +72,14 @@ func (i *Integration) learn(checks []Check, refused error, now time.Time) {
 	case slices.ContainsFunc(checks, func(c Check) bool { return c.Name == CheckToken && c.OK }):
 		i.SecretExpiredAt = time.Time{}
 	}
+}
+
+// checkSaid refuses an expiry that somebody tells of a sign-in that keeps nothing here, and so nothing that expires.
+func checkSaid(m Method, said time.Time) error {
+	if m != MethodFederated || said.IsZero() {
+		return nil
+	}
+	f := fault.New(fault.CodeInvalidExpiry, "A federated sign-in has nothing that expires.")
+	f.Fields = []fault.Field{{Pointer: ExpiryPointer, Code: "not_allowed", Detail: "Leave it out: a federated sign-in has nothing that expires"}}
+	return f
 }

@@ -51,6 +51,7 @@ type Access struct {
 type Error struct {
 	Code       string
 	Detail     string        // what happened this time; never holds secrets or upstream text
+	Headline   string        // overrides the definition's title where a link is told of; a problem document keeps the code's own
 	Cause      string        // overrides the definition's cause when more is known
 	Remedy     string        // overrides the definition's remedy when more is known
 	Acts       Actor         // overrides the definition's actor when more is known
@@ -104,8 +105,8 @@ func (e *Error) Definition() Definition {
 // Kind is the kind of the error's code.
 func (e *Error) Kind() Kind { return e.Definition().Kind }
 
-// Title is the one-line name of the failure.
-func (e *Error) Title() string { return e.Definition().Title }
+// Title is the one-line name of the failure: this time's if it is more precise, else the usual one.
+func (e *Error) Title() string { return orElse(e.Headline, e.Definition().Title) }
 
 // CauseText says why it happened: this time's cause if known, else the usual one.
 func (e *Error) CauseText() string { return orElse(e.Cause, e.Definition().Cause) }

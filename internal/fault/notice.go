@@ -18,7 +18,7 @@ type Notice struct {
 func NoticeOf(e *Error) Notice {
 	d := e.Definition()
 	return Notice{
-		Code: e.Code, Title: d.Title, Detail: e.Detail, Cause: e.CauseText(), Remedy: e.RemedyText(), Acts: e.Actor(), Access: e.Access,
+		Code: e.Code, Title: e.Title(), Detail: e.Detail, Cause: e.CauseText(), Remedy: e.RemedyText(), Acts: e.Actor(), Access: e.Access,
 		Permanent: d.Permanent,
 	}
 }

@@ -171,8 +171,17 @@ func TestFederatedSignInThroughTheForm(t *testing.T) {
 	}
 	f := form(uuid.New())
 	f.Credentials.Method, f.Credentials.ClientSecret = new(api.SignInFederated), ""
+	expires := h.clock.now().Add(24 * time.Hour)
+	f.Credentials.SecretExpiresAt = &expires
+	mustRefuseExpiry(t, "/credentials/secret_expires_at", second(c.ConnectIntegration(t.Context(), f)))
+	f.Credentials.SecretExpiresAt = nil
 	i, err := c.ConnectIntegration(t.Context(), f)
 	must(t, err)
+	for _, stage := range []bool{false, true} {
+		mustRefuseExpiry(t, "/secret_expires_at", second(c.RotateIntegrationSecret(t.Context(), i.ID, api.RotateSecretRequest{
+			Method: new(api.SignInFederated), SecretExpiresAt: &expires, Stage: &stage,
+		})))
+	}
 	if i.Credentials.Method != api.SignInFederated || i.Credentials.SecretHint != "" {
 		t.Errorf("%+v", i.Credentials)
 	}
@@ -181,6 +190,15 @@ func TestFederatedSignInThroughTheForm(t *testing.T) {
 	}
 	if strings.Contains(h.log.String(), token) {
 		t.Error("the log holds the platform's token")
+	}
+}
+
+// mustRefuseExpiry wants an expiry refused for where it was told, and not for when it is.
+func mustRefuseExpiry(t *testing.T, pointer string, err error) {
+	t.Helper()
+	var p *api.Problem
+	if !errors.As(err, &p) || p.Status != http.StatusUnprocessableEntity || p.Code != api.CodeInvalidExpiry || len(p.Errors) != 1 || p.Errors[0].Pointer != pointer || p.Errors[0].Code != "not_allowed" {
+		t.Errorf("%+v, want invalid_expiry at %s", err, pointer)
 	}
 }
 

@@ -155,7 +155,7 @@ func (s *server) draft(b *api.ConnectRequest) (connector.Draft, error) {
 		return connector.Draft{}, err
 	}
 	expiry := orZero(b.Credentials.SecretExpiresAt).UTC()
-	if err := s.checkExpiry("/credentials/secret_expires_at", expiry); err != nil {
+	if err := s.checkExpiry(connector.ExpiryPointer, expiry); err != nil {
 		return connector.Draft{}, err
 	}
 	d := connector.Draft{

@@ -96,7 +96,7 @@ func faultOf(err error) *fault.Error {
 
 func problemOf(f *fault.Error, status int, r *http.Request, x *exchange) api.Problem {
 	p := api.Problem{
-		Type: problemType(f.Code), Title: f.Title(), Status: status, Code: f.Code, RequestID: x.id,
+		Type: problemType(f.Code), Title: f.Definition().Title, Status: status, Code: f.Code, RequestID: x.id,
 		Acts: api.Actor(f.Actor()), Detail: told(f), Errors: fieldErrors(f.Fields),
 	}
 	if path := r.URL.EscapedPath(); len(path) <= maxInstance {

@@ -66,7 +66,7 @@ func (r rule) matches(a answer, who subject) bool {
 
 func (r rule) fault(a answer, who subject) *fault.Error {
 	fill := strings.NewReplacer("{client_id}", who.clientID, "{directory_id}", who.directoryID,
-		"{permission}", permissionText(a), "{api}", apiText(a.endpoint),
+		"{proof}", who.method.Proof(), "{renew}", who.method.Renewal(), "{permission}", permissionText(a), "{api}", apiText(a.endpoint),
 		"{certificate}", certificateText(who), "{issuer}", who.trust.Issuer, "{subject}", who.trust.Subject, "{audience}", who.trust.Audience)
 	f := fault.Wrap(a.withoutText(), r.to, fill.Replace(r.detail)+a.support())
 	f.Cause, f.Remedy = fill.Replace(r.cause), fill.Replace(r.remedy)

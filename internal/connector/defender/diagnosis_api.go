@@ -59,10 +59,10 @@ func apiRules() []rule {
 			remedy: "The operator checks the outbound network."},
 
 		// A token Entra ID has just issued and Defender does not take.
-		{status: 401, to: fault.CodeCredentialsInvalid,
-			detail: "Microsoft Entra ID issued a token for application {client_id}, but Microsoft Defender does not accept it.",
-			cause:  "The application, the directory and the Microsoft cloud do not belong together, or Microsoft Defender for Endpoint is not active in the directory.",
+		{status: 401, when: bySecret, to: fault.CodeCredentialsInvalid, detail: tokenRefused, cause: notTogether,
 			remedy: "Check that application and directory belong together and that Defender for Endpoint is active there; if so, create a new client secret and rotate it here."},
+		{status: 401, to: fault.CodeCredentialsInvalid, detail: tokenRefused, cause: notTogether,
+			remedy: "Check that application and directory belong together and that Defender for Endpoint is active there; if so, ask Microsoft's support with the correlation id."},
 
 		// Routes come and go for hours; that is no verdict on the customer.
 		{status: 404, to: fault.CodeUpstreamUnavailable, detail: "Microsoft Defender does not offer {api} at the moment."},
@@ -76,6 +76,8 @@ func apiRules() []rule {
 
 const (
 	lacksPermission = "Application {client_id} lacks the application permission {permission}, which {api} needs."
+	tokenRefused    = "Microsoft Entra ID issued a token for application {client_id}, but Microsoft Defender does not accept it."
+	notTogether     = "The application, the directory and the Microsoft cloud do not belong together, or Microsoft Defender for Endpoint is not active in the directory."
 	notAdded        = "The permission {permission} of WindowsDefenderATP was not added as an application permission, or an administrator has not consented to it."
 )
 

@@ -58,6 +58,12 @@ func assertionRules() []rule {
 	}
 }
 
+func bySecret(_ answer, who subject) bool {
+	return who.method == connector.MethodSecret || who.method == ""
+}
+
 func byCertificate(_ answer, who subject) bool { return who.method == connector.MethodCertificate }
 
 func federated(_ answer, who subject) bool { return who.method == connector.MethodFederated }
+
+func notFederated(a answer, who subject) bool { return !federated(a, who) }

@@ -35,16 +35,17 @@ func passingRules() []rule {
 // secretRules are about the secret and the application it belongs to.
 func secretRules() []rule {
 	return []rule{
-		{numbers: []int{7000222}, to: fault.CodeSecretExpired, detail: "The client secret of application {client_id} has expired."},
+		{numbers: []int{7000222}, when: notFederated, to: fault.CodeSecretExpired, detail: "The {proof} of application {client_id} has expired.",
+			cause: "The {proof} has passed its expiry date.", remedy: "{renew}."},
 		{numbers: []int{7000215}, when: secretIsGUID, to: fault.CodeSecretIDPasted,
 			detail: "The value entered for application {client_id} is a Secret ID, not a secret."},
-		{numbers: []int{7000215}, to: fault.CodeCredentialsInvalid, detail: "The client secret is not one of application {client_id}.",
+		{numbers: []int{7000215}, when: bySecret, to: fault.CodeCredentialsInvalid, detail: "The client secret is not one of application {client_id}.",
 			cause: "The secret was mistyped or cut off, deleted, belongs to another application, or its Secret ID was copied instead of its Value."},
-		{numbers: []int{7000216, 7000218, 900144}, oauth: []string{"invalid_client"}, to: fault.CodeCredentialsInvalid,
+		{numbers: []int{7000216, 7000218, 900144}, oauth: []string{"invalid_client"}, when: bySecret, to: fault.CodeCredentialsInvalid,
 			detail: "Microsoft Entra ID saw no client secret for application {client_id}.", cause: "The stored client secret is empty."},
-		{numbers: []int{700025}, to: fault.CodeCredentialsInvalid, detail: "Application {client_id} does not accept a client secret.",
+		{numbers: []int{700025}, to: fault.CodeCredentialsInvalid, detail: "Application {client_id} does not accept a {proof}.",
 			cause:  "The application is registered as a public client.",
-			remedy: "Register a confidential (web) application, or under Authentication set \"Allow public client flows\" to No and create a client secret."},
+			remedy: "Register a confidential (web) application, or under Authentication set \"Allow public client flows\" to No; then validate again."},
 
 		// The application.
 		{numbers: []int{7000112}, to: fault.CodeApplicationDisabled, detail: "Application {client_id} is disabled in directory {directory_id}."},
