@@ -54,7 +54,7 @@ func Explain(run Run, i connector.Integration, e tenant.Entitlement, now time.Ti
 	if len(empty) == 0 {
 		out = append(out, explainMissing(run)...)
 	}
-	if settings.ImportVulnerabilities {
+	if settings.ImportVulnerabilities && !slices.ContainsFunc(empty, hasCode(ExplainNoMachines)) { // no machines have no vulnerabilities
 		out = append(out, explainRows(run)...)
 	}
 	if run.Report.NoChanges && len(empty) == 0 {
