@@ -34,7 +34,7 @@ var behind = []byte{2}
 // changeSteps apply changes; but for the comparing they are those of a whole reading.
 func (st *stage) changeSteps() []findingStep {
 	return []findingStep{
-		st.compareChanges, st.refuseVulnerabilities, st.retellRefused, st.guardChanges, st.settleStale, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.recordEvents, st.countFindings, st.rateExposures, st.noteAssets,
+		st.compareChanges, st.refuseVulnerabilities, st.retellRefused, st.guardChanges, st.settleStale, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.retellLeft, st.recordEvents, st.countFindings, st.rateExposures, st.noteAssets,
 		st.mergeSurroundings, st.countUntouched,
 	}
 }

@@ -31,7 +31,7 @@ func (st *stage) countFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 	_, err = tx.ExecContext(ctx, `
 		insert into exposure as e (tenant_id, vulnerability_id, open_assets, fixed_assets, out_of_scope_assets, severity, first_seen_at)
 		select $1, d.vulnerability_id, count(*) filter (where op in ('c', 'r', 'b')) - count(*) filter (where op in ('f', 'o')),
-		       count(*) filter (where op = 'f') - count(*) filter (where op = 'r'), count(*) filter (where op = 'o') - count(*) filter (where op = 'b'),
+		       count(*) filter (where op in ('f', 'g')) - count(*) filter (where op = 'r'), count(*) filter (where op = 'o') - count(*) filter (where op in ('b', 'g')),
 		       coalesce(nullif(v.severity, 0), max(d.severity), 0), min(d.first_seen_at)
 		from delta d join vulnerability v on v.id = d.vulnerability_id where op <> 's'
 		group by d.vulnerability_id, v.severity

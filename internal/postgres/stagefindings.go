@@ -82,7 +82,7 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 		return c, err
 	}
 	steps := []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
-		st.compareFindings, st.keepUnread, st.guardFindings, st.settleStale, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.recordEvents, st.countFindings,
+		st.compareFindings, st.keepUnread, st.guardFindings, st.settleStale, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.retellLeft, st.recordEvents, st.countFindings,
 		st.recountFindings, st.rateExposures, st.noteAssets, st.writeSurroundings, st.releaseCarriers,
 	}
 	switch loaded := st.load; {
@@ -127,7 +127,7 @@ func (st *stage) stageSeen(ctx context.Context, seen []syncer.SeenAsset) error {
 
 // compareFindings works out what to do about each finding of the changed parts of assets. The letters of op:
 // c created, u updated, r reopened (was fixed), b back (was out of scope), f fixed, o out of scope, s still out of scope but
-// for another reason.
+// for another reason, g gone: it was out of scope for a reason that is none any more, such as an import that was off, and has no row.
 func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
 	_, err := tx.ExecContext(ctx, `analyze incoming_finding; analyze rejected; analyze changed_asset`)
 	if err != nil {
@@ -139,7 +139,7 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 		       f.severity as old_severity, f.software_ids as old_software_ids, i.software_ids, i.severity, i.source, i.attack_vector,
 		       coalesce(i.first_seen_at, $3) as first_seen_at, r.reason,
 		       case when f.asset_id is null then 'c'
-		            when i.asset_id is null and f.state = 3 then 's'
+		            when i.asset_id is null and f.state = 3 then case when r.reason is null then 'g' else 's' end
 		            when i.asset_id is null then case when r.reason is null then 'f' else 'o' end
 		            when f.state = 2 then 'r' when f.state = 3 then 'b' else 'u' end as op
 		from incoming_finding i
@@ -151,7 +151,7 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 		left join rejected r on r.asset_id = f.asset_id and r.vulnerability_id = f.vulnerability_id
 		where f.asset_id is null
 		   or (i.asset_id is null and f.state = 1)
-		   or (i.asset_id is null and f.state = 3 and f.state_reason <> ($2::text[])[r.reason + 1])
+		   or (i.asset_id is null and f.state = 3 and coalesce(f.state_reason <> ($2::text[])[r.reason + 1], f.state_reason <> all($2::text[])))
 		   or (i.asset_id is not null and (f.state <> 1 or f.software_ids <> i.software_ids or f.severity <> i.severity
 		       or f.severity_source <> i.source or f.attack_vector <> i.attack_vector))`, st.job.Tenant, rowReasonNames(), o.Now, syncer.SumParts)
 	if err != nil {
@@ -168,7 +168,7 @@ func (st *stage) keepUnread(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 		return nil
 	}
 	// The hash of an asset with withheld changes stays old, so that the next run compares it again.
-	ends := []string{"f"}
+	ends := []string{"f", "g"}
 	if o.Poor {
 		ends = append(ends, "o", "s")
 	}
@@ -179,18 +179,20 @@ func (st *stage) keepUnread(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 	return err
 }
 
-// guardFindings holds back closings when open findings drop to nothing or by more than half.
+// guardFindings holds back closings when open findings, and those that were before their import was switched off, drop to nothing or
+// by more than half.
 func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	r := reading{before: o.Open, now: o.Now, partly: o.Incomplete}
-	var closing int64
+	var closing, gone int64
 	err := tx.QueryRowxContext(ctx, `
 		select (select count(*) from incoming_finding) + $1::bigint,
 		       (select count(*) from delta where op = 'o'),
-		       (select count(*) from delta where op in ('f', 'o'))`,
-		o.Unchanged).Scan(&r.after, &r.refused, &closing)
+		       (select count(*) from delta where op in ('f', 'o', 'g')), (select count(*) from delta where op = 'g')`,
+		o.Unchanged).Scan(&r.after, &r.refused, &closing, &gone)
 	if err != nil {
 		return err
 	}
+	r.before += gone
 	r.leaving, r.samples = closing, st.closingFindings
 	ruling, err := st.guard(ctx, tx, guardFindings, r)
 	if err != nil || !ruling.hold {
@@ -199,8 +201,8 @@ func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 	c.Held = closing
 	// The hash of an asset with withheld changes stays old, so that the next run compares it again.
 	_, err = tx.ExecContext(ctx, `
-		delete from changed_asset where asset_id in (select asset_id from delta where op in ('f', 'o'));
-		delete from delta where op in ('f', 'o');`)
+		delete from changed_asset where asset_id in (select asset_id from delta where op in ('f', 'o', 'g'));
+		delete from delta where op in ('f', 'o', 'g');`)
 	return err
 }
 
@@ -208,7 +210,7 @@ func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 func (st *stage) closingFindings(ctx context.Context, tx *sqlx.Tx) (samples []syncer.Sample, err error) {
 	err = tx.SelectContext(ctx, &samples, `
 		select a.source_id as sourceid, v.name, a.hostname as detail
-		from (select asset_id, vulnerability_id from delta where op in ('f', 'o') order by old_severity desc, asset_id, vulnerability_id limit $2) d
+		from (select asset_id, vulnerability_id from delta where op in ('f', 'o', 'g') order by old_severity desc, asset_id, vulnerability_id limit $2) d
 		join asset a on a.tenant_id = $1 and a.id = d.asset_id join vulnerability v on v.id = d.vulnerability_id`, st.job.Tenant, heldSamples)
 	return samples, err
 }
@@ -258,11 +260,13 @@ func (st *stage) closeFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		st.job.Tenant, o.Now, rowReasonNames()).Scan(&c.Fixed, &c.OutOfScope)
 }
 
-// reasonFindings keeps up to date why findings that are out of scope are.
+// reasonFindings keeps up to date why findings that are out of scope are, and ends those that are gone.
 func (st *stage) reasonFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	changed, err := affected(ctx, tx, `
-		update finding f set state_reason = ($3::text[])[d.reason + 1], updated_at = $2 from delta d
-		where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op = 's'`,
+		update finding f set state = case d.op when 'g' then 2 else 3 end, state_reason = case d.op when 's' then ($3::text[])[d.reason + 1] end,
+		       closed_at = case d.op when 'g' then $2 else f.closed_at end, updated_at = $2
+		from delta d
+		where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op in ('s', 'g')`,
 		st.job.Tenant, o.Now, rowReasonNames())
 	c.Updated += changed
 	c.StillOut = changed

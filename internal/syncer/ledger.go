@@ -13,7 +13,7 @@ type Ledger struct {
 	OpenAfter  int64 // and after it
 	Present    int64 // findings that a whole reading has, and those of stale assets that came back
 	Back       int64 // of Updated: out of scope before, and open again
-	StillOut   int64 // of Updated: out of scope still, for another reason
+	StillOut   int64 // of Updated: out of scope still, for another reason, or gone meanwhile
 	Corrected  int64 // open findings that only wrong counters had, or had not, until a full run set them right
 }
 

@@ -68,6 +68,17 @@ func (r Reading) judgedBy(s inventory.Settings, same func(inventory.Settings, in
 	return r.JudgedBy != nil && same(*r.JudgedBy, s)
 }
 
+// withoutRows is what to remember once no rows count any more: when they do again, the settings have changed. Nil for what is known.
+func (r Reading) withoutRows() *Reading {
+	if r.JudgedBy == nil || !r.JudgedBy.ImportVulnerabilities {
+		return nil
+	}
+	judged := *r.JudgedBy
+	judged.ImportVulnerabilities = false
+	r.JudgedBy = &judged
+	return &r
+}
+
 // Reasons to doubt that changes would do.
 const (
 	DoubtHeld   = "something was held back last time until a second reading agrees"

@@ -286,7 +286,7 @@ type FindingChanges struct {
 	Recounted                   int64    // counters that a recount set right
 	Corrected                   int64    // by how much a recount changed the open findings
 	Back                        int64    // of Updated: out of scope before, and open again
-	StillOut                    int64    // of Updated: out of scope still, for another reason
+	StillOut                    int64    // of Updated: out of scope still, for another reason, or gone meanwhile
 	StaleOut, StaleBack         int64    // of OutOfScope and Back: those of stale assets, which were not read
 	OpenBefore, OpenAfter       int64    // open findings by the counters of the integration's assets
 	Miscounted                  int64    // compared assets whose counters differ from what was staged of them

@@ -218,7 +218,11 @@ func (e *execution) withdrawFindings(ctx context.Context, r *StageReport) error 
 		return err
 	}
 	r.Counts.OutOfScope, r.Ledger = e.withdrawn+changes.OutOfScope, e.ledger(&changes, 0)
-	return nil
+	known, err := e.store.Reading(ctx, e.run.Tenant, e.run.IntegrationID) // again: the assets may have raised a doubt
+	if err == nil {
+		e.learnt = known.withoutRows()
+	}
+	return err
 }
 
 // stageChanges reads the spooled rows back, groups them into findings, and stages those of the parts of assets whose sums

@@ -1,0 +1,32 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// retellLeft gives findings that went out of scope because their import was off the reason of their asset, once it is on and the
+// asset has left the scope meanwhile: merged, removed, or refused by a rule. Nobody reads rows of it.
+func (st *stage) retellLeft(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	if !o.Rejudged && !o.Recount {
+		return nil
+	}
+	n, err := affected(ctx, tx, `
+		with told as (
+		  update finding f set state_reason = a.state_reason, updated_at = $3
+		  from asset a
+		  where a.tenant_id = $1 and a.integration_id = $2 and a.state not in ('active', 'inactive', 'stale')
+		    and f.tenant_id = $1 and f.asset_id = a.id and f.state = 3 and f.state_reason = $4 and a.state_reason <> $4
+		  returning f.asset_id, f.vulnerability_id, f.severity, f.state_reason
+		)
+		insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, reason, severity)
+		select $1, asset_id, vulnerability_id, $5, $3, $6, state_reason, severity from told`,
+		st.job.Tenant, st.integration.ID, o.Now, string(inventory.ImportVulnerabilitiesOff), st.job.RunID, inventory.EventOutOfScope)
+	c.Updated += n
+	c.StillOut += n
+	return err
+}
