@@ -51,9 +51,9 @@ type Integration struct {
 	LastRunState    string
 	LastRunAt       time.Time
 	LastSuccessAt   time.Time // zero when never
-	OpenAssets      int       // assets in scope
-	OpenFindings    int
-	Version         int64 // moves with every change somebody made; what writes are checked against
+	OpenAssets      int       // active and inactive assets
+	OpenFindings    int       // of these
+	Version         int64     // moves with every change somebody made; what writes are checked against
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
 }

@@ -62,9 +62,8 @@ const integrationQuery = `
 	  where tenant_id = i.tenant_id and integration_id = i.id and kind = 'sync' order by id desc limit 1
 	) r on true
 	cross join lateral (
-	  select coalesce(sum(assets) filter (where state in ('active', 'inactive')), 0) as open_assets,
-	         coalesce(sum(critical + high + medium + low + unknown), 0) as open_findings
-	  from asset_tally where tenant_id = i.tenant_id and integration_id = i.id
+	  select coalesce(sum(assets), 0) as open_assets, coalesce(sum(critical + high + medium + low + unknown), 0) as open_findings
+	  from asset_tally where tenant_id = i.tenant_id and integration_id = i.id and state in ('active', 'inactive')
 	) n`
 
 func (r integrationRow) integration() connector.Integration {

@@ -47,6 +47,19 @@ func (h *house) mustBeStale(source string, from inventory.Severity, reason inven
 	h.mustAudit(h.tenant)
 }
 
+// TestTheCountsOfAnIntegrationAreOfTheSameAssets has a stale asset with open findings.
+func TestTheCountsOfAnIntegrationAreOfTheSameAssets(t *testing.T) {
+	t.Parallel()
+	h, i, source := withStale(t, false)
+	assets, findings := 0, 0
+	for _, a := range h.assets(h.tenant, inventory.AssetActive, inventory.AssetInactive) {
+		assets, findings = assets+1, findings+open(a)
+	}
+	if now := h.integration(i); now.OpenAssets != assets || now.OpenFindings != findings || open(h.asset(h.tenant, source)) == 0 {
+		t.Errorf("%d assets with %d open findings, want %d and %d", now.OpenAssets, now.OpenFindings, assets, findings)
+	}
+}
+
 // beyondAll is a severity that no finding has.
 const beyondAll = inventory.SeverityCritical + 1
 
