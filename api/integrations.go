@@ -148,14 +148,15 @@ type Integration struct {
 	UpdatedAt         time.Time            `json:"updated_at"`
 }
 
-// IntegrationWarning is something that needs attention before it becomes trouble, such as a secret about to expire.
+// IntegrationWarning is something that needs attention before it becomes trouble, such as a secret about to expire. ExpiresAt and
+// DaysLeft are set where something expires.
 type IntegrationWarning struct {
 	Code      string    `json:"code"`
 	Title     string    `json:"title"`
 	Detail    string    `json:"detail"`
 	Remedy    string    `json:"remedy"`
-	ExpiresAt time.Time `json:"expires_at"`
-	DaysLeft  int       `json:"days_left"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	DaysLeft  *int      `json:"days_left,omitempty"`
 }
 
 // IntegrationPreview is what connecting would create.

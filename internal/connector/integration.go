@@ -53,7 +53,8 @@ type Integration struct {
 	LastSuccessAt   time.Time // zero when never
 	OpenAssets      int       // active and inactive assets
 	OpenFindings    int       // of these
-	Version         int64     // moves with every change somebody made; what writes are checked against
+	Held            []Held
+	Version         int64 // moves with every change somebody made; what writes are checked against
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
 }

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -48,13 +49,29 @@ func TestAPersonLetsAHeldDropGo(t *testing.T) {
 	if n := count(api.AssetActive); n != 10 {
 		t.Errorf("%d assets while 8 are held, want 10", n)
 	}
+	warned := func() (list []api.IntegrationWarning) {
+		t.Helper()
+		now, err := c.GetIntegration(ctx, i.ID)
+		must(t, err)
+		return now.Warnings
+	}
+	w := warned()
+	if len(w) != 1 || w[0].Code != "removal_held_back" || !strings.Contains(w[0].Detail, "8 of 10 assets") || !strings.Contains(w[0].Remedy, "approve") || w[0].DaysLeft != nil {
+		t.Errorf("told of the integration: %+v", w)
+	}
 	approved, err := c.ApproveHeldChange(ctx, i.ID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: run.ID})
 	must(t, err)
 	if time.Since(approved.ApprovedAt) > time.Hour {
 		t.Errorf("approved at %v", approved.ApprovedAt)
 	}
+	if w := warned(); len(w) != 1 || !strings.Contains(w[0].Remedy, "has approved") {
+		t.Errorf("told once it is approved: %+v", w)
+	}
 	must(t, second(c.StartRun(ctx, i.ID, api.StartRunRequest{})))
 	a.work(t, 1)
+	if w := warned(); len(w) != 0 {
+		t.Errorf("told once it is through: %+v", w)
+	}
 	if active, removed := count(api.AssetActive), count(api.AssetRemoved); active != 2 || removed != 8 {
 		t.Errorf("%d assets are active and %d removed, want 2 and 8", active, removed)
 	}

@@ -111,13 +111,20 @@ func staged(s *connector.Staged) *api.StagedCredentials {
 
 // warnings tell what needs attention before it becomes trouble.
 func warnings(i *connector.Integration, now time.Time) []api.IntegrationWarning {
-	w, due := i.ExpiryWarning(now)
-	if !due {
-		return []api.IntegrationWarning{}
+	told := []api.IntegrationWarning{}
+	if w, due := i.ExpiryWarning(now); due {
+		shown := needsAttention(w.Fault)
+		shown.ExpiresAt, shown.DaysLeft = w.ExpiresAt, &w.DaysLeft
+		told = append(told, shown)
 	}
-	return []api.IntegrationWarning{{
-		Code: w.Fault.Code, Title: w.Fault.Title(), Detail: w.Fault.Detail, Remedy: w.Fault.RemedyText(), ExpiresAt: w.ExpiresAt, DaysLeft: w.DaysLeft,
-	}}
+	for _, f := range i.HeldWarnings() {
+		told = append(told, needsAttention(f))
+	}
+	return told
+}
+
+func needsAttention(f *fault.Error) api.IntegrationWarning {
+	return api.IntegrationWarning{Code: f.Code, Title: f.Title(), Detail: f.Detail, Remedy: f.RemedyText()}
 }
 
 // passed names the outcome of checks that succeeded; failures bring their own titles.

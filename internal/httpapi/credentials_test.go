@@ -100,7 +100,7 @@ func TestAnExpiringSecretIsWarnedOf(t *testing.T) {
 		h.clock.move(w.later)
 		i, err := c.GetIntegration(t.Context(), i.ID)
 		must(t, err)
-		if len(i.Warnings) != 1 || i.Warnings[0].Code != w.code || i.Warnings[0].DaysLeft != w.left || i.Warnings[0].Remedy == "" {
+		if len(i.Warnings) != 1 || i.Warnings[0].Code != w.code || i.Warnings[0].DaysLeft == nil || *i.Warnings[0].DaysLeft != w.left || i.Warnings[0].Remedy == "" {
 			t.Errorf("%+v, want %+v", i.Warnings, w)
 		}
 	}

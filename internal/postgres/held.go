@@ -3,12 +3,14 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
 	"pgp.internal/defender/internal/audit"
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
@@ -21,7 +23,7 @@ func (s *Store) HeldChanges(ctx context.Context, t tenant.ID, integration uuid.U
 		if err != nil {
 			return err
 		}
-		for _, kind := range []syncer.HeldKind{syncer.HeldAssets, syncer.HeldFindings} {
+		for _, kind := range heldKinds {
 			if e, ok := known.Held[string(kind)]; ok && !e.Agreed {
 				held = append(held, e.change(kind))
 			}
@@ -30,6 +32,31 @@ func (s *Store) HeldChanges(ctx context.Context, t tenant.ID, integration uuid.U
 	})
 	return held, err
 }
+
+// guardColumn reads what the removal guard holds back, for showing it with the integration.
+type guardColumn []connector.Held
+
+// Scan implements [database/sql.Scanner].
+func (c *guardColumn) Scan(src any) error {
+	body, ok := src.([]byte)
+	if !ok {
+		return fmt.Errorf("guard: unexpected %T", src)
+	}
+	var known guardDocument
+	if err := json.Unmarshal(body, &known); err != nil {
+		return fmt.Errorf("guard: %w", err)
+	}
+	*c = nil
+	for _, kind := range heldKinds {
+		if e, ok := known.Held[string(kind)]; ok && !e.Agreed {
+			*c = append(*c, connector.Held{Kind: string(kind), At: e.At.UTC(), Before: e.Before, Leaving: e.Leaving, ApprovedAt: e.Approved.UTC()})
+		}
+	}
+	return nil
+}
+
+// heldKinds in the order in which they are told.
+var heldKinds = []syncer.HeldKind{syncer.HeldAssets, syncer.HeldFindings}
 
 // ApproveHeldChange lets the next run go through with what the given run met, unless it meets a further drop by then. The
 // fault conflict says that something else is held back now, or nothing. An active integration gets its run soon.

@@ -45,6 +45,7 @@ type integrationRow struct {
 	LastRunAt     sql.NullTime   `db:"last_run_at"`
 	OpenAssets    int            `db:"open_assets"`
 	OpenFindings  int            `db:"open_findings"`
+	Guard         guardColumn    `db:"guard"`
 	Version       int64          `db:"version"`
 	CreatedAt     time.Time      `db:"created_at"`
 	UpdatedAt     time.Time      `db:"updated_at"`
@@ -53,7 +54,7 @@ type integrationRow struct {
 const integrationQuery = `
 	select i.id, i.public_id, i.tenant_id, i.type, i.name, i.directory_id, i.client_id, i.secret_method, i.secret_box, i.secret_hint,
 	       i.secret_updated_at, i.secret_expires_at, i.secret_expired_at, i.staged_box, i.staged_method, i.staged_client_id, i.staged_hint, i.staged_expires_at,
-	       i.staged_at, i.staged_checked_at, i.staged_problem, i.staged_notice, i.settings, i.interval_hours, i.state, i.state_reason, i.state_notice, i.next_run_at,
+	       i.staged_at, i.staged_checked_at, i.staged_problem, i.staged_notice, i.settings, i.interval_hours, i.state, i.state_reason, i.state_notice, i.next_run_at, i.guard,
 	       i.last_success_at, r.public_id as last_run_id, r.state as last_run_state, coalesce(r.finished_at, r.started_at, r.created_at) as last_run_at,
 	       n.open_assets, n.open_findings, i.version, i.created_at, i.updated_at
 	from integration i
@@ -73,7 +74,7 @@ func (r integrationRow) integration() connector.Integration {
 		SecretUpdatedAt: r.SecretUpdatedAt.UTC(), SecretExpiresAt: utc(r.SecretExpiresAt), SecretExpiredAt: utc(r.SecretExpiredAt), Staged: r.staged(), Settings: inventory.Settings(r.Settings),
 		IntervalHours: r.IntervalHours, State: connector.State(r.State), StateReason: r.StateReason, StateNotice: r.StateNotice.of(r.StateReason), NextRunAt: utc(r.NextRunAt),
 		LastRunID: r.LastRunID.UUID, LastRunState: r.LastRunState.String, LastRunAt: utc(r.LastRunAt), LastSuccessAt: utc(r.LastSuccessAt),
-		OpenAssets: r.OpenAssets, OpenFindings: r.OpenFindings, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		OpenAssets: r.OpenAssets, OpenFindings: r.OpenFindings, Held: r.Guard, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 }
 
