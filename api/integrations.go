@@ -59,9 +59,15 @@ type Schedule struct {
 
 // IntegrationPatch is a merge patch (RFC 7396): what is nil stays as it is.
 type IntegrationPatch struct {
-	Name     *string        `json:"name,omitempty" validate:"omitnil,min=1,max=100,nocontrol"`
-	Settings *SettingsInput `json:"settings,omitempty" validate:"omitnil"`
-	Schedule *Schedule      `json:"schedule,omitempty" validate:"omitnil"`
+	Name        *string           `json:"name,omitempty" validate:"omitnil,min=1,max=100,nocontrol"`
+	Credentials *CredentialsPatch `json:"credentials,omitempty" validate:"omitnil"`
+	Settings    *SettingsInput    `json:"settings,omitempty" validate:"omitnil"`
+	Schedule    *Schedule         `json:"schedule,omitempty" validate:"omitnil"`
+}
+
+// CredentialsPatch corrects what was said of the credentials in use.
+type CredentialsPatch struct {
+	SecretExpiresAt *time.Time `json:"secret_expires_at,omitempty"`
 }
 
 // Settings is what an integration imports.

@@ -50,7 +50,7 @@ func (c *Client) GetIntegration(ctx context.Context, id string, options ...Reque
 	return send[Integration](ctx, c, call{method: http.MethodGet, path: path("/v1/integrations/%s", id), options: options})
 }
 
-// UpdateIntegration changes name, settings or schedule; with IfMatch only if nobody else did since. Role: admin.
+// UpdateIntegration changes name, settings, schedule or the expiry of the secret; with IfMatch only if nobody else did since. Role: admin.
 func (c *Client) UpdateIntegration(ctx context.Context, id string, p IntegrationPatch, options ...RequestOption) (*Integration, error) {
 	return send[Integration](ctx, c, call{
 		method: http.MethodPatch, path: path("/v1/integrations/%s", id),

@@ -23,7 +23,7 @@ var components = map[string]reflect.Type{
 	"Capability": typ[Capability](), "CapabilityParameter": typ[CapabilityParameter](),
 
 	"ConnectRequest": typ[ConnectRequest](), "CredentialsInput": typ[CredentialsInput](), "RotateSecretRequest": typ[RotateSecretRequest](),
-	"SettingsInput": typ[SettingsInput](), "Schedule": typ[Schedule](), "IntegrationPatch": typ[IntegrationPatch](),
+	"SettingsInput": typ[SettingsInput](), "Schedule": typ[Schedule](), "IntegrationPatch": typ[IntegrationPatch](), "CredentialsPatch": typ[CredentialsPatch](),
 	"DisplayName": typ[string](), "Label": typ[string](),
 	"Settings": typ[Settings](), "EffectiveSettings": typ[EffectiveSettings](), "Credentials": typ[Credentials](),
 	"PGPIntegration": typ[PGPIntegration](), "IntegrationCounts": typ[IntegrationCounts](), "Integration": typ[Integration](),
@@ -67,7 +67,7 @@ var components = map[string]reflect.Type{
 func typ[T any]() reflect.Type { return reflect.TypeFor[T]() }
 
 // requests are the schemas that clients send. Their optional members must tell absence from every value.
-var requests = []string{"ConnectRequest", "CredentialsInput", "RotateSecretRequest", "SettingsInput", "IntegrationPatch", "StartRunRequest", "CreateAPIKeyRequest", "ApproveHeldChangeRequest", "CreateTenantRequest", "TenantPatch", "TenantLimits", "EntitlementsInput"}
+var requests = []string{"ConnectRequest", "CredentialsInput", "RotateSecretRequest", "SettingsInput", "IntegrationPatch", "CredentialsPatch", "StartRunRequest", "CreateAPIKeyRequest", "ApproveHeldChangeRequest", "CreateTenantRequest", "TenantPatch", "TenantLimits", "EntitlementsInput"}
 
 func document(t *testing.T) *openapi3.T {
 	t.Helper()

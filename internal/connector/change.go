@@ -16,9 +16,10 @@ import (
 
 // Change is what may be altered later; nil fields stay.
 type Change struct {
-	Name          *string
-	Settings      *inventory.Settings
-	IntervalHours *int
+	Name            *string
+	SecretExpiresAt *time.Time // of the client secret in use
+	Settings        *inventory.Settings
+	IntervalHours   *int
 }
 
 // Rotation is a new secret, and with it perhaps another application of the same directory.
@@ -28,7 +29,7 @@ type Rotation struct {
 	SecretExpiresAt time.Time
 }
 
-// Change applies a merge of name, settings and schedule. Turning an import on checks its permission first; turning off all that
+// Change applies a merge of name, settings, schedule and the secret's expiry. Turning an import on checks its permission first; turning off all that
 // lacked one ends action_required. What changes nothing moves no version, and starts no run.
 func (s *Service) Change(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, ch Change) (Integration, error) {
 	current, err := s.store.Integration(ctx, t, id)
@@ -51,6 +52,11 @@ func (s *Service) Change(ctx context.Context, t tenant.ID, id uuid.UUID, version
 	return s.store.UpdateIntegration(ctx, t, id, version, func(i *Integration) error {
 		if ch.Name != nil {
 			i.Name = *ch.Name
+		}
+		if ch.SecretExpiresAt != nil {
+			if err := i.correctExpiry(*ch.SecretExpiresAt); err != nil {
+				return err
+			}
 		}
 		if ch.IntervalHours != nil && *ch.IntervalHours != i.IntervalHours {
 			i.IntervalHours = *ch.IntervalHours

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"pgp.internal/defender/internal/fault"
@@ -79,7 +80,22 @@ func checkSaid(m Method, said time.Time) error {
 	if m != MethodFederated || said.IsZero() {
 		return nil
 	}
-	f := fault.New(fault.CodeInvalidExpiry, "A federated sign-in has nothing that expires.")
-	f.Fields = []fault.Field{{Pointer: ExpiryPointer, Code: "not_allowed", Detail: "Leave it out: a federated sign-in has nothing that expires"}}
+	return tellsItself("A federated sign-in has nothing that expires.")
+}
+
+// correctExpiry takes what somebody says of the secret in use, which is kept as the database does, to the microsecond.
+func (i *Integration) correctExpiry(said time.Time) error {
+	if i.Method == MethodCertificate {
+		return tellsItself("The certificate says itself when it expires.")
+	}
+	if said = said.UTC().Round(time.Microsecond); !said.Equal(i.SecretExpiresAt) {
+		i.SecretExpiresAt = said
+	}
+	return checkSaid(i.Method, said)
+}
+
+func tellsItself(why string) error {
+	f := fault.New(fault.CodeInvalidExpiry, why)
+	f.Fields = []fault.Field{{Pointer: ExpiryPointer, Code: "not_allowed", Detail: "Leave it out: " + strings.ToLower(why[:1]) + strings.TrimSuffix(why[1:], ".")}}
 	return f
 }

@@ -193,6 +193,45 @@ func TestFederatedSignInThroughTheForm(t *testing.T) {
 	}
 }
 
+// TestAWrongExpiryIsCorrected changes what was said of a secret, without the secret; and of sign-ins that need nobody to say it.
+func TestAWrongExpiryIsCorrected(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	c := h.admin()
+	i := h.connect(h.mine)
+	expires := h.clock.now().AddDate(0, 8, 0).UTC().Truncate(time.Second)
+	patch := api.IntegrationPatch{Credentials: &api.CredentialsPatch{SecretExpiresAt: &expires}}
+	changed, err := c.UpdateIntegration(t.Context(), i.ID, patch, api.IfMatch(i.ETag))
+	must(t, err)
+	if got := changed.Credentials; !got.SecretExpiresAt.Equal(expires) || got.SecretHint != i.Credentials.SecretHint || !got.SecretUpdatedAt.Equal(i.Credentials.SecretUpdatedAt) || changed.ETag == i.ETag {
+		t.Errorf("corrected: %+v", got)
+	}
+	same, err := c.UpdateIntegration(t.Context(), i.ID, patch)
+	must(t, err)
+	if same.ETag != changed.ETag {
+		t.Error("what changes nothing moves the version")
+	}
+	var p *api.Problem
+	past := h.clock.now().Add(-time.Hour)
+	err = second(c.UpdateIntegration(t.Context(), i.ID, api.IntegrationPatch{Credentials: &api.CredentialsPatch{SecretExpiresAt: &past}}))
+	if !errors.As(err, &p) || p.Code != api.CodeInvalidExpiry || p.Errors[0].Code != "too_small" || p.Errors[0].Pointer != "/credentials/secret_expires_at" {
+		t.Errorf("in the past: %v", err)
+	}
+	for _, method := range []string{"certificate", "federated"} {
+		h.exec(`update integration set secret_method = '` + method + `'`)
+		mustRefuseExpiry(t, "/credentials/secret_expires_at", second(c.UpdateIntegration(t.Context(), i.ID, patch)))
+	}
+	for body, code := range map[string]string{
+		`{"credentials":{"client_secret":"` + canary + `"}}`: "unknown_field", `{"credentials":{"secret_expires_at":null}}`: "not_allowed",
+	} {
+		got := h.send(raw{method: http.MethodPatch, path: "/v1/integrations/" + i.ID, key: h.mine.keys[tenant.Admin],
+			header: map[string]string{"Content-Type": "application/merge-patch+json"}, body: body})
+		if p := got.problem(t); got.status != http.StatusBadRequest || len(p.Errors) != 1 || p.Errors[0].Code != code {
+			t.Errorf("%s: %d %s", body, got.status, got.body)
+		}
+	}
+}
+
 // mustRefuseExpiry wants an expiry refused for where it was told, and not for when it is.
 func mustRefuseExpiry(t *testing.T, pointer string, err error) {
 	t.Helper()

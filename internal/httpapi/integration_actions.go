@@ -24,6 +24,11 @@ func (s *server) updateIntegration(w http.ResponseWriter, r *http.Request) error
 	if err := decode(r, &patch, mediaMergePatch, mediaJSON); err != nil {
 		return err
 	}
+	if patch.Credentials != nil {
+		if err := s.checkExpiry(connector.ExpiryPointer, orZero(patch.Credentials.SecretExpiresAt)); err != nil {
+			return err
+		}
+	}
 	for attempt := 1; ; attempt++ {
 		i, err := s.Integrations.Get(r.Context(), caller(r), id)
 		if err != nil {
@@ -55,6 +60,9 @@ func (s *server) updateIntegration(w http.ResponseWriter, r *http.Request) error
 // merge applies a patch to what is there now; members that are left out keep their value.
 func merge(i *connector.Integration, patch *api.IntegrationPatch) (connector.Change, error) {
 	change := connector.Change{Name: patch.Name}
+	if patch.Credentials != nil {
+		change.SecretExpiresAt = patch.Credentials.SecretExpiresAt
+	}
 	if patch.Schedule != nil {
 		change.IntervalHours = &patch.Schedule.IntervalHours
 	}
