@@ -37,7 +37,7 @@ func entraTroubles() []trouble {
 	add(api.CodeConsentMissing, admin, "creates the enterprise application", 7000229)
 	add(api.CodeConsentMissing, admin, "Grant admin consent", 65001, 650052, 650056, 650057, 90094)
 	add(api.CodeDirectoryNotFound, admin, "Directory (tenant) ID", 90002, 900023, 900021, 50059, 50194, 9001023, 90019)
-	add(api.CodeDirectoryNotFound, admin, "right cloud", 90038, 900382, 900432)
+	add(api.CodeDirectoryNotFound, admin, "names that cloud", 90038, 900382, 900432)
 	add(api.CodeAccessDenied, admin, "Exclude the application", 53003, 530032, 530035, 50131, 500021, 500022, 500212, 500213)
 	add(api.CodeServiceNotEnabled, admin, "Microsoft Defender portal once", 500011, 50001)
 	add(api.CodeServiceNotEnabled, admin, "Renew the subscription", 500014)

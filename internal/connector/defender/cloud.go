@@ -14,6 +14,32 @@ const (
 	DoD        Cloud = "dod"
 )
 
+// text is the cloud's name as Microsoft writes it.
+func (c Cloud) text() string {
+	switch c {
+	case GCC:
+		return "GCC"
+	case GCCHigh:
+		return "GCC High"
+	case DoD:
+		return "DoD"
+	}
+	return "commercial"
+}
+
+// neighbour is the cloud whose directories sign in at the same login host and are known there, though their Defender is another one.
+func (c Cloud) neighbour() Cloud {
+	switch c {
+	case GCC:
+		return Commercial
+	case GCCHigh:
+		return DoD
+	case DoD:
+		return GCCHigh
+	}
+	return GCC
+}
+
 // endpoints of one cloud. The scope is data of its own and never derived from the API host: the permissions belong to the
 // resource behind api.securitycenter.microsoft.com (WindowsDefenderATP), while a token for api.security.microsoft.com
 // is one for Defender XDR and carries none of them.

@@ -94,7 +94,7 @@ func (s *source) malformed(e Endpoint) func(records int) {
 func (s *source) subject(t token) subject {
 	clear := s.credentials.Secret.Reveal()
 	who := subject{
-		clientID: s.credentials.ClientID, directoryID: s.credentials.DirectoryID, method: s.credentials.Method,
+		clientID: s.credentials.ClientID, directoryID: s.credentials.DirectoryID, cloud: s.conn.cfg.Cloud, method: s.credentials.Method,
 		secretIsGUID: isGUID(clear), rolesKnown: t.known, roles: t.claims.Roles,
 	}
 	if who.method == connector.MethodCertificate {

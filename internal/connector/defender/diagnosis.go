@@ -30,6 +30,7 @@ func diagnose(a answer, who subject) *failure {
 type subject struct {
 	clientID     string
 	directoryID  string
+	cloud        Cloud // that this service is configured for
 	method       connector.Method
 	thumbprint   string          // of a certificate: its end, as Microsoft's portal shows it
 	trust        connector.Trust // of a federated sign-in: what it claimed to be
@@ -65,7 +66,7 @@ func (r rule) matches(a answer, who subject) bool {
 }
 
 func (r rule) fault(a answer, who subject) *fault.Error {
-	fill := strings.NewReplacer("{client_id}", who.clientID, "{directory_id}", who.directoryID,
+	fill := strings.NewReplacer("{client_id}", who.clientID, "{directory_id}", who.directoryID, "{cloud}", who.cloud.text(), "{neighbour}", who.cloud.neighbour().text(),
 		"{proof}", who.method.Proof(), "{renew}", who.method.Renewal(), "{permission}", permissionText(a), "{api}", apiText(a.endpoint),
 		"{certificate}", certificateText(who), "{issuer}", who.trust.Issuer, "{subject}", who.trust.Subject, "{audience}", who.trust.Audience)
 	f := fault.Wrap(a.withoutText(), r.to, fill.Replace(r.detail)+a.support())

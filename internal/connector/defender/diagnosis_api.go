@@ -77,7 +77,7 @@ func apiRules() []rule {
 const (
 	lacksPermission = "Application {client_id} lacks the application permission {permission}, which {api} needs."
 	tokenRefused    = "Microsoft Entra ID issued a token for application {client_id}, but Microsoft Defender does not accept it."
-	notTogether     = "The application, the directory and the Microsoft cloud do not belong together, or Microsoft Defender for Endpoint is not active in the directory."
+	notTogether     = "The application, the directory and the {cloud} cloud, which this service is configured for, do not belong together, or Microsoft Defender for Endpoint is not active in the directory."
 	notAdded        = "The permission {permission} of WindowsDefenderATP was not added as an application permission, or an administrator has not consented to it."
 )
 

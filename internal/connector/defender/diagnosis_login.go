@@ -59,15 +59,19 @@ func secretRules() []rule {
 	}
 }
 
+// otherCloud ends a remedy for directories that this service cannot reach.
+const otherCloud = "has to be connected through a service whose DEFENDERD_CLOUD names that cloud: ask your PGP representative."
+
 // directoryRules are about the directory, its policies, and the service in it.
 func directoryRules() []rule {
 	return []rule{
 		{numbers: []int{90002, 900023, 900021, 90019, 50059, 50194, 9001023}, to: fault.CodeDirectoryNotFound,
-			detail: "Microsoft Entra ID knows no directory {directory_id}."},
+			detail: "Microsoft Entra ID of the {cloud} cloud knows no directory {directory_id}.",
+			remedy: "Copy the Directory (tenant) ID from the app registration's Overview page. This service is configured for the {cloud} cloud: a directory of another one " + otherCloud},
 		{numbers: []int{90038, 900382, 900432}, to: fault.CodeDirectoryNotFound,
-			detail: "Directory {directory_id} belongs to another Microsoft cloud.",
-			cause:  "The directory exists, but not in the Microsoft cloud this service is configured for.",
-			remedy: "Connect through the service of the right cloud (commercial, GCC, GCC High or DoD)."},
+			detail: "Directory {directory_id} belongs to another Microsoft cloud than {cloud}.",
+			cause:  "The directory exists, but not in the {cloud} cloud, which this service is configured for.",
+			remedy: "A directory of another cloud (commercial, GCC, GCC High or DoD) " + otherCloud},
 
 		// Policies and the service.
 		{numbers: []int{53003, 530032, 530035, 530034, 50131, 53000, 53001, 53002}, to: fault.CodeAccessBlocked,
@@ -75,8 +79,9 @@ func directoryRules() []rule {
 		{numbers: []int{500021, 500022, 500212, 500213}, to: fault.CodeAccessBlocked,
 			detail: "A tenant restriction or cross-tenant policy blocks application {client_id}."},
 		{numbers: []int{500011, 50001}, to: fault.CodeServiceNotEnabled,
-			detail: "Directory {directory_id} does not contain the application WindowsDefenderATP.",
-			remedy: "Open the Microsoft Defender portal once as an administrator to set the service up, check that the directory belongs to the configured Microsoft cloud, then validate again."},
+			detail: "Directory {directory_id} does not contain the application WindowsDefenderATP of the {cloud} cloud, which this service is configured for.",
+			cause:  "Microsoft Defender for Endpoint was never set up in this directory, or the directory belongs to another Microsoft cloud, such as {neighbour}, which signs in at the same place.",
+			remedy: "If the directory is one of the {cloud} cloud, open the Microsoft Defender portal once as an administrator to set the service up, then validate again. A directory of the {neighbour} cloud " + otherCloud},
 		{numbers: []int{500014}, to: fault.CodeServiceNotEnabled,
 			detail: "The application WindowsDefenderATP is disabled in directory {directory_id}.",
 			cause:  "The Defender for Endpoint subscription has lapsed, or an administrator disabled the application WindowsDefenderATP.",
