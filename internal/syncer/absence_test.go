@@ -117,6 +117,53 @@ func TestASurvivorLosesARowThatItsMergedRecordHas(t *testing.T) {
 	h.mustNeedNothing(i)
 }
 
+// TestALossOfAMergedRecordIsReadWholeOnce has the loss be told by the changes of several runs, and something new beside it.
+func TestALossOfAMergedRecordIsReadWholeOnce(t *testing.T) {
+	t.Parallel()
+	for name, survivors := range map[string]bool{"of the record": false, "of the survivor": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, i := largeHouse(t)
+			record, survivor := h.machine(2), h.machine(5)
+			var lost []string
+			for _, f := range h.truthOf(survivor)[:2] {
+				lost = append(lost, f.CVE)
+			}
+			loser := record
+			if survivors {
+				loser = survivor
+			}
+			h.change(world.Change{Op: "add_findings", MachineID: record, CVEs: lost}, world.Change{Op: "merge_machine", MachineID: record, Into: ptr(5)})
+			mustSucceed(t, h.next(i))
+			h.both(20 * time.Hour)
+			h.change(world.Change{Op: "remove_findings", MachineID: loser, CVEs: lost})
+			for n, want := range []bool{false, true, true} {
+				h.both(time.Hour)
+				run := h.again(i, syncer.Incremental)
+				mustSucceed(t, run)
+				mustBalance(t, run)
+				if plan(run).Changes != want {
+					t.Errorf("run %d: %+v", n, plan(run))
+				}
+				h.mustEqualTruthButStale()
+			}
+			h.change(world.Change{Op: "restore_findings", MachineID: loser, CVEs: lost[:1]})
+			h.both(time.Hour)
+			if run := h.again(i, syncer.Incremental); !plan(run).Changes {
+				t.Errorf("what came back: %+v", plan(run))
+			}
+			h.both(time.Hour)
+			h.change(world.Change{Op: "remove_findings", MachineID: loser, CVEs: lost[:1]})
+			h.both(time.Hour)
+			if run := h.again(i, syncer.Incremental); plan(run).Changes {
+				t.Errorf("a later loss of the same row: %+v", plan(run))
+			}
+			h.mustEqualTruthButStale()
+			h.mustNeedNothing(i)
+		})
+	}
+}
+
 func TestARecordMovesToAnotherSurvivor(t *testing.T) {
 	t.Parallel()
 	h, i := largeHouse(t)

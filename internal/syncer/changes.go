@@ -14,7 +14,9 @@ func (e *execution) readChanges(ctx context.Context, r *StageReport, c *census, 
 	if err != nil {
 		return nil, err
 	}
-	err = e.source.Changes(ctx, plan.Since, func(rows []inventory.Row) error { return p.take(ctx, rows) })
+	if err = e.source.Changes(ctx, plan.Since, func(rows []inventory.Row) error { return p.take(ctx, rows) }); err == nil {
+		err = p.unsettled()
+	}
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -44,7 +46,7 @@ func (c *census) allow(p Plan, known Reading) Plan {
 }
 
 // errAmbiguous is what a reading of changes ends with when one of several machines that were merged into one asset has lost a
-// row: whether another of them has the same one is not told.
+// row: whether another of them has the same one is not told. What a whole reading has settled is not met again; see SettledLoss.
 var errAmbiguous = errors.New("syncer: a machine of a merged asset has lost rows")
 
 // change spools what became of a row. One that is refused now counts as gone, for the reason of its refusal.
@@ -54,8 +56,18 @@ func (p *pass) change(r *inventory.Row, n named) error {
 		return nil
 	}
 	row, reason := p.judged(machine, r, n)
-	if p.census.shared(machine) && p.mayLose(r, n, reason) {
-		return errAmbiguous
+	if p.census.shared(machine) {
+		switch settled := p.settled(r, n); {
+		case settled:
+			p.passOver(r, n, reason)
+			return nil
+		case r.Change == inventory.RowFixed:
+			p.lose(r, n)
+			p.passOver(r, n, reason)
+			return nil
+		case p.mayLose(n, reason):
+			return errAmbiguous
+		}
 	}
 	row.gone, row.changedAt = r.Change == inventory.RowFixed, unix32(r.ChangedAt)
 	if reason != inventory.Accepted {
@@ -81,11 +93,17 @@ func (p *pass) change(r *inventory.Row, n named) error {
 	return p.rows.add(&row)
 }
 
-// mayLose tells whether a row may be one that counted and does so no more, while others of its vulnerability may.
-func (p *pass) mayLose(r *inventory.Row, n named, reason inventory.Reason) bool {
-	if r.Change == inventory.RowFixed {
-		return true
+// passOver books a row that tells nothing new.
+func (p *pass) passOver(r *inventory.Row, n named, reason inventory.Reason) {
+	if reason != inventory.Accepted {
+		p.skip(reason, r, n, "")
+		return
 	}
+	p.report.Counts.Accepted++
+}
+
+// mayLose tells whether a row that is there may be one that counted and does so no more, while others of its vulnerability may.
+func (p *pass) mayLose(n named, reason inventory.Reason) bool {
 	_, told := p.judge.AnyRow(n.vulnerability.traits)
 	return reason != inventory.Accepted && !told
 }

@@ -34,6 +34,8 @@ type pass struct {
 	lastIndex    int32
 	lastRecord   int32 // of the row's own record, if that was merged into the machine; else -1
 
+	ambiguous bool // see lose
+
 	merged map[mergedRow]struct{} // vulnerabilities of merged records, whose rows count for others
 }
 
@@ -95,6 +97,7 @@ func (p *pass) row(r *inventory.Row, n named) error {
 	if machine < 0 {
 		return nil
 	}
+	p.find(r, n)
 	row, reason := p.judged(machine, r, n)
 	if reason != inventory.Accepted {
 		p.skip(reason, r, n, "")

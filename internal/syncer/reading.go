@@ -55,6 +55,8 @@ type Reading struct {
 	Merged    map[string]string `json:"merged,omitempty"`     // unless there are more than maxMerged
 	MergedSum string            `json:"merged_sum,omitempty"` // of all of them; empty for none
 
+	Settled []SettledLoss `json:"settled,omitempty"` // losses of those records that changes may tell again
+
 	RulesAt time.Time `json:"rules_at,omitzero"` // what the catalogue told by then was known when the reading began; see Store.RulesAt
 	// Refused are the vulnerabilities of which rows were refused that may count once the catalogue tells otherwise of them.
 	Refused []int32 `json:"refused,omitempty"`

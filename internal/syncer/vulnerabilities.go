@@ -27,6 +27,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	if err != nil {
 		return err
 	}
+	e.expectLosses(o.known)
 	r.TotalEstimate = o.known.Rows
 	p, err := e.readReport(ctx, r, c, &o.plan)
 	if err != nil {
@@ -48,7 +49,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 		return err
 	}
 	e.learnt = o.known.learn(o.plan, e.settings, r.Counts.Fetched, o.began, changes.Held > 0 || unread > 0)
-	e.learnt.RulesAt = o.rules
+	e.learnt.RulesAt, e.learnt.Settled = o.rules, e.settledLosses(&o, changes.Held == 0 && unread == 0)
 	e.learnt.learnRefused(e.options.Report, o.known.Refused, o.plan.Changes, e.skipped)
 	e.learnt.learnMachines(c, e.run.Report.StageNamed(StageAssets), e.partial)
 	if o.plan.Changes || e.run.Preview != nil {
