@@ -21,6 +21,7 @@ type StageDiagnostics struct {
 	Calls        int64                   `json:"calls"`
 	Pages        int64                   `json:"pages"`
 	ResumedPages int64                   `json:"resumed_pages"`
+	ResumedFrom  string                  `json:"resumed_from_run_id,omitempty"`
 	Retries      int64                   `json:"retries"`
 	ThrottledMS  int64                   `json:"throttled_ms"`
 	Bytes        int64                   `json:"bytes"`

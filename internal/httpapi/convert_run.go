@@ -3,6 +3,8 @@ package httpapi
 import (
 	"time"
 
+	"github.com/google/uuid"
+
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
@@ -110,6 +112,9 @@ func stageDiagnostics(r *syncer.Run, s *syncer.StageReport) api.StageDiagnostics
 		Pages: s.Pages, ResumedPages: s.Resumed, Retries: s.Retries, ThrottledMS: s.Throttled.Milliseconds(), Bytes: s.Bytes, Fetched: s.Counts.Fetched,
 		Accepted: s.Counts.Accepted, Skipped: map[string]int64{}, Samples: map[string][]api.SkipSample{},
 		Funnel: funnel(s), Report: reportReading(s.Plan),
+	}
+	if from, err := uuid.Parse(s.ResumedFrom); err == nil {
+		out.ResumedFrom = runID(from)
 	}
 	for reason, n := range s.SkippedBy {
 		out.Skipped[string(reason)] = n

@@ -4,8 +4,11 @@ import (
 	"context"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/inventory"
@@ -24,6 +27,7 @@ func TestRunsTellWhatTheyDid(t *testing.T) {
 	}
 	started, err := h.store.BeginRun(ctx, jobs[0])
 	must(t, err)
+	earlier := uuid.Must(uuid.NewV7())
 	begun := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	started.State, started.Stage = syncer.Succeeded, syncer.StageFinish
 	started.Report = syncer.Report{Summary: "2 of 3 machines imported.", Stages: []syncer.StageReport{
@@ -33,7 +37,7 @@ func TestRunsTellWhatTheyDid(t *testing.T) {
 			Samples: map[inventory.Reason][]syncer.Sample{inventory.PlatformMobile: {{SourceID: "s", Name: "iPhone", Detail: "iOS"}}},
 		},
 		{Name: syncer.StageCatalogue, State: syncer.Succeeded, Counts: syncer.Counts{Fetched: 1000, Created: 1000}},
-		{Name: syncer.StageVulnerabilities, State: syncer.Cancelled, Counts: syncer.Counts{Fetched: 7, Updated: 1, Reopened: 2, Fixed: 3}},
+		{Name: syncer.StageVulnerabilities, State: syncer.Cancelled, Counts: syncer.Counts{Fetched: 7, Updated: 1, Reopened: 2, Fixed: 3}, Resumed: 2, ResumedFrom: earlier.String()},
 	}, Warnings: []syncer.Notice{{Code: "platform_unrecognised", Title: "Unknown platform"}}}
 	must(t, h.store.FinishRun(ctx, jobs[0], started, syncer.Consequence{Succeeded: true}))
 
@@ -52,6 +56,9 @@ func TestRunsTellWhatTheyDid(t *testing.T) {
 	if s := d.Stages[0]; s.DurationMS != 1500 || s.ThrottledMS != 1000 || s.Skipped["platform_mobile"] != 1 || s.Samples["platform_mobile"][0].Name != "iPhone" ||
 		!slices.Equal(s.Funnel, []api.FunnelStep{{Reason: "platform_mobile", Skipped: 1, Left: 2}}) || len(d.Explanations) == 0 {
 		t.Errorf("%+v %+v", s, d.Explanations)
+	}
+	if s := d.Stages[2]; s.ResumedPages != 2 || s.ResumedFrom != "run_"+strings.ReplaceAll(earlier.String(), "-", "") || d.Stages[0].ResumedFrom != "" {
+		t.Errorf("gone on with %d pages of %q, %q", s.ResumedPages, s.ResumedFrom, d.Stages[0].ResumedFrom)
 	}
 	must(t, second(c.DisconnectIntegration(ctx, i.ID, api.DataPurge)))
 	for name, x := range map[string]struct {

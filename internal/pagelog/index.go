@@ -22,6 +22,7 @@ const (
 
 type header struct {
 	Run      string    `json:"run"`
+	From     string    `json:"from,omitempty"` // the earlier run that had begun it, and could not finish
 	First    string    `json:"first"`
 	Snapshot bool      `json:"snapshot,omitempty"`
 	Began    time.Time `json:"began"`

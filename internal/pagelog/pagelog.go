@@ -3,6 +3,7 @@
 package pagelog
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ const directoryPrefix = "defenderd-pages-"
 type Log struct {
 	dir  string
 	run  string
+	from string // the earlier run whose pages were taken over; empty for none
 	now  func() time.Time
 	lock *os.File
 }
@@ -166,14 +168,16 @@ func (l *Log) dropForeign(after time.Time) error {
 // adopt makes a list this run's.
 func (l *Log) adopt(list string, x index) error {
 	if x.Run == l.run {
+		l.from = cmp.Or(l.from, x.From)
 		return nil
 	}
+	l.from = x.Run
 	old := l.path(list, indexSuffix)
 	text, err := os.ReadFile(old)
 	if err != nil {
 		return fmt.Errorf("pagelog: %w", err)
 	}
-	x.Run = l.run
+	x.Run, x.From = l.run, x.Run
 	line, err := json.Marshal(x.header)
 	if err != nil {
 		return fmt.Errorf("pagelog: %w", err)
@@ -187,6 +191,9 @@ func (l *Log) adopt(list string, x index) error {
 	}
 	return nil
 }
+
+// From is the earlier run that could not finish its snapshot, whose pages this run goes on with; empty when there is none.
+func (l *Log) From() string { return l.from }
 
 // drop discards the pages of a list.
 func (l *Log) drop(list string) error {

@@ -152,6 +152,7 @@ func (e *execution) in(ctx context.Context, name Stage, f func(context.Context, 
 
 	publish := func() {
 		local.spent(before, e.source.Usage())
+		local.ResumedFrom = e.resumedFrom(&local)
 		local.Duration = e.now().Sub(began)
 		e.mu.Lock()
 		e.run.Report.Stages[index] = local.clone()

@@ -39,3 +39,11 @@ func (e *execution) releasePages(err error) {
 		e.log.Warn("kept pages could not be put away", "error", err)
 	}
 }
+
+// resumedFrom is the earlier run whose pages a stage has gone on with; only the report's pages serve another run.
+func (e *execution) resumedFrom(r *StageReport) string {
+	if e.pages == nil || r.Name != StageVulnerabilities || r.Resumed == 0 {
+		return ""
+	}
+	return e.pages.From()
+}

@@ -184,7 +184,8 @@ type StageReport struct {
 	Samples       map[inventory.Reason][]Sample // at most SamplesPerReason each
 	Calls         int64
 	Pages         int64
-	Resumed       int64 // pages that an interrupted attempt had kept
+	Resumed       int64  // pages that an interrupted attempt had kept
+	ResumedFrom   string `json:",omitempty"` // public id of the earlier run that had kept them; empty when it was this one
 	Retries       int64
 	Throttled     time.Duration
 	Bytes         int64
