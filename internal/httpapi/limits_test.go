@@ -224,6 +224,36 @@ func TestLiveChecksAreLimited(t *testing.T) {
 	}
 }
 
+// TestOneTenantLeavesOthersChecksOfADirectory has a tenant check a directory as often as it may, and the one it belongs to after it.
+func TestOneTenantLeavesOthersChecksOfADirectory(t *testing.T) {
+	t.Parallel()
+	for _, perMinute := range []int{1, 4} {
+		h := tried(t, perMinute, 100)
+		directory := uuid.New()
+		try := func(n neighbour) error {
+			return second(h.client(n, tenant.Admin).PreviewIntegration(t.Context(), form(directory)))
+		}
+		var last error
+		for range 2 * perMinute {
+			last = try(h.other)
+		}
+		if !api.HasCode(last, api.CodeRateLimited) {
+			t.Errorf("%d a minute: a tenant's %d checks of one directory: %v", perMinute, 2*perMinute, last)
+		}
+		for i := range max(1, perMinute/2) {
+			if err := try(h.mine); api.HasCode(err, api.CodeRateLimited) {
+				t.Errorf("%d a minute: check %d of another tenant: %v", perMinute, i+1, err)
+			}
+		}
+		if err := try(h.neighbour()); !api.HasCode(err, api.CodeRateLimited) {
+			t.Errorf("%d a minute: a check more than the directory has: %v", perMinute, err)
+		}
+		if err := second(h.client(h.other, tenant.Admin).PreviewIntegration(t.Context(), form(uuid.New()))); perMinute > 1 && api.HasCode(err, api.CodeRateLimited) {
+			t.Errorf("checks that were refused are counted for another directory: %v", err)
+		}
+	}
+}
+
 func TestLiveChecksAtOnceAreLimited(t *testing.T) {
 	t.Parallel()
 	h := tried(t, 0, 1)

@@ -127,7 +127,7 @@ func Settings() []Setting {
 			Help:  "The same of a client's address, counting what needs no credential and what comes with one that was not good before.",
 			parse: number(func(c *Config) *int { return &c.Limits.Address }, 0, 10_000_000)},
 		{Name: "VALIDATION_RATE", Kind: "number", Default: "10",
-			Help:  "Live checks of credentials a minute that somebody may ask each process for, of a tenant and of a directory; 0 for no limit.",
+			Help:  "Live checks of credentials a minute that somebody may ask each process for, of a tenant and of a directory (half of it one tenant's); 0 for no limit.",
 			parse: number(func(c *Config) *int { return &c.ValidationRate }, 0, 100_000)},
 		{Name: "VALIDATIONS", Kind: "number", Default: "32",
 			Help:  "Such checks at once in each process.",
