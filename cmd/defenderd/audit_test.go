@@ -2,12 +2,17 @@ package main
 
 import (
 	"database/sql"
+	"os"
 	"os/user"
+	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/seal"
 )
 
 func TestAuditVerifyNamesWhatIsBroken(t *testing.T) {
@@ -19,7 +24,8 @@ func TestAuditVerifyNamesWhatIsBroken(t *testing.T) {
 		must(t, environ, "tenant", "resume", made.ID)
 	}
 	chains := decode[[]chainView](t, must(t, environ, "audit", "verify", "-o", "json"))
-	if len(chains) != 2 || chains[0] != (chainView{Chain: "platform", Events: 1}) || chains[1] != (chainView{Chain: made.ID, Events: 5}) {
+	want := []chainView{{Chain: "platform", Result: chainHolds, Events: 1}, {Chain: made.ID, Result: chainHolds, Events: 6}}
+	if !reflect.DeepEqual(chains, want) {
 		t.Errorf("%+v", chains)
 	}
 	url, _ := strings.CutPrefix(environ[0], "DEFENDERD_DATABASE_URL=")
@@ -37,11 +43,11 @@ func TestAuditVerifyNamesWhatIsBroken(t *testing.T) {
 	}
 	if _, err := owner.Exec(`
 		alter table audit_event disable trigger all;
-		update audit_event set changes = jsonb_set(changes, '{0,after}', '"active"') where sequence = 4`); err != nil {
+		update audit_event set changes = jsonb_set(changes, '{0,after}', '"active"') where sequence = 5`); err != nil {
 		t.Fatal(err)
 	}
 	out, err := invoke(t, environ, "audit", "verify", "--tenant", made.ID)
-	if err == nil || !strings.Contains(out, "BROKEN at event 4: changed") {
+	if err == nil || !strings.Contains(out, "BROKEN at event 5: changed") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
@@ -53,8 +59,53 @@ func TestCommandsWithoutAKeyringAreUnsealed(t *testing.T) {
 	made := decode[tenantView](t, must(t, environ, "tenant", "create", "--name", "Contoso", "-o", "json"))
 	must(t, environ[:1], "tenant", "suspend", made.ID)
 	chains := decode[[]chainView](t, must(t, environ, "audit", "verify", "--tenant", made.ID, "-o", "json"))
-	if len(chains) != 1 || chains[0] != (chainView{Chain: made.ID, Events: 2, Unsealed: 1}) {
+	if !reflect.DeepEqual(chains, []chainView{{Chain: made.ID, Result: chainHolds, Events: 3, Unsealed: 1, UnsealedLate: 1}}) {
 		t.Errorf("%+v", chains)
+	}
+	if table := must(t, environ, "audit", "verify"); !strings.Contains(table, "holds; 1 events after sealed ones are not sealed") {
+		t.Error(table)
+	}
+	if out, err := invoke(t, environ, "audit", "verify", "--strict"); exitOf(err) != exitFailure || !strings.Contains(out, "BROKEN: 1 events are not sealed") {
+		t.Errorf("strictly: %v\n%s", err, out)
+	}
+}
+
+// TestAuditVerifyTellsKeysApart changes the first key and goes back once, and takes the newer one from the auditor's keyring.
+func TestAuditVerifyTellsKeysApart(t *testing.T) {
+	t.Parallel()
+	environ := environment(t)
+	dir := t.TempDir()
+	older, newer := seal.NewKey(), seal.NewKey()
+	ring := func(name string, keys ...seal.Secret) []string {
+		var text strings.Builder
+		for _, k := range keys {
+			text.WriteString(k.Reveal() + "\n")
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return []string{environ[0], "DEFENDERD_KEYRING_FILE=" + filepath.Join(dir, name)}
+	}
+	before, both, after := ring("before", older), ring("both", newer, older), ring("after", newer)
+	made := decode[tenantView](t, must(t, before, "tenant", "create", "--name", "Contoso", "-o", "json"))
+	must(t, both, "tenant", "suspend", made.ID)
+	verify := func(environ []string, flags ...string) (chainView, error) {
+		out, err := invoke(t, environ, append([]string{"audit", "verify", "--tenant", made.ID, "-o", "json"}, flags...)...)
+		return decode[[]chainView](t, out)[0], err
+	}
+	if got, err := verify(both, "--strict"); err != nil || got.Result != chainHolds || got.OlderKey != 0 {
+		t.Errorf("with both keys: %+v, %v", got, err)
+	}
+	id, _, _ := strings.Cut(older.Reveal(), ":")
+	if got, err := verify(after); exitOf(err) != exitUnproven || got.Result != chainKeyMissing || got.Unproven != 2 || !slices.Equal(got.MissingKeys, []string{id}) || got.Broken != 0 {
+		t.Errorf("without the older key: %+v, %v", got, err)
+	}
+	must(t, before, "tenant", "resume", made.ID)
+	if got, err := verify(both); err != nil || got.Result != chainHolds || got.OlderKey != 1 || got.OlderKeyFrom != 4 {
+		t.Errorf("the older key again: %+v, %v", got, err)
+	}
+	if got, err := verify(both, "--strict"); exitOf(err) != exitFailure || got.Result != chainBroken || got.Broken != 4 {
+		t.Errorf("the older key again, strictly: %+v, %v", got, err)
 	}
 }
 
@@ -72,13 +123,13 @@ func TestAuditListReadsOneChain(t *testing.T) {
 		t.Errorf("the platform's: %+v", got)
 	}
 	all := list("--tenant", made.ID)
-	if len(all) != 3 || all[0].Action != api.AuditAPIKeyCreated || all[0].Resource.ID != key.ID || all[0].Actor.Kind != api.AuditByCLI || all[0].Sequence != 3 {
+	if len(all) != 4 || all[0].Action != api.AuditAPIKeyCreated || all[0].Resource.ID != key.ID || all[0].Actor.Kind != api.AuditByCLI || all[0].Sequence != 4 {
 		t.Fatalf("the tenant's: %+v", all)
 	}
 	at := all[1].At.Format(time.RFC3339Nano)
 	for filter, want := range map[string]int{
-		"--limit 2": 2, "--action api_key.created --action tenant.state_changed": 2, "--actor cli": 3, "--actor nobody": 0, "--resource " + key.ID: 1,
-		"--outcome refused": 0, "--from " + at: 2, "--before " + at: 1,
+		"--limit 2": 2, "--action api_key.created --action tenant.state_changed": 2, "--actor cli": 4, "--actor nobody": 0, "--resource " + key.ID: 1,
+		"--outcome refused": 0, "--from " + at: 2, "--before " + at: 2,
 	} {
 		if got := list(append([]string{"--tenant", made.ID}, strings.Fields(filter)...)...); len(got) != want {
 			t.Errorf("%s: %d events, want %d", filter, len(got), want)

@@ -19,8 +19,9 @@ var (
 
 // Exit statuses besides 0. Usage errors have one of their own, as with the tools of the system.
 const (
-	exitFailure = 1
-	exitUsage   = 2
+	exitFailure  = 1
+	exitUsage    = 2
+	exitUnproven = 3
 )
 
 func main() {
@@ -35,9 +36,18 @@ func main() {
 		return
 	}
 	fmt.Fprintln(os.Stderr, "defenderd:", err)
+	os.Exit(exitOf(err))
+}
+
+func exitOf(err error) int {
 	var usage usageError
-	if errors.As(err, &usage) {
-		os.Exit(exitUsage)
+	var unproven unprovenError
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &unproven):
+		return exitUnproven
+	default:
+		return exitFailure
 	}
-	os.Exit(exitFailure)
 }

@@ -37,6 +37,7 @@ func appendText(b []byte, text string) []byte {
 // its hashes only tell accidents.
 type Key struct {
 	ID     string // of the keyring's key that it was derived from
+	Place  int    // of that key in the keyring, 0 for the newest
 	Secret []byte
 }
 

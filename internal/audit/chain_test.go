@@ -128,8 +128,16 @@ func TestVerifyNamesTheFirstBrokenEvent(t *testing.T) {
 			return l
 		}, 4},
 		"recomputed under another id": {func(l []audit.Sealed, _ *audit.Head) []audit.Sealed { l[0].KeyID = "k2"; return l }, 1},
-		"key unknown":                 {func(l []audit.Sealed, _ *audit.Head) []audit.Sealed { l[0].KeyID = "k9"; return l }, 1},
-		"another tenant's":            {func(l []audit.Sealed, _ *audit.Head) []audit.Sealed { l[0].Tenant = 8; return l }, 1},
+		"of the service, without the key": {func(l []audit.Sealed, h *audit.Head) []audit.Sealed {
+			return recompute(l, h, func(int) audit.Key { return audit.Key{} }, nil)
+		}, 1},
+		"resealed by a command without the key": {func(l []audit.Sealed, h *audit.Head) []audit.Sealed {
+			return recompute(l, h, func(int) audit.Key { return audit.Key{} }, func(e *audit.Event) { e.Actor.Kind, e.Action = audit.CLI, audit.IntegrationResealed })
+		}, 1},
+		"by a command without the key": {func(l []audit.Sealed, h *audit.Head) []audit.Sealed {
+			return recompute(l, h, func(int) audit.Key { return audit.Key{} }, func(e *audit.Event) { e.Actor.Kind = audit.CLI })
+		}, 0},
+		"another tenant's": {func(l []audit.Sealed, _ *audit.Head) []audit.Sealed { l[0].Tenant = 8; return l }, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -140,6 +148,68 @@ func TestVerifyNamesTheFirstBrokenEvent(t *testing.T) {
 				t.Errorf("%v, want event %d", err, c.at)
 			}
 		})
+	}
+}
+
+// recompute makes the hashes of a chain again, each with the key of its place from 0, after a change of each event.
+func recompute(list []audit.Sealed, head *audit.Head, key func(i int) audit.Key, change func(*audit.Event)) []audit.Sealed {
+	var before []byte
+	for i := range list {
+		if change != nil {
+			change(&list[i].Event)
+		}
+		k := key(i)
+		list[i].KeyID, list[i].Hash = k.ID, k.Hash(before, &list[i].Event)
+		before = list[i].Hash
+	}
+	head.Hash = before
+	return list
+}
+
+// TestVerdictsTellKeysApart seals five events of an operator in a row with keys that are old, missing or none.
+func TestVerdictsTellKeysApart(t *testing.T) {
+	t.Parallel()
+	newer, older, gone, none := audit.Key{ID: "new", Secret: []byte("n")}, audit.Key{ID: "old", Place: 1, Secret: []byte("o")}, audit.Key{ID: "gone", Secret: []byte("g")}, audit.Key{}
+	for name, c := range map[string]struct {
+		keys [5]audit.Key
+		want audit.Verdict
+	}{
+		"one key":             {[5]audit.Key{older, older, older, older, older}, audit.Verdict{Events: 5}},
+		"a change of keys":    {[5]audit.Key{older, older, newer, newer, newer}, audit.Verdict{Events: 5}},
+		"an old key is back":  {[5]audit.Key{older, newer, older, newer, older}, audit.Verdict{Events: 5, OlderKey: 2, OlderKeyFrom: 3}},
+		"a key is missing":    {[5]audit.Key{gone, gone, older, newer, newer}, audit.Verdict{Events: 5, Unproven: 2, MissingKeys: []string{"gone"}}},
+		"no key at first":     {[5]audit.Key{none, none, newer, newer, newer}, audit.Verdict{Events: 5, Unsealed: 2}},
+		"no key in between":   {[5]audit.Key{none, newer, none, newer, none}, audit.Verdict{Events: 5, Unsealed: 3, UnsealedLate: 2}},
+		"no key after a gone": {[5]audit.Key{gone, none, newer, newer, newer}, audit.Verdict{Events: 5, Unsealed: 1, UnsealedLate: 1, Unproven: 1, MissingKeys: []string{"gone"}}},
+	} {
+		list, head := chain(5, newer)
+		list = recompute(list, &head, func(i int) audit.Key { return c.keys[i] }, func(e *audit.Event) { e.Actor.Kind = audit.CLI })
+		v := audit.NewVerifier(7, map[string]audit.Key{"new": newer, "old": older})
+		for i := range list {
+			if err := v.Add(&list[i]); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if err := v.End(head); err != nil || !reflect.DeepEqual(v.Verdict(), c.want) {
+			t.Errorf("%s: %+v, %v; want %+v", name, v.Verdict(), err, c.want)
+		}
+	}
+}
+
+func TestAChainBeginsAsItIsToldElsewhere(t *testing.T) {
+	t.Parallel()
+	list, _ := chain(2, keys["k1"])
+	v := audit.NewVerifier(7, keys)
+	if v.Start(nil) == nil {
+		t.Error("a chain without an event begins")
+	}
+	for i := range list {
+		if err := v.Add(&list[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v.Start(nil) != nil || v.Start(list[0].Hash) != nil || v.Start(list[1].Hash) == nil {
+		t.Error(v.Start(nil), v.Start(list[0].Hash), v.Start(list[1].Hash))
 	}
 }
 

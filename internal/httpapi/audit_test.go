@@ -118,8 +118,8 @@ func TestAChangeIsRecordedOrRefused(t *testing.T) {
 	if strings.Contains(all, "CANARY") || !strings.Contains(all, audit.Redacted) {
 		t.Error("a secret is in the audit trail, or nothing tells that it changed")
 	}
-	if events, _, err := h.store.VerifyAudit(ctx, h.mine.id, nil); err != nil || events < int64(len(deeds())) {
-		t.Errorf("%d events, %v", events, err)
+	if found, err := h.store.VerifyAudit(ctx, h.mine.id, nil); err != nil || found.Events < int64(len(deeds())) {
+		t.Errorf("%d events, %v", found.Events, err)
 	}
 }
 

@@ -126,7 +126,7 @@ func TestAChangeOfATenantIsToldMemberByMember(t *testing.T) {
 		t.Errorf("the version of before: %v", err)
 	}
 	events, _, err := h.store.ListAuditEvents(ctx, h.id, audit.Filter{}, inventory.PageRequest{Limit: 10})
-	if err != nil || len(events) != 2 || events[0].Action != audit.TenantStateChanged || events[1].Action != audit.TenantUpdated || len(events[1].Changes) != 3 {
+	if err != nil || len(events) != 3 || events[0].Action != audit.TenantStateChanged || events[1].Action != audit.TenantUpdated || len(events[1].Changes) != 3 {
 		t.Errorf("%+v, %v", events, err)
 	}
 	other := h.tenant()

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"time"
 
@@ -49,10 +50,26 @@ func (s *Store) CreateTenant(ctx context.Context, name, account string) (tenant.
 		if _, err := tx.ExecContext(ctx, `insert into entitlement (tenant_id) values ($1)`, row.ID); err != nil {
 			return err
 		}
-		changes := audit.Diff(audit.Diff(nil, "name", "", name), "pgp_account", "", account)
-		return s.record(ctx, tx, audit.Platform, deed{action: audit.TenantCreated, resource: on(tenant.TenantPrefix, row.PublicID), changes: changes})
+		made := creationOf(row.tenant())
+		if err := s.record(ctx, tx, tenant.ID(row.ID), made); err != nil { // nobody else knows of its head yet
+			return err
+		}
+		// The platform's chain tells how the tenant's begins, so that the one cannot be taken away without the other.
+		first, err := lockHead(ctx, tx, tenant.ID(row.ID))
+		if err != nil {
+			return err
+		}
+		made.changes = audit.Diff(audit.Diff(made.changes, proofNumber, nil, row.ID), proofHash, nil, hex.EncodeToString(first.Hash))
+		return s.record(ctx, tx, audit.Platform, made)
 	})
 	return row.tenant(), accountTaken(err)
+}
+
+func creationOf(t tenant.Tenant) deed {
+	return deed{
+		action: audit.TenantCreated, resource: on(tenant.TenantPrefix, t.PublicID),
+		changes: audit.Diff(audit.Diff(nil, "name", "", t.Name), "pgp_account", "", t.Account),
+	}
 }
 
 // accountTaken turns the violation of the rule that a PGP account belongs to one tenant into the fault that callers know.

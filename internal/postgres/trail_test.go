@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,7 +41,7 @@ func newTrail(t *testing.T) *trail {
 	o := postgres.ForWork()
 	o.AuditKey = trailKey
 	h := &trail{t: t, store: postgrestest.Open(t, dsn, o), owner: owner}
-	h.id = h.tenant()
+	h.id = h.tenant() // its creation is the first event
 	return h
 }
 
@@ -64,8 +65,8 @@ func (h *trail) change(n int) {
 }
 
 func (h *trail) verify(id tenant.ID) (events int64, err error) {
-	events, _, err = h.store.VerifyAudit(h.t.Context(), id, map[string]audit.Key{trailKey.ID: trailKey})
-	return events, err
+	verdict, err := h.store.VerifyAudit(h.t.Context(), id, map[string]audit.Key{trailKey.ID: trailKey})
+	return verdict.Events, err
 }
 
 func (h *trail) exec(statement string) {
@@ -101,12 +102,17 @@ func TestVerifyFindsWhatIsChangedInTheDatabase(t *testing.T) {
 		"appended without a key": {`insert into audit_event select tenant_id, 6, gen_random_uuid(), at, actor_kind, actor_id, actor_name, action, resource_type,
 			resource_id, outcome, request_id, address, changes, '', sha256('guess') from audit_event where tenant_id = %[1]d and sequence = 5;
 			update audit_head set sequence = 6, hash = sha256('guess') where tenant_id = %[1]d`, 6},
-		"head gone": {"delete from audit_head where tenant_id = %[1]d", 1},
+		"head gone":          {"delete from audit_head where tenant_id = %[1]d", 1},
+		"gone with its head": {"delete from audit_head where tenant_id = %[1]d; delete from audit_event where tenant_id = %[1]d", 1},
+		"begun anew": {`delete from audit_head where tenant_id = %[1]d; delete from audit_event where tenant_id = %[1]d;
+			insert into audit_event select %[1]d, 1, gen_random_uuid(), at, actor_kind, actor_id, actor_name, action, resource_type, resource_id, outcome,
+			request_id, address, '[]', key_id, hash from audit_event where tenant_id = 0 and sequence = 1;
+			insert into audit_head select tenant_id, sequence, hash from audit_event where tenant_id = %[1]d`, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newTrail(t)
-			h.change(5)
+			h.change(4)
 			h.exec("alter table audit_event disable trigger all")
 			if strings.Contains(c.tamper, "%") {
 				c.tamper = fmt.Sprintf(c.tamper, h.id)
@@ -116,6 +122,48 @@ func TestVerifyFindsWhatIsChangedInTheDatabase(t *testing.T) {
 			var broken *audit.BrokenError
 			if errors.As(err, &broken); (broken == nil) != (c.at == 0) || broken != nil && broken.Sequence != c.at || broken == nil && err != nil {
 				t.Errorf("%v, want event %d", err, c.at)
+			}
+		})
+	}
+}
+
+// TestChainsThatAreGoneWholeAreFound takes chains and their heads away, also together with the tenant, and of the platform's chain the
+// whole and the end.
+func TestChainsThatAreGoneWholeAreFound(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		tamper string
+		broken []int // which of the platform's chain and the two tenants' are broken
+	}{
+		"none":     {"select 1", nil},
+		"a tenant": {"delete from audit_event where tenant_id = %[1]d; delete from audit_head where tenant_id = %[1]d", []int{1}},
+		"a tenant and its row": {"delete from audit_event where tenant_id = %[1]d; delete from audit_head where tenant_id = %[1]d; " +
+			"set app.system = 'on'; delete from tenant where id = %[1]d; reset app.system", []int{1}},
+		"the platform": {"delete from audit_event where tenant_id = 0; delete from audit_head where tenant_id = 0", []int{0}},
+		"the end of the platform's": {`delete from audit_event where tenant_id = 0 and sequence = 2;
+			update audit_head set (sequence, hash) = (select sequence, hash from audit_event where tenant_id = 0) where tenant_id = 0`, []int{0}},
+		"all": {"delete from audit_event; delete from audit_head", []int{0, 1, 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newTrail(t)
+			h.change(2)
+			other := h.tenant()
+			h.exec("alter table audit_event disable trigger all; alter table audit_event no force row level security; alter table audit_head no force row level security")
+			if strings.Contains(c.tamper, "%") {
+				c.tamper = fmt.Sprintf(c.tamper, h.id)
+			}
+			h.exec(c.tamper)
+			chains, err := h.store.AuditChains(t.Context())
+			if want := []tenant.ID{audit.Platform, h.id, other}; err != nil || !slices.Equal(chains, want) {
+				t.Fatalf("chains %v, %v; want %v", chains, err, want)
+			}
+			for i, chain := range chains {
+				_, err := h.verify(chain)
+				var broken *audit.BrokenError
+				if errors.As(err, &broken) != slices.Contains(c.broken, i) || broken == nil && err != nil {
+					t.Errorf("chain %d: %v", i, err)
+				}
 			}
 		})
 	}
@@ -156,8 +204,8 @@ func TestParallelChangesMakeAChainWithoutGaps(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if events, err := h.verify(h.id); err != nil || events != 50 {
-		t.Errorf("%d events, %v; want 50", events, err)
+	if events, err := h.verify(h.id); err != nil || events != 50+1 {
+		t.Errorf("%d events, %v; want 51", events, err)
 	}
 }
 
@@ -171,7 +219,7 @@ func TestTenantsDoNotWaitForEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.Exec(fmt.Sprintf("set local app.tenant_id = '%d'; select * from audit_head for update", h.id)); err != nil {
+	if _, err := tx.Exec(fmt.Sprintf("set local app.tenant_id = '%[1]d'; select * from audit_head where tenant_id = %[1]d for update", h.id)); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.store.SetTenantState(t.Context(), other, tenant.Suspended); err != nil {
@@ -189,8 +237,8 @@ func TestTheChainOutlivesItsTenant(t *testing.T) {
 	h := newTrail(t)
 	h.change(3)
 	h.exec(fmt.Sprintf("set app.system = 'on'; delete from tenant where id = %d; reset app.system", h.id))
-	if events, err := h.verify(h.id); err != nil || events != 3 {
-		t.Errorf("%d events, %v; want 3", events, err)
+	if events, err := h.verify(h.id); err != nil || events != 3+1 {
+		t.Errorf("%d events, %v; want 4", events, err)
 	}
 	chains, err := h.store.AuditChains(t.Context())
 	if err != nil || len(chains) != 2 || chains[0] != audit.Platform || chains[1] != h.id {
@@ -216,22 +264,22 @@ func TestEventsAreListedForTheirTenantOnly(t *testing.T) {
 	}
 	small := inventory.PageRequest{Limit: 2}
 	all := walk(t, small, list(audit.Filter{}))
-	if len(all) != 4 || all[0].Sequence != 4 || all[0].Action != audit.TenantStateChanged || all[0].Actor != postgrestest.Actor {
+	if len(all) != 5 || all[0].Sequence != 5 || all[0].Action != audit.TenantStateChanged || all[0].Actor != postgrestest.Actor {
 		t.Fatalf("%+v", all)
 	}
 	for name, c := range map[string]struct {
 		filter audit.Filter
 		want   int
 	}{
-		"action": {audit.Filter{Actions: []audit.Action{audit.EntitlementSet}}, 3}, "kind": {audit.Filter{Actors: []string{"key_1", "system"}}, 4}, "actor": {audit.Filter{Actors: []string{"key_1"}}, 0},
-		"resource": {audit.Filter{Resources: []string{all[0].Resource.ID}}, 4}, "outcome": {audit.Filter{Outcomes: []audit.Outcome{audit.Refused}}, 0}, "outcomes": {audit.Filter{Outcomes: []audit.Outcome{audit.Refused, audit.Succeeded}}, 4},
-		"from": {audit.Filter{From: all[1].At}, 2}, "before": {audit.Filter{Before: all[1].At}, 2},
+		"action": {audit.Filter{Actions: []audit.Action{audit.EntitlementSet}}, 3}, "kind": {audit.Filter{Actors: []string{"key_1", "system"}}, 5}, "actor": {audit.Filter{Actors: []string{"key_1"}}, 0},
+		"resource": {audit.Filter{Resources: []string{all[0].Resource.ID}}, 5}, "outcome": {audit.Filter{Outcomes: []audit.Outcome{audit.Refused}}, 0}, "outcomes": {audit.Filter{Outcomes: []audit.Outcome{audit.Refused, audit.Succeeded}}, 5},
+		"from": {audit.Filter{From: all[1].At}, 2}, "before": {audit.Filter{Before: all[1].At}, 3},
 	} {
 		if got := walk(t, small, list(c.filter)); len(got) != c.want {
 			t.Errorf("%s: %d events, want %d", name, len(got), c.want)
 		}
 	}
-	if got, _, err := h.store.ListAuditEvents(t.Context(), other, audit.Filter{}, small); err != nil || len(got) != 0 {
+	if got, _, err := h.store.ListAuditEvents(t.Context(), other, audit.Filter{}, small); err != nil || len(got) != 1 || got[0].Tenant != other {
 		t.Errorf("another tenant sees %d events, %v", len(got), err)
 	}
 }

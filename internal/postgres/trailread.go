@@ -3,10 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
-	"math"
 	"strconv"
 	"time"
 
@@ -79,76 +76,4 @@ func (s *Store) ListAuditEvents(ctx context.Context, t tenant.ID, f audit.Filter
 		events = append(events, sealed.Event)
 	}
 	return events, next, nil
-}
-
-// AuditChains lists the chains that there are, the platform's first; those of tenants that are gone are among them, and those that the
-// proof of a deletion says there were.
-func (s *Store) AuditChains(ctx context.Context) (chains []tenant.ID, err error) {
-	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
-		return tx.SelectContext(ctx, &chains, `
-			select tenant_id from audit_head union select distinct tenant_id from audit_event union select id from tenant
-			union select (c ->> 'after')::int from audit_event e, jsonb_array_elements(e.changes) c
-			where e.tenant_id = $1 and e.action = $2 and c ->> 'field' = $3 order by 1`, audit.Platform, audit.TenantDeleted, proofNumber)
-	})
-	return chains, err
-}
-
-// verifyBatch is how many events are read at a time.
-const verifyBatch = 1000
-
-// VerifyAudit reads a whole chain and checks it with the keys at hand, by their ids; changes of its tenant wait at the end
-// only. It tells how many events it checked, and how many of them carry no key. A chain that is not what was written is an
-// *[audit.BrokenError].
-func (s *Store) VerifyAudit(ctx context.Context, chain tenant.ID, keys map[string]audit.Key) (events, unsealed int64, err error) {
-	v := audit.NewVerifier(chain, keys)
-	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
-		after, err := verifyAfter(ctx, tx, v, chain, math.MinInt64)
-		if err != nil {
-			return err
-		}
-		// Nobody adds an event while the head is held, so what follows is as far as it tells; it is little.
-		var head audit.Head
-		err = tx.GetContext(ctx, &head, `select sequence, hash from audit_head where tenant_id = $1 for share`, chain)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		if _, err := verifyAfter(ctx, tx, v, chain, after); err != nil {
-			return err
-		}
-		if err := v.End(head); err != nil {
-			return err
-		}
-		proven, err := provenHead(ctx, tx, chain)
-		if err != nil || proven == nil {
-			return err
-		}
-		return v.End(*proven)
-	})
-	events, unsealed = v.Counts()
-	return events, unsealed, err
-}
-
-// verifyAfter checks what comes after an event, batch by batch, and gives the number of the last one.
-func verifyAfter(ctx context.Context, tx *sqlx.Tx, v *audit.Verifier, chain tenant.ID, after int64) (int64, error) {
-	for {
-		var rows []auditRow
-		err := tx.SelectContext(ctx, &rows, `
-			select * from audit_event where tenant_id = $1 and sequence > $2 order by sequence limit $3`, chain, after, verifyBatch)
-		if err != nil {
-			return after, err
-		}
-		for i := range rows {
-			sealed, err := rows[i].sealed()
-			if err != nil {
-				return after, v.Unreadable(rows[i].Sequence)
-			}
-			if err := v.Add(&sealed); err != nil {
-				return after, err
-			}
-			after = sealed.Sequence
-		}
-		if len(rows) < verifyBatch {
-			return after, nil
-		}
-	}
 }

@@ -142,7 +142,7 @@ func (h *house) mustProve(gone tenant.Tenant, had map[string]int64) {
 		h.t.Errorf("the chain ends at %s with %s; the proof says %+v", number, hash, told)
 	}
 	for _, chain := range []tenant.ID{audit.Platform, gone.ID} {
-		if _, _, err := h.store.VerifyAudit(ctx, chain, nil); err != nil {
+		if _, err := h.store.VerifyAudit(ctx, chain, nil); err != nil {
 			h.t.Errorf("chain %d: %v", chain, err)
 		}
 	}
@@ -160,7 +160,7 @@ func (h *house) mustMissTheTrail(gone tenant.ID) {
 	} {
 		h.sql(tampering, gone)
 		var broken *audit.BrokenError
-		if _, _, err := h.store.VerifyAudit(ctx, gone, nil); !errors.As(err, &broken) {
+		if _, err := h.store.VerifyAudit(ctx, gone, nil); !errors.As(err, &broken) {
 			h.t.Errorf("after %s: %v", tampering, err)
 		}
 	}

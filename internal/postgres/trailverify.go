@@ -1,0 +1,84 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+
+	"github.com/jmoiron/sqlx"
+
+	"pgp.internal/defender/internal/audit"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// AuditChains lists the chains that there are, the platform's first; those of tenants that are gone are among them, and those that the
+// platform's says there were, by the creation of a tenant or the proof of its deletion.
+func (s *Store) AuditChains(ctx context.Context) (chains []tenant.ID, err error) {
+	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		return tx.SelectContext(ctx, &chains, `
+			select $1::int union select tenant_id from audit_head union select distinct tenant_id from audit_event union select id from tenant
+			union select (c ->> 'after')::int from audit_event e, jsonb_array_elements(e.changes) c
+			where e.tenant_id = $1 and e.action in ($2, $3) and c ->> 'field' = $4 and c ->> 'after' ~ '^[0-9]{1,9}$' order by 1`,
+			audit.Platform, audit.TenantDeleted, audit.TenantCreated, proofNumber)
+	})
+	return chains, err
+}
+
+// verifyBatch is how many events are read at a time.
+const verifyBatch = 1000
+
+// VerifyAudit reads a whole chain and checks it with the keys at hand, by their ids; changes of its tenant wait at the end
+// only. It tells what it found, and of a chain that is not what was written the first event, by an *[audit.BrokenError]. That a
+// chain begins and ends as it must is held against the platform's, which is proven only if it holds itself.
+func (s *Store) VerifyAudit(ctx context.Context, chain tenant.ID, keys map[string]audit.Key) (audit.Verdict, error) {
+	v := audit.NewVerifier(chain, keys)
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		after, err := verifyAfter(ctx, tx, v, chain, math.MinInt64)
+		if err != nil {
+			return err
+		}
+		// Nobody adds an event while the head is held, so what follows is as far as it tells; it is little.
+		var head audit.Head
+		err = tx.GetContext(ctx, &head, `select sequence, hash from audit_head where tenant_id = $1 for share`, chain)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if _, err := verifyAfter(ctx, tx, v, chain, after); err != nil {
+			return err
+		}
+		if err := v.End(head); err != nil {
+			return err
+		}
+		if chain == audit.Platform {
+			return verifyCreations(ctx, tx, v)
+		}
+		return verifyProofs(ctx, tx, v, chain)
+	})
+	return v.Verdict(), err
+}
+
+// verifyAfter checks what comes after an event, batch by batch, and gives the number of the last one.
+func verifyAfter(ctx context.Context, tx *sqlx.Tx, v *audit.Verifier, chain tenant.ID, after int64) (int64, error) {
+	for {
+		var rows []auditRow
+		err := tx.SelectContext(ctx, &rows, `
+			select * from audit_event where tenant_id = $1 and sequence > $2 order by sequence limit $3`, chain, after, verifyBatch)
+		if err != nil {
+			return after, err
+		}
+		for i := range rows {
+			sealed, err := rows[i].sealed()
+			if err != nil {
+				return after, v.Unreadable(rows[i].Sequence)
+			}
+			if err := v.Add(&sealed); err != nil {
+				return after, err
+			}
+			after = sealed.Sequence
+		}
+		if len(rows) < verifyBatch {
+			return after, nil
+		}
+	}
+}
