@@ -256,7 +256,8 @@ func (s *Store) Disconnect(ctx context.Context, t tenant.ID, id uuid.UUID, versi
 				return err
 			}
 		}
-		if err := endActiveRun(ctx, tx, t, i.ID); err != nil {
+		ended, err := endActiveRun(ctx, tx, t, i.ID)
+		if err != nil {
 			return err
 		}
 		state, purgeAt := connector.StateDisconnected, time.Now().Add(inventory.PGPLife)
@@ -279,7 +280,8 @@ func (s *Store) Disconnect(ctx context.Context, t tenant.ID, id uuid.UUID, versi
 		if purge {
 			action = audit.IntegrationPurged
 		}
-		return s.record(ctx, tx, t, deed{action: action, resource: on(tenant.IntegrationPrefix, id), changes: audit.Diff(nil, "state", i.State, state)})
+		asked := deed{action: action, resource: on(tenant.IntegrationPrefix, id), changes: audit.Diff(nil, "state", i.State, state)}
+		return s.recordAll(ctx, tx, t, append(ended, asked))
 	})
 	return purgeRun, err
 }

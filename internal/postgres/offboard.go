@@ -54,12 +54,7 @@ func (s *Store) DeleteTenant(ctx context.Context, id tenant.ID, version int64) (
 		if err := s.record(ctx, tx, audit.Platform, asked); err != nil { // first: all take the heads of chains in one order
 			return err
 		}
-		for _, d := range append(ended, asked) {
-			if err := s.record(ctx, tx, id, d); err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.recordAll(ctx, tx, id, append(ended, asked))
 	})
 	return deleting, err
 }

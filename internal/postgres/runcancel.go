@@ -40,11 +40,7 @@ func (s *Store) CancelRun(ctx context.Context, t tenant.ID, id uuid.UUID) (run s
 // CancelActiveRun is CancelRun for the run an integration has in progress, if any.
 func (s *Store) CancelActiveRun(ctx context.Context, t tenant.ID, integration uuid.UUID) error {
 	return s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
-		var active struct {
-			ID       int64     `db:"id"`
-			PublicID uuid.UUID `db:"public_id"`
-			State    string    `db:"state"`
-		}
+		var active activeRun
 		err := tx.GetContext(ctx, &active, `
 			select r.id, r.public_id, r.state from run r join integration i on i.tenant_id = r.tenant_id and i.id = r.integration_id
 			where r.tenant_id = $1 and i.public_id = $2 and r.state in ('queued', 'running', 'cancelling')`, t, integration)
@@ -109,19 +105,34 @@ func endRunCancelled(ctx context.Context, tx *sqlx.Tx, t tenant.ID, id int64) er
 	return err
 }
 
-// endActiveRun ends a run at once, whatever its worker does: without its job row the worker can no longer write.
-func endActiveRun(ctx context.Context, tx *sqlx.Tx, t tenant.ID, integration int64) error {
-	var runID int64
-	err := tx.GetContext(ctx, &runID, `
-		select id from run where tenant_id = $1 and integration_id = $2 and state in ('queued', 'running', 'cancelling')`, t, integration)
+// endActiveRun ends a run at once, whatever its worker does: without its job row the worker can no longer write. It gives what is to
+// be recorded of that, if there was one.
+func endActiveRun(ctx context.Context, tx *sqlx.Tx, t tenant.ID, integration int64) (ended []deed, err error) {
+	var run activeRun
+	err = tx.GetContext(ctx, &run, `
+		select id, public_id, state from run where tenant_id = $1 and integration_id = $2 and state in ('queued', 'running', 'cancelling')`, t, integration)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := tx.ExecContext(ctx, `delete from job where tenant_id = $1 and run_id = $2 and kind = $3`, t, runID, job.Sync); err != nil {
-		return err
+	if _, err := tx.ExecContext(ctx, `delete from job where tenant_id = $1 and run_id = $2 and kind = $3`, t, run.ID, job.Sync); err != nil {
+		return nil, err
 	}
-	return endRunCancelled(ctx, tx, t, runID)
+	return []deed{run.ended()}, endRunCancelled(ctx, tx, t, run.ID)
+}
+
+// activeRun is a run that is still to end.
+type activeRun struct {
+	ID       int64     `db:"id"`
+	PublicID uuid.UUID `db:"public_id"`
+	State    string    `db:"state"`
+}
+
+// ended is that it was ended together with what it belongs to.
+func (r *activeRun) ended() deed {
+	return deed{
+		action: audit.RunCancelled, resource: on(tenant.RunPrefix, r.PublicID), changes: audit.Diff(nil, "state", r.State, string(syncer.Cancelled)),
+	}
 }

@@ -3,12 +3,10 @@ package postgres
 import (
 	"context"
 
-	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
 	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/fault"
-	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -42,12 +40,7 @@ func (s *Store) UpdateTenant(ctx context.Context, id tenant.ID, version int64, c
 			}
 			deeds = append(deeds, ended...)
 		}
-		for _, d := range deeds {
-			if err := s.record(ctx, tx, id, d); err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.recordAll(ctx, tx, id, deeds)
 	})
 	return updated, accountTaken(err)
 }
@@ -99,11 +92,7 @@ func endRuns(ctx context.Context, tx *sqlx.Tx, t tenant.ID) (ended []deed, err e
 	if _, err := tx.ExecContext(ctx, `delete from job where tenant_id = $1 and state <> 'dead'`, t); err != nil {
 		return nil, err
 	}
-	var active []struct {
-		ID       int64     `db:"id"`
-		PublicID uuid.UUID `db:"public_id"`
-		State    string    `db:"state"`
-	}
+	var active []activeRun
 	err = tx.SelectContext(ctx, &active, `
 		select id, public_id, state from run where tenant_id = $1 and state in ('queued', 'running', 'cancelling') order by id for no key update`, t)
 	if err != nil {
@@ -120,9 +109,7 @@ func endRuns(ctx context.Context, tx *sqlx.Tx, t tenant.ID) (ended []deed, err e
 		if err != nil {
 			return nil, err
 		}
-		ended = append(ended, deed{
-			action: audit.RunCancelled, resource: on(tenant.RunPrefix, run.PublicID), changes: audit.Diff(nil, "state", run.State, string(syncer.Cancelled)),
-		})
+		ended = append(ended, run.ended())
 	}
 	return ended, nil
 }

@@ -54,6 +54,16 @@ func (s *Store) record(ctx context.Context, tx *sqlx.Tx, chain tenant.ID, d deed
 	return nil
 }
 
+// recordAll is record for what one change does to several things.
+func (s *Store) recordAll(ctx context.Context, tx *sqlx.Tx, chain tenant.ID, deeds []deed) error {
+	for _, d := range deeds {
+		if err := s.record(ctx, tx, chain, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // originOf is who the context says, else the one that the store works for.
 func (s *Store) originOf(ctx context.Context) (audit.Origin, error) {
 	origin, err := audit.OriginOf(ctx)

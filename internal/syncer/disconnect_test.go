@@ -7,12 +7,14 @@ import (
 
 	"github.com/google/uuid"
 
+	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
 )
 
 func TestAPauseCanEndTheRunInProgress(t *testing.T) {
@@ -64,7 +66,9 @@ func TestADisconnectionDuringARunIsFinal(t *testing.T) {
 			if o := r.release(); o.Ending != job.HandBack {
 				t.Errorf("the handler ended with %v", o.Ending)
 			}
-			mustEnd(t, h.run(i, r.job), syncer.Cancelled, fault.CodeRunCancelled)
+			run := h.run(i, r.job)
+			mustEnd(t, run, syncer.Cancelled, fault.CodeRunCancelled)
+			h.mustHaveEnded(run)
 			if h.snapshot(h.tenant) != before {
 				t.Error("the run wrote after the disconnection")
 			}
@@ -83,6 +87,17 @@ func TestADisconnectionDuringARunIsFinal(t *testing.T) {
 			h.connect(h.tenant, nil)
 			mustSucceed(t, h.work())
 		})
+	}
+}
+
+// mustHaveEnded looks into the audit trail for the end of a run.
+func (h *house) mustHaveEnded(run syncer.Run) {
+	h.t.Helper()
+	f := audit.Filter{Actions: []audit.Action{audit.RunCancelled}, Resources: []string{tenant.PublicText(tenant.RunPrefix, run.PublicID)}}
+	events, _, err := h.store.ListAuditEvents(h.t.Context(), h.tenant, f, inventory.PageRequest{Limit: 10})
+	must(h.t, err)
+	if len(events) != 1 || len(events[0].Changes) != 1 || events[0].Changes[0].After != string(syncer.Cancelled) {
+		h.t.Errorf("the end of the run is recorded as %+v", events)
 	}
 }
 

@@ -25,6 +25,8 @@ func TestASuspensionEndsRunsAtOnce(t *testing.T) {
 			before := h.snapshot(h.tenant)
 			mustEnd(t, h.run(i, r.job), syncer.Cancelled, fault.CodeRunCancelled)
 			mustEnd(t, h.latest(waiting), syncer.Cancelled, fault.CodeRunCancelled)
+			h.mustHaveEnded(h.run(i, r.job))
+			h.mustHaveEnded(h.latest(waiting))
 			if _, err := h.store.Extend(t.Context(), r.job, time.Minute); !errors.Is(err, job.ErrLeaseLost) {
 				t.Errorf("the heartbeat goes on: %v", err)
 			}
