@@ -90,13 +90,20 @@ func (s *Service) probeNewImports(ctx context.Context, current Integration, want
 }
 
 // RotateSecret checks the new secret and swaps it in only if it works; the old one serves until then. What was staged before
-// is out of date, and dropped.
+// is out of date, and dropped. A secret that does not work is recorded.
 func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r Rotation) (Integration, []Check, error) {
 	current, c, creds, err := s.readRotation(ctx, t, id, r)
 	if err != nil {
 		return Integration{}, nil, err
 	}
 	checks, err := s.try(ctx, t, current.DirectoryID, c.Open(creds), current.Settings)
+	if err != nil && len(checks) > 0 {
+		tried := current
+		tried.ClientID, tried.Method = creds.ClientID, method(creds)
+		if noted := s.store.NoteUnrotated(ctx, tried, fault.As(err).Code); noted != nil {
+			return Integration{}, checks, noted
+		}
+	}
 	if err != nil {
 		return Integration{}, checks, err
 	}

@@ -42,6 +42,9 @@ type Store interface {
 	NoteInvalid(ctx context.Context, t tenant.ID, id uuid.UUID, code string) error
 	// NoteRefused records that a connection was refused by its checks, by which code; nothing of it is stored.
 	NoteRefused(ctx context.Context, i Integration, code string) error
+	// NoteUnrotated records that a new secret was refused by its checks, by which code; i is the integration, which stays as it is, with
+	// application and method that were tried.
+	NoteUnrotated(ctx context.Context, i Integration, code string) error
 	// NoteStaged keeps when the staged credential of i was tried, and what is told of what that met, if it is still the one that is
 	// staged. For everybody's If-Match the integration stays unchanged.
 	NoteStaged(ctx context.Context, i Integration, at time.Time, met *fault.Error) error

@@ -231,3 +231,31 @@ func TestARefusedConnectionLeavesAnEvent(t *testing.T) {
 		t.Errorf("while nothing can be recorded: %v", err)
 	}
 }
+
+// TestARefusedRotationLeavesAnEvent rotates to a secret that Microsoft refuses, of the same application and of another one.
+func TestARefusedRotationLeavesAnEvent(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx, c, i := t.Context(), h.admin(), h.connect(h.mine)
+	h.cloud.fails(api.CodeCredentialsInvalid)
+	application := uuid.NewString()
+	rotate := func() error {
+		return second(c.RotateIntegrationSecret(ctx, i.ID, api.RotateSecretRequest{ClientSecret: next, ClientID: &application}))
+	}
+	if err := rotate(); !api.HasCode(err, api.CodeCredentialsInvalid) {
+		t.Errorf("%v", err)
+	}
+	e := h.newest(h.mine)
+	told := map[string]string{}
+	for _, change := range e.Changes {
+		told[change.Field] = change.After
+	}
+	if e.Action != audit.IntegrationRotated || e.Outcome != audit.Failed || e.Resource != (audit.Resource{Type: "integration", ID: i.ID}) || e.Actor.Name != "admin" ||
+		told["code"] != api.CodeCredentialsInvalid || told["client_id"] != application || strings.Contains(fmt.Sprint(e), next) {
+		t.Errorf("%+v", e)
+	}
+	h.exec(noAudit)
+	if err := rotate(); !api.HasCode(err, api.CodeUnavailable) {
+		t.Errorf("while nothing can be recorded: %v", err)
+	}
+}

@@ -92,6 +92,17 @@ func (s *Store) NoteRefused(ctx context.Context, i connector.Integration, code s
 	})
 }
 
+// NoteUnrotated implements [connector.Store].
+func (s *Store) NoteUnrotated(ctx context.Context, i connector.Integration, code string) error {
+	return s.inTenant(ctx, i.Tenant, func(tx *sqlx.Tx) error {
+		changes := audit.Diff(audit.Diff(nil, "client_id", "", i.ClientID), "method", "", i.Method)
+		return s.record(ctx, tx, i.Tenant, deed{
+			action: audit.IntegrationRotated, resource: on(tenant.IntegrationPrefix, i.PublicID), outcome: audit.Failed,
+			changes: audit.Diff(changes, "code", "", code),
+		})
+	})
+}
+
 // NoteInvalid implements [connector.Store]. Of the service's own checks, which come again and again, only what they change is
 // an event.
 func (s *Store) NoteInvalid(ctx context.Context, t tenant.ID, id uuid.UUID, code string) error {
