@@ -40,7 +40,7 @@ type APIKey struct {
 
 // CreateAPIKeyRequest is a key to create. ExpiresAt is at most 366 days ahead; nil means one year.
 type CreateAPIKeyRequest struct {
-	Name      string     `json:"name" validate:"required,max=100,nocontrol"`
+	Name      string     `json:"name" validate:"required,max=100,name"`
 	Role      Role       `json:"role" validate:"required,oneof=readonly analyst admin"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 }

@@ -5,7 +5,7 @@ import "time"
 // ConnectRequest says what to connect and how.
 type ConnectRequest struct {
 	Type        IntegrationTypeName `json:"type" validate:"required,oneof=microsoft-defender"`
-	Name        *string             `json:"name,omitempty" validate:"omitnil,min=1,max=100,nocontrol"`
+	Name        *string             `json:"name,omitempty" validate:"omitnil,min=1,max=100,name"`
 	Credentials CredentialsInput    `json:"credentials" validate:"required"`
 	Settings    *SettingsInput      `json:"settings,omitempty" validate:"omitnil"`
 	Schedule    *Schedule           `json:"schedule,omitempty" validate:"omitnil"`
@@ -46,9 +46,9 @@ type SettingsInput struct {
 	RequireFQDN            *bool              `json:"require_fqdn,omitempty"`
 	AllowUnderscore        *bool              `json:"allow_underscore,omitempty"`
 	IncludeDiscovered      *bool              `json:"include_discovered,omitempty"`
-	DeviceGroups           []string           `json:"device_groups,omitzero" validate:"omitnil,max=50,dive,min=1,max=200,nocontrol"`
-	TagsInclude            []string           `json:"tags_include,omitzero" validate:"omitnil,max=50,dive,min=1,max=200,nocontrol"`
-	TagsExclude            []string           `json:"tags_exclude,omitzero" validate:"omitnil,max=50,dive,min=1,max=200,nocontrol"`
+	DeviceGroups           []string           `json:"device_groups,omitzero" validate:"omitnil,max=50,dive,min=1,max=200,name"`
+	TagsInclude            []string           `json:"tags_include,omitzero" validate:"omitnil,max=50,dive,min=1,max=200,name"`
+	TagsExclude            []string           `json:"tags_exclude,omitzero" validate:"omitnil,max=50,dive,min=1,max=200,name"`
 	IPDeny                 []string           `json:"ip_deny,omitzero" validate:"omitnil,max=100,dive,max=49,ip|cidr"`
 }
 
@@ -59,7 +59,7 @@ type Schedule struct {
 
 // IntegrationPatch is a merge patch (RFC 7396): what is nil stays as it is.
 type IntegrationPatch struct {
-	Name        *string           `json:"name,omitempty" validate:"omitnil,min=1,max=100,nocontrol"`
+	Name        *string           `json:"name,omitempty" validate:"omitnil,min=1,max=100,name"`
 	Credentials *CredentialsPatch `json:"credentials,omitempty" validate:"omitnil"`
 	Settings    *SettingsInput    `json:"settings,omitempty" validate:"omitnil"`
 	Schedule    *Schedule         `json:"schedule,omitempty" validate:"omitnil"`

@@ -26,14 +26,14 @@ type TenantLimits struct {
 
 // CreateTenantRequest is a tenant to create. PGPAccount is printable ASCII without spaces; nil for none.
 type CreateTenantRequest struct {
-	Name       string  `json:"name" validate:"required,max=100,nocontrol"`
+	Name       string  `json:"name" validate:"required,max=100,name"`
 	PGPAccount *string `json:"pgp_account,omitempty" validate:"omitempty,min=1,max=254"`
 }
 
 // TenantPatch is what to change of a tenant; nil leaves it. State is TenantActive or TenantSuspended, an empty PGPAccount none, and
 // Limits take the place of all there were.
 type TenantPatch struct {
-	Name       *string       `json:"name,omitempty" validate:"omitempty,min=1,max=100,nocontrol"`
+	Name       *string       `json:"name,omitempty" validate:"omitempty,min=1,max=100,name"`
 	PGPAccount *string       `json:"pgp_account,omitempty" validate:"omitempty,max=254"`
 	State      *TenantState  `json:"state,omitempty" validate:"omitempty,oneof=active suspended"`
 	Limits     *TenantLimits `json:"limits,omitempty"`

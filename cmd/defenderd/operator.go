@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -59,12 +57,9 @@ func (p *program) withStore(ctx context.Context, lookup config.Lookup, use func(
 	return use(store)
 }
 
-// maxName is the longest name of a tenant or key.
-const maxName = 100
-
 func checkName(flag, name string) error {
-	if n := utf8.RuneCountInString(name); n == 0 || n > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-		return usagef("--%s must be 1 to %d characters, none of them a control character", flag, maxName)
+	if !tenant.ValidName(name) {
+		return usagef("--%s must be 1 to %d characters, one of which can be seen, and none that is invisible or sets the direction of writing", flag, tenant.MaxName)
 	}
 	return nil
 }

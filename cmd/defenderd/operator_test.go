@@ -102,7 +102,7 @@ func TestUsageErrors(t *testing.T) {
 	t.Parallel()
 	none := "tnt_0123456789abcdef0123456789abcdef"
 	for _, line := range []string{
-		"srve", "help nonsense", "help tenant nonsense", "tenant creat", "serve extra", "serve --lese 1m", "tenant create --name=", "tenant create --name a --valid-until soon",
+		"srve", "help nonsense", "help tenant nonsense", "tenant creat", "serve extra", "serve --lese 1m", "tenant create --name=", "tenant create --name a\u200bb", "api-key create --role admin --tenant " + none + " --name \u202ea", "tenant create --name a --valid-until soon",
 		"tenant create --name a --valid-from 2027-01-02 --valid-until 2027-01-01", "tenant entitle", "tenant entitle x", "tenant suspend a b",
 		"tenant update " + none + " --name=", "tenant update " + none + " --max-integrations=-1", "tenant update " + none + " --account a\u00e4", "tenant delete", "tenant list --state gone", "tenant placement --move apart", "tenant placement " + none + " --move away", "tenant audit",
 		"api-key create --tenant " + none + " --name a --role root", "api-key create --tenant " + none + " --name a --role admin --expires 367d",

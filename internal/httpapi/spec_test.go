@@ -1,9 +1,11 @@
 package httpapi_test
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -110,6 +112,26 @@ func TestEverySkipReasonIsDocumented(t *testing.T) {
 	for _, r := range append(inventory.MachineReasons(), inventory.RowReasons()...) {
 		if !slices.Contains(words, string(r)) {
 			t.Errorf("%s is not in the contract", r)
+		}
+	}
+}
+
+// TestNamesAreThoseOfTheContract holds the rule for names against the document's pattern, character by character.
+func TestNamesAreThoseOfTheContract(t *testing.T) {
+	t.Parallel()
+	doc, err := openapi3.NewLoader().LoadFromData(defenderspec.OpenAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pattern := regexp.MustCompile(doc.Components.Schemas["DisplayName"].Value.Pattern)
+	for r := rune(0); r <= 0xffff; r++ {
+		if !utf8.ValidRune(r) {
+			continue
+		}
+		for _, name := range []string{string(r), "a" + string(r) + "b"} {
+			if valid := tenant.ValidName(name); valid != pattern.MatchString(name) {
+				t.Errorf("%U in %q: %v by the rule, %v by the contract", r, name, valid, !valid)
+			}
 		}
 	}
 }

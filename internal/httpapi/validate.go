@@ -11,6 +11,7 @@ import (
 
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/tenant"
 )
 
 // rules checks the validate tags of request types. It is read-only once made.
@@ -22,7 +23,7 @@ func newRules() *validator.Validate {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		return name
 	})
-	if err := v.RegisterValidation("nocontrol", noControl); err != nil {
+	if err := v.RegisterValidation("name", validName); err != nil {
 		panic(err)
 	}
 	v.RegisterStructValidation(goesWithMethod, api.CredentialsInput{}, api.RotateSecretRequest{})
@@ -60,9 +61,7 @@ func goesWithMethod(l validator.StructLevel) {
 	}
 }
 
-func noControl(l validator.FieldLevel) bool {
-	return !strings.ContainsFunc(l.Field().String(), func(r rune) bool { return r < ' ' || r == 0x7f })
-}
+func validName(l validator.FieldLevel) bool { return tenant.ValidName(l.Field().String()) }
 
 // validateTags lists what is wrong with a decoded request. Of its body it takes what v does not know: whether a number
 // that is 0 was given.
@@ -141,8 +140,8 @@ func ruleText(w validator.FieldError, within string, given bool) (code, detail s
 		return boundText(w, within, "at most", "too_long", "too_many", "too_large")
 	case "ip|cidr":
 		return "invalid_format", "Must be an address or a prefix such as 172.30.0.0/16"
-	case "nocontrol":
-		return "invalid_format", "Must not contain control characters"
+	case "name":
+		return "invalid_format", "Must have a character that can be seen, and none that is invisible or sets the direction of writing"
 	}
 	return "invalid_format", "Must have the documented form"
 }
