@@ -48,8 +48,12 @@ func weakTag(body []byte) string {
 // maxCondition bounds If-Match and If-None-Match, which are compared tag by tag.
 const maxCondition = 512
 
-// checkConditions refuses lists of tags that are too long.
+// checkConditions refuses lists of tags that are too long, and an If-Match without any: whoever sends it wants a condition, and there
+// is none. An If-None-Match without any is met by whatever is there.
 func checkConditions(r *http.Request) error {
+	if match := r.Header.Values("If-Match"); len(match) > 0 && strings.Trim(strings.Join(match, ","), ", \t") == "" {
+		return invalid(parameter("If-Match", "too_short", "Must have a tag, or *; leave it out to change whatever is there"))
+	}
 	for _, name := range []string{"If-Match", "If-None-Match"} {
 		if len(strings.Join(r.Header.Values(name), ",")) > maxCondition {
 			return invalid(parameter(name, "too_long", fmt.Sprintf("Must have at most %d characters", maxCondition)))

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -72,6 +73,37 @@ func TestLongListsOfTagsAreRefused(t *testing.T) {
 		if got.status != c.status {
 			t.Errorf("%s of %d characters: %d %s", c.header, c.length, got.status, got.body)
 		}
+	}
+}
+
+// TestAnEmptyConditionIsNone sends If-Match without a tag, in every way that can be written, to what takes it.
+func TestAnEmptyConditionIsNone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	i := h.connect(h.mine)
+	for _, empty := range [][]string{{""}, {" "}, {","}, {" , "}, {"", ""}} {
+		for _, method := range []string{http.MethodPatch, http.MethodDelete} {
+			r, err := http.NewRequestWithContext(t.Context(), method, h.url+"/v1/integrations/"+i.ID, strings.NewReader(`{"name":"Europe"}`))
+			must(t, err)
+			r.Header = http.Header{"Authorization": {"Bearer " + h.mine.keys[tenant.Admin]}, "Content-Type": {"application/json"}, "If-Match": empty}
+			got, err := http.DefaultClient.Do(r)
+			must(t, err)
+			var p api.Problem
+			must(t, json.NewDecoder(got.Body).Decode(&p))
+			must(t, got.Body.Close())
+			if got.StatusCode != http.StatusBadRequest || len(p.Errors) != 1 || p.Errors[0].Parameter != "If-Match" {
+				t.Errorf("%s with If-Match %q: %d %+v", method, empty, got.StatusCode, p)
+			}
+		}
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, h.url+"/v1/integrations/"+i.ID, http.NoBody)
+	must(t, err)
+	r.Header = http.Header{"Authorization": {"Bearer " + h.mine.keys[tenant.Admin]}, "If-Match": {"", `"1.0"`}}
+	got, err := http.DefaultClient.Do(r)
+	must(t, err)
+	must(t, got.Body.Close())
+	if got.StatusCode != http.StatusPreconditionFailed {
+		t.Errorf("a wrong tag in a second line: %d", got.StatusCode)
 	}
 }
 

@@ -87,7 +87,7 @@ func (s *server) disconnectIntegration(w http.ResponseWriter, r *http.Request) e
 		return err
 	}
 	version := int64(0)
-	if r.Header.Get("If-Match") != "" {
+	if len(r.Header.Values("If-Match")) > 0 {
 		i, err := s.Integrations.Get(r.Context(), caller(r), id)
 		if err != nil {
 			return err
