@@ -69,7 +69,7 @@ const maxLimit = 1_000_000
 // checkAccount accepts what the API accepts, and what a token or the header account can name.
 func checkAccount(account string) error {
 	if !tenant.ValidAccount(account) {
-		return usagef("--account must be at most %d printable ASCII characters without spaces, and no tenant's id", tenant.MaxAccount)
+		return usagef("--account must be at most %d printable ASCII characters without spaces, no tenant's id and not *", tenant.MaxAccount)
 	}
 	return nil
 }

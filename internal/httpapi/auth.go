@@ -51,14 +51,14 @@ func (s *server) principal(r *http.Request) (tenant.Principal, error) {
 	if p.Refused != "" {
 		return p, s.deny(r, p, p.Refused, err)
 	}
-	if err != nil || account == "" || account == tenant.PublicText(tenantPrefix, p.TenantPublic) {
-		return p, err
+	if err != nil || account == "" || strings.EqualFold(account, tenant.PublicText(tenantPrefix, p.TenantPublic)) {
+		return p, err // which is known without asking for the tenant
 	}
 	t, err := s.Tenants.Tenant(r.Context(), p.Tenant)
 	if err != nil {
 		return p, err
 	}
-	if t.Account == "" || !strings.EqualFold(t.Account, account) {
+	if !t.Answers(account) {
 		return p, s.deny(r, p, tenant.OtherTenant, errNotYourTenant())
 	}
 	return p, nil

@@ -49,7 +49,7 @@ func answerCreatedTenant(w http.ResponseWriter, created *tenant.Tenant) error {
 
 func checkAccount(account *string) error {
 	if !tenant.ValidAccount(orZero(account)) {
-		return invalid(fault.Field{Pointer: "/pgp_account", Code: "invalid_format", Detail: "Must be printable ASCII without spaces, and no tenant's id"})
+		return invalid(fault.Field{Pointer: "/pgp_account", Code: "invalid_format", Detail: "Must be printable ASCII without spaces, no tenant's id and not *"})
 	}
 	return nil
 }

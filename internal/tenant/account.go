@@ -5,9 +5,17 @@ import "strings"
 // MaxAccount is the longest PGP account, as an e-mail address may be (RFC 5321, section 4.5.3.1.3).
 const MaxAccount = 254
 
+// everybody is no account: it would read as one for all tenants, where accounts are named.
+const everybody = "*"
+
 // ValidAccount tells whether a text may be a tenant's PGP account: what a token and the header account can name, and nothing that
-// either would take for the id of a tenant. Empty is none.
+// either would take for the id of a tenant, or a reader for all of them. Empty is none.
 func ValidAccount(account string) bool {
 	plain := !strings.ContainsFunc(account, func(r rune) bool { return r <= ' ' || r >= 0x7f })
-	return plain && len(account) <= MaxAccount && !strings.HasPrefix(strings.ToLower(account), TenantPrefix)
+	return plain && account != everybody && len(account) <= MaxAccount && !strings.HasPrefix(strings.ToLower(account), TenantPrefix)
+}
+
+// Answers tells whether a name in a token or in the header account is this tenant's: its public id or its PGP account, in any case.
+func (t *Tenant) Answers(name string) bool {
+	return strings.EqualFold(name, PublicText(TenantPrefix, t.PublicID)) || t.Account != "" && strings.EqualFold(name, t.Account)
 }
