@@ -38,7 +38,7 @@ type APIKey struct {
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
 }
 
-// CreateAPIKeyRequest is a key to create. ExpiresAt is at most 366 days ahead; nil means one year.
+// CreateAPIKeyRequest is a key to create. ExpiresAt is at most 365 days ahead; nil means 365 days.
 type CreateAPIKeyRequest struct {
 	Name      string     `json:"name" validate:"required,max=100,name"`
 	Role      Role       `json:"role" validate:"required,oneof=readonly analyst admin"`

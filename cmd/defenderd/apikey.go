@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -74,7 +75,7 @@ func (p *program) apiKeyCreate() *cli.Command {
 			tenantFlag(),
 			&cli.StringFlag{Name: "name", Required: true, Usage: "what the key is for"},
 			&cli.StringFlag{Name: "role", Required: true, Usage: "readonly, analyst or admin"},
-			&cli.StringFlag{Name: "expires", Value: "365d", Usage: "how long it is valid, such as 90d or 12h; at most 366d"},
+			&cli.StringFlag{Name: "expires", Value: longestLife(), Usage: "how long it is valid, such as 90d or 12h; at most " + longestLife()},
 			outputFlag(),
 		}, flags...),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
@@ -116,6 +117,9 @@ func draftKey(cmd *cli.Command) (k tenant.APIKey, err error) {
 	return k, nil
 }
 
+// longestLife is tenant.MaxKeyLife as it is written for --expires.
+func longestLife() string { return fmt.Sprintf("%dd", tenant.MaxKeyLife/(24*time.Hour)) }
+
 // parseLife reads a duration; days are allowed too, because nobody thinks of a key's life in hours.
 func parseLife(text string) (time.Duration, error) {
 	life, err := time.ParseDuration(text)
@@ -126,7 +130,7 @@ func parseLife(text string) (time.Duration, error) {
 		life = time.Duration(n) * 24 * time.Hour
 	}
 	if err != nil || life <= 0 || life > tenant.MaxKeyLife {
-		return 0, usagef("--expires must be a duration such as 90d or 12h, at most 366d")
+		return 0, usagef("--expires must be a duration such as 90d or 12h, at most %s", longestLife())
 	}
 	return life, nil
 }

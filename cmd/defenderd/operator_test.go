@@ -8,10 +8,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/seal"
+	"pgp.internal/defender/internal/tenant"
 	"pgp.internal/defender/migrations"
 )
 
@@ -61,6 +63,11 @@ func TestTenantAndKeyFromNothingToRevoked(t *testing.T) {
 		t.Errorf("entitled: %+v", entitled)
 	}
 	key := decode[keyView](t, must(t, environ, "api-key", "create", "--tenant", made.ID, "--name", "ops", "--role", "readonly", "--expires", "90d", "-o", "json"))
+	year := decode[keyView](t, must(t, environ, "api-key", "create", "--tenant", made.ID, "--name", "year", "--role", "readonly", "-o", "json"))
+	if life := time.Until(year.ExpiresAt); life > tenant.MaxKeyLife || life < tenant.MaxKeyLife-patience {
+		t.Errorf("a key lives %v", life)
+	}
+	must(t, environ, "api-key", "revoke", "--tenant", made.ID, year.ID)
 	client := api.New(s.api, key.Key)
 	got, err := client.GetTenant(t.Context())
 	if err != nil || got.ID != made.ID || got.Name != "Contoso" {
@@ -105,7 +112,7 @@ func TestUsageErrors(t *testing.T) {
 		"srve", "help nonsense", "help tenant nonsense", "tenant creat", "serve extra", "serve --lese 1m", "tenant create --name=", "tenant create --name a\u200bb", "api-key create --role admin --tenant " + none + " --name \u202ea", "tenant create --name a --valid-until soon",
 		"tenant create --name a --valid-from 2027-01-02 --valid-until 2027-01-01", "tenant entitle", "tenant entitle x", "tenant suspend a b",
 		"tenant update " + none + " --name=", "tenant update " + none + " --max-integrations=-1", "tenant update " + none + " --account a\u00e4", "tenant delete", "tenant list --state gone", "tenant placement --move apart", "tenant placement " + none + " --move away", "tenant audit",
-		"api-key create --tenant " + none + " --name a --role root", "api-key create --tenant " + none + " --name a --role admin --expires 367d",
+		"api-key create --tenant " + none + " --name a --role root", "api-key create --tenant " + none + " --name a --role admin --expires 366d",
 		"api-key create --tenant " + none + " --name a --role admin --expires 99999999999999999999d",
 		"api-key revoke --tenant " + none + " nonsense", "migrate sideways", "migrate down", "migrate down 0", "migrate force", "migrate force x", "migrate force 1 2", "keyring new --id UPPER",
 		"audit list extra", "audit list --limit 0", "audit list --action made", "audit list --outcome well", "audit list --from yesterday", "audit list --tenant x", "demo --machines 0", "version -o yaml",

@@ -92,7 +92,7 @@ func (s *server) createAPIKey(w http.ResponseWriter, r *http.Request) error {
 	}
 	if expiry.After(latest) {
 		f := fault.New(fault.CodeInvalidExpiry, "The time lies more than one year ahead.")
-		f.Fields = []fault.Field{{Pointer: "/expires_at", Code: "too_large", Detail: "Must be at most one year (366 days) ahead"}}
+		f.Fields = []fault.Field{{Pointer: "/expires_at", Code: "too_large", Detail: "Must be at most one year (365 days) ahead"}}
 		return f
 	}
 	secret, hash, hint := tenant.NewKey()

@@ -68,3 +68,22 @@ func TestARevokedKeyIsRefusedAtOnce(t *testing.T) {
 	must(t, h.store.SetTenantState(ctx, h.mine.id, tenant.Suspended))
 	refused("of a suspended tenant", h.admin())
 }
+
+// TestAKeyLives365Days unless somebody says otherwise, and no longer.
+func TestAKeyLives365Days(t *testing.T) {
+	t.Parallel()
+	const year = 365 * 24 * time.Hour
+	h := newHouse(t)
+	c, before := h.admin(), h.clock.now()
+	made, err := c.CreateAPIKey(t.Context(), api.CreateAPIKeyRequest{Name: "SIEM", Role: api.RoleReadonly})
+	must(t, err)
+	if life := made.ExpiresAt.Sub(before); life < year || life > year+time.Minute {
+		t.Errorf("it lives %v", life)
+	}
+	for ahead, ok := range map[time.Duration]bool{year - time.Hour: true, year + time.Hour: false} {
+		err := second(c.CreateAPIKey(t.Context(), api.CreateAPIKeyRequest{Name: "SIEM", Role: api.RoleReadonly, ExpiresAt: new(h.clock.now().Add(ahead))}))
+		if ok != (err == nil) || !ok && !api.HasCode(err, api.CodeInvalidExpiry) {
+			t.Errorf("for %v: %v", ahead, err)
+		}
+	}
+}

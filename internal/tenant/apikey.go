@@ -16,8 +16,8 @@ const keyPrefix = "pgpd_"
 // keyBytes is the entropy of a key. With 256 random bits a plain SHA-256 is enough: there is nothing to guess.
 const keyBytes = 32
 
-// MaxKeyLife is the longest an API key may live.
-const MaxKeyLife = 366 * 24 * time.Hour
+// MaxKeyLife is the longest an API key may live, and how long it lives unless somebody says otherwise: 365 days.
+const MaxKeyLife = 365 * 24 * time.Hour
 
 // APIKey is a stored key: never the key itself.
 type APIKey struct {
