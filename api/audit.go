@@ -78,7 +78,13 @@ type AuditEvent struct {
 	RequestID string        `json:"request_id,omitempty"`
 	Address   string        `json:"address,omitempty"`
 	Changes   []AuditChange `json:"changes"`
+	// Problem is [AuditUnreadable] for an event that was changed in the database so that what it changed cannot be told any more;
+	// Changes is empty then.
+	Problem string `json:"problem,omitempty"`
 }
+
+// AuditUnreadable is the problem of an event whose changes cannot be read.
+const AuditUnreadable = "unreadable"
 
 // AuditActor is who did it.
 type AuditActor struct {

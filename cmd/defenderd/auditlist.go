@@ -120,6 +120,9 @@ func eventRow(e *api.AuditEvent) []string {
 	for i, c := range e.Changes {
 		changes[i] = c.Field + ": " + c.Before + " → " + c.After
 	}
+	if e.Problem == api.AuditUnreadable {
+		changes = []string{`cannot be read: the event was changed, see "audit verify"`}
+	}
 	row := []string{e.ID, showTime(e.At), string(e.Actor.Kind) + " " + e.Actor.Name, string(e.Action), e.Resource.ID, string(e.Outcome), e.Address, strings.Join(changes, "; ")}
 	for i := range row {
 		row[i] = strings.Map(visible, row[i])

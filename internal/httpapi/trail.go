@@ -37,10 +37,14 @@ func (s *server) answerEvents(w http.ResponseWriter, r *http.Request, chain tena
 
 // AuditEvent shows an event as the API does.
 func AuditEvent(e *audit.Event) api.AuditEvent {
-	return api.AuditEvent{
+	shown := api.AuditEvent{
 		ID: tenant.PublicText(audit.IDPrefix, e.ID), Sequence: e.Sequence, At: e.At, Action: api.AuditAction(e.Action), Outcome: api.AuditOutcome(e.Outcome),
 		Actor:    api.AuditActor{Kind: api.AuditActorKind(e.Actor.Kind), ID: e.Actor.ID, Name: e.Actor.Name},
 		Resource: api.AuditResource{Type: e.Resource.Type, ID: e.Resource.ID}, RequestID: e.RequestID, Address: e.Address,
 		Changes: each(e.Changes, func(c *audit.Change) api.AuditChange { return api.AuditChange(*c) }),
 	}
+	if e.Unreadable {
+		shown.Problem = api.AuditUnreadable
+	}
+	return shown
 }

@@ -44,10 +44,11 @@ func (r *auditRow) sealed() (audit.Sealed, error) {
 	}}
 	strictly := json.NewDecoder(bytes.NewReader(r.Changes)) // a member more would be in no hash
 	strictly.DisallowUnknownFields()
-	return s, strictly.Decode(&s.Changes)
+	err := strictly.Decode(&s.Changes)
+	return s, err
 }
 
-// ListAuditEvents pages through a tenant's events, newest first.
+// ListAuditEvents pages through a tenant's events, newest first. One whose changes cannot be read is marked as such.
 func (s *Store) ListAuditEvents(ctx context.Context, t tenant.ID, f audit.Filter, page inventory.PageRequest) ([]audit.Event, inventory.Position, error) {
 	before, err := beforeID(page.After)
 	if err != nil {
@@ -70,8 +71,8 @@ func (s *Store) ListAuditEvents(ctx context.Context, t tenant.ID, f audit.Filter
 	events := make([]audit.Event, 0, len(rows))
 	for i := range rows {
 		sealed, err := rows[i].sealed()
-		if err != nil {
-			return nil, nil, err
+		if err != nil { // who changed one event must not be able to hide all others
+			sealed.Changes, sealed.Unreadable = nil, true
 		}
 		events = append(events, sealed.Event)
 	}
