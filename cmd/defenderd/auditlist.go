@@ -28,7 +28,7 @@ func (p *program) auditList() *cli.Command {
 			"Examples:\n\n    defenderd audit list --tenant tnt_0199... --action integration.secret_rotated --from 2026-11-01T00:00:00Z\n" +
 			"    defenderd audit list --tenant tnt_0199... --outcome refused -o json\n    defenderd audit list",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "tenant", Usage: "id of the tenant, as \"tenant list\" shows it; the platform's own events if not given"},
+			&cli.StringFlag{Name: "tenant", Usage: "id of the tenant, as \"tenant list\" shows or showed it; the platform's own events if not given"},
 			&cli.StringSliceFlag{Name: "actor", Usage: "only what these did: an id, or api_key, token, cli or system; may be repeated"},
 			&cli.StringSliceFlag{Name: "action", Usage: "only these actions, such as api_key.created; may be repeated"},
 			&cli.StringSliceFlag{Name: "resource", Usage: "only what was done to these ids; may be repeated"},
@@ -44,7 +44,7 @@ func (p *program) auditList() *cli.Command {
 				return err
 			}
 			if cmd.IsSet("tenant") {
-				return p.withTenant(ctx, cmd, lookup, func(s *postgres.Store, t tenant.Tenant) error { return p.listEvents(ctx, cmd, s, t.ID, f) })
+				return p.withTrail(ctx, cmd, lookup, func(s *postgres.Store, chain tenant.ID) error { return p.listEvents(ctx, cmd, s, chain, f) })
 			}
 			return p.withStore(ctx, lookup, func(s *postgres.Store) error { return p.listEvents(ctx, cmd, s, audit.Platform, f) })
 		},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"pgp.internal/defender/cmd/defenderd/internal/config"
 	"pgp.internal/defender/internal/audit"
+	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/tenant"
 )
@@ -52,7 +54,7 @@ func (p *program) auditVerify() *cli.Command {
 			"Examples:\n\n    defenderd audit verify --keyring-file keyring\n    defenderd audit verify --keyring-file keyring --tenant tnt_0199...\n" +
 			"    defenderd audit verify --keyring-file keyring --strict",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "tenant", Usage: "id of the tenant, as \"tenant list\" shows it; all, and the platform, if not given"},
+			&cli.StringFlag{Name: "tenant", Usage: "id of the tenant, as \"tenant list\" shows or showed it; all, and the platform, if not given"},
 			&cli.BoolFlag{Name: "strict", Usage: "take a chain for broken, too, if it has unsealed events, or an older key seals after a newer one"},
 			outputFlag(),
 		}, flags...),
@@ -67,8 +69,8 @@ func (p *program) auditVerify() *cli.Command {
 			p.warn(cfg)
 			keys := auditKeys(cfg.Keyring)
 			if cmd.IsSet("tenant") {
-				return p.withTenant(ctx, cmd, lookup, func(s *postgres.Store, t tenant.Tenant) error {
-					return p.verifyChains(ctx, cmd, s, keys, []tenant.ID{t.ID})
+				return p.withTrail(ctx, cmd, lookup, func(s *postgres.Store, chain tenant.ID) error {
+					return p.verifyChains(ctx, cmd, s, keys, []tenant.ID{chain})
 				})
 			}
 			return p.withStore(ctx, lookup, func(s *postgres.Store) error {
@@ -96,7 +98,7 @@ func (p *program) verifyChains(ctx context.Context, cmd *cli.Command, s *postgre
 		}
 		v := viewOf(verdict, broken, cmd.Bool("strict"))
 		if v.Chain = names[chain]; v.Chain == "" {
-			v.Chain = fmt.Sprintf("tenant %d, deleted", chain)
+			v.Chain = fmt.Sprintf("tenant %d, deleted", chain) // a chain that the platform's tells nothing of
 		}
 		results[v.Result]++
 		views = append(views, v)
@@ -154,12 +156,43 @@ func (v *chainView) told() string {
 	return told
 }
 
-// chainNames are the public ids of the tenants there are.
+// chainNames are the public ids of the tenants there are, and of those that were.
 func chainNames(ctx context.Context, s *postgres.Store) (map[tenant.ID]string, error) {
 	names := map[tenant.ID]string{audit.Platform: "platform"}
+	gone, err := s.GoneTenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for chain, id := range gone {
+		names[chain] = id + ", deleted"
+	}
 	tenants, err := s.ListTenants(ctx, tenant.Filter{})
 	for _, t := range tenants {
 		names[t.ID] = publicID(tenantPrefix, t.PublicID)
 	}
 	return names, err
+}
+
+// withTrail opens the database for the trail of the tenant that --tenant names, also of one that is deleted: its trail stays.
+func (p *program) withTrail(ctx context.Context, cmd *cli.Command, lookup config.Lookup, use func(*postgres.Store, tenant.ID) error) error {
+	id, err := parsePublicID(tenantPrefix, "tenant", cmd.String("tenant"))
+	if err != nil {
+		return err
+	}
+	return p.withStore(ctx, lookup, func(s *postgres.Store) error {
+		t, err := s.TenantByPublicID(ctx, id)
+		if err == nil {
+			return use(s, t.ID)
+		}
+		if !fault.Is(err, fault.CodeNotFound) {
+			return err
+		}
+		gone, failed := s.GoneTenants(ctx)
+		for chain, was := range gone {
+			if was == publicID(tenantPrefix, id) {
+				return use(s, chain)
+			}
+		}
+		return cmp.Or(failed, err)
+	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -58,8 +59,17 @@ func TestATenantIsChangedAndDeletedByCommand(t *testing.T) {
 		t.Errorf("left: %+v", left)
 	}
 	chains := decode[[]chainView](t, must(t, environ, "audit", "verify", "-o", "json"))
-	if len(chains) != 3 || chains[1].Reason != "" || !strings.HasSuffix(chains[1].Chain, "deleted") {
+	if len(chains) != 3 || chains[1].Reason != "" || chains[1].Chain != made.ID+", deleted" {
 		t.Errorf("%+v", chains)
+	}
+	if own := decode[[]chainView](t, must(t, environ, "audit", "verify", "--tenant", made.ID, "-o", "json")); len(own) != 1 || !reflect.DeepEqual(own[0], chains[1]) {
+		t.Errorf("by its id: %+v", own)
+	}
+	if trail := decode[[]api.AuditEvent](t, must(t, environ, "audit", "list", "--tenant", made.ID, "-o", "json")); int64(len(trail)) != chains[1].Events || trail[len(trail)-1].Action != api.AuditTenantCreated {
+		t.Errorf("its trail: %+v", trail)
+	}
+	if out, err := invoke(t, environ, "audit", "list", "--tenant", "tnt_0123456789abcdef0123456789abcdef"); err == nil {
+		t.Errorf("the trail of a tenant that never was: %s", out)
 	}
 	if out, err := invoke(t, environ, "tenant", "delete", "--yes", made.ID); err == nil {
 		t.Errorf("deleted again: %s", out)

@@ -25,6 +25,27 @@ func (s *Store) AuditChains(ctx context.Context) (chains []tenant.ID, err error)
 	return chains, err
 }
 
+// GoneTenants gives the public ids of tenants that are not there any more, by the numbers of their chains, as the platform's tells them: by their
+// creation or the proof of their deletion.
+func (s *Store) GoneTenants(ctx context.Context) (map[tenant.ID]string, error) {
+	var rows []struct {
+		Number   int32  `db:"number"`
+		PublicID string `db:"resource_id"`
+	}
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		return tx.SelectContext(ctx, &rows, `
+			select distinct (c ->> 'after')::int as number, e.resource_id from audit_event e, jsonb_array_elements(e.changes) c
+			where e.tenant_id = $1 and e.action in ($2, $3) and c ->> 'field' = $4 and c ->> 'after' ~ '^[0-9]{1,9}$'
+			  and not exists (select from tenant t where t.id::text = c ->> 'after')`,
+			audit.Platform, audit.TenantDeleted, audit.TenantCreated, proofNumber)
+	})
+	gone := make(map[tenant.ID]string, len(rows))
+	for _, r := range rows {
+		gone[tenant.ID(r.Number)] = r.PublicID
+	}
+	return gone, err
+}
+
 // verifyBatch is how many events are read at a time.
 const verifyBatch = 1000
 
