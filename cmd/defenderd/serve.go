@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/urfave/cli/v3"
 
@@ -36,6 +37,7 @@ func (p *program) serveCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			cfg.Warnings = append(cfg.Warnings, unproxied(&cfg)...)
 			if cmd.Bool("check") {
 				p.warn(cfg)
 				_, err := fmt.Fprintln(p.stdout, "The configuration is complete and well-formed.")
@@ -51,6 +53,16 @@ func (p *program) warn(cfg config.Config) {
 	for _, warning := range cfg.Warnings {
 		fmt.Fprintln(p.stderr, "warning:", warning)
 	}
+}
+
+// unproxied warns of a public listener that others reach while no proxy is trusted: behind one, all clients would share its address, in
+// limits and in the audit trail. Without a proxy that is right, so it is no more than a warning.
+func unproxied(cfg *config.Config) []string {
+	host, _, err := net.SplitHostPort(cfg.Listen)
+	if ip := net.ParseIP(host); !cfg.ServeHTTP || len(cfg.TrustedProxies) > 0 || err != nil || host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return []string{config.Prefix + "TRUSTED_PROXIES: none is set and " + config.Prefix + "LISTEN is not on loopback; behind a proxy all clients would count as one address"}
 }
 
 // serve runs the service until ctx ends.

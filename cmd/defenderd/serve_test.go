@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -42,6 +44,26 @@ func TestServe(t *testing.T) {
 	}
 	if status, _ := get(t, s.admin+"/healthz"); status != 0 {
 		t.Error("the admin listener still answers after the stop")
+	}
+}
+
+// TestAListenerWithoutTrustedProxiesIsToldOf looks at the log of a start and at what --check tells.
+func TestAListenerWithoutTrustedProxiesIsToldOf(t *testing.T) {
+	t.Parallel()
+	environ := environment(t)
+	for args, want := range map[string]int{
+		"--listen 0.0.0.0:8080": 1, "--listen :8080": 1, "--listen [::]:8080": 1, "--listen 10.1.2.3:8080": 1, "--listen 127.0.0.1:8080": 0, "--listen [::1]:8080": 0,
+		"--listen localhost:8080": 0, "--listen :8080 --trusted-proxies 10.0.0.0/8": 0, "--listen :8080 --roles work": 0, "": 0,
+	} {
+		var told bytes.Buffer
+		line := append([]string{"defenderd", "serve", "--check"}, strings.Fields(args)...)
+		if err := run(t.Context(), line, environ, io.Discard, &told); err != nil || strings.Count(told.String(), "DEFENDERD_TRUSTED_PROXIES") != want {
+			t.Errorf("%s: %v, told %q", args, err, told.String())
+		}
+	}
+	s := start(t, environ, "--listen", "0.0.0.0:0")
+	if n := strings.Count(s.log.String(), "DEFENDERD_TRUSTED_PROXIES"); n != 1 {
+		t.Errorf("the log of the start tells it %d times:\n%s", n, s.log)
 	}
 }
 
