@@ -1,11 +1,18 @@
 #!/bin/sh
 # Plays the issuer of tokens, to try them out: makes a key and its key set once, in the directory named first, and prints a
-# token with the role named second for the tenants behind it, good for an hour. The key is for nothing but trying.
+# token with the role named second for the tenants behind it, good for an hour; the role platform takes none. The key is for nothing but trying.
 set -eu
-[ $# -ge 3 ] || { echo "usage: $0 DIRECTORY ROLE TENANT..." >&2; exit 2; }
+usage() { echo "usage: $0 DIRECTORY ROLE TENANT..., or $0 DIRECTORY platform" >&2; exit 2; }
+[ $# -ge 2 ] || usage
 directory=$1 role=$2
 shift 2
-tenants=$(printf ',"%s"' "$@")
+if [ "$role" = platform ]; then
+	[ $# -eq 0 ] || usage
+	tenants=
+else
+	[ $# -ge 1 ] || usage
+	tenants=$(printf ',"%s"' "$@")
+fi
 
 url64() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
 
