@@ -18,11 +18,13 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// fort is the service with two tenants that have imported something, before a simulated Microsoft.
+// fort is the service with two tenants that have imported something, before a simulated Microsoft. A third one, the stranger, may
+// change itself, and uses the Idempotency-Keys of the first.
 type fort struct {
 	*microsoft
-	mint    *mint
-	arsenal *arsenal
+	mint     *mint
+	arsenal  *arsenal
+	stranger neighbour
 }
 
 // arsenal is what the generator and the judge know about the fort. It is only read while requests are made.
@@ -66,6 +68,7 @@ func newFort(t *testing.T) *fort {
 	}
 	f.arsenal.own = f.settle(t, f.mine, "zqminezq", directoryNumber(0))
 	f.arsenal.foreign = f.settle(t, f.other, "zqotherzq", directoryNumber(1))
+	f.stranger = f.neighbour()
 	spare := f.neighbour()
 	f.arsenal.own.tenant = f.publicID(spare)
 	f.arsenal.marks[minesSide] = f.marksOf(f.arsenal.own, "zqminezq", f.publicID(f.mine))

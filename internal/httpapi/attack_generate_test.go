@@ -235,9 +235,9 @@ func (r *draft) sign() {
 	r.soundAccount()
 }
 
-// soundRepeat names the request by a key that no other one has: what repeated ones are due is for tests of their own.
+// soundRepeat names the request by a key that no other one has; once it is carried out the key is used again, see [fort.again].
 func (r *draft) soundRepeat() {
-	if r.in(30) {
+	if r.in(60) {
 		r.header.Set("Idempotency-Key", fmt.Sprintf("%s%x-%x", oneOf(r.dice, "", "W/", `"';--`, "%s${x}", strings.Repeat("k", 200)), r.Uint64(), r.Uint64()))
 	}
 }

@@ -71,15 +71,19 @@ func TestContractAttack(t *testing.T) {
 	}
 	f.searchLog(t)
 	f.searchLabels(t)
-	t.Logf("%d requests in %v: %s", score.sent.Load(), time.Since(began).Round(time.Millisecond), score.String())
+	t.Logf("%d requests in %v, %d of them repeated: %s", score.sent.Load(), time.Since(began).Round(time.Millisecond), score.repeated.Load(), score.String())
 	if n := score.accepted.Load(); s.only == "" && n < score.sent.Load()/10 {
 		t.Errorf("only %d of %d requests were accepted: what is attacked is not behind the first wall", n, score.sent.Load())
+	}
+	if s.only == "" && score.repeated.Load() == 0 {
+		t.Error("no request that was accepted had an Idempotency-Key")
 	}
 }
 
 // tally counts what came of the requests.
 type tally struct {
 	sent, accepted, faults atomic.Int64
+	repeated               atomic.Int64 // of those accepted, whose Idempotency-Key was used again
 	mu                     sync.Mutex
 	statuses               map[int]int
 }
@@ -138,6 +142,10 @@ func (f *fort) one(t *testing.T, a attempt, score *tally, most int) {
 	got, breaches := f.fire(a)
 	score.add(got.status)
 	breaches = append(breaches, f.arsenal.judge(a, got)...)
+	if len(a.flaws) == 0 && a.header.Get("Idempotency-Key") != "" && got.status < 300 {
+		score.repeated.Add(1)
+		breaches = append(breaches, f.again(a, got)...)
+	}
 	if len(breaches) == 0 {
 		return
 	}
