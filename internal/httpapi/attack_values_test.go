@@ -74,7 +74,7 @@ func (r *draft) ofPattern(pattern, name string) string {
 		return oneOf(r.dice, r.own.vulnerability, strings.ToLower(r.own.vulnerability), "CVE-1999-0001", "a--", strings.Repeat("x", 64))
 	case pattern == "^[!-~]+$", pattern == "^[!-~]*$":
 		return oneOf(r.dice, "ops@contoso.example", "a", "';--@x", strings.Repeat("z", 254), "x"+strconv.Itoa(r.IntN(1_000_000)))
-	case strings.HasPrefix(pattern, `^[^\x00-\x1F\x7F-\x9F­`): // a name
+	case strings.HasPrefix(pattern, "^[^\\x00-\\x1F\\x7F-\\x9F\u00ad"): // a name
 		return oneOf(r.dice, "Müller & Söhne", "東京 ", "';--", "𝕏", "a&#8203;b", "$(x)")
 	case strings.Contains(pattern, `[^\x00-\x1F\x7F`): // any text without control characters
 		return ""
