@@ -29,6 +29,8 @@ create table finding_shared partition of finding default partition by hash (tena
 create index finding_by_vulnerability on finding_shared (tenant_id, vulnerability_id, asset_id);
 create index finding_by_severity on finding_shared (tenant_id, severity, asset_id, vulnerability_id);
 create index finding_by_first_seen on finding_shared (tenant_id, first_seen_at, asset_id, vulnerability_id);
+-- The few that are not open, among many that are.
+create index finding_closed on finding_shared (tenant_id, state, asset_id, vulnerability_id) where state <> 1;
 do $$
 begin
   for i in 0..15 loop
@@ -229,6 +231,7 @@ begin
   execute format('create index on %I (vulnerability_id, asset_id)', leaf);
   execute format('create index on %I (severity, asset_id, vulnerability_id)', leaf);
   execute format('create index on %I (first_seen_at, asset_id, vulnerability_id)', leaf);
+  execute format('create index on %I (state, asset_id, vulnerability_id) where state <> 1', leaf);
   execute format('alter table %I enable row level security, force row level security', leaf);
   execute format('create policy tenant_wall on %I using (tenant_id = app_tenant())', leaf);
   execute format('analyze %I', leaf);

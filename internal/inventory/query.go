@@ -72,6 +72,12 @@ type FindingFilter struct {
 	Integrations    []uuid.UUID
 }
 
+// Empty tells whether the filter selects everything.
+func (f *FindingFilter) Empty() bool {
+	named := len(f.States) + len(f.Severities) + len(f.Assets) + len(f.Vulnerabilities) + len(f.Products) + len(f.Integrations)
+	return named == 0 && f.FixAvailable == nil && f.FirstSeenFrom.IsZero() && f.FirstSeenBefore.IsZero()
+}
+
 // ExposedVulnerability is a vulnerability as one tenant has it.
 type ExposedVulnerability struct {
 	Vulnerability

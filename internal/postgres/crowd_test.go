@@ -72,7 +72,7 @@ const crowdedTenants = 4
 func newCrowdedInventory(t *testing.T) inventoryFixture {
 	t.Helper()
 	url := postgrestest.URL(t)
-	f := inventoryFixture{store: postgrestest.Open(t, url, postgres.ForRequests()), owner: openOwner(t, url)}
+	f := inventoryFixture{url: url, store: postgrestest.Open(t, url, postgres.ForRequests()), owner: openOwner(t, url)}
 	f.exec(t, fmt.Sprintf(seedCrowd, crowdedCatalogue))
 	f.mine = f.crowdedTenant(t, crowdedAssets)
 	f.exec(t, fmt.Sprintf(seedFindings, f.mine, crowdedCatalogue/10))
@@ -104,4 +104,14 @@ func openOwner(t testing.TB, url string) *sql.DB {
 	}
 	t.Cleanup(func() { _ = owner.Close() })
 	return owner
+}
+
+// ownPartition moves the findings of the main tenant into a partition of their own, whose indexes do not name the tenant.
+func (f inventoryFixture) ownPartition(t *testing.T) {
+	t.Helper()
+	store := postgrestest.Open(t, f.url, postgres.ForWork())
+	if moved, err := store.Place(t.Context(), f.mine, true); err != nil || moved != 10*crowdedAssets {
+		t.Fatalf("moved %d findings: %v", moved, err)
+	}
+	f.exec(t, "vacuum analyze finding")
 }

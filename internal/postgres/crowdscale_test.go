@@ -6,4 +6,5 @@ package postgres_test
 const (
 	crowdedAssets    = 100_000
 	crowdedCatalogue = 200_000
+	crowdedWalk      = 50_000
 )

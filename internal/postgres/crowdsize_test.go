@@ -7,4 +7,5 @@ package postgres_test
 const (
 	crowdedAssets    = 5_000
 	crowdedCatalogue = 20_000
+	crowdedWalk      = 5_000 // findings that a page passes over at most
 )

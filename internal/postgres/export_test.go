@@ -21,3 +21,6 @@ var (
 func (s *Store) InTenant(ctx context.Context, id tenant.ID, f func(*sqlx.Tx) error) error {
 	return s.inTenant(ctx, id, f)
 }
+
+// WalkAtMost lets pages of filtered findings pass over, or sort, so many only.
+func (s *Store) WalkAtMost(n int) { s.limits = findingLimits{walk: n, few: n, named: n} }

@@ -61,17 +61,30 @@ func (s *Store) ListFindings(ctx context.Context, id tenant.ID, f inventory.Find
 	}
 	var findings []inventory.Finding
 	var end inventory.Position
-	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
-		named, err := resolveNames(ctx, tx, id, f)
+	scope := s.inTenant
+	if !f.Empty() {
+		scope = s.inSnapshot
+	}
+	err = scope(ctx, id, func(tx *sqlx.Tx) error {
+		plan, err := s.planFindings(ctx, tx, id, f)
 		if err != nil {
 			return err
 		}
-		statement, args := findingList(id, f, named, k)
+		statement, args := plan.list(id, k)
 		rows, err := collect(ctx, tx, (*describedRow).columns, statement, args...)
 		if err != nil {
 			return err
 		}
 		rows, end = cut(rows, k.limit, func(r describedRow) inventory.Position { return k.position(r.SortKey, r.AssetID, int64(r.VulnID)) })
+		if end == nil {
+			walked, err := plan.walkEnd(ctx, tx, id, k)
+			if err != nil {
+				return err
+			}
+			if walked != nil {
+				end = k.position(walked.SortKey, walked.AssetID, int64(walked.VulnID))
+			}
+		}
 		findings, err = assemble(ctx, tx, id, rows)
 		return err
 	})
@@ -106,18 +119,14 @@ func (s *Store) Finding(ctx context.Context, id tenant.ID, asset uuid.UUID, vuln
 	return found, err
 }
 
-// findingList selects the page on the finding table alone and describes only what the page holds.
-func findingList(id tenant.ID, f inventory.FindingFilter, named names, k keyset) (string, []any) {
+// list selects the page on the finding table alone and describes only what the page holds.
+func (p *findingPlan) list(id tenant.ID, k keyset) (string, []any) {
 	q := newListQuery(id)
-	findingConditions(q, f, named)
-	mark := q.marking()
-	k.resumeIn(q)
-	source := " from finding f where f.tenant_id = $1" + q.conditions.String()
-	if len(f.Vulnerabilities) > 0 {
-		// Findings of one vulnerability are equally severe and came at about the same time: to walk along an order would be to
-		// pass over all others first. The offset keeps the planner from it.
-		source = " from (select *" + source + " offset 0) f"
+	mark := ""
+	if p.few == nil && !p.walks {
+		mark = q.marking()
 	}
+	source := p.source(q, k)
 	page := "select" + findingColumns + ", " + k.sortKey() + source + k.tail(q)
 	return mark + describedFinding + page + describedFindingJoins + k.orderBy(), q.args
 }
@@ -126,7 +135,8 @@ func findingList(id tenant.ID, f inventory.FindingFilter, named names, k keyset)
 // hashed first, which takes longer to begin with.
 const fewVersions = 8
 
-func findingConditions(q *listQuery, f inventory.FindingFilter, named names) {
+func (p *findingPlan) conditions(q *listQuery) {
+	f, named := &p.filter, &p.names
 	if len(f.States) > 0 {
 		q.and("f.state = any(?::smallint[])", numbers(f.States))
 	}
@@ -138,7 +148,7 @@ func findingConditions(q *listQuery, f inventory.FindingFilter, named names) {
 		q.and("f.vulnerability_id = any(?::int[])", named.vulnerabilities)
 	}
 	if len(f.Integrations) > 0 {
-		q.and("exists (select from asset a where a.tenant_id = $1 and a.id = f.asset_id and a.integration_id = any(?::bigint[]))", named.integrations)
+		q.and("(select true from asset a where a.tenant_id = $1 and a.id = f.asset_id and a.integration_id = any(?::bigint[]) limit 1)", named.integrations)
 	}
 	switch n := len(named.software); {
 	case len(f.Products) == 0:
@@ -164,6 +174,8 @@ func findingConditions(q *listQuery, f inventory.FindingFilter, named names) {
 // index by the values it is given and not by a subquery it cannot see into.
 type names struct {
 	assets, vulnerabilities, integrations, software pq.Int64Array
+
+	carriers pq.Int64Array // assets of the integrations: all, or more than [fewAssets] of them
 }
 
 func resolveNames(ctx context.Context, tx *sqlx.Tx, id tenant.ID, f inventory.FindingFilter) (n names, err error) {
@@ -174,9 +186,15 @@ func resolveNames(ctx context.Context, tx *sqlx.Tx, id tenant.ID, f inventory.Fi
 		*into = pq.Int64Array{}
 		err = tx.SelectContext(ctx, (*[]int64)(into), statement, append(args, values)...)
 	}
-	n = names{pq.Int64Array{}, pq.Int64Array{}, pq.Int64Array{}, pq.Int64Array{}} // not nil, which would be sent as NULL
+	none := pq.Int64Array{} // not nil, which would be sent as NULL
+	n = names{none, none, none, none, none}
 	look(&n.assets, "select a.id from asset a where a.tenant_id = $1 and a.public_id = any($2::uuid[])", uuids(f.Assets), int32(id))
 	look(&n.integrations, "select i.id from integration i where i.tenant_id = $1 and i.public_id = any($2::uuid[])", uuids(f.Integrations), int32(id))
+	if err == nil && len(n.integrations) > 0 {
+		n.carriers = pq.Int64Array{}
+		err = tx.SelectContext(ctx, (*[]int64)(&n.carriers),
+			"select a.id from asset a where a.tenant_id = $1 and a.integration_id = any($2::bigint[]) limit $3", int32(id), n.integrations, fewAssets+1)
+	}
 	look(&n.vulnerabilities, "select v.id from vulnerability v where v.name = any($1::text[])", storable(each(f.Vulnerabilities, strings.ToUpper)))
 	look(&n.software, softwareByProduct, storable(f.Products))
 	return n, err

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/jmoiron/sqlx"
 
@@ -40,7 +41,7 @@ type findingStream struct {
 	store  *Store
 	tenant tenant.ID
 	filter inventory.FindingFilter
-	names  *names
+	plan   *findingPlan
 	facts  *facts
 	asset  int64 // where the last batch ended
 	vuln   int32
@@ -57,7 +58,7 @@ func (r *findingStream) ahead(ctx context.Context) <-chan findingBatch {
 	ready := make(chan findingBatch, 1)
 	go func() {
 		var b findingBatch
-		b.err = r.store.inTenant(ctx, r.tenant, func(tx *sqlx.Tx) (err error) {
+		b.err = r.store.inSnapshot(ctx, r.tenant, func(tx *sqlx.Tx) (err error) {
 			b.findings, b.last, err = r.read(ctx, tx)
 			return err
 		})
@@ -67,38 +68,50 @@ func (r *findingStream) ahead(ctx context.Context) <-chan findingBatch {
 }
 
 func (r *findingStream) read(ctx context.Context, tx *sqlx.Tx) ([]inventory.Finding, bool, error) {
-	if r.names == nil {
-		named, err := resolveNames(ctx, tx, r.tenant, r.filter)
+	if r.plan == nil {
+		plan, err := r.store.planFindings(ctx, tx, r.tenant, r.filter)
 		if err != nil {
 			return nil, false, err
 		}
-		r.names = &named
+		plan.limits.walk *= streamWalks
+		r.plan = &plan
 	}
-	rows, err := r.page(ctx, tx)
+	k := r.asTheyLie()
+	rows, err := r.page(ctx, tx, k)
 	if err != nil {
 		return nil, false, err
 	}
-	if len(rows) > 0 {
+	last := len(rows) < streamBatch
+	if last {
+		walked, err := r.plan.walkEnd(ctx, tx, r.tenant, k)
+		if err != nil {
+			return nil, false, err
+		}
+		if last = walked == nil; !last {
+			r.asset, r.vuln = walked.AssetID, walked.VulnID
+		}
+	} else {
 		end := &rows[len(rows)-1]
 		r.asset, r.vuln = end.AssetID, end.VulnID
 	}
 	if err := r.facts.learn(ctx, tx, r.tenant, rows); err != nil {
 		return nil, false, err
 	}
-	return r.facts.describe(rows), len(rows) < streamBatch, nil
+	return r.facts.describe(rows), last, nil
+}
+
+// asTheyLie is the order of the primary key, after the last batch.
+func (r *findingStream) asTheyLie() keyset {
+	return keyset{columns: findingOrder.ties, after: []string{strconv.FormatInt(r.asset, 10), strconv.FormatInt(int64(r.vuln), 10)}}
 }
 
 // page reads the finding table alone: what else belongs to findings repeats too much to be joined row by row.
-func (r *findingStream) page(ctx context.Context, tx *sqlx.Tx) ([]findingRow, error) {
+func (r *findingStream) page(ctx context.Context, tx *sqlx.Tx, k keyset) ([]findingRow, error) {
 	q := newListQuery(r.tenant)
-	findingConditions(q, r.filter, *r.names)
-	q.and("(f.asset_id, f.vulnerability_id) > (?::bigint, ?::int)", r.asset, r.vuln)
 	statement := `
 		select f.asset_id, f.vulnerability_id, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.state, f.reopen_count,
 		       coalesce(f.state_reason, ''), f.first_seen_at, f.last_seen_at, case when f.state = 2 then f.closed_at end, f.reopened_at,
-		       f.created_at, f.updated_at
-		from finding f where f.tenant_id = $1` + q.conditions.String() + `
-		order by f.asset_id, f.vulnerability_id limit ` + q.bind(streamBatch)
+		       f.created_at, f.updated_at` + r.plan.source(q, k) + k.orderBy() + " limit " + q.bind(streamBatch)
 	rows, err := tx.QueryContext(ctx, statement, q.args...)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 // inventoryFixture is a database with two tenants whose rows agree in everything but the tenant and the public ids: even
 // the internal numbers are the same, so that a join that forgets the tenant gives wrong results.
 type inventoryFixture struct {
+	url         string
 	store       *postgres.Store
 	owner       *sql.DB // bypasses row-level security
 	mine, other tenant.ID

@@ -23,13 +23,24 @@ type planCase struct {
 func TestPagesAreReadFromIndexes(t *testing.T) {
 	t.Parallel()
 	f := newCrowdedInventory(t)
-	t.Run("orders", f.checkOrders)
+	f.store.WalkAtMost(crowdedWalk)
+	t.Run("orders", func(t *testing.T) { f.checkOrders(t, "assets", "vulnerabilities", "findings") })
 	t.Run("filters", f.checkFilters)
 	t.Run("summary", f.checkSummary)
+	f.ownPartition(t)
+	t.Run("findings of an own partition", func(t *testing.T) {
+		f.checkOrders(t, "findings")
+		for _, c := range f.findingCases(t) {
+			f.checkFilter(t, c)
+		}
+	})
 }
 
-func (f inventoryFixture) checkOrders(t *testing.T) {
+func (f inventoryFixture) checkOrders(t *testing.T, lists ...string) {
 	for _, c := range f.planCases() {
+		if !slices.Contains(lists, c.name) {
+			continue
+		}
 		for _, order := range c.orders {
 			what := fmt.Sprintf("%s by %+v", c.name, order)
 			page := inventory.PageRequest{Limit: 50, Sort: order}

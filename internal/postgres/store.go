@@ -60,6 +60,7 @@ type Store struct {
 	auditKey   audit.Key
 	publicIDs  sync.Map // tenant.ID to uuid.UUID, for good once known
 	places     places
+	limits     findingLimits
 }
 
 // Open connects as the application role. dsn is a PostgreSQL URL or key=value string whose user must be a member of that
@@ -77,7 +78,7 @@ func Open(ctx context.Context, dsn string, o Options, log *slog.Logger) (*Store,
 		_ = db.Close()
 		return nil, fmt.Errorf("connect to PostgreSQL as role %s: %w", appRole, err)
 	}
-	return &Store{db: db, log: log, partitions: o.Partitions, actor: o.Actor, auditKey: o.AuditKey, places: newPlaces(o)}, nil
+	return &Store{db: db, log: log, partitions: o.Partitions, actor: o.Actor, auditKey: o.AuditKey, places: newPlaces(o), limits: usualLimits}, nil
 }
 
 // Close ends all connections.

@@ -1,0 +1,214 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// findingLimits bound what a page of findings under a filter costs, whatever is asked for: no index knows every combination of
+// filters, and what meets one may be rare among ten million.
+type findingLimits struct {
+	walk  int // findings that a page passes over
+	few   int // that are sorted for a page where an index tells which
+	named int // the same for those of vulnerabilities and integrations: they lie together, and a walk would pass over all others first
+}
+
+// usualLimits keep a page within some tenths of a second.
+var usualLimits = findingLimits{walk: 50_000, few: shortlistSize, named: 200_000}
+
+const (
+	streamWalks = 10   // how many times as many a batch of a stream passes over, in the order they lie in
+	fewAssets   = 1000 // up to how many assets stand in for the integrations that a filter names
+)
+
+// findingPlan is how a list of findings under a filter is read, so that no page passes over or sorts more than the limits allow.
+type findingPlan struct {
+	filter inventory.FindingFilter
+	names  names
+	few    *narrowing // the findings that are looked up and sorted
+	walks  bool       // without few: a stretch of the list is walked along its order
+	limits findingLimits
+}
+
+// narrowing is a condition that an index answers.
+type narrowing struct {
+	condition string
+	values    []any
+	count     string // selects what meets it, along the index, and no more than the last parameter says; empty for few whatever is named
+	most      int    // up to how many are sorted for a page
+}
+
+// anyOf narrows to a column with one of several numbers, of an index that goes on with the columns of then.
+func anyOf(column, sqlType string, values pq.Int64Array, then string, most int) narrowing {
+	return narrowing{
+		condition: column + " = any(?::" + sqlType + "[])", values: []any{values}, most: most,
+		count: "select from unnest($2::" + sqlType + "[]) named (value) cross join lateral (select from finding f where f.tenant_id = $1 and " + column +
+			" = named.value order by " + then + " limit $3) f limit $3",
+	}
+}
+
+// planFindings looks what few findings meet, before a list is read.
+func (s *Store) planFindings(ctx context.Context, tx *sqlx.Tx, id tenant.ID, f inventory.FindingFilter) (findingPlan, error) {
+	named, err := resolveNames(ctx, tx, id, f)
+	if err != nil {
+		return findingPlan{}, err
+	}
+	p := findingPlan{filter: f, names: named, limits: s.limits}
+	q := newListQuery(id)
+	p.conditions(q)
+	if q.conditions.Len() == 0 {
+		return p, nil
+	}
+	for _, n := range p.narrowings() {
+		few, err := n.met(ctx, tx, id)
+		if err != nil {
+			return findingPlan{}, err
+		}
+		if few {
+			p.few = &n
+			return p, nil
+		}
+	}
+	p.walks = true
+	return p, nil
+}
+
+// met counts, up to where counting tells enough.
+func (n narrowing) met(ctx context.Context, tx *sqlx.Tx, id tenant.ID) (bool, error) {
+	if n.count == "" {
+		return true, nil
+	}
+	args := append([]any{int32(id)}, n.values...)
+	var found int
+	err := tx.GetContext(ctx, &found, "select count(*) from ("+n.count+") f", append(args, n.most+1)...)
+	return found <= n.most, err
+}
+
+func (p *findingPlan) narrowings() (few []narrowing) {
+	f := &p.filter
+	switch {
+	case p.nobody():
+		return []narrowing{{condition: "false"}}
+	case len(f.Assets) > 0: // which are few in a request
+		return []narrowing{{condition: "f.asset_id = any(?::bigint[])", values: []any{p.names.assets}}}
+	}
+	if len(f.Vulnerabilities) > 0 {
+		few = append(few, anyOf("f.vulnerability_id", "int", p.names.vulnerabilities, "f.asset_id", p.limits.named))
+	}
+	if len(f.Integrations) > 0 && len(p.names.carriers) <= fewAssets {
+		few = append(few, anyOf("f.asset_id", "bigint", p.names.carriers, "f.vulnerability_id", p.limits.named))
+	}
+	if len(f.States) > 0 && !slices.Contains(f.States, inventory.FindingOpen) {
+		few = append(few, anyOf("f.state <> 1 and f.state", "smallint", numbers(f.States), "f.asset_id, f.vulnerability_id", p.limits.few))
+	}
+	if c, values := p.firstSeen(); c != "" {
+		few = append(few, narrowing{c, values, firstSeenCount(c), p.limits.few})
+	}
+	if s := numbers(f.Severities); len(s) > 0 {
+		few = append(few, anyOf("f.severity", "smallint", s, "f.asset_id, f.vulnerability_id", p.limits.few))
+	}
+	return few
+}
+
+func firstSeenCount(condition string) string {
+	q := newListQuery(0)
+	q.and(condition, make([]any, strings.Count(condition, "?"))...)
+	return "select from finding f where f.tenant_id = $1" + q.conditions.String() + " order by f.first_seen_at limit " + q.bind(nil)
+}
+
+// nobody tells whether the filter names only what is not known.
+func (p *findingPlan) nobody() bool {
+	f, n := &p.filter, &p.names
+	return len(f.Assets) > 0 && len(n.assets) == 0 || len(f.Vulnerabilities) > 0 && len(n.vulnerabilities) == 0 ||
+		len(f.Integrations) > 0 && len(n.carriers) == 0 || len(f.Products) > 0 && len(n.software) == 0
+}
+
+func (p *findingPlan) firstSeen() (condition string, values []any) {
+	f := &p.filter
+	switch {
+	case !f.FirstSeenFrom.IsZero() && !f.FirstSeenBefore.IsZero():
+		return "f.first_seen_at >= ? and f.first_seen_at < ?", []any{f.FirstSeenFrom, f.FirstSeenBefore}
+	case !f.FirstSeenFrom.IsZero():
+		return "f.first_seen_at >= ?", []any{f.FirstSeenFrom}
+	case !f.FirstSeenBefore.IsZero():
+		return "f.first_seen_at < ?", []any{f.FirstSeenBefore}
+	}
+	return "", nil
+}
+
+// source is what a page is selected from, after the position of k, with all conditions. The offset keeps the planner from
+// walking along an order for few.
+func (p *findingPlan) source(q *listQuery, k keyset) string {
+	const all = " from finding f where f.tenant_id = $1"
+	if p.few == nil && !p.walks {
+		k.resumeIn(q)
+		return all + q.conditions.String()
+	}
+	inner := ""
+	if p.few != nil {
+		q.and(p.few.condition, p.few.values...)
+		inner = all + q.conditions.String() + " offset 0"
+	} else {
+		p.stretch(q, k)
+		inner = all + q.conditions.String() + k.orderBy() + " limit " + q.bind(p.limits.walk)
+	}
+	q.conditions.Reset()
+	p.conditions(q)
+	if p.few != nil {
+		k.resumeIn(q)
+	}
+	return " from (select *" + inner + ") f where true" + q.conditions.String()
+}
+
+// stretch adds the conditions that the order of the list answers: a walk begins and ends with them.
+func (p *findingPlan) stretch(q *listQuery, k keyset) {
+	k.resumeIn(q)
+	switch k.columns[0].expr {
+	case "f.first_seen_at":
+		if c, values := p.firstSeen(); c != "" {
+			q.and(c, values...)
+		}
+	case "f.severity":
+		if s := numbers(p.filter.Severities); len(s) > 0 {
+			q.and("f.severity between ?::smallint and ?::smallint", slices.Min(s), slices.Max(s))
+		}
+	}
+}
+
+// walkEnd is where the walk of a page that was not filled ended; nil at the end of the list. It must see what the page saw.
+func (p *findingPlan) walkEnd(ctx context.Context, tx *sqlx.Tx, id tenant.ID, k keyset) (*walkedTo, error) {
+	if !p.walks {
+		return nil, nil
+	}
+	q := newListQuery(id)
+	p.stretch(q, k)
+	statement := "select " + k.sortKey() + ", f.asset_id, f.vulnerability_id from finding f where f.tenant_id = $1" + q.conditions.String() +
+		k.orderBy() + " offset " + q.bind(p.limits.walk-1) + " limit 1"
+	var end walkedTo
+	err := tx.GetContext(ctx, &end, statement, q.args...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return &end, err
+}
+
+// walkedTo is the last finding that a walk passed over.
+type walkedTo struct {
+	SortKey string `db:"sort_key"`
+	AssetID int64  `db:"asset_id"`
+	VulnID  int32  `db:"vulnerability_id"`
+}
+
+// inSnapshot is inTenant with every statement seeing the same, which a page and the end of its walk must.
+func (s *Store) inSnapshot(ctx context.Context, id tenant.ID, f func(*sqlx.Tx) error) error {
+	return s.inTx(ctx, tenantScope(id)+"; set transaction isolation level repeatable read", f)
+}
