@@ -51,11 +51,11 @@ func (z *sizeRun) resources() []resource {
 	return []resource{
 		{report.FindingsBySeverity, "/v1/findings", "-severity", findings(page("severity", true)), next("-severity")},
 		{report.FindingsByFirstSeen, "/v1/findings", "first_seen_at", findings(page("first_seen_at", false)), next("first_seen_at")},
-		{"assets", "/v1/assets", "hostname", func(ctx context.Context, s *postgres.Store, id tenant.ID) error {
+		{report.Assets, "/v1/assets", "hostname", func(ctx context.Context, s *postgres.Store, id tenant.ID) error {
 			_, _, err := s.ListAssets(ctx, id, inventory.AssetFilter{}, page("hostname", false))
 			return err
 		}, nil},
-		{"vulnerabilities", "/v1/vulnerabilities", "-severity", func(ctx context.Context, s *postgres.Store, id tenant.ID) error {
+		{report.Vulnerabilities, "/v1/vulnerabilities", "-severity", func(ctx context.Context, s *postgres.Store, id tenant.ID) error {
 			_, _, err := s.ListVulnerabilities(ctx, id, inventory.VulnerabilityFilter{}, page("severity", true))
 			return err
 		}, nil},

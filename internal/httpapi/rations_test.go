@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,15 +23,17 @@ func TestARefusalIsQuick(t *testing.T) {
 		return rec.Code
 	}
 	refuse()
-	const times = 500
-	began := time.Now()
-	for range times {
+	took := make([]time.Duration, 500)
+	for i := range took {
+		began := time.Now()
 		if code := refuse(); code != http.StatusTooManyRequests {
 			t.Fatalf("%d", code)
 		}
+		took[i] = time.Since(began)
 	}
-	if each := time.Since(began) / times; each > time.Millisecond {
-		t.Errorf("a refusal takes %v", each)
+	slices.Sort(took) // what others do on the machine lengthens some
+	if half := took[len(took)/2]; half > time.Millisecond {
+		t.Errorf("half of the refusals take %v or more", half)
 	}
 }
 

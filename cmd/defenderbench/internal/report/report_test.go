@@ -21,6 +21,7 @@ func size(target int64, slow float64) Size {
 		Reads: []Read{
 			{Name: FindingsBySeverity, Page: 1, Rate: 1000 / slow, TPS: 2000}, {Name: FindingsBySeverity, Page: 1000, Rate: 950 / slow},
 			{Name: FindingsByFirstSeen, Page: 1, Rate: 1000 / slow, TPS: 2000}, {Name: FindingsByFirstSeen, Page: 1000, Rate: 900 / slow},
+			{Name: Assets, Page: 1, Rate: 1000 / slow, TPS: 2000}, {Name: Vulnerabilities, Page: 1, Rate: 1000 / slow, TPS: 2000},
 		},
 		Export: &Export{Findings: target, Seconds: slow * float64(target) / 1e5, LimitSeconds: float64(target) / 2e5},
 	}
