@@ -6,6 +6,6 @@
 // new(value) makes such a pointer.
 //
 // Request types state their rules in `validate` tags in the language of github.com/go-playground/validator. Beyond its
-// built-in rules they use one that the server defines: `name` (one character that can be seen, none that hides others). What credentials look like is the
+// built-in rules they use two that the server defines: `name` (one character that can be seen, none that hides others) and `nocontrol` (no control characters). What credentials look like is the
 // connector's to judge, which tells customers more about a mistake than that a pattern does not match.
 package api

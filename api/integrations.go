@@ -46,9 +46,9 @@ type SettingsInput struct {
 	RequireFQDN            *bool              `json:"require_fqdn,omitempty"`
 	AllowUnderscore        *bool              `json:"allow_underscore,omitempty"`
 	IncludeDiscovered      *bool              `json:"include_discovered,omitempty"`
-	DeviceGroups           []string           `json:"device_groups,omitzero" validate:"omitnil,max=50,dive,min=1,max=200,name"`
-	TagsInclude            []string           `json:"tags_include,omitzero" validate:"omitnil,max=50,dive,min=1,max=200,name"`
-	TagsExclude            []string           `json:"tags_exclude,omitzero" validate:"omitnil,max=50,dive,min=1,max=200,name"`
+	DeviceGroups           []string           `json:"device_groups,omitzero" validate:"omitnil,max=50,dive,min=1,max=200,nocontrol"`
+	TagsInclude            []string           `json:"tags_include,omitzero" validate:"omitnil,max=50,dive,min=1,max=200,nocontrol"`
+	TagsExclude            []string           `json:"tags_exclude,omitzero" validate:"omitnil,max=50,dive,min=1,max=200,nocontrol"`
 	IPDeny                 []string           `json:"ip_deny,omitzero" validate:"omitnil,max=100,dive,max=49,ip|cidr"`
 }
 

@@ -23,8 +23,10 @@ func newRules() *validator.Validate {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		return name
 	})
-	if err := v.RegisterValidation("name", validName); err != nil {
-		panic(err)
+	for tag, rule := range map[string]validator.Func{"name": validName, "nocontrol": noControl} {
+		if err := v.RegisterValidation(tag, rule); err != nil {
+			panic(err)
+		}
 	}
 	v.RegisterStructValidation(goesWithMethod, api.CredentialsInput{}, api.RotateSecretRequest{})
 	return v
@@ -59,6 +61,11 @@ func goesWithMethod(l validator.StructLevel) {
 			l.ReportError(m.value, m.member, m.name, "excluded", "")
 		}
 	}
+}
+
+// noControl is the rule of labels, which are compared with what Microsoft gives and may hold whatever that holds.
+func noControl(l validator.FieldLevel) bool {
+	return !strings.ContainsFunc(l.Field().String(), func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 func validName(l validator.FieldLevel) bool { return tenant.ValidName(l.Field().String()) }
@@ -140,6 +147,8 @@ func ruleText(w validator.FieldError, within string, given bool) (code, detail s
 		return boundText(w, within, "at most", "too_long", "too_many", "too_large")
 	case "ip|cidr":
 		return "invalid_format", "Must be an address or a prefix such as 172.30.0.0/16"
+	case "nocontrol":
+		return "invalid_format", "Must not contain control characters"
 	case "name":
 		return "invalid_format", "Must have a character that can be seen, and none that is invisible or sets the direction of writing"
 	}
