@@ -28,6 +28,7 @@ var losses = map[uint]string{
 	11: "the limits of tenants, their ETags, and what was counted of deletions under way; those go on with a newer program only",
 	12: "which requests with an Idempotency-Key were carried out in the last 24 hours: one that is repeated would be carried out again",
 	13: "since when Microsoft calls a secret expired, until it is met again",
+	14: "how large waiting imports are known to be: until they are measured again, large ones may take all workers",
 }
 
 func (p *program) migrateCommand() *cli.Command {

@@ -168,7 +168,7 @@ func (s *service) wireWork(integrations *connector.Service, meter *metrics.Metri
 	s.engine = job.NewEngine(s.work, map[job.Kind]job.Handler{
 		job.Sync: runs, job.Purge: runs, job.Offboard: offboarding.New(s.work, s.cfg.SpoolDir, s.log),
 	}, job.Options{
-		Workers: s.cfg.Workers, Lease: s.cfg.Lease, Heartbeat: s.cfg.Heartbeat, Poll: s.cfg.Poll, Grace: handBackWithin, Holder: holder(),
+		Workers: s.cfg.Workers, LargeRows: int64(s.cfg.LargeRows), Lease: s.cfg.Lease, Heartbeat: s.cfg.Heartbeat, Poll: s.cfg.Poll, Grace: handBackWithin, Holder: holder(),
 	}, s.log, meter)
 	s.scheduler = syncer.NewScheduler(s.work, s.engine.Wake, syncer.SchedulerOptions{}, s.log)
 	s.watch = syncer.NewCredentialWatch(s.work, integrations, s.log, time.Now)

@@ -24,6 +24,7 @@ import (
 	"pgp.internal/defender/internal/contract"
 	"pgp.internal/defender/internal/envelope"
 	"pgp.internal/defender/internal/httpapi"
+	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
@@ -246,7 +247,7 @@ func (a *answers) work(t *testing.T, runs int) {
 			t.Fatalf("%d of %d runs were found in the queue", done, runs)
 		}
 		// The first one alone: it reads the catalogue that the others share. Each run holds a session of the small pool.
-		jobs, err := a.store.Claim(t.Context(), "test", min(4, 1+3*done), 100, 5*time.Minute)
+		jobs, err := a.store.Claim(t.Context(), job.Room{Holder: "test", Jobs: min(4, 1+3*done), PerTenant: 100}, 5*time.Minute)
 		must(t, err)
 		var group sync.WaitGroup
 		for _, j := range jobs {

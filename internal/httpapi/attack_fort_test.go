@@ -15,6 +15,7 @@ import (
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/connector/defender/defendersim"
 	"pgp.internal/defender/internal/contract"
+	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -215,7 +216,7 @@ func (f *fort) connectNext(t *testing.T) *api.Integration {
 func (f *fort) work(t *testing.T) {
 	t.Helper()
 	for range 50 {
-		jobs, err := f.store.Claim(t.Context(), "attack", 4, 100, 5*time.Minute)
+		jobs, err := f.store.Claim(t.Context(), job.Room{Holder: "attack", Jobs: 4, PerTenant: 100}, 5*time.Minute)
 		must(t, err)
 		if len(jobs) == 0 {
 			return

@@ -251,7 +251,7 @@ func TestSecretNeverComesOut(t *testing.T) {
 // work carries out the queued run.
 func (m *microsoft) work(t *testing.T) {
 	t.Helper()
-	jobs, err := m.store.Claim(t.Context(), "test", 1, 1, time.Minute)
+	jobs, err := m.store.Claim(t.Context(), job.Room{Holder: "test", Jobs: 1, PerTenant: 1}, time.Minute)
 	if err != nil || len(jobs) != 1 {
 		t.Fatalf("claim: %d jobs, %v", len(jobs), err)
 	}

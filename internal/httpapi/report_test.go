@@ -12,6 +12,7 @@ import (
 
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/syncer"
 )
 
@@ -21,7 +22,7 @@ func TestRunsTellWhatTheyDid(t *testing.T) {
 	h := newHouse(t)
 	ctx, c := context.Background(), h.admin()
 	i := h.connect(h.mine)
-	jobs, err := h.store.Claim(ctx, "test", 1, 1, time.Minute)
+	jobs, err := h.store.Claim(ctx, job.Room{Holder: "test", Jobs: 1, PerTenant: 1}, time.Minute)
 	if err != nil || len(jobs) != 1 {
 		t.Fatalf("claim: %v %v", jobs, err)
 	}

@@ -16,6 +16,7 @@ import (
 type Options struct {
 	Workers     int           // jobs at once; default 4
 	PerTenant   int           // of these for one tenant, over all replicas; default 1
+	LargeRows   int64         // a job that reads more rows is large and never takes the last worker; 0: none is
 	Lease       time.Duration // how long a claim lives without a heartbeat; default 60 s
 	Heartbeat   time.Duration // default 2 s; it is also how soon a cancel request is seen
 	Poll        time.Duration // how often to look for work without being woken; default 1 s
@@ -131,7 +132,8 @@ func (e *Engine) claim(claimCtx, workCtx context.Context) {
 	if free <= 0 {
 		return
 	}
-	jobs, err := e.queue.Claim(claimCtx, e.options.Holder, free, e.options.PerTenant, e.options.Lease)
+	room := Room{Holder: e.options.Holder, Jobs: free, PerTenant: e.options.PerTenant, Large: large(e.options.LargeRows, e.options.Workers)}
+	jobs, err := e.queue.Claim(claimCtx, room, e.options.Lease)
 	if err != nil {
 		if claimCtx.Err() == nil {
 			e.log.Warn("cannot claim jobs", "error", err)

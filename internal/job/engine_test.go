@@ -211,7 +211,7 @@ type stuckQueue struct {
 	asked, answer chan struct{}
 }
 
-func (q stuckQueue) Claim(context.Context, string, int, int, time.Duration) ([]job.Job, error) {
+func (q stuckQueue) Claim(context.Context, job.Room, time.Duration) ([]job.Job, error) {
 	close(q.asked)
 	<-q.answer
 	return nil, errors.New("away")

@@ -36,6 +36,8 @@ type Job struct {
 	RunID        int64     // 0 without a run
 	Attempt      int       // 1 at the first claim; being handed back at a shutdown does not count
 	Fence        int64     // proves the claim in every write
+	Rows         int64     // of its source's report that it is known to read; 0 while nobody knows
+	Large        Large     // the rule of the process that holds the claim
 }
 
 // Named makes a logger name the job's tenant and run as the API does.
@@ -55,7 +57,7 @@ type Ending int
 const (
 	Done     Ending = iota // finished, whatever the result; forget the job
 	Retry                  // try again after a back-off; costs an attempt
-	HandBack               // the process is stopping: available at once, costs no attempt
+	HandBack               // the process is stopping, or has no place for a large job: available at once, costs no attempt
 	Snooze                 // wait for something that is on its way; costs no attempt
 	Gone                   // finished, and the job went with what it was about: nothing is left to record
 )
@@ -85,8 +87,8 @@ var (
 
 // Queue is the store behind the engine.
 type Queue interface {
-	// Claim takes up to n due jobs, expired leases included, at most perTenant running for one tenant.
-	Claim(ctx context.Context, holder string, n, perTenant int, lease time.Duration) ([]Job, error)
+	// Claim takes as many due jobs as there is room for, expired leases included.
+	Claim(ctx context.Context, r Room, lease time.Duration) ([]Job, error)
 	// Extend prolongs the lease; cancel tells that somebody wants the job to end. It returns ErrLeaseLost if the claim
 	// is no longer this one.
 	Extend(ctx context.Context, j Job, lease time.Duration) (cancel bool, err error)

@@ -19,7 +19,7 @@ import (
 
 func (y *yard) claim(n, perTenant int) []job.Job {
 	y.t.Helper()
-	jobs, err := y.store.Claim(y.t.Context(), "test", n, perTenant, time.Minute)
+	jobs, err := y.store.Claim(y.t.Context(), job.Room{Holder: "test", Jobs: n, PerTenant: perTenant}, time.Minute)
 	if err != nil {
 		y.t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestRacingClaimersGetEachJobOnce(t *testing.T) {
 	for n := range 8 {
 		group.Go(func() {
 			for range jobs {
-				claimed, err := y.store.Claim(t.Context(), fmt.Sprint(n), 1, jobs, time.Minute)
+				claimed, err := y.store.Claim(t.Context(), job.Room{Holder: fmt.Sprint(n), Jobs: 1, PerTenant: jobs}, time.Minute)
 				if err != nil {
 					t.Error(err)
 				}

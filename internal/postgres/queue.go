@@ -22,60 +22,95 @@ type jobRow struct {
 	RunID    int64     `db:"run_id"`
 	Attempt  int       `db:"attempt"`
 	Fence    int64     `db:"fence"`
+	Rows     int64     `db:"report_rows"`
 	Public   uuid.UUID `db:"tenant_public"`
 }
 
-func (r jobRow) job() job.Job {
+func (r jobRow) job(rule job.Large) job.Job {
 	return job.Job{
 		ID: r.ID, Tenant: tenant.ID(r.TenantID), TenantPublic: r.Public, Kind: job.Kind(r.Kind), Subject: r.Subject, RunID: r.RunID,
-		Attempt: r.Attempt, Fence: r.Fence,
+		Attempt: r.Attempt, Fence: r.Fence, Rows: r.Rows, Large: rule,
 	}
 }
 
 // served tells of a tenant t whether a job of the kind may be carried out for it.
 const served = `t.state = case kind when 'offboard' then 'deleting' else 'active' end`
 
-// Claim takes up to n due jobs for holder, oldest first, and at most perTenant of one tenant at a time.
+// claimers makes everybody who counts claims wait for each other, so that the counts stay exact; the transaction that calls it
+// lasts a few milliseconds.
+const claimers = `select pg_advisory_xact_lock(hashtext('defender job claim'))`
+
+// heldLarge counts the large jobs, those of more than $2 rows, that a holder $1 has in work.
+const heldLarge = `select count(*) from job where state = 'running' and lease_until > now() and holder = $1 and report_rows > $2`
+
+// Claim takes due jobs, oldest first, as many as there is room for.
 //
 // Candidates are ranked per tenant by what the tenant already has running, so that a tenant with a long queue cannot
-// take every worker. A row that its holder is just writing under is skipped, not waited for. Jobs of a tenant that is not
-// active stay in the queue; of one that is being deleted only the off-boarding is carried out.
-func (s *Store) Claim(ctx context.Context, holder string, n, perTenant int, lease time.Duration) ([]job.Job, error) {
+// take every worker. Large ones are passed over while as many as the rule permits are in the holder's work. A row that its holder
+// is just writing under is skipped, not waited for. Jobs of a tenant that is not active stay in the queue; of one that is being
+// deleted only the off-boarding is carried out.
+func (s *Store) Claim(ctx context.Context, r job.Room, lease time.Duration) ([]job.Job, error) {
 	var rows []jobRow
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
-		// One claimer at a time keeps the cap per tenant exact; the transaction lasts a few milliseconds.
-		if _, err := tx.ExecContext(ctx, `select pg_advisory_xact_lock(hashtext('defender job claim'))`); err != nil {
+		if _, err := tx.ExecContext(ctx, claimers); err != nil {
 			return err
 		}
 		return tx.SelectContext(ctx, &rows, `
 			with live as (
 			  select tenant_id, count(*) as n from job where state = 'running' and lease_until > now() group by tenant_id
+			), free as (
+			  select $6 - (`+heldLarge+`) as places
 			), due as (
-			  select id, tenant_id, run_at from job
+			  select id, tenant_id, run_at, report_rows > $2 as large from job
 			  where ((state = 'queued' and run_at <= now()) or (state = 'running' and lease_until <= now()))
-			    and tenant_id not in (select tenant_id from live where n >= $1)
+			    and tenant_id not in (select tenant_id from live where n >= $3)
+			    and (report_rows <= $2 or (select places from free) > 0)
 			    and exists (select from tenant t where t.id = tenant_id and `+served+`)
 			  order by run_at, id
 			  limit 1000
 			  for update skip locked
 			), ranked as (
-			  select d.id, d.run_at,
+			  select d.id, d.run_at, d.large,
 			         coalesce(l.n, 0) + row_number() over (partition by d.tenant_id order by d.run_at, d.id) as place
 			  from due d left join live l using (tenant_id)
+			), admitted as (
+			  select id, run_at, large, row_number() over (partition by large order by run_at, id) as turn from ranked where place <= $3
 			), chosen as (
-			  select id from ranked where place <= $1 order by run_at, id limit $2
+			  select id from admitted where not large or turn <= (select places from free) order by run_at, id limit $4
 			)
-			update job j set state = 'running', holder = $3, fence = fence + 1, attempt = attempt + 1,
-			       lease_until = now() + make_interval(secs => $4)
+			update job j set state = 'running', holder = $1, fence = fence + 1, attempt = attempt + 1,
+			       lease_until = now() + make_interval(secs => $5)
 			from chosen c, tenant t where j.id = c.id and t.id = j.tenant_id
-			returning j.id, j.tenant_id, j.kind, j.subject, j.run_id, j.attempt, j.fence, t.public_id as tenant_public`,
-			perTenant, n, holder, lease.Seconds())
+			returning j.id, j.tenant_id, j.kind, j.subject, j.run_id, j.attempt, j.fence, j.report_rows, t.public_id as tenant_public`,
+			r.Holder, r.Large.Threshold(), r.PerTenant, r.Jobs, lease.Seconds(), r.Large.Places)
 	})
 	jobs := make([]job.Job, len(rows))
-	for i, r := range rows {
-		jobs[i] = r.job()
+	for i, row := range rows {
+		jobs[i] = row.job(r.Large)
 	}
 	return jobs, err
+}
+
+// TakeLargePlace notes that a claimed job turned out to read so many rows, which make it large, and tells whether its holder has
+// a place for it. If not, the job has to go back into the queue, where it waits for one.
+func (s *Store) TakeLargePlace(ctx context.Context, j job.Job, rows int64) (taken bool, err error) {
+	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, claimers); err != nil {
+			return err
+		}
+		var holder string
+		err := tx.GetContext(ctx, &holder, `
+			update job set report_rows = $4 where tenant_id = $1 and id = $2 and fence = $3 and state = 'running' returning holder`,
+			j.Tenant, j.ID, j.Fence, rows)
+		if errors.Is(err, sql.ErrNoRows) {
+			return job.ErrLeaseLost
+		}
+		if err != nil {
+			return err
+		}
+		return tx.GetContext(ctx, &taken, `select (`+heldLarge+`) <= $3`, holder, j.Large.Threshold(), j.Large.Places)
+	})
+	return taken, err
 }
 
 // Extend prolongs the lease of a claim that is still this one.

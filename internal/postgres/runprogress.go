@@ -61,15 +61,17 @@ func (s *Store) SaveProgress(ctx context.Context, j job.Job, stage syncer.Stage,
 	})
 }
 
-// RequeueRun puts a run whose process is stopping back into the queue's state, so that nothing looks busy that is not.
-func (s *Store) RequeueRun(ctx context.Context, j job.Job) error {
+// RequeueRun puts a run whose process is stopping, or has no place for it, back into the queue's state, so that nothing looks busy
+// that is not. One that is untouched has stored nothing and counts as never started.
+func (s *Store) RequeueRun(ctx context.Context, j job.Job, untouched bool) error {
 	return s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
 		if err := confirmClaim(ctx, tx, j); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `
-			update run set state = 'queued', stage = 'queued', report = '{}', updated_at = now()
-			where tenant_id = $1 and id = $2 and state = 'running'`, j.Tenant, j.RunID)
+			update run set state = 'queued', stage = 'queued', report = '{}', updated_at = now(),
+			               started_at = case when $3 then null else started_at end
+			where tenant_id = $1 and id = $2 and state = 'running'`, j.Tenant, j.RunID, untouched)
 		return err
 	})
 }

@@ -118,7 +118,10 @@ func insertRun(ctx context.Context, tx *sqlx.Tx, t tenant.ID, integration int64,
 	if err != nil {
 		return syncer.Run{}, err
 	}
-	_, err = tx.ExecContext(ctx, `insert into job (tenant_id, kind, subject, run_id) values ($1, $2, $3, $4)`, t, kind, id, runID)
+	_, err = tx.ExecContext(ctx, `
+		insert into job (tenant_id, kind, subject, run_id, report_rows)
+		select $1, $2::text, $3, $4, case when $2 = 'sync' then coalesce((reading->>'rows')::bigint, 0) else 0 end
+		from integration where tenant_id = $1 and id = $5`, t, kind, id, runID, integration)
 	if err != nil {
 		return syncer.Run{}, err
 	}

@@ -26,6 +26,7 @@ var acrossTenants = []string{
 	"group by state",              // freshness of all integrations
 	"as header, count(",           // keys that secrets are sealed with
 	"with live as (",              // jobs to claim
+	"and holder = $1",             // large jobs of a process
 	"where i.next_run_at <= $1",   // runs to plan
 	"where i.recheck_at <= $1",    // credentials to check
 	"where i.purge_at <= $1",      // what is kept no longer

@@ -45,6 +45,9 @@ func (e *execution) assets(ctx context.Context, r *StageReport, c *census) error
 			}
 		}
 		r.publish()
+		if err := e.weigh(ctx, r.Counts.Fetched); err != nil {
+			return err
+		}
 		return e.stage.AddMachines(ctx, staged)
 	})
 	if err != nil {

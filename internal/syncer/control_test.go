@@ -69,7 +69,7 @@ func (h *house) takeOver() job.Job {
 	h.t.Helper()
 	h.sql(`update job set lease_until = now() - interval '1 second'`)
 	for {
-		jobs, err := h.store.Claim(h.t.Context(), "second", 1, 1, time.Minute)
+		jobs, err := h.store.Claim(h.t.Context(), job.Room{Holder: "second", Jobs: 1, PerTenant: 1}, time.Minute)
 		if err != nil {
 			h.t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func TestTheOldHolderOfAClaimWritesNothing(t *testing.T) {
 			if err := h.store.FinishRun(t.Context(), r.job, h.run(i, r.job), syncer.Consequence{State: connector.StateDegraded}); !errors.Is(err, job.ErrLeaseLost) {
 				t.Errorf("the old holder ends the run: %v", err)
 			}
-			if err := h.store.RequeueRun(t.Context(), r.job); !errors.Is(err, job.ErrLeaseLost) {
+			if err := h.store.RequeueRun(t.Context(), r.job, false); !errors.Is(err, job.ErrLeaseLost) {
 				t.Errorf("the old holder requeues the run: %v", err)
 			}
 			if err := h.store.Bury(t.Context(), r.job); !errors.Is(err, job.ErrLeaseLost) {

@@ -25,6 +25,7 @@ type execution struct {
 	integration connector.Integration
 	settings    inventory.Settings
 	maxAssets   int
+	large       bool // it turned out to be large, and has a place for that
 	blocked     bool // the subscription imports nothing: the run has nothing to do
 	source      connector.Source
 	estimates   map[Stage]int64
@@ -163,6 +164,8 @@ func (e *execution) in(ctx context.Context, name Stage, f func(context.Context, 
 	switch {
 	case err == nil:
 		local.State = Succeeded
+	case errors.Is(err, job.ErrNoPlace):
+		local.State = Cancelled
 	case ctx.Err() != nil:
 		local.State = Cancelled
 		err = errors.Join(context.Cause(ctx), err)

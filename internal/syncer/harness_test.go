@@ -214,7 +214,7 @@ func (h *house) claim() job.Job {
 	h.t.Helper()
 	// A row that its holder is just writing under is skipped by a claim, so one look may not be enough.
 	for range 200 {
-		jobs, err := h.store.Claim(h.t.Context(), "test", 1, 1, time.Minute)
+		jobs, err := h.store.Claim(h.t.Context(), job.Room{Holder: "test", Jobs: 1, PerTenant: 1}, time.Minute)
 		if err != nil {
 			h.t.Fatalf("claim: %v", err)
 		}

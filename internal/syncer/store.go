@@ -33,7 +33,11 @@ const KeepSkipped = 10
 type Store interface {
 	BeginRun(ctx context.Context, j job.Job) (Run, error)
 	SaveProgress(ctx context.Context, j job.Job, stage Stage, report Report) error
-	RequeueRun(ctx context.Context, j job.Job) error
+	// RequeueRun puts a run back into the queue; an untouched one has stored nothing and counts as never started.
+	RequeueRun(ctx context.Context, j job.Job, untouched bool) error
+	// TakeLargePlace notes that a job turned out to read so many rows, which make it large, and tells whether its process may go
+	// on with it.
+	TakeLargePlace(ctx context.Context, j job.Job, rows int64) (taken bool, err error)
 	FinishRun(ctx context.Context, j job.Job, run Run, c Consequence) error
 	// Estimates gives what the last complete run of an integration fetched in each stage; empty without one.
 	Estimates(ctx context.Context, t tenant.ID, integration int64) (map[Stage]int64, error)

@@ -136,12 +136,15 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 		e.log.Warn("the run's claim is gone: another worker took it over, its integration was disconnected, or its tenant was stopped")
 		return job.Outcome{Ending: job.HandBack}
 	case errors.Is(cause, job.ErrStopping):
-		return e.requeue(done, job.Outcome{Ending: job.HandBack})
+		return e.requeue(done, job.Outcome{Ending: job.HandBack}, false)
+	case errors.Is(err, job.ErrNoPlace):
+		e.log.Info("a run turned out to be large and waits for a place", "places", e.job.Large.Places)
+		return e.requeue(done, job.Outcome{Ending: job.HandBack}, true)
 	case errors.Is(cause, job.ErrCancelled) || errors.Is(err, job.ErrCancelled):
 		err = job.ErrCancelled
 	case fault.Is(err, fault.CodeUnavailable), fault.Is(err, fault.CodeKeysUnavailable): // our own, so it says nothing about the customer's link
 		e.log.Warn("the database or the key service failed during a run; it will start again", "error", err)
-		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: max(10*time.Second, fault.As(err).RetryAfter)})
+		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: max(10*time.Second, fault.As(err).RetryAfter)}, false)
 	}
 	consequence := e.settle(done, err)
 	if e.run.Kind == KindSync && !e.integration.CreatedAt.IsZero() {
@@ -170,8 +173,8 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 	return job.Outcome{Ending: job.Done}
 }
 
-func (e *execution) requeue(ctx context.Context, o job.Outcome) job.Outcome {
-	if err := e.store.RequeueRun(ctx, e.job); err != nil && !errors.Is(err, job.ErrLeaseLost) {
+func (e *execution) requeue(ctx context.Context, o job.Outcome, untouched bool) job.Outcome {
+	if err := e.store.RequeueRun(ctx, e.job, untouched); err != nil && !errors.Is(err, job.ErrLeaseLost) {
 		e.log.Warn("cannot put a run back into the queue; its lease will run out", "error", err)
 	}
 	return o

@@ -28,6 +28,7 @@ type Config struct {
 	DrainDelay  time.Duration
 
 	Workers          int
+	LargeRows        int
 	Lease            time.Duration
 	Heartbeat        time.Duration
 	Poll             time.Duration
