@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"pgp.internal/defender/api"
-	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 )
 
@@ -21,10 +20,6 @@ const linesType = "application/x-ndjson"
 const (
 	// streamBudget is how long such an answer may take in all: ten million findings need some minutes.
 	streamBudget = time.Hour
-	// stall is how long a reader may take nothing of it.
-	stall = 30 * time.Second
-	// maxStreams is how many of them one process gives at a time; each holds some megabytes.
-	maxStreams = 8
 	// lineBuffer is how much is written at once.
 	lineBuffer = 64 << 10
 )
@@ -37,14 +32,15 @@ type lines struct {
 	control *http.ResponseController
 	buf     bytes.Buffer
 	encoder *json.Encoder
-	stall   time.Duration
-	count   int64 // of the lines added
+	pace    pace
+	behind  time.Duration // how far the reader is behind its pace
+	count   int64         // of the lines added
 	begun   bool
 	lost    bool // the reader takes nothing any more
 }
 
-func newLines(w http.ResponseWriter, stall time.Duration) *lines {
-	l := &lines{w: w, control: http.NewResponseController(w), stall: stall}
+func newLines(w http.ResponseWriter, p pace) *lines {
+	l := &lines{w: w, control: http.NewResponseController(w), pace: p}
 	l.encoder = json.NewEncoder(&l.buf)
 	l.encoder.SetEscapeHTML(false)
 	return l
@@ -60,14 +56,13 @@ func (s *server) answerLines(w http.ResponseWriter, r *http.Request, p *params, 
 	if err := p.err(); err != nil {
 		return err
 	}
-	select {
-	case s.streams <- struct{}{}:
-		defer func() { <-s.streams }()
-	default:
-		return fault.Newf(fault.CodeUnavailable, "%d lists are being streamed already", maxStreams)
+	release, err := s.streams.take(caller(r))
+	if err != nil {
+		return err
 	}
-	l := newLines(w, stall)
-	err := l.run(r.Context(), produce)
+	defer release()
+	l := newLines(w, streamPace)
+	err = l.run(r.Context(), produce)
 	if err != nil && l.begun {
 		x := exchangeOf(r.Context())
 		if x.gone = l.lost || errors.Is(r.Context().Err(), context.Canceled); !x.gone {
@@ -102,17 +97,19 @@ func (l *lines) add(v any) error {
 	return l.flush()
 }
 
-// flush sends what is there. Whoever takes nothing of it for a while is cut off, and every success grants the next while.
+// flush sends what is there. Whoever does not keep the pace is cut off.
 func (l *lines) flush() error {
 	if !l.begun {
 		l.begun = true
 		l.w.Header().Set("Content-Type", linesType)
 		l.w.WriteHeader(http.StatusOK)
 	}
-	if err := l.control.SetWriteDeadline(time.Now().Add(l.stall)); err != nil {
+	began := time.Now()
+	if err := l.control.SetWriteDeadline(began.Add(l.pace.patience(l.behind))); err != nil {
 		return err
 	}
-	_, err := l.w.Write(l.buf.Bytes())
+	n, err := l.w.Write(l.buf.Bytes())
+	l.behind = l.pace.after(l.behind, n, time.Since(began))
 	l.buf.Reset()
 	l.lost = err != nil
 	return err

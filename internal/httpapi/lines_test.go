@@ -129,30 +129,47 @@ func TestTheLastLineTellsHowManyCameBefore(t *testing.T) {
 	}
 }
 
-// TestStreamsAreFew occupies every place and asks for one more.
+// TestStreamsAreFew occupies every place, no tenant more than its share, and asks for one more each time.
 func TestStreamsAreFew(t *testing.T) {
 	t.Parallel()
 	begun, proceed := make(chan struct{}, 8), make(chan struct{})
 	h := newHouse(t, func(d *httpapi.Deps) {
 		d.Findings = brokenFindings{d.Findings, nil, func() error { begun <- struct{}{}; <-proceed; return nil }}
 	})
-	ask := func() answered {
-		return h.send(raw{method: http.MethodGet, path: "/v1/findings", key: h.mine.keys[tenant.ReadOnly], header: map[string]string{"Accept": "application/x-ndjson"}})
+	ask := func(n neighbour, role tenant.Role) answered {
+		return h.send(raw{method: http.MethodGet, path: "/v1/findings", key: n.keys[role], header: map[string]string{"Accept": "application/x-ndjson"}})
 	}
+	refused := func(a answered, status int, detail string) {
+		t.Helper()
+		if a.status != status || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, detail) {
+			t.Errorf("refused with %d %v %s, want %d and %q", a.status, a.header, a.body, status, detail)
+		}
+	}
+	const share = "3 lists are being streamed for the tenant already, of the 8"
 	done := make(chan answered, 8)
-	for range 8 {
-		go func() { done <- ask() }()
+	third := h.neighbour()
+	for _, n := range []neighbour{h.mine, h.mine, h.mine, h.other, h.other, h.other, third, third} {
+		go func() { done <- ask(n, tenant.ReadOnly) }()
+		select {
+		case <-begun:
+		case a := <-done:
+			t.Fatalf("not streamed: %d %s", a.status, a.body)
+		}
+		if n.id == h.other.id { // while the first one has its share
+			refused(ask(h.mine, tenant.Admin), http.StatusTooManyRequests, share)
+		}
 	}
-	for range 8 {
-		<-begun
-	}
-	if refused := ask(); refused.status != http.StatusServiceUnavailable || refused.header.Get("Retry-After") == "" {
-		t.Errorf("the ninth: %d %v", refused.status, refused.header)
-	}
+	refused(ask(third, tenant.ReadOnly), http.StatusServiceUnavailable, "8 lists are being streamed already")
+	refused(ask(h.other, tenant.ReadOnly), http.StatusTooManyRequests, share)
 	close(proceed)
 	for range 8 {
 		if a := <-done; a.status != http.StatusOK || a.body != "{\"_end\":true,\"count\":0}\n" || a.header.Get("Content-Type") != "application/x-ndjson" {
 			t.Errorf("%d %q %v", a.status, a.body, a.header)
+		}
+	}
+	for range 4 { // places come back, also to who had been refused
+		if a := ask(h.mine, tenant.ReadOnly); a.status != http.StatusOK {
+			t.Errorf("afterwards: %d %s", a.status, a.body)
 		}
 	}
 }

@@ -17,7 +17,7 @@ type server struct {
 	mux     *chi.Mux
 	cursors cursors
 	docs    documents
-	streams chan struct{} // a place for each list being streamed
+	streams *streams
 	denials denials
 	rations rations
 }
@@ -28,7 +28,7 @@ func New(d Deps) http.Handler { return newServer(d).handler() }
 
 func newServer(d Deps) *server {
 	mustBeComplete(d)
-	s := &server{Deps: d, mux: chi.NewMux(), cursors: cursors{key: d.CursorKey, now: d.Now}, docs: newDocuments(d.OpenAPI), streams: make(chan struct{}, maxStreams), rations: newRations(d.Limits)}
+	s := &server{Deps: d, mux: chi.NewMux(), cursors: cursors{key: d.CursorKey, now: d.Now}, docs: newDocuments(d.OpenAPI), streams: newStreams(), rations: newRations(d.Limits)}
 	s.mux.NotFound(s.notFound)
 	s.mux.MethodNotAllowed(s.methodNotAllowed)
 	s.routes(&router{mux: s.mux, server: s})
