@@ -66,7 +66,7 @@ func commandLine(args []string) string {
 // run measures size by size. What fails is told in the report, which is written in any case.
 func (b *bench) run(ctx context.Context) error {
 	for i, size := range b.o.sizes {
-		b.fail(ctx, report.Count(size)+" findings", b.size(ctx, size, i == len(b.o.sizes)-1))
+		b.fail(ctx, report.Count(size)+" findings", b.size(ctx, size, i == 0, i == len(b.o.sizes)-1))
 		if err := b.write(); err != nil || ctx.Err() != nil {
 			return errors.Join(err, b.outcome())
 		}
@@ -131,8 +131,9 @@ func (z *sizeRun) meter() *meter {
 	return &meter{service: z.service.pid(), simulator: z.sim.pid(), database: z.db}
 }
 
-// size measures one size, and fairness if it is the largest. The result is in the report even if a part fails.
-func (b *bench) size(ctx context.Context, target int64, largest bool) (err error) {
+// size measures one size, several imports at once if it is the smallest, and fairness if it is the largest. The result is in the
+// report even if a part fails.
+func (b *bench) size(ctx context.Context, target int64, smallest, largest bool) (err error) {
 	b.report.Sizes = append(b.report.Sizes, report.Size{Target: target, Machines: b.o.machines(target), Phases: []report.Phase{}, Reads: []report.Read{}})
 	z := &sizeRun{bench: b, target: target, result: &b.report.Sizes[len(b.report.Sizes)-1]}
 	if z.sim, err = startSimulator(ctx, b.o, z.result.Machines, z.log("simulator")); err != nil {
@@ -147,10 +148,16 @@ func (b *bench) size(ctx context.Context, target int64, largest bool) (err error
 			return err
 		}
 	}
-	if largest && b.o.wants(partFairness) && ctx.Err() == nil {
-		b.fail(ctx, z.what("fairness"), z.stage(ctx, "fairness", func(ctx context.Context) error { return z.withCause(z.fairness(ctx)) }))
-	}
+	z.apart(ctx, smallest, partTogether, z.together)
+	z.apart(ctx, largest, partFairness, z.fairness)
 	return ctx.Err()
+}
+
+// apart measures a part that is wanted and due in a stage of its own.
+func (z *sizeRun) apart(ctx context.Context, due bool, name string, part func(context.Context) error) {
+	if due && z.o.wants(name) && ctx.Err() == nil {
+		z.fail(ctx, z.what(name), z.stage(ctx, name, func(ctx context.Context) error { return z.withCause(part(ctx)) }))
+	}
 }
 
 func (z *sizeRun) what(part string) string { return report.Count(z.target) + " findings, " + part }

@@ -34,7 +34,10 @@ func TestOptions(t *testing.T) {
 	if o, err = parseOptions([]string{"--phases", "decode,fairness"}, io.Discard); err != nil || o.wants(partFirst) {
 		t.Errorf("decoding needs no import: %+v, %v", o, err)
 	}
-	for _, bad := range []string{"--sizes=", "--sizes=1G", "--sizes=0", "--sizes=20M", "--phases=all", "--skip=x", "--seconds=0", "--connections=0", "extra"} {
+	if o, err = parseOptions([]string{"--phases", "together", "--at-once", "4, 2,4"}, io.Discard); err != nil || o.wants(partFirst) || !slices.Equal(o.atOnce, []int{2, 4}) {
+		t.Errorf("imports at once: %+v, %v", o, err)
+	}
+	for _, bad := range []string{"--sizes=", "--sizes=1G", "--sizes=0", "--sizes=20M", "--phases=all", "--skip=x", "--seconds=0", "--connections=0", "--at-once=", "--at-once=0", "--at-once=10", "extra"} {
 		if _, err := parseOptions([]string{bad}, io.Discard); err == nil {
 			t.Errorf("%s is accepted", bad)
 		}

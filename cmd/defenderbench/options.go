@@ -25,6 +25,7 @@ type options struct {
 	catalogue      int
 	rowsPerMachine int
 
+	atOnce                          []int // imports, ascending
 	small, smallMachines, smallRows int
 
 	work, programs string
@@ -43,9 +44,10 @@ const (
 	partReads     = "reads"
 	partExport    = "export"
 	partFairness  = "fairness"
+	partTogether  = "together"
 )
 
-var parts = []string{partDecode, partFirst, partUnchanged, partClustered, partScattered, partCopy, partReads, partExport, partFairness}
+var parts = []string{partDecode, partFirst, partUnchanged, partClustered, partScattered, partCopy, partReads, partExport, partTogether, partFairness}
 
 const usage = `defenderbench measures the service and writes a report in Markdown and JSON.
 
@@ -68,6 +70,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.IntVar(&o.pageRows, "page-rows", 50_000, "rows to ask for per page of the report")
 	fs.IntVar(&o.catalogue, "catalogue", 20_000, "vulnerabilities in the catalogue")
 	fs.IntVar(&o.rowsPerMachine, "rows-per-machine", 163, "rows of a machine; about 0.61 findings come of a row")
+	atOnce := fs.String("at-once", "1,2,4", "first imports at once, with the smallest size, to take the peak of memory of; the service has as many workers")
 	fs.IntVar(&o.small, "small", 49, "tenants beside the large one in the test of fairness")
 	fs.IntVar(&o.smallMachines, "small-machines", 200, "machines of each of them")
 	fs.IntVar(&o.smallRows, "small-rows", 40, "rows of each of these machines")
@@ -83,6 +86,9 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	}
 	var err error
 	if o.sizes, err = parseSizes(*sizes); err != nil {
+		return o, err
+	}
+	if o.atOnce, err = parseAtOnce(*atOnce); err != nil {
 		return o, err
 	}
 	if o.wanted, err = chosenParts(*phases, *skip); err != nil {
@@ -118,7 +124,7 @@ func (o options) wants(part string) bool {
 	if part != partFirst {
 		return o.wanted[part]
 	}
-	return slices.ContainsFunc(parts, func(p string) bool { return o.wanted[p] && p != partDecode && p != partFairness })
+	return slices.ContainsFunc(parts, func(p string) bool { return o.wanted[p] && p != partDecode && p != partTogether && p != partFairness })
 }
 
 // parseSizes reads a list such as "100k,1M,2500000".
@@ -139,6 +145,22 @@ func parseSizes(text string) ([]int64, error) {
 	}
 	slices.SortFunc(sizes, cmp.Compare[int64])
 	return slices.Compact(sizes), nil
+}
+
+// mostAtOnce is how many workers the service's connections to the database are enough for.
+const mostAtOnce = 9
+
+// parseAtOnce reads a list such as "1,2,4".
+func parseAtOnce(text string) (list []int, err error) {
+	for word := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(word))
+		if err != nil || n < 1 || n > mostAtOnce {
+			return nil, fmt.Errorf("%q is no number of imports from 1 to %d", word, mostAtOnce)
+		}
+		list = append(list, n)
+	}
+	slices.Sort(list)
+	return slices.Compact(list), nil
 }
 
 func chosenParts(phases, skip string) (map[string]bool, error) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,8 @@ type service struct {
 	url, admin string
 }
 
-// startService migrates the database and starts the daemon, with the settings an operator would leave alone.
+// startService migrates the database and starts the daemon, with the settings an operator would leave alone. Large
+// imports may take every worker, so that as many run at once as are to be measured.
 func startService(ctx context.Context, o options, d *database, sim *simulator, log string) (*service, error) {
 	spool, err := filepath.Abs(filepath.Join(o.work, "spool"))
 	if err != nil {
@@ -42,7 +44,7 @@ func startService(ctx context.Context, o options, d *database, sim *simulator, l
 		"DEFENDERD_LOGIN_URL="+sim.api, "DEFENDERD_API_URL="+sim.api, "DEFENDERD_CA_FILE="+sim.caFile, "DEFENDERD_ROWS_PAGE_SIZE="+fmt.Sprint(o.pageRows),
 		"DEFENDERD_SPOOL_DIR="+spool, "DEFENDERD_REPORT_WHOLE_EVERY=0s", "DEFENDERD_REPORT_FILES_ROWS=0", "DEFENDERD_UNSAFE_TEST_UPSTREAM=true", "DEFENDERD_UNSAFE_NO_CALL_LIMITS=true", "DEFENDERD_UNSAFE_DATABASE_TLS=true",
 		"DEFENDERD_RATE_TENANT=0", "DEFENDERD_RATE_CREDENTIAL=0", "DEFENDERD_RATE_ADDRESS=0", "DEFENDERD_VALIDATION_RATE=0",
-		"DEFENDERD_PPROF="+fmt.Sprint(o.profile != ""),
+		"DEFENDERD_PPROF="+fmt.Sprint(o.profile != ""), "DEFENDERD_WORKERS="+fmt.Sprint(max(4, slices.Max(o.atOnce))), "DEFENDERD_LARGE_ROWS=0",
 	)
 	if _, err := output(ctx, s.program, []string{"migrate"}, s.env, nil); err != nil {
 		return nil, err

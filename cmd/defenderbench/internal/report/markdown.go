@@ -79,7 +79,25 @@ func (s *Size) write(b *strings.Builder) {
 			whole(e.Findings), megabytes(e.Bytes), seconds(e.Seconds), rate(e.Findings, e.Seconds, "findings/s"), seconds(e.CPU.Service), seconds(e.CPU.Database), mebibytes(e.PeakBytes))
 		fmt.Fprintf(b, " Limit: `\\copy` of the same join to stdout, %s lines in %s.\n", whole(e.LimitRows), seconds(e.LimitSeconds))
 	}
+	s.writeTogether(b)
 	s.writeRelations(b)
+}
+
+// writeTogether tells of each number of imports what it took beyond the one before.
+func (s *Size) writeTogether(b *strings.Builder) {
+	if len(s.Together) == 0 {
+		return
+	}
+	b.WriteString("\n")
+	g := newGrid(b, "First imports at once:", "Time:", "CPU service:", "Peak memory:", "Each further one:")
+	for i, now := range s.Together {
+		each := ""
+		if i > 0 {
+			before := s.Together[i-1]
+			each = mebibytes((now.PeakBytes - before.PeakBytes) / int64(now.Imports-before.Imports))
+		}
+		g.row(whole(int64(now.Imports)), seconds(now.Seconds), seconds(now.CPUSeconds), mebibytes(now.PeakBytes), each)
+	}
 }
 
 func (s *Size) writePhases(b *strings.Builder) {

@@ -49,7 +49,16 @@ type Size struct {
 	Copy      *Copy      `json:"copy,omitempty"`
 	Reads     []Read     `json:"reads"`
 	Export    *Export    `json:"export,omitempty"`
+	Together  []Together `json:"together,omitempty"`
 	Relations []Relation `json:"relations"`
+}
+
+// Together is what several first imports at once took, of a tenant each.
+type Together struct {
+	Imports    int     `json:"imports"`
+	Seconds    float64 `json:"seconds"`     // from the first order to the last end
+	CPUSeconds float64 `json:"cpu_seconds"` // of the service
+	PeakBytes  int64   `json:"peak_bytes"`  // of the service's resident memory
 }
 
 // CPU is processor time in seconds.

@@ -138,3 +138,15 @@ func TestFormats(t *testing.T) {
 		}
 	}
 }
+
+func TestImportsAtOnceTellWhatEachFurtherOneTakes(t *testing.T) {
+	t.Parallel()
+	r := full()
+	r.Sizes[0].Together = []Together{{1, 10, 5, 100 << 20}, {2, 20, 10, 130 << 20}, {4, 40, 21, 210 << 20}}
+	text := r.Markdown()
+	for _, want := range []string{"| 1 | 10.0 s | 5.00 s | 100 MiB |  |", "| 2 | 20.0 s | 10.0 s | 130 MiB | 30 MiB |", "| 4 | 40.0 s | 21.0 s | 210 MiB | 40 MiB |"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+}
