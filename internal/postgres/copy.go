@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -40,9 +41,15 @@ func copyRows(ctx context.Context, conn *sqlx.Conn, target string, write func(*c
 	return err
 }
 
-// copyInside runs one COPY in the transaction that is open on conn.
+// copyInside runs one COPY in the transaction that is open on conn. Its error goes past database/sql: told of a bad connection,
+// Raw would close conn, and for that wait for the end of the transaction, which is the caller's to end.
 func copyInside(ctx context.Context, conn *sqlx.Conn, statement string, write func(*copyWriter)) error {
-	return conn.Raw(func(raw any) error { return copyRaw(ctx, raw, statement, write) })
+	var failed error
+	err := conn.Raw(func(raw any) error {
+		failed = copyRaw(ctx, raw, statement, write)
+		return nil
+	})
+	return errors.Join(err, failed)
 }
 
 func copyRaw(ctx context.Context, raw any, statement string, write func(*copyWriter)) error {

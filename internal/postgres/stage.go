@@ -69,11 +69,8 @@ func (st *stage) Close() error {
 		_ = st.whole.Rollback() // ending the session does the same
 		st.whole = nil
 	}
-	err := st.conn.Raw(func(any) error { return driver.ErrBadConn })
-	if errors.Is(err, driver.ErrBadConn) {
-		err = nil // asked for: it makes the pool drop the connection
-	}
-	return errors.Join(err, ignoreDone(st.conn.Close()))
+	err := st.conn.Raw(func(any) error { return driver.ErrBadConn }) // it makes the pool drop the connection
+	return errors.Join(ignoreDone(err), ignoreDone(st.conn.Close()))
 }
 
 func ignoreDone(err error) error {
