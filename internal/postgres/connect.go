@@ -42,8 +42,16 @@ func newConnector(dsn string, o Options) (driver.Connector, error) {
 
 // sessionSettings are sent with the start-up packet of each connection, so they cost no round trip and no pooled
 // connection can miss them.
+//
+// The server gives up a client that it cannot reach: after 20 seconds of silence it asks three times, 10 seconds apart, and what
+// it has sent may stay unacknowledged for as long. It ignores these settings for connections by a Unix-domain socket, whose
+// clients it cannot lose sight of (PostgreSQL's page "Connections and Authentication").
 func sessionSettings(o Options) map[string]string {
 	return map[string]string{
+		"tcp_keepalives_idle":                 "20",
+		"tcp_keepalives_interval":             "10",
+		"tcp_keepalives_count":                "3",
+		"tcp_user_timeout":                    "50000", // in milliseconds
 		"role":                                appRole,
 		"timezone":                            "UTC",
 		"application_name":                    o.ApplicationName,
