@@ -46,13 +46,17 @@ const stageTables = `
 	  update_url text not null, update_ready boolean, exploitability text not null);
 	create temp table stage_seen (asset_id bigint not null, seen_at timestamptz not null);`
 
-// NewStage takes one connection out of the pool until Close.
+// NewStage takes one connection out of the pool until Close, and ends the session of a worker that held the claim before. It
+// fails with job.ErrLeaseLost if the claim is not held any more.
 func (s *Store) NewStage(ctx context.Context, j job.Job, i connector.Integration, preview bool) (syncer.DataStage, error) {
 	conn, err := s.db.Connx(ctx)
 	if err != nil {
 		return nil, classify(ctx, err)
 	}
 	st := &stage{store: s, conn: conn, job: j, integration: i, preview: preview}
+	if err := st.claimed(ctx); err != nil {
+		return nil, errors.Join(classify(ctx, err), st.Close())
+	}
 	if _, err := conn.ExecContext(ctx, stageTables); err != nil {
 		return nil, errors.Join(classify(ctx, err), st.Close())
 	}

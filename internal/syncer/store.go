@@ -72,8 +72,9 @@ type Store interface {
 	// KeptVulnerabilities gives those that the tenant has findings of, open or out of scope.
 	KeptVulnerabilities(ctx context.Context, t tenant.ID) ([]KeptVulnerability, error)
 
-	// NewStage opens a private working area of one database session. It vanishes with Close, and with the process; so does, of a
-	// preview, everything that was applied.
+	// NewStage opens a private working area of one database session, and ends that of who held the claim before; without the
+	// claim it fails with job.ErrLeaseLost. It vanishes with Close, and with the process; so does, of a preview, everything that
+	// was applied.
 	NewStage(ctx context.Context, j job.Job, i connector.Integration, preview bool) (DataStage, error)
 
 	// Purge deletes a batch of an integration's data and reports whether any is left; after the last one the integration
