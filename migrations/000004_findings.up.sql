@@ -297,13 +297,15 @@ begin
 end
 $$;
 
--- place_together moves the findings of a tenant's own partition to the shared ones, and tells how many. Everybody who reads
--- findings waits until it is done, so it refuses more than "most".
+-- place_together moves the findings of a tenant's own partition to the shared ones, and tells how many. From the detaching on
+-- everybody who reads findings waits until it is done, so it refuses more than "most".
 create function place_together(most bigint) returns bigint
   language plpgsql security definer set search_path = public, pg_temp as
 $$
 declare
   leaf text := format('finding_t%s', app_tenant());
+  patience text := current_setting('lock_timeout');
+  detached boolean := false;
   moved bigint;
 begin
   if app_tenant() is null or to_regclass(leaf) is null then
@@ -313,7 +315,21 @@ begin
   if moved > most then
     raise program_limit_exceeded using message = 'the partition holds too many findings';
   end if;
-  execute format('alter table finding detach partition %I', leaf);
+  -- This waits for whoever reads findings of any tenant, and new readers would queue behind it.
+  perform set_config('lock_timeout', '100ms', true);
+  for attempt in 1..600 loop
+    begin
+      execute format('alter table finding detach partition %I', leaf);
+      detached := true;
+      exit;
+    exception when lock_not_available then
+      perform pg_sleep(0.1 + random() * 0.2);
+    end;
+  end loop;
+  if not detached then
+    raise lock_not_available using message = 'the partition cannot be detached while others read findings';
+  end if;
+  perform set_config('lock_timeout', patience, true);
   execute format('insert into finding_shared select * from %I', leaf);
   get diagnostics moved = row_count;
   execute format('drop table %I', leaf);

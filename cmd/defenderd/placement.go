@@ -40,8 +40,9 @@ func (p *program) tenantPlacement() *cli.Command {
 	return &cli.Command{
 		Name: "placement", Usage: "show which table holds each tenant's findings, or move those of one tenant", ArgsUsage: "[TENANT]",
 		Description: "A tenant's first import makes a partition for it while there are fewer than DEFENDERD_TENANT_PARTITIONS; the others share some.\n" +
-			"With --move apart, imports of tenants that share wait while findings are copied; with --move shared, all readers of findings wait,\n" +
-			fmt.Sprintf("so it takes at most %d of them. ", postgres.MaxTogether) + "It can be done at any time and is done wholly or not at all.\n\n" +
+			"With --move apart, imports of tenants that share wait while findings are copied; with --move shared, all readers of findings wait\n" +
+			fmt.Sprintf("a second or two, so it takes at most %d of them. ", postgres.MaxTogether) + "It can be done at any time, and is done wholly or not at all: while somebody\n" +
+			"reads findings without an end, it holds up nobody and gives up after some minutes.\n\n" +
 			"Examples:\n\n    defenderd tenant placement\n    defenderd tenant placement tnt_0199... --move apart",
 		Flags: append([]cli.Flag{outputFlag(), &cli.StringFlag{Name: "move", Usage: "where to move the tenant's findings: apart or shared"}}, flags...),
 		Action: func(ctx context.Context, cmd *cli.Command) error {

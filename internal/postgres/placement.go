@@ -36,15 +36,16 @@ func (s *Store) Placement(ctx context.Context, id tenant.ID) (p Placement, err e
 	return p, err
 }
 
-// MaxTogether is how many findings a tenant may have to be moved to the shared partitions: readers wait a second or so for
-// each 100,000.
-const MaxTogether = 500_000
+// MaxTogether is how many findings a tenant may have to be moved to the shared partitions. Readers of all tenants wait while they
+// are copied, half a second on a quiet machine and two on a busy one, which is as long as a request waits for a lock.
+const MaxTogether = 50_000
 
 // ErrTooManyFindings refuses to move more than MaxTogether.
 var ErrTooManyFindings = errors.New("too many findings to be moved while readers wait")
 
 // Place moves a tenant's findings into a partition of their own or to the shared ones, all or nothing, and tells how many
-// were moved: none if they were there already. It can be done at any time; imports and, at the end, readers wait for it.
+// were moved: none if they were there already. It can be done at any time: it waits for who reads findings without holding up
+// others, and fails as unavailable after some minutes. Imports and, at the end, readers wait for it.
 func (s *Store) Place(ctx context.Context, id tenant.ID, apart bool) (moved int64, err error) {
 	statement, args := "select place_together($1)", []any{MaxTogether}
 	if apart {

@@ -3,6 +3,7 @@ package syncer_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/inventory"
@@ -195,4 +196,55 @@ func TestATenantCanBeMoved(t *testing.T) {
 	if n := h.number("select count(*) from finding_shared"); n != 0 {
 		t.Errorf("%d findings are still shared", n)
 	}
+}
+
+// TestATenantIsMovedBesideReaders moves one to the shared partitions while somebody has read findings and does not end: the move
+// waits, and the requests of others go on.
+func TestATenantIsMovedBesideReaders(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 9, 6)
+	h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	other := h.newTenant("Fabrikam", true)
+	h.connect(other, nil)
+	mustSucceed(t, h.work())
+	reading, err := h.owner().Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reading.Rollback() }()
+	if _, err := reading.Exec("select from finding limit 1"); err != nil {
+		t.Fatal(err)
+	}
+	type placed struct {
+		moved int64
+		err   error
+	}
+	mover, done := h.store, make(chan placed, 1)
+	go func() {
+		moved, err := mover.Place(t.Context(), h.tenant, false)
+		done <- placed{moved, err}
+	}()
+	h.store = postgrestest.Open(t, h.url, postgres.ForRequests())
+	const waiting = "select count(*) from pg_stat_activity where datname = current_database() and query like 'select place_together%' and wait_event_type in ('Lock', 'Timeout')"
+	for met := int64(0); met < 20; met += h.number(waiting) {
+		began := time.Now()
+		h.allFindings(other, inventory.FindingFilter{}) // fails when it waits for longer than a request may
+		if took := time.Since(began); took > time.Second {
+			t.Fatalf("the findings of another tenant took %v", took)
+		}
+		select {
+		case p := <-done:
+			t.Fatalf("the move did not wait: %+v", p)
+		default:
+		}
+	}
+	if err := reading.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if p := <-done; p.err != nil || p.moved == 0 {
+		t.Fatalf("%d findings moved, %v", p.moved, p.err)
+	}
+	h.mustEqualTruth(h.tenant)
+	h.mustAudit(h.tenant)
 }
