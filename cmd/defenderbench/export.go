@@ -57,7 +57,7 @@ func (z *sizeRun) export(ctx context.Context) error {
 	if e.CPU, e.PeakBytes, _, err = m.stop(ctx); err != nil {
 		return err
 	}
-	if err := profile.end(ctx); err != nil {
+	if _, err := profile.end(ctx); err != nil {
 		return err
 	}
 	if e.Findings != z.result.Findings {

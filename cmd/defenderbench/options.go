@@ -76,7 +76,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.IntVar(&o.smallRows, "small-rows", 40, "rows of each of these machines")
 	fs.StringVar(&o.work, "work", ".local/bench", "directory for logs, certificates, keys and files that are loaded")
 	fs.StringVar(&o.programs, "programs", ownDirectory(), "directory with defenderd and defendersim")
-	fs.StringVar(&o.profile, "profile", "", "directory for profiles of the service (CPU and heap of each import, list page and export) and for the costliest statements, if the server keeps them")
+	fs.StringVar(&o.profile, "profile", "", "directory for profiles of the service (CPU and heap of each import, list page and export) and for the costliest statements, if the server keeps them; what imports cost is summed up in the report")
 	fs.BoolVar(&o.keep, "keep", false, "keep the databases")
 	if err := fs.Parse(args); err != nil {
 		return o, err

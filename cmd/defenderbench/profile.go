@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"pgp.internal/defender/cmd/defenderbench/internal/report"
 )
 
 // profiler keeps profiles of the service while a phase runs; a nil one keeps none.
@@ -50,13 +52,26 @@ func (p *profiler) slices() error {
 	}
 }
 
-// end waits for the last slice and keeps what is on the heap.
-func (p *profiler) end(ctx context.Context) error {
+// end waits for the last slice, keeps what is on the heap, and adds it all up.
+func (p *profiler) end(ctx context.Context) (*report.Profile, error) {
 	if p == nil {
-		return nil
+		return nil, nil
 	}
 	close(p.over)
-	return errors.Join(p.z.db.costliestStatements(ctx, p.prefix+"-statements.txt"), <-p.ended, p.fetch(ctx, "/debug/pprof/heap", "heap.pprof"))
+	statements, err := p.z.db.costliestStatements(ctx, p.prefix+"-statements.txt")
+	if err := errors.Join(err, <-p.ended, p.fetch(ctx, "/debug/pprof/heap", "heap.pprof")); err != nil {
+		return nil, err
+	}
+	slices, err := filepath.Glob(p.prefix + "-cpu-*.pprof")
+	if err != nil {
+		return nil, err
+	}
+	sum := &report.Profile{Statements: statements}
+	if sum.CPU, err = sumProfiles("cpu", slices); err != nil {
+		return nil, err
+	}
+	sum.Heap, err = sumProfiles("inuse_space", []string{p.prefix + "-heap.pprof"})
+	return sum, err
 }
 
 func (p *profiler) fetch(ctx context.Context, path, name string) error {
@@ -98,33 +113,33 @@ func (d *database) forgetStatements(ctx context.Context) error {
 	return err
 }
 
-// costliestStatements writes down what took the database most of its time.
-func (d *database) costliestStatements(ctx context.Context, name string) error {
+// costliestStatements tells what took the database most of its time, and writes it down.
+func (d *database) costliestStatements(ctx context.Context, name string) (costly []report.Statement, err error) {
 	keeps, err := d.keepsStatements(ctx)
 	if err != nil || !keeps {
-		return err
+		return nil, err
 	}
 	rows, err := d.db.QueryContext(ctx, `
-		select round(s.total_exec_time::numeric, 1), s.calls, s.rows, round(s.wal_bytes / 1e6, 1), regexp_replace(s.query, '\s+', ' ', 'g')
+		select s.total_exec_time, s.calls, s.rows, s.wal_bytes::bigint, left(regexp_replace(s.query, '\s+', ' ', 'g'), 600)
 		from pg_stat_statements s join pg_database b on b.oid = s.dbid and b.datname = current_database()
 		order by s.total_exec_time desc limit 25`)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rows.Close() //nolint:errcheck // its error is that of Err
 	var b strings.Builder
 	fmt.Fprintf(&b, "%12s %10s %12s %10s  %s\n", "ms", "calls", "rows", "WAL MB", "statement")
 	for rows.Next() {
-		var ms, wal float64
-		var calls, count int64
-		var text string
-		if err := rows.Scan(&ms, &calls, &count, &wal, &text); err != nil {
-			return err
+		var s report.Statement
+		if err := rows.Scan(&s.Milliseconds, &s.Calls, &s.Rows, &s.WAL, &s.Text); err != nil {
+			return nil, err
 		}
-		fmt.Fprintf(&b, "%12.1f %10d %12d %10.1f  %.600s\n", ms, calls, count, wal, text)
+		s.Text = strings.TrimSpace(s.Text)
+		costly = append(costly, s)
+		fmt.Fprintf(&b, "%12.1f %10d %12d %10.1f  %s\n", s.Milliseconds, s.Calls, s.Rows, float64(s.WAL)/1e6, s.Text)
 	}
 	if err := rows.Err(); err != nil {
-		return err
+		return nil, err
 	}
-	return os.WriteFile(name, []byte(b.String()), 0o644)
+	return costly, os.WriteFile(name, []byte(b.String()), 0o644)
 }

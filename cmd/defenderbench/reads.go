@@ -147,7 +147,8 @@ func (z *sizeRun) readPage(ctx context.Context, r resource, page int, cursor str
 		return report.Read{}, err
 	}
 	l, err := repeat(ctx, z.service.url+r.path+"?"+query.Encode(), z.customer.key, z.o.connections, z.o.readFor())
-	if err = errors.Join(err, profile.end(ctx)); err != nil {
+	_, ended := profile.end(ctx)
+	if err = errors.Join(err, ended); err != nil {
 		return report.Read{}, err
 	}
 	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }

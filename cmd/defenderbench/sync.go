@@ -66,7 +66,7 @@ func (z *sizeRun) importOnce(ctx context.Context, name, pattern string, order fu
 	if p.CPU, p.PeakBytes, p.WAL, err = m.stop(ctx); err != nil {
 		return err
 	}
-	if err := profile.end(ctx); err != nil {
+	if p.Profile, err = profile.end(ctx); err != nil {
 		return err
 	}
 	if p.Findings, p.RowsWritten, err = z.db.findings(ctx, z.customer.number, m.began.transaction); err != nil {

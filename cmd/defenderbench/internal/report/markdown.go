@@ -132,6 +132,7 @@ func (s *Size) writePhases(b *strings.Builder) {
 		}
 	}
 	b.WriteString(".\n")
+	s.writeProfiles(b)
 }
 
 func (s *Size) writeReads(b *strings.Builder) {

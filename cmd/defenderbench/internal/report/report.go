@@ -99,6 +99,8 @@ type Phase struct {
 	Throttled   float64 `json:"throttled_seconds"`
 	Stages      []Stage `json:"stages"`
 	Check       *Check  `json:"check,omitempty"`
+
+	Profile *Profile `json:"profile,omitempty"`
 }
 
 // Stage is a part of an import.
