@@ -124,7 +124,7 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			    else least(next_run_at, $7::timestamptz) end
 			where tenant_id = $1 and id = $2
 			returning state, state_reason`,
-			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval), reading,
+			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed || c.Unfinished, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval), reading,
 			fault.CodeSecretExpired, nullTime(c.NotBefore), judgedBy(c.JudgedBy), noticeColumn(run.Report.Told(c.Reason)), run.Report.SignedIn() && !replaced).Scan(&after.state, &after.reason)
 		if err != nil {
 			return err

@@ -170,6 +170,9 @@ func summarize(run *Run) string {
 		}
 	}
 	text := strings.Join(parts, "; ") + "."
+	if run.State == PartiallySucceeded {
+		text += " Not everything could be read: see the warnings."
+	}
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 

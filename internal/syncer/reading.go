@@ -83,6 +83,7 @@ func (r Reading) withoutRows() *Reading {
 
 // Reasons to doubt that changes would do.
 const (
+	DoubtUnread = "not everything could be read last time"
 	DoubtHeld   = "something was held back last time until a second reading agrees"
 	DoubtJudged = "a run with other settings began to apply them and did not come to its end"
 	DoubtMany   = "rows of more vulnerabilities are refused than are remembered"
@@ -206,12 +207,15 @@ func (p ReportPolicy) machinesSince(r Reading, mode Mode, s inventory.Settings, 
 }
 
 // learn is what to remember after a reading that was applied in full. rows is how many there were, began when it began.
-func (r Reading) learn(p Plan, s inventory.Settings, rows int64, began time.Time, held bool) *Reading {
+func (r Reading) learn(p Plan, s inventory.Settings, rows int64, began time.Time, held, unread bool) *Reading {
 	next := Reading{WholeAt: r.WholeAt, KnownAt: began, Rows: r.Rows, Machines: r.Machines, MachinesAt: r.MachinesAt, JudgedBy: &s, Rules: rowSumVersion}
-	if held {
+	switch {
+	case unread:
+		next.Doubt = DoubtUnread
+	case held:
 		next.Doubt = DoubtHeld
 	}
-	if !p.Changes {
+	if !p.Changes && !unread { // of a part nobody knows how many rows there are
 		next.WholeAt, next.Rows = began, rows
 	}
 	return &next

@@ -16,6 +16,7 @@ type Consequence struct {
 	Reason     string              // a fault code
 	Succeeded  bool                // everything was read: moves last_success_at and clears the failure count
 	Failed     bool                // counts as one more failure in a row
+	Unfinished bool                // something could not be read: counts as one more, too, but the link is good
 	Reading    *Reading            // what to remember of how the report was read; nil leaves it
 	Reconciled *Reconciliation     // with the source's own totals; nil leaves the last one
 	Skipped    []SkippedChunk      // what the run left out, kept with the last KeepSkipped runs of the integration

@@ -185,6 +185,9 @@ const (
 	retryBase   = 5 * time.Minute
 	retryCap    = 6 * time.Hour
 	retrySpread = 4 // up to a quarter less
+
+	// unfinishedTries is how many early runs follow each other because something could not be read: within an hour and a quarter.
+	unfinishedTries = 4
 )
 
 // After so many failures in a row, the last of them permanent, a link is not tried more often than this, however short its
@@ -203,7 +206,7 @@ func (e *execution) settle(ctx context.Context, err error) Consequence {
 		run.Report.NoChanges = run.Kind == KindSync && run.Report.Totals().Changes() == 0 && !slices.ContainsFunc(run.Report.Warnings, ofRecords) && !run.Report.Restarted && !run.Report.missing()
 		if e.unread+e.gaps > 0 {
 			run.State = PartiallySucceeded
-			return Consequence{State: connector.StateDegraded, Reason: e.short, Reading: e.learnt}
+			return e.unfinished(ctx)
 		}
 		if e.blocked {
 			return Consequence{} // nobody asked Microsoft: what was known of the link still stands
@@ -224,10 +227,7 @@ func (e *execution) settle(ctx context.Context, err error) Consequence {
 	if assets := run.Report.StageNamed(StageAssets); assets != nil && assets.State == Succeeded && e.settings.ImportAssets && f.Code != fault.CodeLedgerUnbalanced {
 		run.State = PartiallySucceeded // with asset import off, machines alone are nothing
 	}
-	failures, countErr := e.store.FailuresInARow(ctx, e.job, run.IntegrationID)
-	if countErr != nil {
-		e.log.Warn("cannot count earlier failures", "error", countErr)
-	}
+	failures := e.failuresBefore(ctx)
 	if f.Definition().Permanent {
 		c := Consequence{State: connector.StateActionRequired, Reason: f.Code, Failed: true}
 		if failures+1 >= hopelessAfter {
@@ -235,9 +235,33 @@ func (e *execution) settle(ctx context.Context, err error) Consequence {
 		}
 		return c
 	}
-	wait := min(retryCap, retryBase<<min(failures, 10))
-	wait = max(wait-rand.N(wait/retrySpread), f.RetryAfter) // so that what failed together does not come back together
+	wait := max(backOff(failures), f.RetryAfter)
 	return Consequence{State: connector.StateDegraded, Reason: f.Code, Failed: true, RetryAt: e.now().Add(wait)}
+}
+
+// unfinished is what follows from a run that could not read everything: another one soon, as after a failure. What is still
+// missing after some is left to the schedule, because each costs a whole reading.
+func (e *execution) unfinished(ctx context.Context) Consequence {
+	c := Consequence{State: connector.StateDegraded, Reason: e.short, Unfinished: true, Reading: e.learnt}
+	if failures := e.failuresBefore(ctx); failures < unfinishedTries {
+		c.RetryAt = e.now().Add(backOff(failures))
+	}
+	return c
+}
+
+// failuresBefore is how many runs since the last success failed or were left unfinished.
+func (e *execution) failuresBefore(ctx context.Context) int {
+	failures, err := e.store.FailuresInARow(ctx, e.job, e.run.IntegrationID)
+	if err != nil {
+		e.log.Warn("cannot count earlier failures", "error", err)
+	}
+	return failures
+}
+
+// backOff is the wait after so many failures, less a random part, so that what failed together does not come back together.
+func backOff(failures int) time.Duration {
+	wait := min(retryCap, retryBase<<min(failures, 10))
+	return wait - rand.N(wait/retrySpread)
 }
 
 // skip counts a skipped record and keeps the first few of each reason as examples.
