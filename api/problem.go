@@ -51,6 +51,7 @@ const (
 	CodeUnavailable           = "unavailable"
 	CodeTokensUnavailable     = "tokens_unavailable" // #nosec G101 -- a code
 	CodeKeyServiceUnavailable = "key_service_unavailable"
+	CodeReadOnly              = "read_only"
 	CodeInternal              = "internal"
 )
 

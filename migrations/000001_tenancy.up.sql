@@ -97,7 +97,8 @@ declare
 begin
   perform set_config('app.system', 'on', true);
   return query
-    select k.tenant_id, k.public_id, k.name, k.role, k.last_used_at is null or k.last_used_at < now() - grain,
+    select k.tenant_id, k.public_id, k.name, k.role,
+      (k.last_used_at is null or k.last_used_at < now() - grain) and not current_setting('transaction_read_only')::boolean, -- a standby cannot note it
       case when k.revoked_at is not null then 'key_revoked' when k.expires_at <= now() then 'key_expired'
            when t.state <> 'active' then 'tenant_inactive' else '' end
     from api_key k join tenant t on t.id = k.tenant_id

@@ -164,10 +164,21 @@ func leaveKEKCheck(ctx context.Context, s *postgres.Store, keys *envelope.Keys) 
 	return s.PutKEKCheck(ctx, name, wrapped)
 }
 
-// leaveChecks leaves a check value for each key of the keyring that is new to the database.
+// leaveChecks leaves a check value for each key of the keyring that is new to the database. Without one it writes nothing, so
+// that a process can start on a standby.
 func leaveChecks(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
+	known, err := s.KeyringChecks(ctx)
+	if err != nil {
+		return err
+	}
 	for _, box := range ring.CheckValues() {
-		if err := s.PutKeyringCheck(ctx, box); err != nil {
+		if _, ok := known[box.KeyID()]; ok {
+			continue
+		}
+		err := s.PutKeyringCheck(ctx, box)
+		if fault.Is(err, fault.CodeReadOnly) {
+			return fmt.Errorf("%sKEYRING: the key %q is new to the database, and this one takes no changes: start a process with it on the primary first", config.Prefix, box.KeyID())
+		} else if err != nil {
 			return err
 		}
 	}

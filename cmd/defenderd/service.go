@@ -67,6 +67,9 @@ func (s *service) prepare(ctx context.Context) error {
 	if err := s.openStores(ctx); err != nil {
 		return err
 	}
+	if err := s.mayWork(ctx); err != nil {
+		return err
+	}
 	operations, err := operationsOf(contract.OpenAPI)
 	if err != nil {
 		return err
@@ -95,6 +98,19 @@ func (s *service) openStores(ctx context.Context) (err error) {
 	work.Actor = audit.Actor{Kind: audit.System, Name: "defenderd"} // requests name their own
 	s.work, err = open(work, s.cfg.WorkMaxConns)
 	return err
+}
+
+// mayWork refuses to import into a database that takes no changes, and says what else is possible there.
+func (s *service) mayWork(ctx context.Context) error {
+	readOnly, err := s.work.ReadOnly(ctx)
+	switch {
+	case err != nil || !readOnly:
+		return err
+	case s.cfg.Work:
+		return errors.New(config.Prefix + "ROLES: the database takes no changes, because it is a standby or set to reading only; imports need the primary, and --roles http serves here what can be read")
+	}
+	s.log.Warn("the database takes no changes: what can be read is served, everything else is refused as read_only")
+	return nil
 }
 
 // wire is the one place that knows how the parts fit together.

@@ -53,6 +53,7 @@ const (
 	CodeIdempotencyInProgress = "idempotency_in_progress"
 	CodeTokensUnavailable     = "tokens_unavailable" // #nosec G101 -- a code
 	CodeKeysUnavailable       = "key_service_unavailable"
+	CodeReadOnly              = "read_only"
 )
 
 // Codes of the link to Microsoft, as met at Connect, re-check and in runs.

@@ -40,6 +40,7 @@ type house struct {
 	deps  httpapi.Deps
 	url   string
 	dsn   string
+	ring  *seal.Ring
 	store *postgres.Store
 	owner *sql.DB // sees all tenants
 	log   *syncBuffer
@@ -71,13 +72,12 @@ func newHouse(t *testing.T, change ...func(*httpapi.Deps)) *house {
 		clock: &clock{}, cloud: newCloud(t), seen: contract.NewCoverage(), woken: make(chan struct{}, 100),
 	}
 	h.mine, h.other = h.neighbour(), h.neighbour()
-	ring, err := seal.ParseRing(seal.NewKey().Reveal())
-	if err != nil {
+	if h.ring, err = seal.ParseRing(seal.NewKey().Reveal()); err != nil {
 		t.Fatal(err)
 	}
 	api := postgrestest.OpenUnnamed(t, dsn, postgres.ForRequests()) // refuses what a request does without saying who asks
 	h.deps = httpapi.Deps{
-		Integrations: connector.NewService(api, sealerOf(api, ring), connector.Registry{defender.Kind: h.cloud}, h.clock.now),
+		Integrations: connector.NewService(api, sealerOf(api, h.ring), connector.Registry{defender.Kind: h.cloud}, h.clock.now),
 		Runs:         api, Assets: api, Vulnerabilities: api, Findings: api, Tenants: api, Keys: api, Tokens: identity.NoIssuer{}, Audit: api, Platform: api, Repeats: api,
 		Explain: syncer.Explain, Wake: func() { h.woken <- struct{}{} }, Now: h.clock.now, CursorKey: bytes.Repeat([]byte("k"), 32),
 		OpenAPI: defenderspec.OpenAPI, Version: httpapi.Version{Version: "1.2.3", Revision: "abc"},

@@ -11,6 +11,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"pgp.internal/defender/internal/audit"
+	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/tenant"
 )
@@ -102,7 +103,7 @@ func (d *denials) again(key audit.Actor, times int) {
 }
 
 // deny gives back why a credential that is known was refused, and notes that if it is due. What cannot be noted is refused all
-// the same, as unavailable.
+// the same, as unavailable; where nothing can be noted at all, for what it is, and only the log tells of it.
 func (s *server) deny(r *http.Request, p tenant.Principal, why tenant.Refusal, refused error) error {
 	p.Refused = why
 	x := exchangeOf(r.Context())
@@ -114,6 +115,9 @@ func (s *server) deny(r *http.Request, p tenant.Principal, why tenant.Refusal, r
 	}
 	if err := s.Audit.RecordDenial(answering(r.Context(), r), p.Tenant, knownMethod(r.Method)+" "+x.route, why, times); err != nil {
 		s.denials.again(who, times)
+		if fault.Is(err, fault.CodeReadOnly) {
+			return refused
+		}
 		return err
 	}
 	return refused

@@ -21,7 +21,6 @@ import (
 	"pgp.internal/defender/internal/metrics"
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/postgres/postgrestest"
-	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -90,9 +89,7 @@ func through(t *testing.T) (*house, *weir, *postgres.Store) {
 // reopened serves with another store.
 func (h *house) reopened(store *postgres.Store) *postgres.Store {
 	d := h.deps
-	ring, err := seal.ParseRing(seal.NewKey().Reveal())
-	must(h.t, err)
-	d.Integrations = connector.NewService(store, sealerOf(store, ring), connector.Registry{defender.Kind: h.cloud}, h.clock.now)
+	d.Integrations = connector.NewService(store, sealerOf(store, h.ring), connector.Registry{defender.Kind: h.cloud}, h.clock.now)
 	d.Runs, d.Assets, d.Vulnerabilities, d.Findings, d.Tenants, d.Keys, d.Audit, d.Platform, d.Repeats = store, store, store, store, store, store, store, store, store
 	h.url = h.serve(d)
 	return store

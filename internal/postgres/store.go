@@ -90,6 +90,12 @@ func (s *Store) DB() *sql.DB { return s.db.DB }
 // Ping tells whether the database answers.
 func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
 
+// ReadOnly tells whether the database takes no changes from this store: it is a standby, or set to reading only.
+func (s *Store) ReadOnly(ctx context.Context) (readOnly bool, err error) {
+	err = s.getRow(ctx, &readOnly, `select current_setting('transaction_read_only')::boolean`)
+	return readOnly, classify(ctx, err)
+}
+
 // inTenant runs f in a transaction that sees one tenant's rows only.
 func (s *Store) inTenant(ctx context.Context, id tenant.ID, f func(*sqlx.Tx) error) error {
 	return s.inTx(ctx, tenantScope(id), f)
@@ -132,8 +138,8 @@ func (s *Store) getRow(ctx context.Context, row any, query string, args ...any) 
 }
 
 // classify turns what the driver reports into what callers can act on: the context's own error when the context ended
-// (the driver reports SQLSTATE 57014 instead), unavailable when the database is away or overloaded, and the error itself
-// otherwise. Faults pass through untouched.
+// (the driver reports SQLSTATE 57014 instead), unavailable when the database is away or overloaded, read_only when it takes no
+// changes, and the error itself otherwise. Faults pass through untouched.
 func classify(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -161,6 +167,10 @@ func classify(ctx context.Context, err error) error {
 		return fault.Wrap(err, fault.CodeUnavailable, "the key that seals secrets was replaced just now")
 	case "DK002": // raised by tenant_takes: since then no credential of the tenant is good
 		return fault.Wrap(err, fault.CodeUnauthenticated, "the tenant was suspended just now, or is being deleted")
+	case "25006": // read_only_sql_transaction: a standby, or a database or role that is set to reading only
+		e := fault.Wrap(err, fault.CodeReadOnly, "")
+		e.RetryAfter = 30 * time.Second // as long as a promotion may take
+		return e
 	case "55P03", "40P01", "40001": // lock_not_available, deadlock_detected, serialization_failure: gone at the next try
 		return unavailable(err)
 	}

@@ -47,6 +47,9 @@ func (s *Store) record(ctx context.Context, tx *sqlx.Tx, chain tenant.ID, d deed
 		if ctx.Err() != nil {
 			return err
 		}
+		if told := classify(ctx, err); fault.Is(told, fault.CodeReadOnly) {
+			return told
+		}
 		e := fault.Wrap(err, fault.CodeUnavailable, "the change could not be recorded in the audit trail")
 		e.RetryAfter = 5 * time.Second
 		return e

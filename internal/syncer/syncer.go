@@ -117,7 +117,7 @@ func (s *Syncer) postpone(ctx context.Context, j job.Job, err error) job.Outcome
 		return job.Outcome{Ending: job.HandBack} // the queue refuses it too; nothing more to do
 	case errors.Is(context.Cause(ctx), job.ErrStopping):
 		return job.Outcome{Ending: job.HandBack}
-	case fault.Is(err, fault.CodeUnavailable):
+	case fault.Is(err, fault.CodeUnavailable), fault.Is(err, fault.CodeReadOnly):
 		return job.Outcome{Ending: job.Snooze, After: 10 * time.Second}
 	}
 	j.Named(s.log).Error("a run could not be recorded", "error", err)
@@ -142,7 +142,7 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 		return e.requeue(done, job.Outcome{Ending: job.HandBack}, true)
 	case errors.Is(cause, job.ErrCancelled) || errors.Is(err, job.ErrCancelled):
 		err = job.ErrCancelled
-	case fault.Is(err, fault.CodeUnavailable), fault.Is(err, fault.CodeKeysUnavailable): // our own, so it says nothing about the customer's link
+	case fault.Is(err, fault.CodeUnavailable), fault.Is(err, fault.CodeReadOnly), fault.Is(err, fault.CodeKeysUnavailable): // our own, so it says nothing about the customer's link
 		e.log.Warn("the database or the key service failed during a run; it will start again", "error", err)
 		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: max(10*time.Second, fault.As(err).RetryAfter)}, false)
 	}
