@@ -31,6 +31,7 @@ type fileReport struct {
 	generated string            // names the snapshot
 	addresses map[string]string // of the files, by path; their signatures run out
 	read      int               // files that were read
+	refused   int               // addresses that were refused as soon as they had been given
 	failed    error             // of a file that could not be
 }
 
@@ -55,11 +56,15 @@ func (s *source) rowsFromFiles(ctx context.Context, yield func([]inventory.Row) 
 		return err
 	}
 	if r.read == 0 && r.failed != nil {
-		told := fault.Wrap(errors.Join(connector.ErrWayClosed, r.failed), fault.CodeUpstreamUnavailable, "None of the export files could be had from Microsoft's storage service.")
-		told.Remedy = "Nothing to do if it comes from Microsoft: the report is read page by page instead. Otherwise the operator allows the way to *.blob.core.windows.net."
-		return told
+		return closedFiles(r.failed)
 	}
 	return nil
+}
+
+func closedFiles(err error) *fault.Error {
+	told := fault.Wrap(errors.Join(connector.ErrWayClosed, err), fault.CodeUpstreamUnavailable, "None of the export files could be had from Microsoft's storage service.")
+	told.Remedy = "Nothing to do if it comes from Microsoft: the report is read page by page instead. Otherwise the operator allows the way to *.blob.core.windows.net."
+	return told
 }
 
 // file reads one file. One that cannot be read in the end is set aside: the others are worth having without it.
@@ -76,7 +81,7 @@ func (r *fileReport) file(ctx context.Context, path string) error {
 		return consumed
 	}
 	var f *failure
-	if !errors.As(err, &f) || ctx.Err() != nil || errors.Is(err, connector.ErrSnapshotLost) {
+	if !errors.As(err, &f) || ctx.Err() != nil || errors.Is(err, connector.ErrSnapshotLost) || errors.Is(err, connector.ErrWayClosed) {
 		r.done(err)
 		return err
 	}
@@ -117,10 +122,36 @@ func (r *fileReport) get(ctx context.Context, c call) error {
 	if !errors.Is(err, errExpired) {
 		return err
 	}
+	if r.refuses() {
+		return err
+	}
 	if c.address, err = r.address(ctx, path, address); err != nil {
 		return err
 	}
-	return r.fetchBlob(ctx, c)
+	if err = r.fetchBlob(ctx, c); errors.Is(err, errExpired) {
+		return r.refuse(err)
+	}
+	return err
+}
+
+// refusedFresh is after how many addresses that were refused fresh the storage is taken to refuse all: new ones are asked for no
+// more, because the list of files has a small quota.
+const refusedFresh = 2
+
+func (r *fileReport) refuses() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.refused >= refusedFresh
+}
+
+// refuse counts a refusal, and closes the way if nothing was read before it was one too many.
+func (r *fileReport) refuse(err error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refused++; r.refused < refusedFresh || r.read > 0 {
+		return err
+	}
+	return &failure{fault: closedFiles(err), outcome: OutcomeRefused, status: http.StatusForbidden, origin: connector.ErrWayClosed}
 }
 
 // address is where a file lies now. stale is an address that is not good any more: then the list is asked for again.

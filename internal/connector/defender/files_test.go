@@ -171,3 +171,34 @@ func TestInterruptedFilesGoOn(t *testing.T) {
 	}
 	equalTexts(t, got, want)
 }
+
+// TestAStorageThatRefusesIsNotAskedAgainAndAgain: new addresses come from a list with a small quota.
+func TestAStorageThatRefusesIsNotAskedAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	for name, read := range map[string]int{"from the start": 0, "later on": 3} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := simulate(t, files(30))
+			if _, err := s.AddFault(defendersim.Fault{Route: "blob", Status: 403, Body: "xml", After: read}); err != nil {
+				t.Fatal(err)
+			}
+			s.ClearJournal()
+			got, source, err := s.report(t, connector.ViaFiles, "")
+			switch {
+			case read == 0 && (!errors.Is(err, connector.ErrWayClosed) || len(got) > 0):
+				t.Errorf("%d rows, %v", len(got), err)
+			case read > 0 && (err != nil || len(got) == 0 || source.Usage().Lost != 30-int64(read)):
+				t.Errorf("%d rows, %v, %+v", len(got), err, source.Usage())
+			}
+			lists := 0
+			for _, e := range s.Journal(1000) {
+				if e.Route == "software_vulnerabilities_export" {
+					lists++
+				}
+			}
+			if lists > 4 { // two files are read at a time
+				t.Errorf("the list was asked for %d times", lists)
+			}
+		})
+	}
+}
