@@ -22,7 +22,7 @@ const (
 // guardDocument is what an integration remembers for the removal guard, by measure.
 type guardDocument struct {
 	Held     map[string]guardEntry `json:"held,omitempty"`     // drops that wait for a second complete read
-	Settings map[string]string     `json:"settings,omitempty"` // digest of the settings under which it was measured last
+	Settings map[string]string     `json:"settings,omitempty"` // digest of the settings under which it was measured last without being held back
 }
 
 type guardEntry struct {
@@ -47,8 +47,8 @@ type reading struct {
 	leaving int64 // would leave
 	partly  bool  // some records could not be read: what is absent may be among them
 	now     time.Time
-	over    time.Duration                                            // between the reading that was held back and one that agrees
-	samples func(context.Context, *sqlx.Tx) ([]syncer.Sample, error) // of what would leave
+	over    time.Duration                                                  // between the reading that was held back and one that agrees
+	samples func(context.Context, *sqlx.Tx, bool) ([]syncer.Sample, error) // of what would leave, or of the absent alone
 }
 
 // drops tells whether a fall is large enough to be doubted: to nothing, or by more than half.
@@ -58,12 +58,14 @@ func drops(before, after int64) bool { return before > 0 && (after == 0 || after
 type ruling struct {
 	hold     bool
 	approved time.Time // of the reading that showed what somebody has let through; zero for none
+	chosen   bool      // what arrived and is refused leaves even so: the customer's settings want it
 }
 
 // guard decides whether what left has to wait for a second complete read. One agrees if it comes late enough and does not show a
 // further large drop, or after a person has approved of what the last one showed; a read without a drop makes the guard forget,
 // but not one that could not read all.
-// After the customer changed the settings, records that did arrive and are refused now are no loss.
+// Once the customer has changed the settings, records that did arrive and are refused now are no loss: they leave, also while what is
+// absent is held back, and count on neither side of it.
 //
 // What it remembers is written at the end of the transaction, so that nobody who changes the integration waits for it.
 func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r reading) (ruling, error) {
@@ -75,19 +77,25 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	if err != nil {
 		return ruling{}, err
 	}
-	after := r.after
-	if measured := known.Settings[measure]; measured != "" && measured != digest {
-		after += r.refused
+	measured := known.Settings[measure]
+	ruled, chosen := ruling{chosen: measured != "" && measured != digest}, int64(0)
+	if ruled.chosen {
+		chosen = r.refused
 	}
+	after, leaving := r.after+chosen, r.leaving-chosen
 	earlier, doubted := known.Held[measure]
 	fell := drops(r.before, after)
-	doubtful := fell && r.leaving > 0
+	doubtful := fell && leaving > 0
 	further := drops(earlier.After, after)
 	approved := doubted && !earlier.Approved.IsZero() && !further
 	agreed := approved || doubted && !further && (earlier.Agreed || earlier.Run != st.job.Subject.String() && r.now.Sub(earlier.At) >= r.over)
+	ruled.hold = doubtful && !agreed
+	earlier.Before, earlier.After = max(0, earlier.Before-chosen), max(0, earlier.After-chosen)
 	next := guardDocument{Held: orEmpty(maps.Clone(known.Held)), Settings: orEmpty(maps.Clone(known.Settings))}
 	delete(next.Held, measure)
-	next.Settings[measure] = digest
+	if measured == "" || !ruled.hold {
+		next.Settings[measure] = digest
+	}
 	switch {
 	case !doubtful && fell && r.partly && doubted: // it shows nothing
 		next.Held[measure] = earlier
@@ -98,8 +106,8 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	case doubted && !further && earlier.Run != st.job.Subject.String(): // too soon to agree
 		next.Held[measure] = earlier
 	default:
-		held := guardEntry{Run: st.job.Subject.String(), Before: r.before, After: after, Leaving: r.leaving, At: r.now}
-		if held.Samples, err = r.samples(ctx, tx); err != nil {
+		held := guardEntry{Run: st.job.Subject.String(), Before: r.before - chosen, After: r.after, Leaving: leaving, At: r.now}
+		if held.Samples, err = r.samples(ctx, tx, ruled.chosen); err != nil {
 			return ruling{}, err
 		}
 		next.Held[measure] = held
@@ -107,7 +115,6 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	if doubtful || doubted || !maps.Equal(next.Settings, known.Settings) {
 		st.remember = &next
 	}
-	ruled := ruling{hold: doubtful && !agreed}
 	if approved {
 		ruled.approved = earlier.At
 	}

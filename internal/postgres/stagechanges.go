@@ -146,8 +146,7 @@ func (st *stage) guardChanges(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFi
 	if err != nil || !ruling.hold {
 		return err
 	}
-	c.Held = closing
-	_, err = tx.ExecContext(ctx, `delete from delta where op in ('f', 'o')`)
+	c.Held, err = st.withholdClosings(ctx, tx, ruling)
 	return err
 }
 

@@ -198,20 +198,34 @@ func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 	if err != nil || !ruling.hold {
 		return err
 	}
-	c.Held = closing
 	// The hash of an asset with withheld changes stays old, so that the next run compares it again.
-	_, err = tx.ExecContext(ctx, `
-		delete from changed_asset where asset_id in (select asset_id from delta where op in ('f', 'o', 'g'));
-		delete from delta where op in ('f', 'o', 'g');`)
+	_, err = tx.ExecContext(ctx, `delete from changed_asset where asset_id in (select asset_id from delta where op = any($1))`, pq.Array(closings(ruling.chosen)))
+	if err != nil {
+		return err
+	}
+	c.Held, err = st.withholdClosings(ctx, tx, ruling)
 	return err
 }
 
+// closings are the operations that close findings, or those alone whose rows are absent.
+func closings(absent bool) []string {
+	if absent {
+		return []string{"f", "g"}
+	}
+	return []string{"f", "o", "g"}
+}
+
+// withholdClosings takes back what the guard holds back, and counts it.
+func (st *stage) withholdClosings(ctx context.Context, tx *sqlx.Tx, r ruling) (int64, error) {
+	return affected(ctx, tx, `delete from delta where op = any($1)`, pq.Array(closings(r.chosen)))
+}
+
 // closingFindings names some of the findings that would close.
-func (st *stage) closingFindings(ctx context.Context, tx *sqlx.Tx) (samples []syncer.Sample, err error) {
+func (st *stage) closingFindings(ctx context.Context, tx *sqlx.Tx, absent bool) (samples []syncer.Sample, err error) {
 	err = tx.SelectContext(ctx, &samples, `
 		select a.source_id as sourceid, v.name, a.hostname as detail
-		from (select asset_id, vulnerability_id from delta where op in ('f', 'o', 'g') order by old_severity desc, asset_id, vulnerability_id limit $2) d
-		join asset a on a.tenant_id = $1 and a.id = d.asset_id join vulnerability v on v.id = d.vulnerability_id`, st.job.Tenant, heldSamples)
+		from (select asset_id, vulnerability_id from delta where op = any($3) order by old_severity desc, asset_id, vulnerability_id limit $2) d
+		join asset a on a.tenant_id = $1 and a.id = d.asset_id join vulnerability v on v.id = d.vulnerability_id`, st.job.Tenant, heldSamples, pq.Array(closings(absent)))
 	return samples, err
 }
 

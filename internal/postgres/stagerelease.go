@@ -53,8 +53,10 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 		return err
 	}
 	if ruling.hold {
-		p.done.Held = doubtful
-		if _, err := tx.ExecContext(ctx, `delete from leaving where reason <> $1`, string(inventory.ImportAssetsOff)); err != nil {
+		p.done.Held, err = affected(ctx, tx, `
+			with kept as (delete from leaving where reason <> $1 and not (arrived and $2) returning old_state)
+			select from kept where old_state in ('active', 'inactive')`, string(inventory.ImportAssetsOff), ruling.chosen)
+		if err != nil {
 			return err
 		}
 	}
@@ -100,11 +102,11 @@ func (st *stage) releasePartial(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 }
 
 // leavingAssets names some of the assets that would leave.
-func (st *stage) leavingAssets(ctx context.Context, tx *sqlx.Tx) (samples []syncer.Sample, err error) {
+func (st *stage) leavingAssets(ctx context.Context, tx *sqlx.Tx, absent bool) (samples []syncer.Sample, err error) {
 	err = tx.SelectContext(ctx, &samples, `
 		select a.source_id as sourceid, a.hostname as name, l.reason as detail from leaving l join asset a on a.tenant_id = $1 and a.id = l.id
-		where l.old_state in ('active', 'inactive') and l.reason <> $2 order by a.hostname, a.id limit $3`,
-		st.job.Tenant, string(inventory.ImportAssetsOff), heldSamples)
+		where l.old_state in ('active', 'inactive') and l.reason <> $2 and not (l.arrived and $4) order by a.hostname, a.id limit $3`,
+		st.job.Tenant, string(inventory.ImportAssetsOff), heldSamples, absent)
 	return samples, err
 }
 
