@@ -14,6 +14,7 @@ import (
 	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -73,7 +74,7 @@ func (p *program) auditVerify() *cli.Command {
 					return p.verifyChains(ctx, cmd, s, keys, []tenant.ID{chain})
 				})
 			}
-			return p.withStore(ctx, lookup, func(s *postgres.Store) error {
+			return p.withAnyKeyring(ctx, lookup, func(s *postgres.Store, _ *seal.Ring) error {
 				chains, err := s.AuditChains(ctx)
 				if err != nil {
 					return err
@@ -179,7 +180,7 @@ func (p *program) withTrail(ctx context.Context, cmd *cli.Command, lookup config
 	if err != nil {
 		return err
 	}
-	return p.withStore(ctx, lookup, func(s *postgres.Store) error {
+	return p.withAnyKeyring(ctx, lookup, func(s *postgres.Store, _ *seal.Ring) error {
 		t, err := s.TenantByPublicID(ctx, id)
 		if err == nil {
 			return use(s, t.ID)

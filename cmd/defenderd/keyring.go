@@ -99,7 +99,7 @@ func (p *program) keyringCheck() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return p.withStore(ctx, lookup, func(s *postgres.Store) error {
+			return p.withAnyKeyring(ctx, lookup, func(s *postgres.Store, _ *seal.Ring) error {
 				return errors.Join(p.showStored(ctx, cmd, s, cfg.Keyring), fitsStore(ctx, s, cfg.Keyring, keys), checkKEKs(ctx, s, keys))
 			})
 		},

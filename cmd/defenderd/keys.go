@@ -89,6 +89,24 @@ func checkKeys(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
 	return errors.Join(problems...)
 }
 
+// checkSealing refuses a keyring whose first key is not the service's, with which an event would be sealed: it is another one than the
+// database knows by its id, or one of an id that is not known there, unless no key is known yet.
+func checkSealing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
+	if err := checkKeys(ctx, s, ring); err != nil {
+		return err
+	}
+	checks, err := s.KeyringChecks(ctx)
+	if err != nil {
+		return err
+	}
+	first := ring.IDs()[0]
+	maps.DeleteFunc(checks, func(name string, _ seal.Box) bool { return strings.Contains(name, "://") }) // keys of key services
+	if _, known := checks[first]; known || len(checks) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%sKEYRING: the first key %q is not known to the database: use the service's keyring, or start the service with this one first", config.Prefix, first)
+}
+
 func checkNoneMissing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
 	inUse, err := s.SealingKeys(ctx)
 	if err != nil {

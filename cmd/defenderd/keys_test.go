@@ -95,6 +95,44 @@ func TestShreddingNeedsAYes(t *testing.T) {
 	}
 }
 
+// TestCommandsWithAnotherKeyringChangeNothing gives operators' commands a key that the service does not have, by the id of the
+// service's and by another: what they sealed would break the chains for good.
+func TestCommandsWithAnotherKeyringChangeNothing(t *testing.T) {
+	t.Parallel()
+	environ := environment(t)[:1]
+	url := strings.TrimPrefix(environ[0], "DEFENDERD_DATABASE_URL=")
+	with := func(lines ...string) []string {
+		return append(environ[:1:1], "DEFENDERD_KEYRING="+strings.Join(lines, "\n"))
+	}
+	line, stranger := seal.NewKey().Reveal(), seal.NewKey().Reveal()
+	id, _, _ := strings.Cut(line, ":")
+	_, bytes, _ := strings.Cut(seal.NewKey().Reveal(), ":")
+	made := decode[tenantView](t, must(t, with(line), "tenant", "create", "--name", "Contoso", "-o", "json")) // before the first start
+	if err := start(t, with(line), "--roles", "http").stop(t); err != nil {
+		t.Fatal(err)
+	}
+	before := everything(t, url)
+	for name, ring := range map[string][]string{
+		"other bytes": with(id + ":" + bytes), "other bytes below": with(stranger, id+":"+bytes), "unknown": with(stranger), "unknown above": with(stranger, line),
+	} {
+		for _, command := range []string{
+			"tenant create --name Fabrikam", "tenant suspend " + made.ID, "tenant delete --yes " + made.ID,
+			"api-key create --name a --role admin --tenant " + made.ID, "keyring shred --yes --tenant " + made.ID,
+		} {
+			_, err := invoke(t, ring, strings.Fields(command)...)
+			if err == nil || !strings.Contains(err.Error(), "DEFENDERD_KEYRING") || strings.Contains(err.Error(), bytes) {
+				t.Errorf("%s: %s: %v", name, command, err)
+			}
+		}
+	}
+	if everything(t, url) != before {
+		t.Error("something was written")
+	}
+	must(t, with(stranger, line), "keyring", "reseal") // makes it known, as a start does
+	must(t, with(stranger, line), "tenant", "suspend", made.ID)
+	must(t, with(stranger, line), "audit", "verify", "--strict")
+}
+
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if binary.dir != "" {

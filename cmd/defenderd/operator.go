@@ -12,6 +12,7 @@ import (
 
 	"pgp.internal/defender/cmd/defenderd/internal/config"
 	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -34,8 +35,21 @@ func parsePublicID(prefix, what, text string) (uuid.UUID, error) {
 	return uuid.Nil, usagef("%q is no %s: it is %s and 32 digits, as \"list\" shows it", text, what, prefix)
 }
 
-// withStore opens the database for an operator's command.
-func (p *program) withStore(ctx context.Context, lookup config.Lookup, use func(*postgres.Store) error) (err error) {
+// withStore opens the database for an operator's command. Its events are sealed with the first key of the keyring, if it has one:
+// a keyring that is not the service's is refused, because an event that it sealed would break the chain for good.
+func (p *program) withStore(ctx context.Context, lookup config.Lookup, use func(*postgres.Store) error) error {
+	return p.withAnyKeyring(ctx, lookup, func(s *postgres.Store, ring *seal.Ring) error {
+		if ring != nil {
+			if err := checkSealing(ctx, s, ring); err != nil {
+				return err
+			}
+		}
+		return use(s)
+	})
+}
+
+// withAnyKeyring is withStore for commands that record nothing, or check the keyring, nil for none, by themselves.
+func (p *program) withAnyKeyring(ctx context.Context, lookup config.Lookup, use func(*postgres.Store, *seal.Ring) error) (err error) {
 	cfg, err := config.Read(lookup, p.environ, "DATABASE_URL")
 	if err != nil {
 		return err
@@ -54,7 +68,7 @@ func (p *program) withStore(ctx context.Context, lookup config.Lookup, use func(
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	return use(store)
+	return use(store, cfg.Keyring)
 }
 
 func checkName(flag, name string) error {

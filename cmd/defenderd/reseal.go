@@ -13,6 +13,7 @@ import (
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/envelope"
 	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -44,7 +45,7 @@ func (p *program) keyringReseal() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return p.withStore(ctx, lookup, func(s *postgres.Store) error { return p.reseal(ctx, cmd, s, cfg, keys) })
+			return p.withAnyKeyring(ctx, lookup, func(s *postgres.Store, _ *seal.Ring) error { return p.reseal(ctx, cmd, s, cfg, keys) })
 		},
 	}
 }
