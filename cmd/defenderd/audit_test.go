@@ -52,6 +52,35 @@ func TestAuditVerifyNamesWhatIsBroken(t *testing.T) {
 	}
 }
 
+// TestOddRowsStopNoVerification leaves times that no program writes, in a tenant's row and in its trail: the other chains are read all the same.
+func TestOddRowsStopNoVerification(t *testing.T) {
+	t.Parallel()
+	environ := environment(t)
+	var ids []string
+	for range 2 {
+		ids = append(ids, decode[tenantView](t, must(t, environ, "tenant", "create", "--name", "Contoso", "-o", "json")).ID)
+	}
+	owner := ownerOf(t, strings.TrimPrefix(environ[0], "DEFENDERD_DATABASE_URL="))
+	if _, err := owner.Exec(`
+		alter table audit_event disable trigger all;
+		alter table audit_event drop constraint if exists audit_event_at_check;
+		update audit_event set at = 'infinity' where tenant_id = (select min(id) from tenant) and sequence = 2;
+		update tenant set created_at = 'infinity' where id = (select min(id) from tenant)`); err != nil {
+		t.Fatal(err)
+	}
+	out, err := invoke(t, environ, "audit", "verify", "-o", "json")
+	if exitOf(err) != exitFailure {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	chains := decode[[]chainView](t, out)
+	if len(chains) != 3 || chains[0].Result != chainHolds || chains[1].Chain != ids[0] || chains[1].Broken != 2 || chains[2].Chain != ids[1] || chains[2].Result != chainHolds {
+		t.Errorf("%+v", chains)
+	}
+	if table := must(t, environ, "audit", "list", "--tenant", ids[0]); !strings.Contains(table, "entitlement.set") {
+		t.Error(table)
+	}
+}
+
 // A command without a keyring is recorded all the same, and told apart.
 func TestCommandsWithoutAKeyringAreUnsealed(t *testing.T) {
 	t.Parallel()

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -167,10 +167,8 @@ func chainNames(ctx context.Context, s *postgres.Store) (map[tenant.ID]string, e
 	for chain, id := range gone {
 		names[chain] = id + ", deleted"
 	}
-	tenants, err := s.ListTenants(ctx, tenant.Filter{})
-	for _, t := range tenants {
-		names[t.ID] = publicID(tenantPrefix, t.PublicID)
-	}
+	live, err := s.LiveTenants(ctx)
+	maps.Copy(names, live)
 	return names, err
 }
 
@@ -181,19 +179,21 @@ func (p *program) withTrail(ctx context.Context, cmd *cli.Command, lookup config
 		return err
 	}
 	return p.withAnyKeyring(ctx, lookup, func(s *postgres.Store, _ *seal.Ring) error {
-		t, err := s.TenantByPublicID(ctx, id)
-		if err == nil {
-			return use(s, t.ID)
-		}
-		if !fault.Is(err, fault.CodeNotFound) {
+		live, err := s.LiveTenants(ctx)
+		if err != nil {
 			return err
 		}
-		gone, failed := s.GoneTenants(ctx)
-		for chain, was := range gone {
-			if was == publicID(tenantPrefix, id) {
-				return use(s, chain)
+		gone, err := s.GoneTenants(ctx)
+		if err != nil {
+			return err
+		}
+		for _, chains := range []map[tenant.ID]string{live, gone} {
+			for chain, public := range chains {
+				if public == publicID(tenantPrefix, id) {
+					return use(s, chain)
+				}
 			}
 		}
-		return cmp.Or(failed, err)
+		return fault.New(fault.CodeNotFound, "there is no such tenant, and the platform's trail tells of none that was")
 	})
 }

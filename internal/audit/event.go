@@ -69,7 +69,7 @@ type Event struct {
 	RequestID string // of the API request; empty when there was none
 	Address   string // where the request came from; empty when there was none
 	Changes   []Change
-	// Unreadable says that the stored changes are none that could have been written, so that Changes is empty: the event was changed in
-	// the database. It is found when events are read, and stored nowhere.
+	// Unreadable says that what is stored is nothing that could have been written: the event was changed in the database. Changes is empty
+	// then, and At is zero if it cannot be read. It is found when events are read, and stored nowhere.
 	Unreadable bool
 }

@@ -6,7 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -39,11 +39,10 @@ func verifyProofs(ctx context.Context, tx *sqlx.Tx, v *audit.Verifier, chain ten
 			return err
 		}
 	}
-	proven, err := provenHead(ctx, tx, chain)
-	if err != nil || proven == nil {
+	if told, err = proof(ctx, tx, chain, audit.TenantDeleted); err != nil || told == nil {
 		return err
 	}
-	return v.End(*proven)
+	return v.End(provenHead(told))
 }
 
 // verifyCreations checks that the platform's chain, whose head is held, tells of the creation of each tenant that is there. So neither
@@ -88,20 +87,15 @@ func proof(ctx context.Context, tx *sqlx.Tx, chain tenant.ID, action audit.Actio
 	return told, nil
 }
 
-// provenHead is how far the chain of a deleted tenant went, by the proof of its deletion; nil for any other.
-func provenHead(ctx context.Context, tx *sqlx.Tx, chain tenant.ID) (*audit.Head, error) {
-	told, err := proof(ctx, tx, chain, audit.TenantDeleted)
-	if err != nil || told == nil {
-		return nil, err
+// provenHead is how far the chain of a deleted tenant went, by the proof of its deletion. One that does not tell it, which is not how
+// they are written, is the head of no chain.
+func provenHead(told map[string]string) audit.Head {
+	sequence, err := strconv.ParseInt(told[proofEvents], 10, 64)
+	hash, malformed := hex.DecodeString(told[proofHash])
+	if err != nil || malformed != nil {
+		return audit.Head{Sequence: math.MaxInt64}
 	}
-	var head audit.Head
-	if head.Sequence, err = strconv.ParseInt(told[proofEvents], 10, 64); err == nil {
-		head.Hash, err = hex.DecodeString(told[proofHash])
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the proof of the deletion of tenant %d: %w", chain, err)
-	}
-	return &head, nil
+	return audit.Head{Sequence: sequence, Hash: hash}
 }
 
 // Fields of the events of the platform's chain that tell of a tenant's: of its creation, and the proof of its deletion.

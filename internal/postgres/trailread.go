@@ -3,7 +3,9 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"time"
 
@@ -15,40 +17,67 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-type auditRow struct {
-	TenantID     int32     `db:"tenant_id"`
-	Sequence     int64     `db:"sequence"`
-	PublicID     uuid.UUID `db:"public_id"`
-	At           time.Time `db:"at"`
-	ActorKind    string    `db:"actor_kind"`
-	ActorID      string    `db:"actor_id"`
-	ActorName    string    `db:"actor_name"`
-	Action       string    `db:"action"`
-	ResourceType string    `db:"resource_type"`
-	ResourceID   string    `db:"resource_id"`
-	Outcome      string    `db:"outcome"`
-	RequestID    string    `db:"request_id"`
-	Address      string    `db:"address"`
-	Changes      []byte    `db:"changes"`
-	KeyID        string    `db:"key_id"`
-	Hash         []byte    `db:"hash"`
+// cell is a column as it is found. A value that this program cannot have written makes it invalid and is no error: who put it there
+// must not be able to stop the reading of all other rows.
+type cell[T any] struct{ sql.Null[T] }
+
+func (c *cell[T]) Scan(value any) error {
+	if err := c.Null.Scan(value); err != nil {
+		c.Null = sql.Null[T]{}
+	}
+	return nil
 }
 
-// sealed is the event of the row; an error says that its changes are not as this package writes them.
+type auditRow struct {
+	TenantID     int32           `db:"tenant_id"`
+	Sequence     int64           `db:"sequence"`
+	PublicID     cell[uuid.UUID] `db:"public_id"`
+	At           cell[time.Time] `db:"at"`
+	ActorKind    cell[string]    `db:"actor_kind"`
+	ActorID      cell[string]    `db:"actor_id"`
+	ActorName    cell[string]    `db:"actor_name"`
+	Action       cell[string]    `db:"action"`
+	ResourceType cell[string]    `db:"resource_type"`
+	ResourceID   cell[string]    `db:"resource_id"`
+	Outcome      cell[string]    `db:"outcome"`
+	RequestID    cell[string]    `db:"request_id"`
+	Address      cell[string]    `db:"address"`
+	Changes      cell[[]byte]    `db:"changes"`
+	KeyID        cell[string]    `db:"key_id"`
+	Hash         cell[[]byte]    `db:"hash"`
+}
+
+// errUnreadable says that a row of the trail is not as this package writes them.
+var errUnreadable = errors.New("the audit event is not as it was written")
+
+// sealed is the event of the row; an error says that the row is not as this package writes them, and what of it could be read is in the
+// event all the same. A time outside the years 2000 to 9999 is none (the table's check since migration 15), and reads as zero.
 func (r *auditRow) sealed() (audit.Sealed, error) {
-	s := audit.Sealed{KeyID: r.KeyID, Hash: r.Hash, Event: audit.Event{
-		ID: r.PublicID, Tenant: tenant.ID(r.TenantID), Sequence: r.Sequence, At: r.At.UTC(),
-		Actor:  audit.Actor{Kind: audit.Kind(r.ActorKind), ID: r.ActorID, Name: r.ActorName},
-		Action: audit.Action(r.Action), Resource: audit.Resource{Type: r.ResourceType, ID: r.ResourceID},
-		Outcome: audit.Outcome(r.Outcome), RequestID: r.RequestID, Address: r.Address,
+	s := audit.Sealed{KeyID: r.KeyID.V, Hash: r.Hash.V, Event: audit.Event{
+		ID: r.PublicID.V, Tenant: tenant.ID(r.TenantID), Sequence: r.Sequence, At: r.At.V.UTC(),
+		Actor:  audit.Actor{Kind: audit.Kind(r.ActorKind.V), ID: r.ActorID.V, Name: r.ActorName.V},
+		Action: audit.Action(r.Action.V), Resource: audit.Resource{Type: r.ResourceType.V, ID: r.ResourceID.V},
+		Outcome: audit.Outcome(r.Outcome.V), RequestID: r.RequestID.V, Address: r.Address.V,
 	}}
-	strictly := json.NewDecoder(bytes.NewReader(r.Changes)) // a member more would be in no hash
+	if year := s.At.Year(); year < 2000 || year > 9999 {
+		s.At, r.At.Valid = time.Time{}, false
+	}
+	whole := r.PublicID.Valid && r.At.Valid && r.Changes.Valid && r.Hash.Valid
+	for _, text := range []cell[string]{
+		r.ActorKind, r.ActorID, r.ActorName, r.Action, r.ResourceType, r.ResourceID, r.Outcome, r.RequestID, r.Address, r.KeyID,
+	} {
+		whole = whole && text.Valid
+	}
+	if !whole {
+		return s, errUnreadable
+	}
+	strictly := json.NewDecoder(bytes.NewReader(r.Changes.V)) // a member more would be in no hash
 	strictly.DisallowUnknownFields()
 	err := strictly.Decode(&s.Changes)
 	return s, err
 }
 
-// ListAuditEvents pages through a tenant's events, newest first. One whose changes cannot be read is marked as such.
+// ListAuditEvents pages through a tenant's events, newest first. One that cannot be read is marked as such.
 func (s *Store) ListAuditEvents(ctx context.Context, t tenant.ID, f audit.Filter, page inventory.PageRequest) ([]audit.Event, inventory.Position, error) {
 	before, err := beforeID(page.After)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 
+	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
 	"pgp.internal/defender/internal/audit"
@@ -18,7 +19,7 @@ func (s *Store) AuditChains(ctx context.Context) (chains []tenant.ID, err error)
 	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		return tx.SelectContext(ctx, &chains, `
 			select $1::int union select tenant_id from audit_head union select distinct tenant_id from audit_event union select id from tenant
-			union select (c ->> 'after')::int from audit_event e, jsonb_array_elements(e.changes) c
+			union select (c ->> 'after')::int from audit_event e, jsonb_array_elements(case jsonb_typeof(e.changes) when 'array' then e.changes else '[]' end) c
 			where e.tenant_id = $1 and e.action in ($2, $3) and c ->> 'field' = $4 and c ->> 'after' ~ '^[0-9]{1,9}$' order by 1`,
 			audit.Platform, audit.TenantDeleted, audit.TenantCreated, proofNumber)
 	})
@@ -34,7 +35,7 @@ func (s *Store) GoneTenants(ctx context.Context) (map[tenant.ID]string, error) {
 	}
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		return tx.SelectContext(ctx, &rows, `
-			select distinct (c ->> 'after')::int as number, e.resource_id from audit_event e, jsonb_array_elements(e.changes) c
+			select distinct (c ->> 'after')::int as number, e.resource_id from audit_event e, jsonb_array_elements(case jsonb_typeof(e.changes) when 'array' then e.changes else '[]' end) c
 			where e.tenant_id = $1 and e.action in ($2, $3) and c ->> 'field' = $4 and c ->> 'after' ~ '^[0-9]{1,9}$'
 			  and not exists (select from tenant t where t.id::text = c ->> 'after')`,
 			audit.Platform, audit.TenantDeleted, audit.TenantCreated, proofNumber)
@@ -44,6 +45,23 @@ func (s *Store) GoneTenants(ctx context.Context) (map[tenant.ID]string, error) {
 		gone[tenant.ID(r.Number)] = r.PublicID
 	}
 	return gone, err
+}
+
+// LiveTenants gives the public ids of the tenants that are there, by the numbers of their chains. It reads nothing else of them, so that
+// nothing else that somebody writes into a tenant's row keeps the trail from being verified.
+func (s *Store) LiveTenants(ctx context.Context) (map[tenant.ID]string, error) {
+	var rows []struct {
+		Number   int32     `db:"id"`
+		PublicID uuid.UUID `db:"public_id"`
+	}
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		return tx.SelectContext(ctx, &rows, `select id, public_id from tenant`)
+	})
+	live := make(map[tenant.ID]string, len(rows))
+	for _, r := range rows {
+		live[tenant.ID(r.Number)] = tenant.PublicText(tenant.TenantPrefix, r.PublicID)
+	}
+	return live, err
 }
 
 // verifyBatch is how many events are read at a time.

@@ -1,0 +1,1 @@
+alter table audit_event drop constraint audit_event_at_check, drop constraint audit_event_sequence_end_check;
