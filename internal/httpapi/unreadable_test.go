@@ -25,7 +25,8 @@ func TestOneUnreadableEventHidesNoOther(t *testing.T) {
 	}
 	h.exec("alter table audit_event drop constraint audit_event_at_check")
 	for _, odd := range []string{
-		`changes = '[7]'`, `changes = '["x"]'`, `changes = '[[]]'`, `changes = '[{"field":7}]'`, `changes = '[{"field":"name","more":1}]'`,
+		`changes = '[7]'`, `changes = '["x"]'`, `changes = '[[]]'`, `changes = '[{"field":7}]'`, `changes = '[{"field":"name","more":1}]'`, `changes = '[{"Field":"name","before":"","after":""}]'`,
+		`changes = '[{"field":"name","after":""}]'`,
 		`at = 'infinity'`, `at = '-infinity'`, `at = '10000-01-01 00:00:00+00'`, `at = '0044-03-15 00:00:00+00 BC'`,
 	} {
 		h.exec(fmt.Sprintf("update audit_event set %s where tenant_id = %d and sequence = %d", odd, h.mine.id, whole[1].Sequence))

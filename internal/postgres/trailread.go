@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -71,10 +70,28 @@ func (r *auditRow) sealed() (audit.Sealed, error) {
 	if !whole {
 		return s, errUnreadable
 	}
-	strictly := json.NewDecoder(bytes.NewReader(r.Changes.V)) // a member more would be in no hash
-	strictly.DisallowUnknownFields()
-	err := strictly.Decode(&s.Changes)
+	var err error
+	s.Changes, err = changesOf(r.Changes.V)
 	return s, err
+}
+
+// changesOf reads the changes of an event and accepts them in the one form in which they are written: each has the three members, by
+// these names to the letter, and each a text. What the hash does not tell apart (a member more, one less, a name in another case, which
+// encoding/json takes for the same) the database's statements may, and would then not find what proves a chain.
+func changesOf(stored []byte) ([]audit.Change, error) {
+	var elements []map[string]*string
+	if err := json.Unmarshal(stored, &elements); err != nil || elements == nil {
+		return nil, errors.Join(errUnreadable, err)
+	}
+	changes := make([]audit.Change, 0, len(elements))
+	for _, members := range elements {
+		field, before, after := members["field"], members["before"], members["after"]
+		if len(members) != 3 || field == nil || before == nil || after == nil {
+			return nil, errUnreadable
+		}
+		changes = append(changes, audit.Change{Field: *field, Before: *before, After: *after})
+	}
+	return changes, nil
 }
 
 // ListAuditEvents pages through a tenant's events, newest first. One that cannot be read is marked as such.
@@ -101,7 +118,7 @@ func (s *Store) ListAuditEvents(ctx context.Context, t tenant.ID, f audit.Filter
 	for i := range rows {
 		sealed, err := rows[i].sealed()
 		if err != nil { // who changed one event must not be able to hide all others
-			sealed.Changes, sealed.Unreadable = nil, true
+			sealed.Unreadable = true
 		}
 		events = append(events, sealed.Event)
 	}
