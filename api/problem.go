@@ -21,6 +21,7 @@ const (
 	CodeRunInProgress         = "run_in_progress"
 	CodeIntegrationPaused     = "integration_paused"
 	CodePreconditionFailed    = "precondition_failed"
+	CodePreconditionRequired  = "precondition_required"
 	CodePayloadTooLarge       = "payload_too_large"
 	CodeURITooLong            = "uri_too_long"
 	CodeRateLimited           = "rate_limited"

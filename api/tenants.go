@@ -91,7 +91,7 @@ func (c *Client) UpdateTenant(ctx context.Context, id string, p TenantPatch, opt
 }
 
 // DeleteTenant destroys what the tenant's secrets are sealed with and begins to delete all it has; it cannot be undone. The tenant is
-// TenantDeleting until nothing is left, and then not found. Role: platform.
+// TenantDeleting until nothing is left, and then not found. Without the option IfMatch it is CodePreconditionRequired. Role: platform.
 func (c *Client) DeleteTenant(ctx context.Context, id string, options ...RequestOption) (*ManagedTenant, error) {
 	return send[ManagedTenant](ctx, c, call{method: http.MethodDelete, path: path("/v1/tenants/%s", id), options: options})
 }

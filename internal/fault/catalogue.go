@@ -44,6 +44,7 @@ const (
 	CodeRunInProgress         = "run_in_progress"
 	CodeIntegrationPaused     = "integration_paused"
 	CodePreconditionFailed    = "precondition_failed"
+	CodePreconditionRequired  = "precondition_required"
 	CodeNoImportSelected      = "no_import_selected"
 	CodeInvalidExpiry         = "invalid_expiry"
 	CodeURITooLong            = "uri_too_long"

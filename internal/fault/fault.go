@@ -22,6 +22,7 @@ const (
 	NotFound                    // absent, or another tenant's: deliberately the same
 	Conflict                    // the present state of the object forbids it
 	Precondition                // If-Match named another version
+	Unconditional               // If-Match is missing where it is demanded
 	Refused                     // understood, and refused by a check (live validation)
 	TooLarge                    // body beyond the limit
 	Unsupported                 // media type we do not read

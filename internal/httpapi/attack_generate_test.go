@@ -148,7 +148,7 @@ func (r *draft) sound() {
 		case p.Name == "account":
 		case p.Name == "Idempotency-Key":
 			r.soundRepeat()
-		case r.in(20):
+		case p.Required || r.in(20):
 			r.header.Set(p.Name, oneOf(r.dice, "*", r.etag, `"99.000000000000000000000000"`, `W/"x", "y"`, "noise", `""`))
 		}
 	}

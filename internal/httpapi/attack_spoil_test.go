@@ -22,6 +22,7 @@ var dues = map[string][]int{
 	"path":       {404, 405},
 	"query":      {400},
 	"header":     {400},
+	"condition":  {404, 428}, // the object is looked for before
 	"long":       {414},
 	"body":       {400, 422}, // an expiry in the past is told before an id that is none
 	"large":      {413},
@@ -30,7 +31,7 @@ var dues = map[string][]int{
 
 // spoil makes one mistake. Not every kind fits every operation: then it tries another one.
 func (r *draft) spoil() {
-	kinds := []func() bool{r.spoilAccount, r.spoilMethod, r.spoilPath, r.spoilQuery, r.spoilQuery, r.spoilHeader, r.spoilLength, r.spoilMedia}
+	kinds := []func() bool{r.spoilAccount, r.spoilMethod, r.spoilPath, r.spoilQuery, r.spoilQuery, r.spoilHeader, r.spoilCondition, r.spoilLength, r.spoilMedia}
 	if r.body != "" {
 		kinds = append(kinds, r.spoilMember, r.spoilMember, r.spoilMember, r.spoilText, r.spoilText, r.spoilSize)
 	}
@@ -159,6 +160,18 @@ func (r *draft) badTexts(s *openapi3.Schema) (bad []string) {
 		bad = append(bad, strings.Repeat(letter, int(*s.MaxLength)+1))
 	}
 	return bad
+}
+
+// spoilCondition leaves out the If-Match that the document demands.
+func (r *draft) spoilCondition() bool {
+	for _, p := range r.target.in(openapi3.ParameterInHeader) {
+		if p.Name == "If-Match" && p.Required && !slices.Contains(r.flaws, "condition") {
+			r.header.Del(p.Name)
+			r.flaw("condition")
+			return true
+		}
+	}
+	return false
 }
 
 func (r *draft) spoilHeader() bool {

@@ -89,6 +89,15 @@ func matchedVersion(r *http.Request, id uuid.UUID, current int64) (int64, error)
 	return 0, fault.New(fault.CodePreconditionFailed, "")
 }
 
+// demandedVersion is matchedVersion for what cannot be undone: a request without If-Match is the fault precondition_required, with the
+// status 428 (RFC 6585, section 3). * is a condition, too: whoever sends it has thought of it.
+func demandedVersion(r *http.Request, id uuid.UUID, current int64) (int64, error) {
+	if len(r.Header.Values("If-Match")) == 0 {
+		return 0, fault.New(fault.CodePreconditionRequired, "")
+	}
+	return matchedVersion(r, id, current)
+}
+
 // ourTag is the form that strongTag gives a tag.
 var ourTag = regexp.MustCompile(`^"([1-9][0-9]*)\.([0-9a-f]{8})[0-9a-f]{16}"$`)
 

@@ -28,6 +28,7 @@ var statusOf = map[fault.Kind]int{
 	fault.NotAllowed:      http.StatusMethodNotAllowed,
 	fault.Conflict:        http.StatusConflict,
 	fault.Precondition:    http.StatusPreconditionFailed,
+	fault.Unconditional:   http.StatusPreconditionRequired,
 	fault.TooLarge:        http.StatusRequestEntityTooLarge,
 	fault.URITooLong:      http.StatusRequestURITooLong,
 	fault.Unsupported:     http.StatusUnsupportedMediaType,

@@ -124,7 +124,7 @@ func (s *server) deleteTenant(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	version, err := matchedVersion(r, t.PublicID, t.Version)
+	version, err := demandedVersion(r, t.PublicID, t.Version)
 	if err != nil {
 		return err
 	}

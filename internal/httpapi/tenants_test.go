@@ -137,15 +137,23 @@ func erase(t *testing.T, h *house, c *api.Client, id string) {
 	if err := second(c.DeleteTenant(ctx, id, api.IfMatch(`"1.000000000000000000000000"`))); !api.HasCode(err, api.CodePreconditionFailed) {
 		t.Errorf("with the tag of before: %v", err)
 	}
-	got, err := c.DeleteTenant(ctx, id)
-	must(t, err)
+	if err := second(c.DeleteTenant(ctx, id)); !api.HasCode(err, api.CodePreconditionRequired) {
+		t.Errorf("without a tag: %v", err)
+	}
 	read, err := c.GetManagedTenant(ctx, id)
+	must(t, err)
+	if read.State == api.TenantDeleting {
+		t.Fatal("it is deleted all the same")
+	}
+	got, err := c.DeleteTenant(ctx, id, api.IfMatch(read.ETag))
+	must(t, err)
+	read, err = c.GetManagedTenant(ctx, id)
 	must(t, err)
 	if got.State != api.TenantDeleting || *got != *read {
 		t.Errorf("%+v, read as %+v", got, read)
 	}
 	for what, err := range map[string]error{
-		"deleted again": second(c.DeleteTenant(ctx, id)), "let back in": second(c.UpdateTenant(ctx, id, api.TenantPatch{State: new(api.TenantActive)})),
+		"deleted again": second(c.DeleteTenant(ctx, id, api.IfMatch("*"))), "let back in": second(c.UpdateTenant(ctx, id, api.TenantPatch{State: new(api.TenantActive)})),
 		"entitled": second(c.SetEntitlements(ctx, id, api.EntitlementsInput{InternalAssessments: new(true)})),
 	} {
 		if !api.HasCode(err, api.CodeConflict) {
