@@ -83,9 +83,14 @@ func newRations(l Limits) rations {
 	}
 }
 
-// presented tells credentials apart, together with the tenant that they are used for.
+// presented tells credentials apart, together with the tenant that they are used for, however either is spelt: else one good
+// credential could push all others out of what is known.
 func presented(r *http.Request) [sha256.Size]byte {
-	return sha256.Sum256([]byte(strings.Join(r.Header.Values("Authorization"), "\x00") + "\x00\x00" + strings.Join(r.Header.Values("Account"), "\x00")))
+	credential, err := bearer(r)
+	if err != nil {
+		credential = strings.Join(r.Header.Values("Authorization"), "\x00")
+	}
+	return sha256.Sum256([]byte(credential + "\x00\x00" + strings.ToLower(strings.Join(r.Header.Values("Account"), "\x00"))))
 }
 
 // ration counts a request before anything is asked of the database. Operations that are open to everybody count for the address,

@@ -47,3 +47,20 @@ func TestNetworksCountAsOneAddress(t *testing.T) {
 		}
 	}
 }
+
+// TestACredentialIsOneHoweverItIsSpelt: scheme and account are compared without case.
+func TestACredentialIsOneHoweverItIsSpelt(t *testing.T) {
+	t.Parallel()
+	of := func(authorization, account string) [32]byte {
+		r := httptest.NewRequest(http.MethodGet, "/v1/assets", nil)
+		r.Header.Set("Authorization", authorization)
+		r.Header.Set("Account", account)
+		return presented(r)
+	}
+	if of("Bearer abc", "it@example.com") != of("bEaReR abc", "IT@Example.com") {
+		t.Error("one credential counts as two")
+	}
+	if of("Bearer abc", "a") == of("Bearer abd", "a") || of("Bearer abc", "a") == of("Bearer abc", "b") || of("Basic abc", "a") == of("Bearer abc", "a") {
+		t.Error("two credentials count as one")
+	}
+}
