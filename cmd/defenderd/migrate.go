@@ -29,6 +29,7 @@ var losses = map[uint]string{
 	12: "which requests with an Idempotency-Key were carried out in the last 24 hours: one that is repeated would be carried out again",
 	13: "since when Microsoft calls a secret expired, until it is met again",
 	14: "how large waiting imports are known to be: until they are measured again, large ones may take all workers",
+	15: "nothing that is stored; from then on an event can be written to the audit trail that the program cannot read",
 }
 
 func (p *program) migrateCommand() *cli.Command {

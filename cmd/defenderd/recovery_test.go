@@ -24,7 +24,7 @@ func TestAFailedMigrationNamesTheWayOn(t *testing.T) {
 	}
 	before, failed := status.Version, status.Latest
 	owner := ownerOf(t, url)
-	execute(t, owner, "alter table job add report_rows int") // in the way of the newest migration
+	execute(t, owner, "alter table audit_event add constraint audit_event_at_check check (true)") // in the way of the newest migration
 	way := fmt.Sprintf("defenderd migrate force %d --yes", before)
 	for _, line := range []string{"migrate", "migrate up", "serve --migrate", "tenant list"} {
 		if _, err := invoke(t, environ, strings.Fields(line)...); err == nil || !strings.Contains(err.Error(), way) {
@@ -44,7 +44,7 @@ func TestAFailedMigrationNamesTheWayOn(t *testing.T) {
 	if err := force(before-1, "--yes"); err == nil {
 		t.Error("forced to a version that the schema cannot be at")
 	}
-	execute(t, owner, "alter table job drop report_rows")
+	execute(t, owner, "alter table audit_event drop constraint audit_event_at_check")
 	if err := force(before, "--yes"); err != nil {
 		t.Fatal(err)
 	}
