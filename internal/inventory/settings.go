@@ -58,6 +58,12 @@ func (s Settings) SameMachines(o Settings) bool { return s.withRowRules(o).Equal
 // SameRows tells whether two settings let the same rows count of machines that do.
 func (s Settings) SameRows(o Settings) bool { return o.withRowRules(s).Equal(o) }
 
+// MachineRules is s without the rules for rows: settings that let the same machines count agree in it.
+func (s Settings) MachineRules() Settings { return s.withRowRules(Settings{}) }
+
+// RowRules is s without the rules for machines: settings that let the same rows count of machines that do agree in it.
+func (s Settings) RowRules() Settings { return Settings{}.withRowRules(s) }
+
 // withRowRules gives s the rules for rows of o.
 func (s Settings) withRowRules(o Settings) Settings {
 	s.ImportVulnerabilities, s.MinSeverity, s.AttackVectors = o.ImportVulnerabilities, o.MinSeverity, o.AttackVectors

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
+	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
 )
 
@@ -21,8 +22,8 @@ const (
 
 // guardDocument is what an integration remembers for the removal guard, by measure.
 type guardDocument struct {
-	Held     map[string]guardEntry `json:"held,omitempty"`     // drops that wait for a second complete read
-	Settings map[string]string     `json:"settings,omitempty"` // digest of the settings under which it was measured last without being held back
+	Held  map[string]guardEntry `json:"held,omitempty"`  // drops that wait for a second complete read
+	Rules map[string]string     `json:"rules,omitempty"` // digest of the settings under which the last reading went through
 }
 
 type guardEntry struct {
@@ -36,6 +37,12 @@ type guardEntry struct {
 	Agreed   bool            `json:"agreed,omitempty"`  // it is held no more, and remembered while what it let go has yet to leave
 }
 
+// waits tells whether a drop is held back still.
+func (d guardDocument) waits(measure string) bool {
+	e, ok := d.Held[measure]
+	return ok && !e.Agreed
+}
+
 // heldSamples bounds what is kept of a change that is held back.
 const heldSamples = 50
 
@@ -43,12 +50,24 @@ const heldSamples = 50
 type reading struct {
 	before  int64 // in scope until now
 	after   int64 // in scope from now on
+	fresh   int64 // in scope from now on, and not until now
 	refused int64 // in scope until now, read again, and refused by a rule
 	leaving int64 // would leave
 	partly  bool  // some records could not be read: what is absent may be among them
 	now     time.Time
 	over    time.Duration                                                  // between the reading that was held back and one that agrees
 	samples func(context.Context, *sqlx.Tx, bool) ([]syncer.Sample, error) // of what would leave, or of the absent alone
+}
+
+// weigh tells what a reading shows of the source, and whether that is a drop. Settings that were changed decide on what is read, and on
+// nothing that is not: what is refused since is no loss, what is fresh makes up for none, and neither is among the figures.
+func (r reading) weigh(changed bool) (reading, bool) {
+	if !changed {
+		return r, drops(r.before, r.after)
+	}
+	fell := drops(r.before, r.after+r.refused-r.fresh)
+	r.before, r.after, r.leaving = r.before-r.refused, r.after-r.fresh, r.leaving-r.refused
+	return r, fell
 }
 
 // drops tells whether a fall is large enough to be doubted: to nothing, or by more than half.
@@ -64,8 +83,8 @@ type ruling struct {
 // guard decides whether what left has to wait for a second complete read. One agrees if it comes late enough and does not show a
 // further large drop, or after a person has approved of what the last one showed; a read without a drop makes the guard forget,
 // but not one that could not read all.
-// Once the customer has changed the settings, records that did arrive and are refused now are no loss: they leave, also while what is
-// absent is held back, and count on neither side of it.
+// Once the customer has changed the settings, records that did arrive and are refused now leave, also while what is absent is held
+// back. That stays as the run met it, with its figures, while most of what counted then is absent.
 //
 // What it remembers is written at the end of the transaction, so that nobody who changes the integration waits for it.
 func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r reading) (ruling, error) {
@@ -73,52 +92,62 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	if err != nil {
 		return ruling{}, err
 	}
-	digest, err := settingsDigest(settingsColumn(st.integration.Settings))
+	digest, err := rulesDigest(measure, st.integration.Settings)
 	if err != nil {
 		return ruling{}, err
 	}
-	measured := known.Settings[measure]
-	ruled, chosen := ruling{chosen: measured != "" && measured != digest}, int64(0)
-	if ruled.chosen {
-		chosen = r.refused
-	}
-	after, leaving := r.after+chosen, r.leaving-chosen
+	measured := known.Rules[measure]
+	ruled := ruling{chosen: measured != "" && measured != digest}
+	r, fell := r.weigh(ruled.chosen)
 	earlier, doubted := known.Held[measure]
-	fell := drops(r.before, after)
-	doubtful := fell && leaving > 0
-	further := drops(earlier.After, after)
-	approved := doubted && !earlier.Approved.IsZero() && !further
-	agreed := approved || doubted && !further && (earlier.Agreed || earlier.Run != st.job.Subject.String() && r.now.Sub(earlier.At) >= r.over)
+	doubtful := r.leaving > 0 && (fell || doubted && earlier.lasts(r))
+	agreed := doubted && !r.partly && earlier.agrees(r, st.job.Subject.String())
 	ruled.hold = doubtful && !agreed
-	earlier.Before, earlier.After = max(0, earlier.Before-chosen), max(0, earlier.After-chosen)
-	next := guardDocument{Held: orEmpty(maps.Clone(known.Held)), Settings: orEmpty(maps.Clone(known.Settings))}
-	delete(next.Held, measure)
-	if measured == "" || !ruled.hold {
-		next.Settings[measure] = digest
+	if agreed && !earlier.Approved.IsZero() {
+		ruled.approved = earlier.At
 	}
+	next := guardDocument{Held: orEmpty(maps.Clone(known.Held)), Rules: orEmpty(maps.Clone(known.Rules))}
 	switch {
-	case !doubtful && fell && r.partly && doubted: // it shows nothing
-		next.Held[measure] = earlier
+	case doubted && r.partly: // it shows nothing
 	case !doubtful:
+		delete(next.Held, measure)
 	case agreed:
 		earlier.Agreed = true
 		next.Held[measure] = earlier
-	case doubted && !further && earlier.Run != st.job.Subject.String(): // too soon to agree
-		next.Held[measure] = earlier
+	case doubted && !earlier.further(r) && earlier.Run != st.job.Subject.String(): // too soon to agree
 	default:
-		held := guardEntry{Run: st.job.Subject.String(), Before: r.before - chosen, After: r.after, Leaving: leaving, At: r.now}
-		if held.Samples, err = r.samples(ctx, tx, ruled.chosen); err != nil {
+		if next.Held[measure], err = st.hold(ctx, tx, r, ruled); err != nil {
 			return ruling{}, err
 		}
-		next.Held[measure] = held
 	}
-	if doubtful || doubted || !maps.Equal(next.Settings, known.Settings) {
+	if measured == "" || !next.waits(measure) {
+		next.Rules[measure] = digest
+	}
+	if doubtful || doubted || !maps.Equal(next.Rules, known.Rules) {
 		st.remember = &next
 	}
-	if approved {
-		ruled.approved = earlier.At
-	}
 	return ruled, nil
+}
+
+// hold is a drop that this run is the first to meet.
+func (st *stage) hold(ctx context.Context, tx *sqlx.Tx, r reading, ruled ruling) (held guardEntry, err error) {
+	held = guardEntry{Run: st.job.Subject.String(), Before: r.before, After: r.after, Leaving: r.leaving, At: r.now}
+	held.Samples, err = r.samples(ctx, tx, ruled.chosen)
+	return held, err
+}
+
+// lasts tells whether most of what counted when the drop was met is absent still, whatever has come into scope since.
+func (e guardEntry) lasts(r reading) bool { return drops(e.Before, e.Before-r.leaving) }
+
+// further tells whether so much more is absent than when the drop was met that what is left would be a drop in itself.
+func (e guardEntry) further(r reading) bool {
+	more := r.leaving - e.Leaving
+	return more > 0 && drops(r.after+more, r.after)
+}
+
+// agrees tells whether a whole reading by a run confirms the drop, or goes through with what somebody has approved of.
+func (e guardEntry) agrees(r reading, run string) bool {
+	return !e.further(r) && (!e.Approved.IsZero() || e.Agreed || e.Run != run && r.now.Sub(e.At) >= r.over)
 }
 
 // writeGuard stores what guard wants to be remembered, if anything.
@@ -134,8 +163,13 @@ func (st *stage) writeGuard(ctx context.Context, tx *sqlx.Tx) error {
 	return err
 }
 
-func settingsDigest(c settingsColumn) (string, error) {
-	value, err := c.Value()
+// rulesDigest tells settings apart that let different records count in a measure.
+func rulesDigest(measure string, s inventory.Settings) (string, error) {
+	rules := s.MachineRules()
+	if measure == guardFindings {
+		rules = s.RowRules()
+	}
+	value, err := settingsColumn(rules).Value()
 	if err != nil {
 		return "", err
 	}

@@ -133,14 +133,14 @@ func refusals(refused []syncer.RefusedVulnerability) (ids, reasons any) {
 // guardChanges holds back closings like guardFindings.
 func (st *stage) guardChanges(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	r := reading{before: o.Open, now: o.Now, partly: o.Incomplete}
-	var closing, opening int64
+	var closing int64
 	err := tx.QueryRowxContext(ctx, `
 		select count(*) filter (where op in ('f', 'o')), count(*) filter (where op in ('c', 'r', 'b')), count(*) filter (where op = 'o') from delta`).
-		Scan(&closing, &opening, &r.refused)
+		Scan(&closing, &r.fresh, &r.refused)
 	if err != nil {
 		return err
 	}
-	r.after = r.before - closing + opening
+	r.after = r.before - closing + r.fresh
 	r.leaving, r.samples = closing, st.closingFindings
 	ruling, err := st.guard(ctx, tx, guardFindings, r)
 	if err != nil || !ruling.hold {

@@ -187,12 +187,16 @@ func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 	err := tx.QueryRowxContext(ctx, `
 		select (select count(*) from incoming_finding) + $1::bigint,
 		       (select count(*) from delta where op = 'o'),
-		       (select count(*) from delta where op in ('f', 'o', 'g')), (select count(*) from delta where op = 'g')`,
-		o.Unchanged).Scan(&r.after, &r.refused, &closing, &gone)
+		       (select count(*) from delta where op in ('f', 'o', 'g')), (select count(*) from delta where op = 'g'),
+		       (select count(*) from delta where op in ('c', 'r', 'b'))`,
+		o.Unchanged).Scan(&r.after, &r.refused, &closing, &gone, &r.fresh)
 	if err != nil {
 		return err
 	}
 	r.before += gone
+	if o.Open == 0 { // the import is on again: what is back was there before
+		r.fresh = 0
+	}
 	r.leaving, r.samples = closing, st.closingFindings
 	ruling, err := st.guard(ctx, tx, guardFindings, r)
 	if err != nil || !ruling.hold {

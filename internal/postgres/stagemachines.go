@@ -49,6 +49,7 @@ type machinePlan struct {
 	done     syncer.MachineChanges
 	accepted int64 // machines that count
 	fresh    int64 // of these, unknown until now
+	returned int64 // of these, known and not in scope until now
 	before   int64 // assets in scope until now, without those that leave because asset import is off
 }
 
@@ -98,10 +99,11 @@ func (st *stage) gatherMachines(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 	}
 	return tx.QueryRowxContext(ctx, `
 		select count(*) filter (where i.reason = ''), count(*) filter (where i.reason = '' and a.id is null),
+		       count(*) filter (where i.reason = '' and a.state is not null and a.state not in ('active', 'inactive')),
 		       count(*) filter (where a.state in ('active', 'inactive') and i.reason is distinct from $3)
 		from incoming i
 		full join (select * from asset where tenant_id = $1 and integration_id = $2) a on a.source_id = i.source_id`,
-		st.job.Tenant, st.integration.ID, string(inventory.ImportAssetsOff)).Scan(&p.accepted, &p.fresh, &p.before)
+		st.job.Tenant, st.integration.ID, string(inventory.ImportAssetsOff)).Scan(&p.accepted, &p.fresh, &p.returned, &p.before)
 }
 
 // importState is what assets of this run are marked as.

@@ -39,7 +39,9 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 	if err := st.noteMisses(ctx, tx, p); err != nil {
 		return err
 	}
-	r := reading{before: p.before, after: p.accepted, now: p.Now, over: betweenReadings(p.Removal), partly: p.Incomplete}
+	r := reading{
+		before: p.before, after: p.accepted, fresh: p.fresh + p.returned, now: p.Now, over: betweenReadings(p.Removal), partly: p.Incomplete,
+	}
 	var doubtful int64
 	err = tx.QueryRowxContext(ctx, `
 		select count(*), count(*) filter (where arrived) from leaving where old_state in ('active', 'inactive') and reason <> $1`,

@@ -4,17 +4,19 @@ import (
 	"testing"
 	"time"
 
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
 )
 
-// mustStillHold demands that the change that was held back first is held back still, with its figures.
-func (h *house) mustStillHold(held syncer.HeldChange, run, first syncer.Run, leaving int64) {
+// mustStillHold demands that the run holds back what the first one met, all but what is gone of 12 assets, with its figures.
+func (h *house) mustStillHold(i connector.Integration, run, first syncer.Run, leaving int64) {
 	h.t.Helper()
 	mustSucceed(h.t, run)
-	if held.Run != first.PublicID || held.Leaving != leaving {
-		h.t.Errorf("held %d since the run %s, want %d since %s", held.Leaving, held.Run, leaving, first.PublicID)
+	held := h.held(i)
+	if len(held) != 1 || held[0].Run != first.PublicID || held[0].Before != 12 || held[0].After != 12-leaving || held[0].Leaving != leaving {
+		h.t.Fatalf("held %+v, want %d of 12 since the run %s: %s", held, leaving, first.PublicID, run.Report.Summary)
 	}
 }
 
@@ -29,13 +31,13 @@ func TestAFilterDuringAHoldIsNoFurtherDrop(t *testing.T) {
 			h.set(i, func(s *inventory.Settings) { s.TagsInclude = []string{"no such tag"} })
 			h.both(time.Minute)
 			run := h.again(i, syncer.Incremental)
-			h.mustStillHold(h.held(i)[0], run, first, 10)
+			h.mustStillHold(i, run, first, 10)
 			if c := assetCounts(t, run); c.OutOfScope != 2 || run.Report.StageNamed(syncer.StageAssets).Held != 10 || h.inScope(h.tenant) != 10 {
 				t.Errorf("two were left out and ten vanished: %s", run.Report.Summary)
 			}
 			h.both(time.Minute)
 			run = h.again(i, syncer.Incremental)
-			h.mustStillHold(h.held(i)[0], run, first, 10)
+			h.mustStillHold(i, run, first, 10)
 			if end == nil {
 				h.approve(i, first)
 			} else {
@@ -63,7 +65,7 @@ func TestAFilterThatIsTakenBackDuringAHold(t *testing.T) {
 		h.set(i, func(s *inventory.Settings) { s.TagsInclude = tags })
 		h.both(time.Minute)
 		run := h.again(i, syncer.Incremental)
-		h.mustStillHold(h.held(i)[0], run, first, 10)
+		h.mustStillHold(i, run, first, 10)
 	}
 	if n := h.inScope(h.tenant); n != 12 {
 		t.Errorf("%d assets in scope, want all again", n)
@@ -100,5 +102,34 @@ func TestAFilterOnRowsDuringAHoldIsNoFurtherDrop(t *testing.T) {
 	}
 	if again := h.again(i, syncer.Incremental); !again.Report.NoChanges || len(h.held(i)) != 0 {
 		t.Errorf("afterwards: %s, held %+v", again.Report.Summary, h.held(i))
+	}
+}
+
+// TestAPartialReadThatRefusesAMachineUsesNoApprovalUp has a machine lose its group in a list with a record that cannot be read.
+func TestAPartialReadThatRefusesAMachineUsesNoApprovalUp(t *testing.T) {
+	t.Parallel()
+	h := grouped(t)
+	bad := &spoiler{next: h.server.Config.Handler}
+	h.server.Config.Handler = bad
+	i := h.connect(h.tenant, oneGroup)
+	mustSucceed(t, h.work())
+	h.change(leave(10))
+	h.both(time.Hour)
+	first := h.again(i, syncer.Incremental)
+	h.approve(i, first)
+	h.change(regroup(11, 12, other)...)
+	h.both(time.Minute)
+	bad.path = "/api/machines"
+	run := h.again(i, syncer.Incremental)
+	mustEnd(t, run, syncer.PartiallySucceeded, "")
+	if held := h.held(i); len(held) != 1 || held[0].Run != first.PublicID || held[0].ApprovedAt.IsZero() || h.inScope(h.tenant) != 12 {
+		t.Fatalf("%d in scope, held %+v: %s", h.inScope(h.tenant), held, run.Report.Summary)
+	}
+	bad.path = ""
+	h.both(time.Minute)
+	run = h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	if n := assetCounts(t, run).Removed; n != 10 || len(h.held(i)) != 0 {
+		t.Errorf("%d removed, want 10: %s", n, run.Report.Summary)
 	}
 }

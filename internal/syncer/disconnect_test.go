@@ -154,7 +154,7 @@ func TestANewConnectionTakesOverWhatWasRetained(t *testing.T) {
 		mustSucceed(t, h.again(old, syncer.Incremental))
 	}
 	before, exposed := h.asset(h.tenant, source), h.number(`select sum(open_assets) from exposure`)
-	guard := `select count(*) from integration where id = $1 and guard -> 'settings' ? 'assets' and guard -> 'settings' ? 'findings'`
+	guard := `select count(*) from integration where id = $1 and guard -> 'rules' ? 'assets' and guard -> 'rules' ? 'findings'`
 	if _, err := h.links.Disconnect(t.Context(), h.tenant, old.PublicID, 0, false); err != nil {
 		t.Fatal(err)
 	}
