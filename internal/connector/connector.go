@@ -104,7 +104,8 @@ type Usage struct {
 	Retries   int64
 	Throttled time.Duration // time spent waiting because the source asked for it or its budget was used up
 	Malformed int64         // records of the streams that could not be read and were left out
-	Lost      int64         // files of the streams that could not be read and were left out
+	Files     int64         // files that the streams came in
+	Lost      int64         // of these, those that could not be read and were left out
 	Bytes     int64         // of response bodies, decompressed
 }
 

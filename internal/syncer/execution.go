@@ -276,7 +276,8 @@ func (e *execution) setAside(r *StageReport) int64 {
 		e.warn(fault.New(fault.CodeUnreadable, fmt.Sprintf("%d records of the stage %s could not be read", n, r.Name)))
 	}
 	if lost > 0 {
-		f := fault.Newf(fault.CodeUnreadable, "%d files of the vulnerability report could not be read; what is in them is missing until a later run reads it", lost)
+		f := fault.Newf(fault.CodeUnreadable, "%d of %d files of the vulnerability report could not be read; what is in them is missing until a later run reads it",
+			lost, used.Files-r.spentBefore.Files)
 		f.Headline, f.Cause = "Some files of the report could not be read", "Microsoft's storage did not give them, or what it gave was damaged or broke off. Nothing was marked removed or fixed."
 		e.warn(f)
 	}

@@ -171,9 +171,19 @@ func summarize(run *Run) string {
 	}
 	text := strings.Join(parts, "; ") + "."
 	if run.State == PartiallySucceeded {
-		text += " Not everything could be read: see the warnings."
+		text += " Not everything could be read: " + strings.Join(unread(run), "; ") + "."
 	}
 	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// unread tells what a run could not read, in clauses.
+func unread(run *Run) (clauses []string) {
+	for _, n := range run.Report.Warnings {
+		if n.Code == fault.CodeUnreadable || n.Code == fault.CodeReportPoor {
+			clauses = append(clauses, cmp.Or(n.Detail, lowered(n.Title)))
+		}
+	}
+	return clauses
 }
 
 // lowered begins a clause with a title.

@@ -198,9 +198,9 @@ const (
 )
 
 // settle fills in the run's final state and says what it means for the integration.
-func (e *execution) settle(ctx context.Context, err error) Consequence {
+func (e *execution) settle(ctx context.Context, err error) (c Consequence) {
 	run := &e.run
-	defer func() { run.Report.Summary = summarize(run) }()
+	defer func() { run.Report.Summary = summarize(run) + e.whatFollows(&c) }()
 	if err == nil {
 		run.State, run.Stage = Succeeded, StageFinish
 		run.Report.NoChanges = run.Kind == KindSync && run.Report.Totals().Changes() == 0 && !slices.ContainsFunc(run.Report.Warnings, ofRecords) && !run.Report.Restarted && !run.Report.missing()
@@ -229,7 +229,7 @@ func (e *execution) settle(ctx context.Context, err error) Consequence {
 	}
 	failures := e.failuresBefore(ctx)
 	if f.Definition().Permanent {
-		c := Consequence{State: connector.StateActionRequired, Reason: f.Code, Failed: true}
+		c = Consequence{State: connector.StateActionRequired, Reason: f.Code, Failed: true}
 		if failures+1 >= hopelessAfter {
 			c.NotBefore = e.now().Add(hopelessEvery)
 		}
@@ -247,6 +247,18 @@ func (e *execution) unfinished(ctx context.Context) Consequence {
 		c.RetryAt = e.now().Add(backOff(failures))
 	}
 	return c
+}
+
+// whatFollows tells when the next run tries to read what this one could not. A preview brings no other run.
+func (e *execution) whatFollows(c *Consequence) string {
+	switch {
+	case !c.Unfinished || e.run.Preview != nil:
+		return ""
+	case c.RetryAt.IsZero():
+		return " The next run of the schedule tries again."
+	}
+	due := c.RetryAt.Add(time.Minute - time.Nanosecond).Truncate(time.Minute) // a minute that is not over yet would be too early
+	return " The next run is due on " + due.UTC().Format("2 January 2006, 15:04 MST") + " at the latest."
 }
 
 // failuresBefore is how many runs since the last success failed or were left unfinished.

@@ -36,6 +36,8 @@ func TestWhatCouldNotBeReadIsReadSoon(t *testing.T) {
 		next := time.Until(h.integration(i).NextRunAt)
 		if early := attempt < 4; early != (next <= wait) {
 			t.Errorf("after %d unfinished runs the next one comes in %v", attempt+1, next)
+		} else if early != strings.Contains(run.Report.Summary, "The next run is due on") || early == strings.Contains(run.Report.Summary, "The next run of the schedule") {
+			t.Errorf("after %d unfinished runs it says %s", attempt+1, run.Report.Summary)
 		}
 		wait *= 2
 	}

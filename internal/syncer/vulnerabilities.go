@@ -156,7 +156,8 @@ func (e *execution) readReport(ctx context.Context, r *StageReport, c *census, p
 func (e *execution) restart(r *StageReport) {
 	r.Counts, r.SkippedBy, r.Samples = Counts{OutOfScope: e.withdrawn}, nil, nil
 	e.skipped.restartRows()
-	r.spentBefore.Malformed, r.spentBefore.Lost = e.source.Usage().Malformed, e.source.Usage().Lost
+	used := e.source.Usage()
+	r.spentBefore.Malformed, r.spentBefore.Files, r.spentBefore.Lost = used.Malformed, used.Files, used.Lost
 }
 
 // readRows reads the whole report.

@@ -69,7 +69,7 @@ type source struct {
 	id          int64 // tells the budget of calls who calls
 	tokens      tokens
 	log         connector.PageLog // nil: pages are not kept
-	usage       struct{ calls, pages, resumed, retries, throttled, malformed, lost, bytes atomic.Int64 }
+	usage       struct{ calls, pages, resumed, retries, throttled, malformed, files, lost, bytes atomic.Int64 }
 }
 
 var _ connector.Source = (*source)(nil)
@@ -78,7 +78,8 @@ var _ connector.Source = (*source)(nil)
 func (s *source) Usage() connector.Usage {
 	return connector.Usage{
 		Calls: s.usage.calls.Load(), Pages: s.usage.pages.Load(), Resumed: s.usage.resumed.Load(), Retries: s.usage.retries.Load(),
-		Throttled: time.Duration(s.usage.throttled.Load()), Malformed: s.usage.malformed.Load(), Lost: s.usage.lost.Load(), Bytes: s.usage.bytes.Load(),
+		Throttled: time.Duration(s.usage.throttled.Load()), Malformed: s.usage.malformed.Load(),
+		Files: s.usage.files.Load(), Lost: s.usage.lost.Load(), Bytes: s.usage.bytes.Load(),
 	}
 }
 

@@ -47,6 +47,7 @@ func (s *source) rowsFromFiles(ctx context.Context, yield func([]inventory.Row) 
 		return err
 	}
 	r.generated, r.addresses = list.generated, list.addresses()
+	s.usage.files.Add(int64(len(r.addresses)))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(fileWorkers)
 	for path := range r.addresses {

@@ -1,0 +1,58 @@
+package syncer_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender/defendersim"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// TestARunWithoutSomeFilesTellsWhatIsSo reads a first report of which the storage gives one file of four: the run tells how many are
+// missing, why, and when the next one comes, which says why it reads the report whole.
+func TestARunWithoutSomeFilesTellsWhatIsSo(t *testing.T) {
+	t.Parallel()
+	s := plain(spec(directory, 40, 3))
+	s.ExportFiles = ptr(4)
+	h := newHouseOf(t, s)
+	policy := syncer.DefaultReportPolicy()
+	policy.FilesMachines = 1
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: policy}, logger(), silence{}, h.clock)
+	i := h.connect(h.tenant, nil)
+	h.sql(`update integration set next_run_at = now() + interval '23 hours'`) // as the schedule does when it begins a run
+	h.fault(defendersim.Fault{Route: "blob", Status: 503, Body: "html", After: 1, Times: 100})
+	run := h.work()
+	if run.State != syncer.PartiallySucceeded || plan(run).Via != connector.ViaFiles {
+		t.Fatalf("the run is %s, read by %+v: %s", run.State, plan(run), run.Report.Summary)
+	}
+	const missing = "3 of 4 files of the vulnerability report could not be read"
+	next := h.integration(i).NextRunAt
+	if !strings.Contains(run.Report.Summary, missing) || !strings.Contains(run.Report.Summary, due(next)) {
+		t.Errorf("the next run comes at %v; %s", next, run.Report.Summary)
+	}
+	if early := time.Until(next); early <= 0 || early > 5*time.Minute {
+		t.Errorf("the next run comes in %v", early)
+	}
+	told := h.integration(i).StateNotice
+	if told.Code != fault.CodeUnreadable || !strings.HasPrefix(told.Detail, missing) || strings.Contains(told.Cause, "have no identifier") {
+		t.Errorf("the integration tells %+v", told)
+	}
+	h.sim.ClearFaults()
+	run = h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	if p := plan(run); p.Changes || p.Via != connector.ViaFiles || strings.Contains(p.Why, "held back") {
+		t.Errorf("the next run reads %+v", p)
+	}
+	h.mustEqualTruth(h.tenant)
+}
+
+// due is how a summary tells when the next run comes at the latest: the minute that begins then or after it.
+func due(at time.Time) string {
+	if rest := at.Truncate(time.Minute); rest.Before(at) {
+		at = rest.Add(time.Minute)
+	}
+	return "The next run is due on " + at.UTC().Format("2 January 2006, 15:04 MST") + " at the latest."
+}
