@@ -154,8 +154,8 @@ type Integration struct {
 	UpdatedAt         time.Time            `json:"updated_at"`
 }
 
-// IntegrationWarning is something that needs attention before it becomes trouble, such as a secret about to expire. ExpiresAt and
-// DaysLeft are set where something expires.
+// IntegrationWarning is something that needs attention before it becomes trouble, such as a secret about to expire, or what the last
+// run could not read. ExpiresAt and DaysLeft are set where something expires.
 type IntegrationWarning struct {
 	Code      string    `json:"code"`
 	Title     string    `json:"title"`

@@ -109,7 +109,7 @@ func staged(s *connector.Staged) *api.StagedCredentials {
 	}
 }
 
-// warnings tell what needs attention before it becomes trouble.
+// warnings tell what needs attention before it becomes trouble, and what is missing from the data.
 func warnings(i *connector.Integration, now time.Time) []api.IntegrationWarning {
 	told := []api.IntegrationWarning{}
 	if w, due := i.ExpiryWarning(now); due {
@@ -119,6 +119,9 @@ func warnings(i *connector.Integration, now time.Time) []api.IntegrationWarning 
 	}
 	for _, f := range i.HeldWarnings() {
 		told = append(told, needsAttention(f))
+	}
+	if n, incomplete := i.IncompleteWarning(); incomplete {
+		told = append(told, api.IntegrationWarning{Code: n.Code, Title: n.Title, Detail: orElse(n.Detail, n.Cause), Remedy: n.Remedy})
 	}
 	return told
 }
