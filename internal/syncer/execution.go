@@ -273,7 +273,11 @@ func (e *execution) setAside(r *StageReport) int64 {
 	}
 	e.skipped.more[skipReason{r.Name, inventory.Unreadable}] += n
 	if n > 0 {
-		e.warn(fault.New(fault.CodeUnreadable, fmt.Sprintf("%d records of the stage %s could not be read", n, r.Name)))
+		f := fault.Newf(fault.CodeUnreadable, "%d records of the stage %s could not be read", n, r.Name)
+		if r.Name == StageCatalogue {
+			f.Remedy = "Nothing to do: a run reads the catalogue again once it may be renewed. If it persists, report the id of the run."
+		}
+		e.warn(f)
 	}
 	if lost > 0 {
 		f := fault.Newf(fault.CodeUnreadable, "%d of %d files of the vulnerability report could not be read; what is in them is missing until a later run reads it",

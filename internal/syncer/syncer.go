@@ -185,9 +185,6 @@ const (
 	retryBase   = 5 * time.Minute
 	retryCap    = 6 * time.Hour
 	retrySpread = 4 // up to a quarter less
-
-	// unfinishedTries is how many early runs follow each other because something could not be read: within an hour and a quarter.
-	unfinishedTries = 4
 )
 
 // After so many failures in a row, the last of them permanent, a link is not tried more often than this, however short its
@@ -237,28 +234,6 @@ func (e *execution) settle(ctx context.Context, err error) (c Consequence) {
 	}
 	wait := max(backOff(failures), f.RetryAfter)
 	return Consequence{State: connector.StateDegraded, Reason: f.Code, Failed: true, RetryAt: e.now().Add(wait)}
-}
-
-// unfinished is what follows from a run that could not read everything: another one soon, as after a failure. What is still
-// missing after some is left to the schedule, because each costs a whole reading.
-func (e *execution) unfinished(ctx context.Context) Consequence {
-	c := Consequence{State: connector.StateDegraded, Reason: e.short, Unfinished: true, Reading: e.learnt}
-	if failures := e.failuresBefore(ctx); failures < unfinishedTries {
-		c.RetryAt = e.now().Add(backOff(failures))
-	}
-	return c
-}
-
-// whatFollows tells when the next run tries to read what this one could not. A preview brings no other run.
-func (e *execution) whatFollows(c *Consequence) string {
-	switch {
-	case !c.Unfinished || e.run.Preview != nil:
-		return ""
-	case c.RetryAt.IsZero():
-		return " The next run of the schedule tries again."
-	}
-	due := c.RetryAt.Add(time.Minute - time.Nanosecond).Truncate(time.Minute) // a minute that is not over yet would be too early
-	return " The next run is due on " + due.UTC().Format("2 January 2006, 15:04 MST") + " at the latest."
 }
 
 // failuresBefore is how many runs since the last success failed or were left unfinished.

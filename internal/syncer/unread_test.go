@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
@@ -97,7 +98,11 @@ func TestACatalogueWithGapsIsReadAgainFromWhereItBegan(t *testing.T) {
 	bad := &spoiler{next: h.server.Config.Handler, path: "/api/vulnerabilities"}
 	h.server.Config.Handler = bad
 	i := h.connect(h.tenant, nil)
+	h.sql(`update integration set next_run_at = now() + interval '23 hours'`) // as the schedule does when it begins a run
 	run := h.work()
+	if next := h.integration(i).NextRunAt; next.Before(h.now.Add(time.Hour-time.Second)) || next.After(h.now.Add(time.Hour+time.Second)) {
+		t.Errorf("the next run, %v after this one, does not come when the catalogue may be read again", next.Sub(h.now))
+	}
 	s := run.Report.StageNamed(syncer.StageCatalogue)
 	if run.State != syncer.PartiallySucceeded || !warned(run, fault.CodeUnreadable) || s.SkippedBy[inventory.Unreadable] == 0 || s.Counts.Fetched != s.Counts.Accepted+s.Counts.Skipped {
 		t.Fatalf("the run is %s with warnings %+v, catalogue %+v", run.State, run.Report.Warnings, s)
