@@ -113,8 +113,8 @@ func (r *Reading) learnRefused(p ReportPolicy, known []int32, changes bool, skip
 	r.Refused = refused
 }
 
-// learnMachines is what to remember of the list of machines besides.
-func (r *Reading) learnMachines(c *census, assets *StageReport, partial bool) {
+// learnMachines is what to remember of the list of machines besides; gaps says that not all of it could be read.
+func (r *Reading) learnMachines(c *census, assets *StageReport, partial, gaps bool) {
 	if !partial {
 		r.Machines, r.MachinesAt = assets.Counts.Fetched, assets.StartedAt
 	}
@@ -123,8 +123,8 @@ func (r *Reading) learnMachines(c *census, assets *StageReport, partial bool) {
 	if len(r.Merged) > maxMerged {
 		r.Merged, r.MachinesAt = nil, time.Time{}
 	}
-	if assets.Held > 0 {
-		r.MachinesAt = time.Time{} // only a whole list can agree
+	if assets.Held > 0 || gaps {
+		r.MachinesAt = time.Time{} // only a whole list can agree, or tell of a machine that has not reported since
 	}
 }
 

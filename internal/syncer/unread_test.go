@@ -133,3 +133,30 @@ func TestACatalogueWithGapsIsReadAgainFromWhereItBegan(t *testing.T) {
 		t.Errorf("the integration is %s %q", now.State, now.StateReason)
 	}
 }
+
+// TestAListOfMachinesWithGapsIsReadWholeAgain spoils a record of the whole list of a directory of which otherwise only machines that
+// reported are asked for: what became of the others meanwhile would not show for days.
+func TestAListOfMachinesWithGapsIsReadWholeAgain(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 8)
+	policy := syncer.DefaultReportPolicy()
+	policy.WholeRows, policy.WholeMachines, policy.MachinesOverlap = 0, 0, 0
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: policy}, logger(), silence{}, h.clock)
+	bad := &spoiler{next: h.server.Config.Handler, path: "/api/machines"}
+	h.server.Config.Handler = bad
+	i := h.connect(h.tenant, nil)
+	if run := h.work(); run.State != syncer.PartiallySucceeded || assetCounts(t, run).Accepted != 11 {
+		t.Fatalf("the run is %s: %s", run.State, run.Report.Summary)
+	}
+	bad.path = ""
+	h.pass(time.Minute)
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	if s := run.Report.StageNamed(syncer.StageAssets); s.Partial || s.Counts.Created != 1 {
+		t.Errorf("the next run read a list of some: %v, assets %+v", s.Partial, s.Counts)
+	}
+	h.mustEqualTruth(h.tenant)
+	if run = h.again(i, syncer.Incremental); !run.Report.StageNamed(syncer.StageAssets).Partial {
+		t.Error("after a whole list without gaps the next one is whole")
+	}
+}

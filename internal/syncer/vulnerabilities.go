@@ -51,7 +51,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	e.learnt = o.known.learn(o.plan, e.settings, r.Counts.Fetched, o.began, changes.Held > 0, unread > 0)
 	e.learnt.RulesAt, e.learnt.Settled = o.rules, e.settledLosses(&o, changes.Held == 0 && unread == 0)
 	e.learnt.learnRefused(e.options.Report, o.known.Refused, o.plan.Changes, e.skipped)
-	e.learnt.learnMachines(c, e.run.Report.StageNamed(StageAssets), e.partial)
+	e.learnt.learnMachines(c, e.run.Report.StageNamed(StageAssets), e.partial, e.unread > unread)
 	if o.plan.Changes || e.unread > 0 || e.run.Preview != nil {
 		return nil // what was left out of the other rows is not known, or nothing will be stored
 	}
