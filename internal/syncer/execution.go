@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
@@ -204,39 +203,6 @@ func (r *StageReport) clone() StageReport {
 	}
 	c.publish = nil
 	return c
-}
-
-// reportProgress stores the report when a stage begins, and every now and then, until stop is called.
-func (e *execution) reportProgress(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	e.entered = make(chan struct{}, 1)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(e.options.ProgressEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-e.entered:
-			case <-tick.C:
-			}
-			e.saveProgress(ctx)
-		}
-	}()
-	return func() { cancel(); <-done }
-}
-
-func (e *execution) saveProgress(ctx context.Context) {
-	e.mu.Lock()
-	stage, report := e.run.Stage, e.run.Report
-	report.Stages = slices.Clone(report.Stages)
-	report.Warnings = slices.Clone(report.Warnings)
-	e.mu.Unlock()
-	if err := e.store.SaveProgress(ctx, e.job, stage, report); err != nil && ctx.Err() == nil {
-		e.log.Warn("cannot store a run's progress", "error", err)
-	}
 }
 
 func (e *execution) warn(f *fault.Error) {

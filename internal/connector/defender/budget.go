@@ -30,13 +30,13 @@ type BudgetKey struct {
 
 // Caller is who makes a call.
 type Caller struct {
-	ID     int64 // of the source; who tries whether a directory answers again goes on under the same number
-	Person bool  // somebody waits for the result of a check
+	ID     int64               // of the source; who tries whether a directory answers again goes on under the same number
+	Person bool                // somebody waits for the result of a check
+	Waits  func(time.Duration) // is told of each wait for leave as it begins; may be nil
 }
 
 // Permit is leave to make one call at once.
 type Permit struct {
-	Waited  time.Duration
 	failing bool // the directory's last call failed, so that an answer is worth telling
 	probe   bool // the directory's breaker is open, and this call tries whether it answers again
 }

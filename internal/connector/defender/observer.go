@@ -37,7 +37,7 @@ const (
 type Observer interface {
 	// Call ends one HTTP exchange, the reading of its body included.
 	Call(endpoint Endpoint, outcome Outcome, took time.Duration)
-	// Throttled reports time spent waiting, because Microsoft asked for it or the own budget was used up.
+	// Throttled reports a wait as it begins, because Microsoft asked for it or the own budget was used up.
 	Throttled(endpoint Endpoint, waited time.Duration)
 	// TokenFailure reports a refused or failed token request by its fault code.
 	TokenFailure(code string)

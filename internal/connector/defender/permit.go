@@ -52,9 +52,9 @@ func (s *source) key(ctx context.Context, e Endpoint) BudgetKey {
 // take spends one call of the budget. Whoever takes one ends it.
 func (s *source) take(ctx context.Context, e Endpoint) (pending, error) {
 	p := pending{endpoint: e, key: s.key(ctx, e), by: s.caller(ctx)}
+	p.by.Waits = func(d time.Duration) { s.throttled(e, d) } // at once: a wait may take most of an hour
 	var err error
 	p.permit, err = s.conn.cfg.Budget.Take(ctx, p.key, p.by)
-	s.throttled(e, p.permit.Waited)
 	var f *fault.Error
 	switch {
 	case fault.Is(err, fault.CodeUpstreamThrottled) && errors.As(err, &f):

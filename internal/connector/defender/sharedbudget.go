@@ -70,7 +70,9 @@ func (s *SharedBudget) Take(ctx context.Context, key BudgetKey, by Caller) (Perm
 		if g.Wait <= 0 {
 			return p, nil
 		}
-		p.Waited += g.Wait
+		if by.Waits != nil {
+			by.Waits(g.Wait)
+		}
 		stands, err := s.await(ctx, r, g)
 		if err != nil || stands {
 			return p, err
