@@ -98,6 +98,8 @@ func explainRows(run Run) []Notice {
 	switch {
 	case s == nil || s.State != Succeeded || s.Counts.Accepted > 0 || s.Plan.Changes || s.Counts.OutOfScope > 0 && s.Counts.Fetched == 0:
 		return nil
+	case s.Counts.Fetched == 0 && len(unread(&run)) > 0:
+		return nil // there may be some in what could not be read
 	case s.Counts.Fetched == 0:
 		return []Notice{explained(ExplainNoRows, "")}
 	}

@@ -50,6 +50,8 @@ func TestExplain(t *testing.T) {
 		{"all filtered", syncer.Run{State: syncer.Succeeded, Report: stages(machines(none), rows(none))}, nil, entitled,
 			[]string{syncer.ExplainAllFiltered, syncer.ExplainRowsFiltered}},
 		{"no rows", syncer.Run{State: syncer.Succeeded, Report: stages(machines(some), rows(syncer.Counts{}))}, nil, entitled, []string{syncer.ExplainNoRows}},
+		{"no rows in what could be read", syncer.Run{State: syncer.PartiallySucceeded, Report: syncer.Report{Warnings: []syncer.Notice{*notice(fault.CodeUnreadable)},
+			Stages: []syncer.StageReport{machines(some), rows(syncer.Counts{})}}}, nil, entitled, []string{fault.CodeUnreadable}},
 		{"refused", syncer.Run{State: syncer.Failed, Report: syncer.Report{Error: notice(fault.CodeCredentialsInvalid)}}, nil, entitled, []string{fault.CodeCredentialsInvalid}},
 		{"half", syncer.Run{State: syncer.PartiallySucceeded, Report: syncer.Report{Error: notice(fault.CodeLicenceMissing), Stages: []syncer.StageReport{machines(some)}}}, nil, entitled,
 			[]string{fault.CodeLicenceMissing}},

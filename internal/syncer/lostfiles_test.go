@@ -49,6 +49,32 @@ func TestARunWithoutSomeFilesTellsWhatIsSo(t *testing.T) {
 	h.mustEqualTruth(h.tenant)
 }
 
+// TestAnIntegrationTellsAllThatCouldNotBeRead has a machine's record that is damaged, and storage that gives one file of four.
+func TestAnIntegrationTellsAllThatCouldNotBeRead(t *testing.T) {
+	t.Parallel()
+	s := plain(spec(directory, 12, 3))
+	s.ExportFiles = ptr(4)
+	h := newHouseOf(t, s)
+	h.server.Config.Handler = &spoiler{next: h.server.Config.Handler, path: "/api/machines"}
+	policy := syncer.DefaultReportPolicy()
+	policy.FilesMachines = 1
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: policy}, logger(), silence{}, h.clock)
+	i := h.connect(h.tenant, nil)
+	h.fault(defendersim.Fault{Route: "blob", Status: 503, Body: "html", After: 1, Times: 100})
+	if run := h.work(); run.State != syncer.PartiallySucceeded || len(run.Report.Warnings) != 2 {
+		t.Fatalf("the run is %s: %+v", run.State, run.Report.Warnings)
+	}
+	told := h.integration(i).StateNotice
+	for _, part := range []string{"1 records of the stage assets", "3 of 4 files"} {
+		if told.Code != fault.CodeUnreadable || !strings.Contains(told.Detail, part) {
+			t.Errorf("of %s the integration tells %+v", part, told)
+		}
+	}
+	if !strings.Contains(told.Cause, "damaged") || !strings.Contains(told.Cause, "files") {
+		t.Errorf("the cause is told as %s", told.Cause)
+	}
+}
+
 // due is how a summary tells when the next run comes at the latest: the minute that begins then or after it.
 func due(at time.Time) string {
 	if rest := at.Truncate(time.Minute); rest.Before(at) {

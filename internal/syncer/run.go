@@ -2,13 +2,11 @@
 package syncer
 
 import (
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"pgp.internal/defender/internal/connector"
-	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/tenant"
 )
@@ -225,28 +223,6 @@ const (
 	HeldAssets   HeldKind = "assets"
 	HeldFindings HeldKind = "findings"
 )
-
-// Notice is a failure or warning as it is kept with the run.
-type Notice = fault.Notice
-
-// NoticeOf keeps what may be told of a fault.
-func NoticeOf(e *fault.Error) Notice { return fault.NoticeOf(e) }
-
-// ofRecords tells a notice about what was read from one about the link, which changes nothing.
-func ofRecords(n Notice) bool {
-	return n.Code != fault.CodeSecretExpiring && n.Code != fault.CodeSecretExpired
-}
-
-// Told is what the run told of a code: as its error, else as its first warning of it. A code it did not tell of gives the zero value.
-func (r *Report) Told(code string) Notice {
-	if r.Error != nil && r.Error.Code == code {
-		return *r.Error
-	}
-	if i := slices.IndexFunc(r.Warnings, hasCode(code)); i >= 0 {
-		return r.Warnings[i]
-	}
-	return Notice{}
-}
 
 // SignedIn tells whether Microsoft took the credentials that the run was left with.
 func (r *Report) SignedIn() bool {
