@@ -132,7 +132,7 @@ func (e *execution) readReport(ctx context.Context, r *StageReport, c *census, p
 		p, err := read(ctx, r, c, *plan)
 		if other := otherWay(plan.Via); errors.Is(err, connector.ErrWayClosed) && !plan.Changes && other != "" {
 			e.log.Warn("the report cannot be read this way; another one is tried", "via", plan.Via, "next", other, "error", err)
-			plan.Why += fmt.Sprintf("; not by %s, which Microsoft did not offer", plan.Via)
+			plan.Why += fmt.Sprintf("; not by %s, which could not be had", plan.Via)
 			plan.Via, again = other, true
 			e.restart(r)
 			continue

@@ -1,6 +1,7 @@
 package syncer_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,23 @@ import (
 func (h *house) readFiles() {
 	policy := syncer.ReportPolicy{FilesRows: 1}
 	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: h.t.TempDir(), ProgressEvery: 50 * time.Millisecond, Report: policy}, logger(), silence{}, h.clock)
+}
+
+// TestAStorageThatRefusesLeavesThePages has Microsoft offer files that its storage does not give out: the plan says so.
+func TestAStorageThatRefusesLeavesThePages(t *testing.T) {
+	t.Parallel()
+	s := plain(spec(directory, 12, 3))
+	s.ExportFiles = ptr(30)
+	h := newHouseOf(t, s)
+	h.readFiles()
+	h.connect(h.tenant, nil)
+	h.fault(defendersim.Fault{Route: "blob", Status: 403, Body: "xml"})
+	run := h.work()
+	mustSucceed(t, run)
+	if p := plan(run); p.Via != connector.ViaPages || !strings.HasSuffix(p.Why, "; not by files, which could not be had") {
+		t.Errorf("read by %+v", p)
+	}
+	h.mustEqualTruth(h.tenant)
 }
 
 // TestEveryWayLeadsToTheSame reads the report from files, by pages when there are no files, and from the mapping when there
