@@ -20,7 +20,6 @@ func TestBoundsOfATokenAreMet(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	v := i.verifier()
-	with := func(name string, value any) string { return i.good(func(c jwt.MapClaims) { c[name] = value }) }
 	kid := func(id string) string {
 		return i.sign(jwt.SigningMethodRS256, i.rsa, map[string]any{"kid": id}, i.claims(nil))
 	}
@@ -29,12 +28,12 @@ func TestBoundsOfATokenAreMet(t *testing.T) {
 		token string
 		why   identity.Refusal // empty for none
 	}{
-		"nbf at the beginning": {with("nbf", 0), ""}, "iat at the beginning": {with("iat", 0), ""}, "iat before it": {with("iat", -1), identity.BadTime},
-		"exp at the end": {with("exp", json.RawMessage("253402300799")), ""}, "exp beyond it": {with("exp", json.RawMessage("253402300800")), identity.BadTime},
-		"nbf at the end": {with("nbf", year9999), identity.NotYetValid}, "nbf beyond it": {with("nbf", year9999+1), identity.BadTime},
-		"subject": {with("sub", strings.Repeat("a", 255)), ""}, "subject too long": {with("sub", strings.Repeat("a", 256)), identity.BadSubject},
-		"subject with a space": {with("sub", "Ada Lovelace"), ""}, "subject with a control character": {with("sub", "Ada\x1fLovelace"), identity.BadSubject},
-		"subject with DEL": {with("sub", "Ada\x7f"), identity.BadSubject}, "no subject": {with("sub", ""), identity.BadSubject},
+		"nbf at the beginning": {i.with("nbf", 0), ""}, "iat at the beginning": {i.with("iat", 0), ""}, "iat before it": {i.with("iat", -1), identity.BadTime},
+		"exp at the end": {i.with("exp", json.RawMessage("253402300799")), ""}, "exp beyond it": {i.with("exp", json.RawMessage("253402300800")), identity.BadTime},
+		"nbf at the end": {i.with("nbf", year9999), identity.NotYetValid}, "nbf beyond it": {i.with("nbf", year9999+1), identity.BadTime},
+		"subject": {i.with("sub", strings.Repeat("a", 255)), ""}, "subject too long": {i.with("sub", strings.Repeat("a", 256)), identity.BadSubject},
+		"subject with a space": {i.with("sub", "Ada Lovelace"), ""}, "subject with a control character": {i.with("sub", "Ada\x1fLovelace"), identity.BadSubject},
+		"subject with DEL": {i.with("sub", "Ada\x7f"), identity.BadSubject}, "no subject": {i.with("sub", ""), identity.BadSubject},
 		"id of a key": {kid(strings.Repeat("a", 200)), identity.UnknownKey}, "id of a key too long": {kid(strings.Repeat("a", 201)), identity.BadKeyID},
 		"as long as may be": {strings.Repeat("a", identity.MaxLength), identity.Malformed}, "a byte more": {strings.Repeat("a", identity.MaxLength+1), identity.TooLong},
 	}

@@ -129,6 +129,11 @@ func (i *issuer) sign(method jwt.SigningMethod, key any, header map[string]any, 
 	return text
 }
 
+// with is a good token but for one claim.
+func (i *issuer) with(name string, value any) string {
+	return i.good(func(c jwt.MapClaims) { c[name] = value })
+}
+
 func (i *issuer) good(change func(jwt.MapClaims)) string {
 	return i.sign(jwt.SigningMethodRS256, i.rsa, nil, i.claims(change))
 }

@@ -19,7 +19,6 @@ func TestRefusalsSayWhyToTheLog(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	v := i.verifier()
-	with := func(name string, value any) string { return i.good(func(c jwt.MapClaims) { c[name] = value }) }
 	headed := func(header map[string]any) string {
 		return i.sign(jwt.SigningMethodRS256, i.rsa, header, i.claims(nil))
 	}
@@ -28,17 +27,17 @@ func TestRefusalsSayWhyToTheLog(t *testing.T) {
 		token string
 		why   identity.Refusal
 	}{
-		"nbf huge": {with("nbf", huge), identity.BadTime}, "iat huge": {with("iat", huge), identity.BadTime}, "iat negative": {with("iat", -1), identity.BadTime},
-		"exp null": {with("exp", null), identity.BadTime}, "exp true": {with("exp", true), identity.BadTime}, "nbf a text": {with("nbf", "now"), identity.BadTime},
-		"exp beyond any number": {with("exp", json.RawMessage("1e999")), identity.BadTime}, "exp 61 s ago": {with("exp", i.clock().Add(-61*time.Second).Unix()), identity.Expired},
-		"subject of two lines": {with("sub", "a\nb"), identity.BadSubject}, "tenants a number": {with("tenants", 1), identity.BadTenants},
-		"a tenant with NUL":         {with("tenants", []string{"a\x00"}), identity.BadTenants},
-		"a tenant that is a number": {with("tenants", []any{"a@b.example", 1}), identity.BadTenants}, "crit null": {headed(map[string]any{"crit": null}), identity.CriticalHeader},
+		"nbf huge": {i.with("nbf", huge), identity.BadTime}, "iat huge": {i.with("iat", huge), identity.BadTime}, "iat negative": {i.with("iat", -1), identity.BadTime},
+		"exp null": {i.with("exp", null), identity.BadTime}, "exp true": {i.with("exp", true), identity.BadTime}, "nbf a text": {i.with("nbf", "now"), identity.BadTime},
+		"exp beyond any number": {i.with("exp", json.RawMessage("1e999")), identity.BadTime}, "exp 61 s ago": {i.with("exp", i.clock().Add(-61*time.Second).Unix()), identity.Expired},
+		"subject of two lines": {i.with("sub", "a\nb"), identity.BadSubject}, "tenants a number": {i.with("tenants", 1), identity.BadTenants},
+		"a tenant with NUL":         {i.with("tenants", []string{"a\x00"}), identity.BadTenants},
+		"a tenant that is a number": {i.with("tenants", []any{"a@b.example", 1}), identity.BadTenants}, "crit null": {headed(map[string]any{"crit": null}), identity.CriticalHeader},
 		"kid a path in base64": {headed(map[string]any{"kid": "a/../b"}), identity.BadKeyID}, "no kid": {headed(map[string]any{"kid": nil}), identity.BadKeyID},
 		"algorithm in lower case": {headed(map[string]any{"alg": "rs256"}), identity.BadAlgorithm}, "alg a list": {headed(map[string]any{"alg": []string{"RS256"}}), identity.Malformed},
 		"another key under the id": {i.sign(jwt.SigningMethodES256, i.ec, nil, i.claims(nil)), identity.UnknownKey},
 		"key unknown":              {headed(map[string]any{"kid": "YWJj/+8="}), identity.UnknownKey}, "too long": {strings.Repeat("a", 9000), identity.TooLong},
-		"other audience": {with("aud", "x"), identity.BadAudience}, "other issuer": {with("iss", "https://x.example"), identity.BadIssuer}, "no audience": {with("aud", []string{}), identity.MissingClaim},
+		"other audience": {i.with("aud", "x"), identity.BadAudience}, "other issuer": {i.with("iss", "https://x.example"), identity.BadIssuer}, "no audience": {i.with("aud", []string{}), identity.MissingClaim},
 		"altered": {part(t, i.good(nil), 1, func(c string) string { return strings.Replace(c, "analyst", "admin\"  ", 1) }), identity.Malformed},
 	} {
 		got, err := v.Verify(t.Context(), c.token)
