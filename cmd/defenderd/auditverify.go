@@ -60,14 +60,10 @@ func (p *program) auditVerify() *cli.Command {
 			outputFlag(),
 		}, flags...),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if err := noArguments(cmd); err != nil {
-				return err
-			}
-			cfg, err := config.Read(lookup, p.environ, "DATABASE_URL", "KEYRING")
+			cfg, err := p.keyed(cmd, lookup)
 			if err != nil {
 				return err
 			}
-			p.warn(cfg)
 			keys := auditKeys(cfg.Keyring)
 			if cmd.IsSet("tenant") {
 				return p.withTrail(ctx, cmd, lookup, func(s *postgres.Store, chain tenant.ID) error {

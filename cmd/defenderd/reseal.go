@@ -33,14 +33,10 @@ func (p *program) keyringReseal() *cli.Command {
 			&cli.BoolFlag{Name: "new-data-keys", Usage: "give each tenant a new data key, and seal its secrets with that"}, outputFlag(),
 		}, flags...),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if err := noArguments(cmd); err != nil {
-				return err
-			}
-			cfg, err := config.Read(lookup, p.environ, "DATABASE_URL", "KEYRING")
+			cfg, err := p.keyed(cmd, lookup)
 			if err != nil {
 				return err
 			}
-			p.warn(cfg)
 			keys, err := keysOf(ctx, cfg, nil)
 			if err != nil {
 				return err

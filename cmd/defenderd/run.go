@@ -128,6 +128,18 @@ func noArguments(cmd *cli.Command) error {
 	return nil
 }
 
+// keyed reads the settings of a command that takes no arguments, and needs the database and its keyring.
+func (p *program) keyed(cmd *cli.Command, lookup config.Lookup) (config.Config, error) {
+	if err := noArguments(cmd); err != nil {
+		return config.Config{}, err
+	}
+	cfg, err := config.Read(lookup, p.environ, "DATABASE_URL", "KEYRING")
+	if err == nil {
+		p.warn(cfg)
+	}
+	return cfg, err
+}
+
 // helpCommand shows what --help shows, the table of settings and the table of problems.
 func (p *program) helpCommand() *cli.Command {
 	return &cli.Command{
