@@ -123,7 +123,7 @@ func (s *Store) Finding(ctx context.Context, id tenant.ID, asset uuid.UUID, vuln
 func (p *findingPlan) list(id tenant.ID, k keyset) (string, []any) {
 	q := newListQuery(id)
 	mark := ""
-	if p.few == nil && !p.walks {
+	if p.everything() {
 		mark = q.marking()
 	}
 	source := p.source(q, k)

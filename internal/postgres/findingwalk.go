@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -22,7 +21,7 @@ type findingLimits struct {
 	named int // the same for those of vulnerabilities and integrations: they lie together, and a walk would pass over all others first
 }
 
-// usualLimits keep a page within some tenths of a second.
+// usualLimits are those of the service; tests have smaller ones.
 var usualLimits = findingLimits{walk: 50_000, few: shortlistSize, named: 200_000}
 
 const (
@@ -43,17 +42,30 @@ type findingPlan struct {
 type narrowing struct {
 	condition string
 	values    []any
-	count     string // selects what meets it, along the index, and no more than the last parameter says; empty for few whatever is named
-	most      int    // up to how many are sorted for a page
+	most      int // up to how many are sorted for a page; 0 for few whatever is named
+
+	// along selects what meets it, in the order of the index and no more than most and one, so that counting reads no more.
+	along func(*listQuery) string
 }
 
 // anyOf narrows to a column with one of several numbers, of an index that goes on with the columns of then.
 func anyOf(column, sqlType string, values pq.Int64Array, then string, most int) narrowing {
 	return narrowing{
 		condition: column + " = any(?::" + sqlType + "[])", values: []any{values}, most: most,
-		count: "select from unnest($2::" + sqlType + "[]) named (value) cross join lateral (select from finding f where f.tenant_id = $1 and " + column +
-			" = named.value order by " + then + " limit $3) f limit $3",
+		along: func(q *listQuery) string {
+			named, limit := q.bind(values)+"::"+sqlType+"[]", " limit "+q.bind(most+1)
+			return "select from unnest(" + named + ") named (value) cross join lateral (select from finding f where f.tenant_id = $1 and " + column +
+				" = named.value order by " + then + limit + ") f" + limit
+		},
 	}
+}
+
+// firstSeenIn narrows to a time.
+func firstSeenIn(condition string, values []any, most int) narrowing {
+	return narrowing{condition: condition, values: values, most: most, along: func(q *listQuery) string {
+		q.and(condition, values...)
+		return "select from finding f where f.tenant_id = $1" + q.conditions.String() + " order by f.first_seen_at limit " + q.bind(most+1)
+	}}
 }
 
 // planFindings looks what few findings meet, before a list is read.
@@ -63,9 +75,7 @@ func (s *Store) planFindings(ctx context.Context, tx *sqlx.Tx, id tenant.ID, f i
 		return findingPlan{}, err
 	}
 	p := findingPlan{filter: f, names: named, limits: s.limits}
-	q := newListQuery(id)
-	p.conditions(q)
-	if q.conditions.Len() == 0 {
+	if f.Empty() {
 		return p, nil
 	}
 	for _, n := range p.narrowings() {
@@ -84,12 +94,13 @@ func (s *Store) planFindings(ctx context.Context, tx *sqlx.Tx, id tenant.ID, f i
 
 // met counts, up to where counting tells enough.
 func (n narrowing) met(ctx context.Context, tx *sqlx.Tx, id tenant.ID) (bool, error) {
-	if n.count == "" {
+	if n.most == 0 {
 		return true, nil
 	}
-	args := append([]any{int32(id)}, n.values...)
+	q := newListQuery(id)
+	statement := "select count(*) from (" + n.along(q) + ") f"
 	var found int
-	err := tx.GetContext(ctx, &found, "select count(*) from ("+n.count+") f", append(args, n.most+1)...)
+	err := tx.GetContext(ctx, &found, statement, q.args...)
 	return found <= n.most, err
 }
 
@@ -111,18 +122,12 @@ func (p *findingPlan) narrowings() (few []narrowing) {
 		few = append(few, anyOf("f.state <> 1 and f.state", "smallint", numbers(f.States), "f.asset_id, f.vulnerability_id", p.limits.few))
 	}
 	if c, values := p.firstSeen(); c != "" {
-		few = append(few, narrowing{c, values, firstSeenCount(c), p.limits.few})
+		few = append(few, firstSeenIn(c, values, p.limits.few))
 	}
 	if s := numbers(f.Severities); len(s) > 0 {
 		few = append(few, anyOf("f.severity", "smallint", s, "f.asset_id, f.vulnerability_id", p.limits.few))
 	}
 	return few
-}
-
-func firstSeenCount(condition string) string {
-	q := newListQuery(0)
-	q.and(condition, make([]any, strings.Count(condition, "?"))...)
-	return "select from finding f where f.tenant_id = $1" + q.conditions.String() + " order by f.first_seen_at limit " + q.bind(nil)
 }
 
 // nobody tells whether the filter names only what is not known.
@@ -145,11 +150,14 @@ func (p *findingPlan) firstSeen() (condition string, values []any) {
 	return "", nil
 }
 
+// everything tells whether nothing is filtered, so that an index has each page ready.
+func (p *findingPlan) everything() bool { return p.few == nil && !p.walks }
+
 // source is what a page is selected from, after the position of k, with all conditions. The offset keeps the planner from
 // walking along an order for few.
 func (p *findingPlan) source(q *listQuery, k keyset) string {
 	const all = " from finding f where f.tenant_id = $1"
-	if p.few == nil && !p.walks {
+	if p.everything() {
 		k.resumeIn(q)
 		return all + q.conditions.String()
 	}
