@@ -30,8 +30,7 @@ func (s *streams) take(t tenant.ID) (release func(), err error) {
 	defer s.mu.Unlock()
 	switch {
 	case s.of[t] >= maxTenantStreams:
-		f := fault.Newf(fault.CodeRateLimited, "%d lists are being streamed for the tenant already, of the %d that each process streams at a time", maxTenantStreams, maxStreams)
-		return nil, f
+		return nil, fault.Newf(fault.CodeRateLimited, "%d lists are being streamed for the tenant already, of the %d that each process streams at a time", maxTenantStreams, maxStreams)
 	case s.taken >= maxStreams:
 		return nil, fault.Newf(fault.CodeUnavailable, "%d lists are being streamed already", maxStreams)
 	}

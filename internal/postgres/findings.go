@@ -175,7 +175,7 @@ func (p *findingPlan) conditions(q *listQuery) {
 type names struct {
 	assets, vulnerabilities, integrations, software pq.Int64Array
 
-	carriers pq.Int64Array // assets of the integrations: all, or more than [fewAssets] of them
+	integrationAssets pq.Int64Array // assets of the integrations: all, or more than [fewAssets] of them
 }
 
 func resolveNames(ctx context.Context, tx *sqlx.Tx, id tenant.ID, f inventory.FindingFilter) (n names, err error) {
@@ -191,8 +191,8 @@ func resolveNames(ctx context.Context, tx *sqlx.Tx, id tenant.ID, f inventory.Fi
 	look(&n.assets, "select a.id from asset a where a.tenant_id = $1 and a.public_id = any($2::uuid[])", uuids(f.Assets), int32(id))
 	look(&n.integrations, "select i.id from integration i where i.tenant_id = $1 and i.public_id = any($2::uuid[])", uuids(f.Integrations), int32(id))
 	if err == nil && len(n.integrations) > 0 {
-		n.carriers = pq.Int64Array{}
-		err = tx.SelectContext(ctx, (*[]int64)(&n.carriers),
+		n.integrationAssets = pq.Int64Array{}
+		err = tx.SelectContext(ctx, (*[]int64)(&n.integrationAssets),
 			"select a.id from asset a where a.tenant_id = $1 and a.integration_id = any($2::bigint[]) limit $3", int32(id), n.integrations, fewAssets+1)
 	}
 	look(&n.vulnerabilities, "select v.id from vulnerability v where v.name = any($1::text[])", storable(each(f.Vulnerabilities, strings.ToUpper)))

@@ -115,8 +115,8 @@ func (p *findingPlan) narrowings() (few []narrowing) {
 	if len(f.Vulnerabilities) > 0 {
 		few = append(few, anyOf("f.vulnerability_id", "int", p.names.vulnerabilities, "f.asset_id", p.limits.named))
 	}
-	if len(f.Integrations) > 0 && len(p.names.carriers) <= fewAssets {
-		few = append(few, anyOf("f.asset_id", "bigint", p.names.carriers, "f.vulnerability_id", p.limits.named))
+	if len(f.Integrations) > 0 && len(p.names.integrationAssets) <= fewAssets {
+		few = append(few, anyOf("f.asset_id", "bigint", p.names.integrationAssets, "f.vulnerability_id", p.limits.named))
 	}
 	if len(f.States) > 0 && !slices.Contains(f.States, inventory.FindingOpen) {
 		few = append(few, anyOf("f.state <> 1 and f.state", "smallint", numbers(f.States), "f.asset_id, f.vulnerability_id", p.limits.few))
@@ -134,7 +134,7 @@ func (p *findingPlan) narrowings() (few []narrowing) {
 func (p *findingPlan) nobody() bool {
 	f, n := &p.filter, &p.names
 	return len(f.Assets) > 0 && len(n.assets) == 0 || len(f.Vulnerabilities) > 0 && len(n.vulnerabilities) == 0 ||
-		len(f.Integrations) > 0 && len(n.carriers) == 0 || len(f.Products) > 0 && len(n.software) == 0
+		len(f.Integrations) > 0 && len(n.integrationAssets) == 0 || len(f.Products) > 0 && len(n.software) == 0
 }
 
 func (p *findingPlan) firstSeen() (condition string, values []any) {
@@ -214,9 +214,4 @@ type walkedTo struct {
 	SortKey string `db:"sort_key"`
 	AssetID int64  `db:"asset_id"`
 	VulnID  int32  `db:"vulnerability_id"`
-}
-
-// inSnapshot is inTenant with every statement seeing the same, which a page and the end of its walk must.
-func (s *Store) inSnapshot(ctx context.Context, id tenant.ID, f func(*sqlx.Tx) error) error {
-	return s.inTx(ctx, tenantScope(id)+"; set transaction isolation level repeatable read", f)
 }

@@ -101,6 +101,11 @@ func (s *Store) inTenant(ctx context.Context, id tenant.ID, f func(*sqlx.Tx) err
 	return s.inTx(ctx, tenantScope(id), f)
 }
 
+// inSnapshot is inTenant with every statement seeing the same, for reads of which one goes on where another ended.
+func (s *Store) inSnapshot(ctx context.Context, id tenant.ID, f func(*sqlx.Tx) error) error {
+	return s.inTx(ctx, tenantScope(id)+"; set transaction isolation level repeatable read", f)
+}
+
 // tenantScope lets a transaction see one tenant's rows only. The value is a number, so it is safe in the text.
 func tenantScope(id tenant.ID) string { return fmt.Sprintf("set local app.tenant_id = '%d'", id) }
 
