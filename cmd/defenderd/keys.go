@@ -100,7 +100,7 @@ func checkSealing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error
 		return err
 	}
 	first := ring.IDs()[0]
-	maps.DeleteFunc(checks, func(name string, _ seal.Box) bool { return strings.Contains(name, "://") }) // keys of key services
+	maps.DeleteFunc(checks, func(name string, _ seal.Box) bool { return ofKeyService(name) })
 	if _, known := checks[first]; known || len(checks) == 0 {
 		return nil
 	}
@@ -140,6 +140,9 @@ func checkNoKEKMissing(ctx context.Context, s *postgres.Store, keys *envelope.Ke
 	return errors.Join(problems...)
 }
 
+// ofKeyService tells the name of a key-encryption key, an address, from the id of one of the keyring.
+func ofKeyService(name string) bool { return strings.Contains(name, "://") }
+
 // checkKEKs refuses a key of a key service that is not the one that the database knows by its name. The fault
 // key_service_unavailable says that one could not be asked, and that nothing else is wrong.
 func checkKEKs(ctx context.Context, s *postgres.Store, keys *envelope.Keys) error {
@@ -149,7 +152,7 @@ func checkKEKs(ctx context.Context, s *postgres.Store, keys *envelope.Keys) erro
 	}
 	var away error
 	for _, name := range slices.Sorted(maps.Keys(checks)) {
-		if !strings.Contains(name, "://") || !keys.Opens(name) {
+		if !ofKeyService(name) || !keys.Opens(name) {
 			continue
 		}
 		err := keys.VerifyCheck(ctx, name, checks[name])
@@ -171,7 +174,7 @@ func leaveKEKCheck(ctx context.Context, s *postgres.Store, keys *envelope.Keys) 
 		return err
 	}
 	for name := range checks {
-		if strings.Contains(name, "://") && keys.Current().Opens(name) {
+		if ofKeyService(name) && keys.Current().Opens(name) {
 			return nil
 		}
 	}
