@@ -141,11 +141,15 @@ func (i *Integration) Gone() bool {
 	return i.State == StateDisconnected || i.State == StateDisconnecting
 }
 
-// recover makes a working integration active again and plans a run soon. A paused one stays paused.
+// recover makes a working integration active again and plans a run soon. A paused one stays paused, and one whose last run could not
+// read everything stays degraded: that credentials work says nothing about what is missing, the run does.
 func (i *Integration) recover(now time.Time) {
-	if i.State == StateActionRequired || i.State == StateDegraded {
+	if i.State != StateActionRequired && i.State != StateDegraded {
+		return
+	}
+	i.NextRunAt = now
+	if _, incomplete := i.IncompleteWarning(); !incomplete {
 		i.State, i.StateReason, i.StateNotice = StateActive, "", fault.Notice{}
-		i.NextRunAt = now
 	}
 }
 

@@ -31,6 +31,10 @@ func TestAnIntegrationWarnsThatItIsIncomplete(t *testing.T) {
 	if w := i.Warnings; i.State != api.IntegrationDegraded || len(w) != 1 || w[0].Code != "report_incomplete" || w[0].Title == "" || w[0].Detail == "" || w[0].Remedy == "" {
 		t.Errorf("%s, told of the integration: %+v", i.State, w)
 	}
+	must(t, second(c.ValidateIntegration(ctx, i.ID)))
+	if checked, err := c.GetIntegration(ctx, i.ID); err != nil || checked.State != api.IntegrationDegraded || len(checked.Warnings) != 1 {
+		t.Errorf("%s with the warnings %+v once its credentials were found to work: %v", checked.State, checked.Warnings, err)
+	}
 	run, err := c.GetRun(ctx, i.LastRun.ID)
 	must(t, err)
 	if w := run.Warnings; len(w) != 1 || w[0].Detail == "" || !strings.Contains(run.Summary, "the vulnerability report was not to be had") {
