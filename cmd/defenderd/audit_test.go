@@ -117,6 +117,12 @@ func TestAuditVerifyTellsKeysApart(t *testing.T) {
 	}
 	before, both, after := ring("before", older), ring("both", newer, older), ring("after", newer)
 	made := decode[tenantView](t, must(t, before, "tenant", "create", "--name", "Contoso", "-o", "json"))
+	if _, err := invoke(t, both, "tenant", "suspend", made.ID); err == nil || !strings.Contains(err.Error(), "not known to the database") {
+		t.Errorf("a first key that no service was started with: %v", err)
+	}
+	if err := start(t, both).stop(t); err != nil {
+		t.Fatal(err)
+	}
 	must(t, both, "tenant", "suspend", made.ID)
 	verify := func(environ []string, flags ...string) (chainView, error) {
 		out, err := invoke(t, environ, append([]string{"audit", "verify", "--tenant", made.ID, "-o", "json"}, flags...)...)

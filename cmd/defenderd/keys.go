@@ -90,7 +90,8 @@ func checkKeys(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
 }
 
 // checkSealing refuses a keyring whose first key is not the service's, with which an event would be sealed: it is another one than the
-// database knows by its id, or one of an id that is not known there, unless no key is known yet.
+// database knows by its id, or one of an id that is not known there. A database that knows no key yet gets to know these, so that the
+// service does not start with others by the same ids later.
 func checkSealing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
 	if err := checkKeys(ctx, s, ring); err != nil {
 		return err
@@ -101,7 +102,10 @@ func checkSealing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error
 	}
 	first := ring.IDs()[0]
 	maps.DeleteFunc(checks, func(name string, _ seal.Box) bool { return ofKeyService(name) })
-	if _, known := checks[first]; known || len(checks) == 0 {
+	if len(checks) == 0 {
+		return leaveChecks(ctx, s, ring)
+	}
+	if _, known := checks[first]; known {
 		return nil
 	}
 	return fmt.Errorf("%sKEYRING: the first key %q is not known to the database: use the service's keyring, or start the service with this one first", config.Prefix, first)

@@ -126,15 +126,16 @@ func TestServeRefusesAnotherKeyring(t *testing.T) {
 	with := func(keyring string) []string {
 		return []string{"DEFENDERD_DATABASE_URL=" + url, "DEFENDERD_KEYRING=" + keyring}
 	}
-	if err := start(t, with(first)).stop(t); err != nil {
-		t.Fatal(err)
-	}
+	must(t, with(first), "tenant", "create", "--name", "Contoso") // before the first start, and known by it
 	_, err := invoke(t, with(id+":"+other), "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
 	if err == nil || !strings.Contains(err.Error(), "DEFENDERD_KEYRING") || !strings.Contains(err.Error(), id) {
 		t.Errorf("another key by the same id: %v", err)
 	}
 	if err != nil && (strings.Contains(err.Error(), key) || strings.Contains(err.Error(), other)) {
 		t.Error("the error shows a key")
+	}
+	if err := start(t, with(first)).stop(t); err != nil {
+		t.Fatal(err)
 	}
 	// A key that still seals a secret must be there; one that seals nothing may go.
 	if err := start(t, with(seal.NewKey().Reveal())).stop(t); err != nil {
