@@ -167,7 +167,7 @@ func (s *Service) Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]Ch
 	if err != nil {
 		return nil, err
 	}
-	end, err := s.trials.begin(s.now(), t, current.DirectoryID)
+	end, err := s.trials.begin(ctx, s.now(), t, current.DirectoryID)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ type Trials struct {
 	places                       chan struct{}
 }
 
-// placeSoon is when one of the checks under way has likely ended.
+// placeSoon is within what time one of the checks under way has likely ended: a check waits that long for its place.
 const placeSoon = 2 * time.Second
 
 // NewTrials allows so many checks a minute of each tenant and of each directory, all of them at once if need be, and so many at
@@ -47,41 +47,65 @@ func WithTrials(t *Trials) Option {
 
 // begin counts a check and takes a place for it until end is called, or refuses with the fault rate_limited. What is refused by
 // one bound counts for none.
-func (t *Trials) begin(now time.Time, who tenant.ID, directory string) (end func(), err error) {
+func (t *Trials) begin(ctx context.Context, now time.Time, who tenant.ID, directory string) (end func(), err error) {
 	if t == nil {
 		return func() {}, nil
 	}
-	if err := t.count(now, strconv.Itoa(int(who)), strings.ToLower(directory)); err != nil {
+	bounds := t.bounds(strconv.Itoa(int(who)), strings.ToLower(directory))
+	if err := count(bounds, now); err != nil {
 		return nil, err
 	}
+	if err := t.take(ctx); err != nil {
+		giveBack(bounds, now)
+		return nil, err
+	}
+	return func() { <-t.places }, nil
+}
+
+// take waits for a place.
+func (t *Trials) take(ctx context.Context) error {
+	soon := time.NewTimer(placeSoon)
+	defer soon.Stop()
 	select {
 	case t.places <- struct{}{}:
-		return func() { <-t.places }, nil
-	default:
-		return nil, tooMany("As many live checks as can be made at once are under way", placeSoon)
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-soon.C:
+		return tooMany("As many live checks as can be made at once are under way", placeSoon)
 	}
 }
 
-func (t *Trials) count(now time.Time, who, directory string) error {
-	bounds := []struct {
-		among       *ratelimit.Buckets
-		key, detail string
-	}{
+// bound is a number of checks within a time.
+type bound struct {
+	among       *ratelimit.Buckets // nil: no limit
+	key, detail string
+}
+
+func (t *Trials) bounds(who, directory string) []bound {
+	return []bound{
 		{t.tenants, who, "The tenant has asked for too many live checks"},
 		{t.shares, who + " " + directory, "The tenant has asked for too many live checks of this directory"},
 		{t.directories, directory, "Too many live checks of this directory were asked for"},
 	}
+}
+
+func count(bounds []bound, now time.Time) error {
 	for i, b := range bounds {
-		wait := takeOne(b.among, b.key, now)
-		if wait == 0 {
-			continue
+		if wait := takeOne(b.among, b.key, now); wait != 0 {
+			giveBack(bounds[:i], now)
+			return tooMany(b.detail, wait)
 		}
-		for _, taken := range bounds[:i] {
-			taken.among.GiveBack(taken.key, now)
-		}
-		return tooMany(b.detail, wait)
 	}
 	return nil
+}
+
+func giveBack(bounds []bound, now time.Time) {
+	for _, b := range bounds {
+		if b.among != nil {
+			b.among.GiveBack(b.key, now)
+		}
+	}
 }
 
 // takeOne counts one, or tells how long it takes until another one may be made.
@@ -104,7 +128,7 @@ func tooMany(detail string, wait time.Duration) error {
 
 // try makes the checks that somebody asks for.
 func (s *Service) try(ctx context.Context, t tenant.ID, directory string, source Source, settings inventory.Settings) ([]Check, error) {
-	end, err := s.trials.begin(s.now(), t, directory)
+	end, err := s.trials.begin(ctx, s.now(), t, directory)
 	if err != nil {
 		return nil, err
 	}

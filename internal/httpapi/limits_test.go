@@ -270,8 +270,12 @@ func TestLiveChecksAtOnceAreLimited(t *testing.T) {
 	<-begun
 	_, err := h.client(h.other, tenant.Admin).PreviewIntegration(t.Context(), form(uuid.New()))
 	if !api.HasCode(err, api.CodeRateLimited) || !strings.Contains(err.Error(), "at once") {
-		t.Errorf("a check beyond those at once: %v", err)
+		t.Errorf("a check that no place became free for: %v", err)
 	}
 	close(end)
 	first.Wait()
+	h.cloud.answers(func(connector.Credentials) []connector.Check { return nil })
+	if err := second(h.client(h.other, tenant.Admin).PreviewIntegration(t.Context(), form(uuid.New()))); api.HasCode(err, api.CodeRateLimited) {
+		t.Errorf("the next one: %v", err)
+	}
 }

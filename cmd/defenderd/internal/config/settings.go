@@ -133,7 +133,7 @@ func Settings() []Setting {
 			Help:  "Live checks of credentials a minute that somebody may ask each process for, of a tenant and of a directory (half of it one tenant's); 0 for no limit.",
 			parse: number(func(c *Config) *int { return &c.ValidationRate }, 0, 100_000)},
 		{Name: "VALIDATIONS", Kind: "number", Default: "32",
-			Help:  "Such checks at once in each process.",
+			Help:  "Such checks at once in each process; a further one waits up to 2 s for its place.",
 			parse: number(func(c *Config) *int { return &c.Validations }, 1, 10_000)},
 		{Name: "TRUSTED_PROXIES", Kind: "networks",
 			Help:  "Networks of the proxies in front, such as 10.0.0.0/8, separated by commas. Of a request from there the last address in X-Forwarded-For that is none of theirs is the client's.",
