@@ -49,16 +49,8 @@ func (s *Store) ListAssets(ctx context.Context, id tenant.ID, f inventory.AssetF
 	if err != nil {
 		return nil, nil, err
 	}
-	var rows []assetRow
-	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
-		few, err := resolveFew(ctx, tx, assetProperties(id, f))
-		if err != nil {
-			return err
-		}
-		statement, args := assetList(id, f, few, k)
-		rows, err = collect(ctx, tx, (*assetRow).columns, statement, args...)
-		return err
-	})
+	list := func(few shortlist) (string, []any) { return assetList(id, f, few, k) }
+	rows, err := listRows(ctx, s, id, assetProperties(id, f), list, (*assetRow).columns)
 	if err != nil {
 		return nil, nil, err
 	}

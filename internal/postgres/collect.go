@@ -1,16 +1,12 @@
 package postgres
 
-import (
-	"context"
-
-	"github.com/jmoiron/sqlx"
-)
+import "context"
 
 // collect reads all rows of a query. columns gives where each column goes, in the order of the query; it is asked once, for
 // a row that is copied from then on. A page has thousands of values, and finding the place of each by its name, as sqlx
 // does, costs as much as reading it.
-func collect[R any](ctx context.Context, tx *sqlx.Tx, columns func(*R) []any, query string, args ...any) ([]R, error) {
-	rows, err := tx.QueryContext(ctx, query, args...)
+func collect[R any](ctx context.Context, q queryer, columns func(*R) []any, query string, args ...any) ([]R, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 
 	"pgp.internal/defender/internal/inventory"
@@ -80,7 +79,7 @@ func (r *describedRow) finding() (inventory.Finding, error) {
 }
 
 // assemble makes findings of a page's rows, each with its instances.
-func assemble(ctx context.Context, tx *sqlx.Tx, id tenant.ID, rows []describedRow) ([]inventory.Finding, error) {
+func assemble(ctx context.Context, q queryer, id tenant.ID, rows []describedRow) ([]inventory.Finding, error) {
 	findings := make([]inventory.Finding, 0, len(rows))
 	var wanted instanceKeys
 	for i := range rows {
@@ -98,7 +97,7 @@ func assemble(ctx context.Context, tx *sqlx.Tx, id tenant.ID, rows []describedRo
 	if len(wanted.finding) == 0 {
 		return findings, nil
 	}
-	instances, err := collect(ctx, tx, (*instanceRow).columns, instancesOfPage, int32(id), wanted.finding, wanted.asset, wanted.vulnerability, wanted.software)
+	instances, err := collect(ctx, q, (*instanceRow).columns, instancesOfPage, int32(id), wanted.finding, wanted.asset, wanted.vulnerability, wanted.software)
 	if err != nil {
 		return nil, err
 	}

@@ -59,13 +59,12 @@ func (s *Store) ListFindings(ctx context.Context, id tenant.ID, f inventory.Find
 	if err != nil {
 		return nil, nil, err
 	}
+	if f.Empty() {
+		return s.listAllFindings(ctx, id, k)
+	}
 	var findings []inventory.Finding
 	var end inventory.Position
-	scope := s.inTenant
-	if !f.Empty() {
-		scope = s.inSnapshot
-	}
-	err = scope(ctx, id, func(tx *sqlx.Tx) error {
+	err = s.inSnapshot(ctx, id, func(tx *sqlx.Tx) error {
 		plan, err := s.planFindings(ctx, tx, id, f)
 		if err != nil {
 			return err
@@ -86,6 +85,24 @@ func (s *Store) ListFindings(ctx context.Context, id tenant.ID, f inventory.Find
 			}
 		}
 		findings, err = assemble(ctx, tx, id, rows)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return findings, end, nil
+}
+
+// listAllFindings gives a page without a filter: one query for the findings, one for their instances.
+func (s *Store) listAllFindings(ctx context.Context, id tenant.ID, k keyset) (findings []inventory.Finding, end inventory.Position, err error) {
+	statement, args := (&findingPlan{limits: s.limits}).list(id, k)
+	err = s.readAlone(ctx, id, func(q queryer) error {
+		rows, err := collect(ctx, q, (*describedRow).columns, statement, args...)
+		if err != nil {
+			return err
+		}
+		rows, end = cut(rows, k.limit, func(r describedRow) inventory.Position { return k.position(r.SortKey, r.AssetID, int64(r.VulnID)) })
+		findings, err = assemble(ctx, q, id, rows)
 		return err
 	})
 	if err != nil {

@@ -33,7 +33,7 @@ func newInventory(t *testing.T) inventoryFixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = owner.Close() })
-	f := inventoryFixture{store: postgrestest.Open(t, url, postgres.ForRequests()), owner: owner}
+	f := inventoryFixture{url: url, store: postgrestest.Open(t, url, postgres.ForRequests()), owner: owner}
 	f.exec(t, seedCatalogue)
 	for _, id := range []*tenant.ID{&f.mine, &f.other} {
 		created, err := f.store.CreateTenant(context.Background(), "Example", "")

@@ -33,7 +33,7 @@ func (s sessions) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("driver connection %T is not what it used to be", c), c.Close())
 	}
-	return &session{connection: inner, statements: map[string]driver.Stmt{}, wire: wire, bounded: s.bounded}, nil
+	return &session{connection: inner, statements: map[string]driver.Stmt{}, calls: map[string]string{}, wire: wire, bounded: s.bounded}, nil
 }
 
 // connection is what database/sql and this package use of a lib/pq connection.
@@ -54,6 +54,8 @@ type connection interface {
 type session struct {
 	connection
 	statements map[string]driver.Stmt
+	calls      map[string]string // statements that queryAlone calls, and their names
+	prepared   int               // how many names there were
 	wire       *deadlineConn
 	bounded    bool // statements do not outlast their context
 }
@@ -105,7 +107,7 @@ func (s *session) Ping(ctx context.Context) error {
 
 type scopeKey struct{}
 
-// withScope makes the next transaction begin with a statement without arguments.
+// withScope makes the next transaction, or the next query outside of one, begin with a statement without arguments.
 func withScope(ctx context.Context, statement string) context.Context {
 	return context.WithValue(ctx, scopeKey{}, statement)
 }
@@ -135,6 +137,9 @@ func (s *session) QueryContext(ctx context.Context, query string, args []driver.
 	s.bound(ctx)
 	if tell, ok := ctx.Value(recorderKey{}).(func(Statement)); ok {
 		tell(statementOf(query, args))
+	}
+	if scope, ok := ctx.Value(scopeKey{}).(string); ok {
+		return s.queryAlone(ctx, scope, query, args)
 	}
 	if !strings.HasPrefix(query, prepared) {
 		rows, err := s.connection.QueryContext(ctx, query, args)
@@ -167,5 +172,6 @@ func (s *session) forgetStale(query string, err error) {
 	var told *pq.Error
 	if errors.As(err, &told) && (told.Code == "0A000" || told.Code == "26000") {
 		delete(s.statements, query)
+		delete(s.calls, query)
 	}
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -43,6 +44,27 @@ func resolveFew(ctx context.Context, tx *sqlx.Tx, properties []property) (shortl
 		}
 	}
 	return shortlist{}, nil
+}
+
+// listRows reads the rows of a page: alone if nothing is to be found before and nothing is filtered.
+func listRows[R any](ctx context.Context, s *Store, id tenant.ID, properties []property, list func(shortlist) (string, []any), columns func(*R) []any) (rows []R, err error) {
+	if statement, args := list(shortlist{}); len(properties) == 0 && strings.HasPrefix(statement, prepared) {
+		err = s.readAlone(ctx, id, func(q queryer) (err error) {
+			rows, err = collect(ctx, q, columns, statement, args...)
+			return err
+		})
+		return rows, err
+	}
+	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
+		few, err := resolveFew(ctx, tx, properties)
+		if err != nil {
+			return err
+		}
+		statement, args := list(few)
+		rows, err = collect(ctx, tx, columns, statement, args...)
+		return err
+	})
+	return rows, err
 }
 
 // query begins a list: of what is on the shortlist, if there is one, else of everything; with all properties that the

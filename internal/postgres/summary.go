@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 
-	"github.com/jmoiron/sqlx"
-
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/tenant"
 )
@@ -20,11 +18,11 @@ func (s *Store) Summary(ctx context.Context, id tenant.ID) (inventory.Summary, e
 		},
 		OSFamilies: map[string]int{},
 	}
-	err := s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
-		if err := sumAssets(ctx, tx, id, &sum); err != nil {
+	err := s.readAlone(ctx, id, func(q queryer) error {
+		if err := sumAssets(ctx, q, id, &sum); err != nil {
 			return err
 		}
-		return sumExposures(ctx, tx, id, &sum)
+		return sumExposures(ctx, q, id, &sum)
 	})
 	if err != nil {
 		return inventory.Summary{}, err
@@ -32,54 +30,63 @@ func (s *Store) Summary(ctx context.Context, id tenant.ID) (inventory.Summary, e
 	return sum, nil
 }
 
-func sumAssets(ctx context.Context, tx *sqlx.Tx, id tenant.ID, sum *inventory.Summary) error {
+func sumAssets(ctx context.Context, q queryer, id tenant.ID, sum *inventory.Summary) error {
 	const statement = prepared + `
 		select t.state, t.os_family, sum(t.assets) as assets, sum(t.critical) as critical, sum(t.high) as high, sum(t.medium) as medium,
 		       sum(t.low) as low, sum(t.unknown) as unknown
 		from asset_tally t
 		where t.tenant_id = $1 and t.assets > 0
 		group by t.state, t.os_family`
-	var groups []struct {
-		State    inventory.AssetState `db:"state"`
-		OSFamily string               `db:"os_family"`
-		Assets   int                  `db:"assets"`
-		Critical int                  `db:"critical"`
-		High     int                  `db:"high"`
-		Medium   int                  `db:"medium"`
-		Low      int                  `db:"low"`
-		Unknown  int                  `db:"unknown"`
-	}
-	if err := tx.SelectContext(ctx, &groups, statement, int32(id)); err != nil {
+	groups, err := collect(ctx, q, (*assetTally).columns, statement, int32(id))
+	if err != nil {
 		return err
 	}
 	for _, g := range groups {
-		sum.Assets[g.State] += g.Assets
-		switch g.State {
+		sum.Assets[g.state] += g.assets
+		switch g.state {
 		case inventory.AssetActive, inventory.AssetInactive, inventory.AssetStale:
-			sum.OSFamilies[g.OSFamily] += g.Assets
-			sum.OpenFindings.Critical += g.Critical
-			sum.OpenFindings.High += g.High
-			sum.OpenFindings.Medium += g.Medium
-			sum.OpenFindings.Low += g.Low
-			sum.OpenFindings.Unknown += g.Unknown
+			sum.OSFamilies[g.family] += g.assets
+			sum.OpenFindings.Critical += g.critical
+			sum.OpenFindings.High += g.high
+			sum.OpenFindings.Medium += g.medium
+			sum.OpenFindings.Low += g.low
+			sum.OpenFindings.Unknown += g.unknown
 		}
 	}
 	return nil
 }
 
+// assetTally counts assets of one state and family of systems, and their open findings by severity.
+type assetTally struct {
+	state                                inventory.AssetState
+	family                               string
+	assets                               int
+	critical, high, medium, low, unknown int
+}
+
+// columns are in the order of the query in sumAssets.
+func (t *assetTally) columns() []any {
+	return []any{&t.state, &t.family, &t.assets, &t.critical, &t.high, &t.medium, &t.low, &t.unknown}
+}
+
 // sumExposures asks the tally for all but the exploits: the catalogue, which tells them, changes without the tenant. There
 // are few vulnerabilities with one.
-func sumExposures(ctx context.Context, tx *sqlx.Tx, id tenant.ID, sum *inventory.Summary) error {
+func sumExposures(ctx context.Context, q queryer, id tenant.ID, sum *inventory.Summary) error {
 	const statement = prepared + `
 		select coalesce(max(t.vulnerabilities), 0), coalesce(max(t.fixed), 0), coalesce(max(t.out_of_scope), 0),
 		       (select count(*) from vulnerability v join exposure e on e.vulnerability_id = v.id
 		        where (v.public_exploit or v.exploit_verified or v.exploit_in_kit) and e.tenant_id = $1 and e.open_assets > 0)
 		from exposure_tally t
 		where t.tenant_id = $1`
-	var fixed, outside int
-	err := tx.QueryRowxContext(ctx, statement, int32(id)).Scan(&sum.Vulnerabilities, &fixed, &outside, &sum.WithExploit)
-	sum.FindingStates = map[inventory.FindingState]int{
-		inventory.FindingOpen: sum.OpenFindings.Total(), inventory.FindingFixed: fixed, inventory.FindingOutOfScope: outside,
+	type figures struct{ vulnerabilities, fixed, outside, exploited int }
+	all, err := collect(ctx, q, func(f *figures) []any { return []any{&f.vulnerabilities, &f.fixed, &f.outside, &f.exploited} }, statement, int32(id))
+	if err != nil {
+		return err
 	}
-	return err
+	f := all[0] // an aggregate has one row, whatever there is
+	sum.Vulnerabilities, sum.WithExploit = f.vulnerabilities, f.exploited
+	sum.FindingStates = map[inventory.FindingState]int{
+		inventory.FindingOpen: sum.OpenFindings.Total(), inventory.FindingFixed: f.fixed, inventory.FindingOutOfScope: f.outside,
+	}
+	return nil
 }

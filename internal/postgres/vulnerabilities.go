@@ -104,16 +104,8 @@ func (s *Store) ListVulnerabilities(ctx context.Context, id tenant.ID, f invento
 	if err != nil {
 		return nil, nil, err
 	}
-	var rows []vulnerabilityRow
-	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
-		few, err := resolveFew(ctx, tx, vulnerabilityProperties(f))
-		if err != nil {
-			return err
-		}
-		statement, args := vulnerabilityList(id, f, few, k)
-		rows, err = collect(ctx, tx, (*vulnerabilityRow).columns, statement, args...)
-		return err
-	})
+	list := func(few shortlist) (string, []any) { return vulnerabilityList(id, f, few, k) }
+	rows, err := listRows(ctx, s, id, vulnerabilityProperties(f), list, (*vulnerabilityRow).columns)
 	if err != nil {
 		return nil, nil, err
 	}
