@@ -26,7 +26,8 @@ type stage struct {
 	relist      bool           // and whether the next list of machines has to be
 	remember    *guardDocument // what the running transaction has to write for the removal guard
 	preview     bool           // everything is taken back at the end
-	whole       *sqlx.Tx       // of a preview: from the first application to the end
+	whole       *sqlx.Tx       // of a preview: from when all is read to the end
+	again       *replay        // of a preview: what its transaction begins with
 }
 
 // stageTables lists what the stage creates; see stagemachines.go and stagefindings.go for their columns.
@@ -84,17 +85,13 @@ func ignoreDone(err error) error {
 	return err
 }
 
-// begin opens a transaction of the stage's session as the tenant. A preview has one for all, which is never committed: it may
-// wait for Microsoft meanwhile.
+// begin opens a transaction of the stage's session as the tenant. A preview has one for all, which is never committed.
 func (st *stage) begin(ctx context.Context) (tx *sqlx.Tx, err error) {
 	if !st.preview {
 		return st.open(ctx)
 	}
 	if st.whole == nil {
-		if st.whole, err = st.open(ctx); err != nil {
-			return nil, err
-		}
-		_, err = st.whole.ExecContext(ctx, "set local idle_in_transaction_session_timeout = 0")
+		err = st.beginWhole(ctx)
 	}
 	return st.whole, err
 }

@@ -55,20 +55,30 @@ type machinePlan struct {
 
 // ApplyMachines makes the stored assets equal to what was staged, in one transaction.
 func (st *stage) ApplyMachines(ctx context.Context, o syncer.ApplyMachines) (c syncer.MachineChanges, err error) {
-	err = st.apply(ctx, func(tx *sqlx.Tx) error {
-		p := &machinePlan{ApplyMachines: o}
-		// Those that leave make room under the quota before new ones come.
-		for _, step := range []func(context.Context, *sqlx.Tx, *machinePlan) error{
-			st.openBefore, st.gatherMachines, st.updateAssets, st.releaseAssets, st.insertAssets, st.leaveBehind, st.listAssets, st.openAfter,
-		} {
-			if err := step(ctx, tx, p); err != nil {
-				return err
-			}
-		}
-		c, st.relist = p.done, o.Rejudged
-		return o.Confirm(&c)
+	if st.preview {
+		return st.previewMachines(ctx, o)
+	}
+	err = st.apply(ctx, func(tx *sqlx.Tx) (err error) {
+		c, err = st.applyMachines(ctx, tx, o)
+		return err
 	})
 	return c, err
+}
+
+type machineStep = func(context.Context, *sqlx.Tx, *machinePlan) error
+
+func (st *stage) applyMachines(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyMachines) (c syncer.MachineChanges, err error) {
+	p := &machinePlan{ApplyMachines: o}
+	// Those that leave make room under the quota before new ones come.
+	for _, step := range []machineStep{
+		st.openBefore, st.gatherMachines, st.updateAssets, st.releaseAssets, st.insertAssets, st.leaveBehind, st.listAssets, st.openAfter,
+	} {
+		if err := step(ctx, tx, p); err != nil {
+			return c, err
+		}
+	}
+	c, st.relist = p.done, o.Rejudged
+	return c, o.Confirm(&c)
 }
 
 // gatherMachines reduces the staged records to one per machine and, while asset import is off, to the carriers: machines
@@ -119,7 +129,7 @@ func (st *stage) updateAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) 
 	// was stale as well: nobody looked at them meanwhile.
 	err := tx.GetContext(ctx, &p.done.Updated, `
 		with changed as (
-		update asset a set (`+sourceColumns+`) = row(i.`+strings.Join(splitColumns(sourceColumns), ", i.")+`),
+		update asset a set (`+sourceColumns+`) = row(`+incomingColumns+`),
 		  previous_hostnames = case when a.hostname = i.hostname then a.previous_hostnames
 		    else array_append(array_remove(array_remove(a.previous_hostnames, i.hostname), a.hostname), a.hostname) end,
 		  finding_hash = case when a.state in ('active', 'inactive') then a.finding_hash else '' end,
@@ -162,7 +172,7 @@ func (st *stage) insertAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) 
 	err := tx.GetContext(ctx, &p.done.Created, `
 		with created as (
 		insert into asset (tenant_id, public_id, integration_id, source_id, import_state, `+sourceColumns+`)
-		select $1, i.public_id, $2, i.source_id, $3, i.`+strings.Join(splitColumns(sourceColumns), ", i.")+`
+		select $1, i.public_id, $2, i.source_id, $3, `+incomingColumns+`
 		from incoming i
 		where i.reason = '' and not exists (
 		  select from asset a where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id)
@@ -222,6 +232,9 @@ func (st *stage) listAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) er
 	}
 	return rows.Err()
 }
+
+// incomingColumns are sourceColumns of a staged machine.
+var incomingColumns = "i." + strings.Join(splitColumns(sourceColumns), ", i.")
 
 func splitColumns(list string) []string {
 	columns := strings.Split(list, ",")

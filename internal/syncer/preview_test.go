@@ -2,6 +2,9 @@ package syncer_test
 
 import (
 	"maps"
+	"net/http"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"pgp.internal/defender/internal/connector"
@@ -128,5 +131,41 @@ func TestADirectoryConnectedAgainMayBeginPaused(t *testing.T) {
 	must(t, err)
 	if now := h.integration(i); now.State != connector.StatePaused || !now.NextRunAt.IsZero() || now.OpenAssets == 0 || h.number(`select count(*) from job`) != 0 {
 		t.Errorf("%s, next run %v, %d assets", now.State, now.NextRunAt, now.OpenAssets)
+	}
+}
+
+// TestAPreviewHoldsNobodyUpWhileItReads looks for locks on findings whenever Microsoft is asked for a report: whoever holds one keeps
+// first imports, purges and moves of all tenants waiting.
+func TestAPreviewHoldsNobodyUpWhileItReads(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 20, 10)
+	db := h.owner()
+	defer func() { _ = db.Close() }()
+	var asked, held atomic.Int64
+	next := h.server.Config.Handler
+	h.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "ByMachine") {
+			var n int64
+			if err := db.QueryRowContext(t.Context(), `
+				select count(*) from pg_locks l join pg_class c on c.oid = l.relation
+				where l.database = (select oid from pg_database where datname = current_database()) and c.relname like 'finding%'`).Scan(&n); err != nil {
+				t.Error(err)
+			}
+			asked.Add(1)
+			held.Add(n)
+		}
+		next.ServeHTTP(w, r)
+	})
+	i := h.connect(h.tenant, nil)
+	h.sql(`delete from job`) // the first run is to come after a preview
+	h.sql(`delete from run`)
+	for _, prepare := range []func(){func() {}, func() { h.again(i, syncer.Full) }} { // of a first import, and of a later one
+		prepare()
+		asked.Store(0)
+		held.Store(0)
+		h.preview(i, syncer.Full, i.Settings)
+		if asked.Load() == 0 || held.Load() > 0 {
+			t.Errorf("asked %d times for the report, with %d locks on findings", asked.Load(), held.Load())
+		}
 	}
 }
