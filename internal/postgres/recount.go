@@ -25,12 +25,57 @@ func (st *stage) recountFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 		}
 		c.Recounted += n
 	}
+	n, err := st.recountTallies(ctx, tx)
+	if err != nil {
+		return err
+	}
+	c.Recounted += n
 	after, err := st.openFindings(ctx, tx)
 	c.Corrected = after - before
 	return err
 }
 
+// recountTallies sets what the summary reads, once the counters are right. Of assets only the integration's, which nobody else changes
+// meanwhile. Exposures are the tenant's: the lock on their tally waits for others that changed some, and keeps further ones waiting.
+func (st *stage) recountTallies(ctx context.Context, tx *sqlx.Tx) (int64, error) {
+	assets, err := affected(ctx, tx, recountAssetTally, st.job.Tenant, st.integration.ID)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := tx.ExecContext(ctx, `select from exposure_tally where tenant_id = $1 for update`, st.job.Tenant); err != nil {
+		return 0, err
+	}
+	exposures, err := affected(ctx, tx, recountExposureTally, st.job.Tenant)
+	return assets + exposures, err
+}
+
 const (
+	recountAssetTally = `
+		insert into asset_tally as t (tenant_id, integration_id, state, os_family, assets, critical, high, medium, low, unknown)
+		select $1, $2, k.state, k.os_family, coalesce(n.assets, 0), coalesce(n.critical, 0), coalesce(n.high, 0), coalesce(n.medium, 0), coalesce(n.low, 0),
+		       coalesce(n.unknown, 0)
+		from (
+		  select state, os_family from asset_tally where tenant_id = $1 and integration_id = $2
+		  union select state, os_family from asset where tenant_id = $1 and integration_id = $2
+		) k left join (
+		  select state, os_family, count(*) as assets, sum(open_critical) as critical, sum(open_high) as high, sum(open_medium) as medium,
+		         sum(open_low) as low, sum(open_unknown) as unknown
+		  from asset where tenant_id = $1 and integration_id = $2 group by state, os_family
+		) n on n.state = k.state and n.os_family = k.os_family
+		on conflict (tenant_id, integration_id, state, os_family) do update set assets = excluded.assets, critical = excluded.critical,
+		  high = excluded.high, medium = excluded.medium, low = excluded.low, unknown = excluded.unknown
+		where (t.assets, t.critical, t.high, t.medium, t.low, t.unknown) <>
+		      (excluded.assets, excluded.critical, excluded.high, excluded.medium, excluded.low, excluded.unknown)`
+	recountExposureTally = `
+		insert into exposure_tally as t (tenant_id, vulnerabilities, fixed, out_of_scope)
+		select $1, n.open, n.fixed, n.outside
+		from (
+		  select count(*) filter (where open_assets > 0) as open, coalesce(sum(fixed_assets), 0) as fixed, coalesce(sum(out_of_scope_assets), 0) as outside
+		  from exposure where tenant_id = $1
+		) n
+		where n.open + n.fixed + n.outside > 0 or exists (select from exposure_tally where tenant_id = $1)
+		on conflict (tenant_id) do update set vulnerabilities = excluded.vulnerabilities, fixed = excluded.fixed, out_of_scope = excluded.out_of_scope
+		where (t.vulnerabilities, t.fixed, t.out_of_scope) <> (excluded.vulnerabilities, excluded.fixed, excluded.out_of_scope)`
 	recountAssets = `
 		update asset a set open_critical = n.critical, open_high = n.high, open_medium = n.medium, open_low = n.low, open_unknown = n.unknown
 		from (

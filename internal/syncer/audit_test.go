@@ -171,6 +171,9 @@ func TestAWeeklyAuditMendsWhatTheHashesHide(t *testing.T) {
 	h.sql(`update asset set open_high = open_high + 7`)
 	h.sql(`update exposure set open_assets = 3 where vulnerability_id % 2 = 0`)
 	h.sql(`delete from exposure where vulnerability_id % 2 = 1`)
+	h.sql(`update asset_tally set critical = critical + 100`)
+	h.sql(`insert into asset_tally select tenant_id, integration_id, 'stale', 'macos', 3, 0, 0, 1, 0, 0 from asset_tally limit 1`)
+	h.sql(`update exposure_tally set fixed = fixed + 9`)
 	h.sql(`update integration set next_run_at = $1`, h.now)
 	if run := h.due(); run.Mode != syncer.Incremental || !run.Report.NoChanges {
 		t.Errorf("a day later: %s, %s", run.Mode, run.Report.Summary)
