@@ -217,6 +217,14 @@ begin
 end
 $$;
 
+-- attempt_patience is how long an attempt waits for a lock, with everybody who comes later behind it. Now and then it is longer than
+-- the server takes to look for a deadlock: an autovacuum that is in the way is ended then, and by nothing else.
+create function attempt_patience(attempt int) returns text
+  language sql stable as
+$$
+  select case when attempt % 20 = 10 then (extract(epoch from current_setting('deadlock_timeout')::interval) * 1000)::int + 200 else 100 end || 'ms'
+$$;
+
 create function load_end() returns void
   language plpgsql security definer set search_path = public, pg_temp as
 $$
@@ -237,8 +245,8 @@ begin
   execute format('analyze %I', leaf);
   -- Attaching locks the shared partitions, to see that they hold no row of this tenant. Waiting for that lock would hold up
   -- all their readers: better to try again.
-  perform set_config('lock_timeout', '100ms', true);
   for attempt in 1..600 loop
+    perform set_config('lock_timeout', attempt_patience(attempt), true);
     begin
       execute format('alter table finding attach partition %I for values in (%s)', leaf, app_tenant());
       perform set_config('lock_timeout', patience, true);
@@ -263,8 +271,8 @@ begin
     return;
   end if;
   -- This waits for whoever reads findings of any tenant, and new readers would queue behind it.
-  perform set_config('lock_timeout', '100ms', true);
   for attempt in 1..600 loop
+    perform set_config('lock_timeout', attempt_patience(attempt), true);
     begin
       execute format('drop table %I', leaf);
       perform set_config('lock_timeout', patience, true);
@@ -316,8 +324,8 @@ begin
     raise program_limit_exceeded using message = 'the partition holds too many findings';
   end if;
   -- This waits for whoever reads findings of any tenant, and new readers would queue behind it.
-  perform set_config('lock_timeout', '100ms', true);
   for attempt in 1..600 loop
+    perform set_config('lock_timeout', attempt_patience(attempt), true);
     begin
       execute format('alter table finding detach partition %I', leaf);
       detached := true;
