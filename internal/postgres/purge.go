@@ -87,11 +87,10 @@ func (s *Store) dropFindings(ctx context.Context, j job.Job, integration int64) 
 				return err
 			}
 		}
-		if err := confirmClaim(ctx, tx, j); err != nil {
+		if _, err := tx.ExecContext(ctx, `select drop_findings()`); err != nil { // last, because it locks others out
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `select drop_findings()`) // last, because it locks others out
-		return err
+		return confirmClaim(ctx, tx, j) // later still: it may have waited for minutes, and the claim's own row has to stay free meanwhile
 	})
 }
 

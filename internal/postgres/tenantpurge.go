@@ -69,14 +69,13 @@ func (s *Store) dropPartition(ctx context.Context, j job.Job) error {
 		return err
 	}
 	return s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
-		if err := confirmClaim(ctx, tx, j); err != nil {
+		if _, err := tx.ExecContext(ctx, `select drop_findings()`); err != nil { // which may wait for minutes, and the job's row has to stay free meanwhile
 			return err
 		}
 		if err := gotOn(ctx, tx, j); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `select drop_findings()`) // last, because it locks others out
-		return err
+		return confirmClaim(ctx, tx, j)
 	})
 }
 
