@@ -52,6 +52,7 @@ func sessionSettings(o Options) map[string]string {
 		"tcp_keepalives_interval":             "10",
 		"tcp_keepalives_count":                "3",
 		"tcp_user_timeout":                    "50000", // in milliseconds
+		"client_connection_check_interval":    "10000", // in milliseconds: a statement ends soon after a process that was killed
 		"role":                                appRole,
 		"timezone":                            "UTC",
 		"application_name":                    o.ApplicationName,
