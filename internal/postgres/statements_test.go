@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	tenantTable = regexp.MustCompile(`(?i)\b(?:from|join|update|into|using)\s+(?:only\s+)?(integration|run|job|asset|asset_word|finding|installation|location|remediation|exposure|finding_event|asset_tally|exposure_tally|api_key|entitlement)\b`)
+	tenantTable = regexp.MustCompile(`(?i)\b(?:from|join|update|into|using)\s+(?:only\s+)?(integration|run|job|asset|asset_word|finding|installation|location|remediation|exposure|finding_event|asset_tally|exposure_tally|api_key|entitlement|run_skipped|reconciliation|idempotency|tenant_key|audit_event|audit_head)\b`)
 
 	// tenantTerm is a condition on the tenant, or the columns that a value for it is among; to select it is neither.
 	tenantTerm = regexp.MustCompile(`(?i)\btenant_id\s*=|=\s*any\s*\(\s*\w*\.?tenant_id|\btenant_id\s+in\b|using\s*\(\s*tenant_id\b|\binto\s+\w+(?:\s+as\s+\w+)?\s*\([^()]*\btenant_id\b`)
@@ -22,18 +22,24 @@ var (
 // acrossTenants are the statements that look at many tenants on purpose, by a piece of their text: metrics, the queue, what is due and what is
 // old. Row-level security keeps them to the tables meant for it; a database distributed by tenant asks each node.
 var acrossTenants = []string{
-	"as waiting,",                 // depth of the queue
-	"group by state",              // freshness of all integrations
-	"as header, count(",           // keys that secrets are sealed with
-	"with live as (",              // jobs to claim
-	"and holder = $1",             // large jobs of a process
-	"where i.next_run_at <= $1",   // runs to plan
-	"where i.recheck_at <= $1",    // credentials to check
-	"where i.purge_at <= $1",      // what is kept no longer
-	"where state = 'dead' and",    // old jobs
-	"from finding_event where at", // old events
-	"r.finished_at < $1",          // old runs
-	"with near as (",              // secrets that expire
+	"as waiting,",                            // depth of the queue
+	"group by state",                         // freshness of all integrations
+	"as header, count(",                      // keys that secrets are sealed with
+	"with live as (",                         // jobs to claim
+	"and holder = $1",                        // large jobs of a process
+	"where i.next_run_at <= $1",              // runs to plan
+	"where i.recheck_at <= $1",               // credentials to check
+	"where i.purge_at <= $1",                 // what is kept no longer
+	"where state = 'dead' and",               // old jobs
+	"from finding_event where at",            // old events
+	"r.finished_at < $1",                     // old runs
+	"with near as (",                         // secrets that expire
+	"union select tenant_id from audit_head", // chains to verify
+	"from tenant_key group by 1",             // data keys by what wraps them
+	"where kek <> $1",                        // data keys to wrap anew
+	"having count(*) = 1",                    // tenants whose data key is to be replaced
+	"as header\n",                            // secrets to seal anew
+	"from idempotency where created_at <",    // old answers
 }
 
 // beginnings are completed by conditions on the tenant wherever they are used.
