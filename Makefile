@@ -69,9 +69,9 @@ rewrap: setup ## replace all keys of 1,000 integrations under load, with a kill 
 walls: setup ## mix 10,000 requests of two tenants on one connection to the database: WALLS, WALLS_SEED
 	WALLS=$(or $(WALLS),10000) bin/devdb run -- go test $(RACE) -run TestTwoTenantsOnOneConnection -v -count=1 -timeout 30m ./internal/httpapi
 
-slow: setup ## hold 500 connections of each kind of slow client, send 100 large bodies, stop a PostgreSQL by signal: SLOW_CLIENTS, LARGE_BODIES
+slow: setup ## hold 500 connections of each kind of slow client, send 100 large bodies, stop a PostgreSQL by signal, wait for a slow vacuum: SLOW_CLIENTS, LARGE_BODIES
 	LARGE_BODIES=$(or $(LARGE_BODIES),100) bin/devdb run -- go test -tags soak -run 'TestSlowClients$$|TestLargeBodies' -v -count=1 -timeout 10m ./cmd/defenderd ./internal/httpapi
-	go test -tags soak -run TestAStoppedDatabase -v -count=1 -timeout 10m ./internal/httpapi
+	go test -tags soak -run 'TestAStoppedDatabase|TestAnAutovacuum' -v -count=1 -timeout 10m ./internal/httpapi ./internal/postgres
 
 worlds: setup ## drift many random directories through failing runs and compare with the simulator's model: WORLDS, CHANGES_SEEDS
 	WORLDS=$(or $(WORLDS),200) CHANGES_SEEDS=$(or $(CHANGES_SEEDS),40) bin/devdb run -- go test -run 'TestRandomWorlds|TestChangesCome' -v -count=1 -timeout 60m ./internal/syncer
