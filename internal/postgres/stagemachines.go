@@ -94,7 +94,7 @@ func (st *stage) gatherMachines(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 	}
 	if p.CarriersOnly {
 		p.done.CarrierFree, err = affected(ctx, tx, `
-			update incoming i set reason = $1 where reason = '' and not idx = any($2) and not exists (
+			update incoming i set reason = $1 where reason = '' and not idx = any(coalesce($2::int[], '{}')) and not exists (
 			  select from asset a where a.tenant_id = $3 and a.integration_id = $4 and a.source_id = i.source_id
 			    and a.open_critical + a.open_high + a.open_medium + a.open_low + a.open_unknown > 0)`,
 			string(inventory.ImportAssetsOff), pq.Array(p.Carriers), st.job.Tenant, st.integration.ID)

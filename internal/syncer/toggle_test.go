@@ -47,6 +47,27 @@ func (h *house) bare() string {
 	return ""
 }
 
+// TestWithAssetImportOffAndNoCarrierNothingIsTaken has settings that no row of the report meets.
+func TestWithAssetImportOffAndNoCarrierNothingIsTaken(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 8, 3)
+	i := h.connect(h.tenant, func(s *inventory.Settings) {
+		s.ImportAssets, s.MinSeverity = false, inventory.SeverityCritical
+		s.AttackVectors, s.UnknownVector = []inventory.AttackVector{inventory.VectorPhysical}, inventory.UnknownExclude
+	})
+	for _, next := range []func() syncer.Run{h.work, func() syncer.Run { return h.again(i, syncer.Full) }} {
+		run := next()
+		mustSucceed(t, run)
+		mustBalance(t, run)
+		if c := run.Report.StageNamed(syncer.StageAssets).Counts; c.Created+c.OutOfScope+c.Removed != 0 || c.Skipped != 8 {
+			t.Errorf("%+v: %s", c, run.Report.Summary)
+		}
+		if n := h.number(`select count(*) from asset`); n != 0 {
+			t.Errorf("%d assets are stored", n)
+		}
+	}
+}
+
 func TestWithAssetImportOffOnlyCarriersAreTaken(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 30, 3) // with edge cases, some without findings
