@@ -84,6 +84,7 @@ func apiTroubles() []trouble {
 		{"401 inactive", licensed(defendersim.LicenceInactive), api.CodeLicenseMissing, admin, "subscription", true, 0},
 		{"401 not provisioned", atAPI(fault{Status: 401, Message: "Unauthorized request - Account is not provisioned."}), api.CodeLicenseMissing, admin, "set the service up", true, 0},
 		{"401 Unauthorized", atAPI(fault{Status: 401}), api.CodeCredentialsInvalid, admin, "belong together", true, 0},
+		{"401 of a proxy", atAPI(fault{Status: 401, Body: "html"}), api.CodeUpstreamUnexpected, operator, "outbound network", false, 0},
 		{"401 without a body", atAPI(fault{Status: 401, Body: "empty"}), api.CodeCredentialsInvalid, admin, "belong together", false, 0},
 		{"400 BadRequest", atAPI(fault{Status: 400}), api.CodeUpstreamUnexpected, operator, "has to be changed", true, 0},
 		{"400 ODataError", atVulnerabilities(fault{Status: 400, Code: "ODataError"}), api.CodeUpstreamUnexpected, operator, "has to be changed", true, 0},

@@ -55,14 +55,16 @@ func apiRules() []rule {
 			detail: lacksPermission, cause: notAdded},
 		{status: 403, to: fault.CodeUpstreamUnexpected,
 			detail: "A 403 that is none of Microsoft Defender's came back for {api}.",
-			cause:  "Something between this service and Microsoft, such as a proxy or a firewall, refused the request.",
+			cause:  between,
 			remedy: "The operator checks the outbound network."},
 
 		// A token Entra ID has just issued and Defender does not take.
-		{status: 401, when: bySecret, to: fault.CodeCredentialsInvalid, detail: tokenRefused, cause: notTogether,
+		{status: 401, when: and(readable, bySecret), to: fault.CodeCredentialsInvalid, detail: tokenRefused, cause: notTogether,
 			remedy: "Check that application and directory belong together and that Defender for Endpoint is active there; if so, create a new client secret and rotate it here."},
-		{status: 401, to: fault.CodeCredentialsInvalid, detail: tokenRefused, cause: notTogether,
+		{status: 401, when: readable, to: fault.CodeCredentialsInvalid, detail: tokenRefused, cause: notTogether,
 			remedy: "Check that application and directory belong together and that Defender for Endpoint is active there; if so, ask Microsoft's support with the correlation id."},
+		{status: 401, to: fault.CodeUpstreamUnexpected,
+			detail: "A 401 that is none of Microsoft Defender's came back for {api}.", cause: between, remedy: "The operator checks the outbound network."},
 
 		// Routes come and go for hours; that is no verdict on the customer.
 		{status: 404, to: fault.CodeUpstreamUnavailable, detail: "Microsoft Defender does not offer {api} at the moment."},
@@ -78,6 +80,7 @@ const (
 	lacksPermission = "Application {client_id} lacks the application permission {permission}, which {api} needs."
 	tokenRefused    = "Microsoft Entra ID issued a token for application {client_id}, but Microsoft Defender does not accept it."
 	notTogether     = "The application, the directory and the {cloud} cloud, which this service is configured for, do not belong together, or Microsoft Defender for Endpoint is not active in the directory."
+	between         = "Something between this service and Microsoft, such as a proxy or a firewall, refused the request."
 	notAdded        = "The permission {permission} of WindowsDefenderATP was not added as an application permission, or an administrator has not consented to it."
 )
 
