@@ -199,3 +199,30 @@ func TestDaysPass(t *testing.T) {
 		t.Error("machines aged out of the truth")
 	}
 }
+
+// TestSoftwareLiesInOnePlace looks for machines whose rows of one piece of software name different disks: the service keeps one place for
+// all of them, and would take the whole report and the changes to contradict each other.
+func TestSoftwareLiesInOnePlace(t *testing.T) {
+	t.Parallel()
+	moved := 0
+	for seed := range uint64(10) {
+		s, err := newState(t, 60, 12).Apply(RandomChanges(seed, 300)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for pos := range s.w.rowPositions() + len(s.newcomers) {
+			flags := map[int32]uint8{}
+			for _, r := range s.rows(pos, nil) {
+				flag, known := flags[r.software]
+				if known && flag != r.flags&flagMoved {
+					t.Errorf("seed %d: software %d of the machine at %d lies in two places", seed, r.software, pos)
+				}
+				flags[r.software] = r.flags & flagMoved
+				moved += int(r.flags&flagMoved) / flagMoved
+			}
+		}
+	}
+	if moved == 0 {
+		t.Error("nothing was moved, so the test shows nothing")
+	}
+}

@@ -205,14 +205,14 @@ func productNamed(name string) (int, error) {
 	return i, nil
 }
 
-// publishedRows appends the rows of vulnerabilities published later to the rows of one machine.
+// publishedRows appends the rows of vulnerabilities published later to the rows of one machine, on the disk of the software that has them.
 func (c *Catalogue) publishedRows(rows []row, start int) []row {
 	whole := len(rows)
 	for n, p := range c.published {
 		for i := start; i < whole; i++ {
 			software := rows[i].software
 			if int(software/versionsPerProduct) == int(p.product) && int(software%versionsPerProduct) < int(p.releases) {
-				rows = append(rows, row{cve: int32(c.built() + n), software: software})
+				rows = append(rows, row{cve: int32(c.built() + n), software: software, flags: rows[i].flags & flagMoved}) // it lies where it lies
 				break
 			}
 		}
