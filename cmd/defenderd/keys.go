@@ -111,6 +111,20 @@ func checkSealing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error
 	return fmt.Errorf("%sKEYRING: the first key %q is not known to the database: use the service's keyring, or start the service with this one first", config.Prefix, first)
 }
 
+// checkAcquainted refuses a keyring of which the database knows no key, although it knows some: the service's with a new key has old ones too.
+func checkAcquainted(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
+	checks, err := s.KeyringChecks(ctx)
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(checks, func(name string, _ seal.Box) bool { return ofKeyService(name) })
+	known := func(id string) bool { _, ok := checks[id]; return ok }
+	if len(checks) == 0 || slices.ContainsFunc(ring.IDs(), known) {
+		return nil
+	}
+	return fmt.Errorf("%sKEYRING: the database knows none of its keys: use the service's keyring, with the new key beside the old ones", config.Prefix)
+}
+
 func checkNoneMissing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
 	inUse, err := s.SealingKeys(ctx)
 	if err != nil {

@@ -125,6 +125,11 @@ func TestCommandsWithAnotherKeyringChangeNothing(t *testing.T) {
 			}
 		}
 	}
+	for _, command := range []string{"keyring reseal", "keyring reseal --new-data-keys"} { // which is how another keyring becomes the service's
+		if _, err := invoke(t, with(stranger), strings.Fields(command)...); err == nil || !strings.Contains(err.Error(), "knows none of its keys") {
+			t.Errorf("%s with a stranger alone: %v", command, err)
+		}
+	}
 	if everything(t, url) != before {
 		t.Error("something was written")
 	}

@@ -119,6 +119,9 @@ func TestResealLetsAnOldKeyGo(t *testing.T) {
 		return append(environ[:len(environ):len(environ)], "DEFENDERD_KEYRING="+ring)
 	}
 
+	if err := start(t, with(newer+"\n"+older), "--roles", "http").stop(t); err != nil { // makes the newer one known
+		t.Fatal(err)
+	}
 	if _, err := invoke(t, with(newer), "keyring", "reseal"); err == nil || !strings.Contains(err.Error(), onlyTenant(t, environ)) {
 		t.Errorf("without the key that wrapped the data key: %v", err)
 	}

@@ -47,8 +47,8 @@ func (p *program) keyringReseal() *cli.Command {
 }
 
 func (p *program) reseal(ctx context.Context, cmd *cli.Command, s *postgres.Store, cfg config.Config, keys *envelope.Keys) error {
-	// A wrong key by the right name would seal what nobody can open.
-	if err := errors.Join(checkKeys(ctx, s, cfg.Keyring), checkKEKs(ctx, s, keys)); err != nil {
+	// A wrong key by the right name, or somebody else's keyring, would seal what the service cannot open.
+	if err := errors.Join(checkKeys(ctx, s, cfg.Keyring), checkAcquainted(ctx, s, cfg.Keyring), checkKEKs(ctx, s, keys)); err != nil {
 		return err
 	}
 	if err := leaveChecks(ctx, s, cfg.Keyring); err != nil {
@@ -63,7 +63,7 @@ func (p *program) reseal(ctx context.Context, cmd *cli.Command, s *postgres.Stor
 			return err
 		}
 	}
-	if cmd.Bool("new-data-keys") {
+	if cmd.Bool("new-data-keys") && len(wrapped.Unreadable) == 0 { // beside one that does not open, a new one helps nobody
 		if made, err := keys.Renew(ctx, s, resealBatch); err != nil {
 			return fmt.Errorf("%d data keys were made, then: %w; the same command goes on", made, err)
 		}
