@@ -96,31 +96,31 @@ func checkSealing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error
 	if err := checkKeys(ctx, s, ring); err != nil {
 		return err
 	}
-	checks, err := s.KeyringChecks(ctx)
+	known, err := knownKeys(ctx, s)
 	if err != nil {
 		return err
 	}
-	first := ring.IDs()[0]
-	maps.DeleteFunc(checks, func(name string, _ seal.Box) bool { return ofKeyService(name) })
-	if len(checks) == 0 {
+	if len(known) == 0 {
 		return leaveChecks(ctx, s, ring)
 	}
-	if _, known := checks[first]; known {
+	first := ring.IDs()[0]
+	if slices.Contains(known, first) {
 		return nil
 	}
 	return fmt.Errorf("%sKEYRING: the first key %q is not known to the database: use the service's keyring, or start the service with this one first", config.Prefix, first)
 }
 
+// knownKeys are the ids of the keys of keyrings that the database knows.
+func knownKeys(ctx context.Context, s *postgres.Store) ([]string, error) {
+	checks, err := s.KeyringChecks(ctx)
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(checks)), ofKeyService), err
+}
+
 // checkAcquainted refuses a keyring of which the database knows no key, although it knows some: the service's with a new key has old ones too.
 func checkAcquainted(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
-	checks, err := s.KeyringChecks(ctx)
-	if err != nil {
+	known, err := knownKeys(ctx, s)
+	if err != nil || len(known) == 0 || slices.ContainsFunc(ring.IDs(), func(id string) bool { return slices.Contains(known, id) }) {
 		return err
-	}
-	maps.DeleteFunc(checks, func(name string, _ seal.Box) bool { return ofKeyService(name) })
-	known := func(id string) bool { _, ok := checks[id]; return ok }
-	if len(checks) == 0 || slices.ContainsFunc(ring.IDs(), known) {
-		return nil
 	}
 	return fmt.Errorf("%sKEYRING: the database knows none of its keys: use the service's keyring, with the new key beside the old ones", config.Prefix)
 }
