@@ -12,12 +12,18 @@ import (
 )
 
 // StageSecret keeps another credential beside the present one, unchecked but for its form, in the place of one that was staged
-// before. It takes over when Validate finds it working, or a run whose present credential is refused.
+// before. It takes over when Validate finds it working, or a run whose present credential is refused; because a run tries it uncounted,
+// staging counts as a live check.
 func (s *Service) StageSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r Rotation) (Integration, error) {
 	current, _, creds, err := s.readRotation(ctx, t, id, r)
 	if err != nil {
 		return Integration{}, err
 	}
+	end, err := s.trials.begin(ctx, s.now(), t, current.DirectoryID)
+	if err != nil {
+		return Integration{}, err
+	}
+	defer end()
 	return s.changeSecret(ctx, current, creds.Secret, current.stagedBinding(), func(i *Integration, box seal.Box) error {
 		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration was disconnected meanwhile")

@@ -224,6 +224,22 @@ func TestLiveChecksAreLimited(t *testing.T) {
 	}
 }
 
+// TestStagedSecretsAreLimited stages one after the other, each of which a run would try.
+func TestStagedSecretsAreLimited(t *testing.T) {
+	t.Parallel()
+	h := tried(t, 4, 100)
+	i := h.connect(h.mine)
+	stage := func() error {
+		return second(h.admin().RotateIntegrationSecret(t.Context(), i.ID, api.RotateSecretRequest{ClientSecret: canary, Stage: new(true)}))
+	}
+	if err := stage(); err != nil {
+		t.Errorf("after connecting, the other of two checks that one tenant has of a directory: %v", err)
+	}
+	if err := stage(); !api.HasCode(err, api.CodeRateLimited) {
+		t.Errorf("one more: %v", err)
+	}
+}
+
 // TestOneTenantLeavesOthersChecksOfADirectory has a tenant check a directory as often as it may, and the one it belongs to after it.
 func TestOneTenantLeavesOthersChecksOfADirectory(t *testing.T) {
 	t.Parallel()
