@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/google/uuid"
+
+	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/connector/defender/defendersim"
 )
 
@@ -112,4 +115,18 @@ func proxied(to string) arrangement {
 		defer a.mu.Unlock()
 		a.proxies[directory] = to
 	}
+}
+
+// connectDirectory adds a directory of ordinary machines with two findings each, and connects it.
+func (a *answers) connectDirectory(t *testing.T, machines int) (directory uuid.UUID, i *api.Integration) {
+	t.Helper()
+	directory = uuid.New()
+	must(t, a.sim.AddDirectory(defendersim.DirectorySpec{
+		ID: directory.String(), Machines: machines, FindingsPerMachine: new(2), EdgeCases: new(false), Apps: []defendersim.App{app()},
+	}))
+	asked := form(directory)
+	asked.Credentials.ClientID, asked.Credentials.ClientSecret = simClient, simSecret
+	i, err := a.client(t).ConnectIntegration(t.Context(), asked)
+	must(t, err)
+	return directory, i
 }

@@ -5,10 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"pgp.internal/defender/api"
-	"pgp.internal/defender/internal/connector/defender/defendersim"
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 	"pgp.internal/defender/internal/syncer"
 )
@@ -18,15 +15,8 @@ func TestAPersonLetsAHeldDropGo(t *testing.T) {
 	t.Parallel()
 	a := newAnswers(t)
 	a.syncer = syncer.New(a.store, a.links, syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy()}, a.deps.Log, unmetered{}, time.Now)
-	directory := uuid.New()
-	must(t, a.sim.AddDirectory(defendersim.DirectorySpec{
-		ID: directory.String(), Machines: 10, FindingsPerMachine: new(2), EdgeCases: new(false), Apps: []defendersim.App{app()},
-	}))
 	ctx, c := t.Context(), a.client(t)
-	asked := form(directory)
-	asked.Credentials.ClientID, asked.Credentials.ClientSecret = simClient, simSecret
-	i, err := c.ConnectIntegration(ctx, asked)
-	must(t, err)
+	directory, i := a.connectDirectory(t, 10)
 	a.work(t, 1)
 	count := func(state api.AssetState) int {
 		t.Helper()

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/connector/defender/defendersim"
 )
@@ -14,15 +12,8 @@ import (
 func TestAnIntegrationWarnsThatItIsIncomplete(t *testing.T) {
 	t.Parallel()
 	a := newAnswers(t)
-	directory := uuid.New()
-	must(t, a.sim.AddDirectory(defendersim.DirectorySpec{
-		ID: directory.String(), Machines: 5, FindingsPerMachine: new(2), EdgeCases: new(false), Apps: []defendersim.App{app()},
-	}))
 	ctx, c := t.Context(), a.client(t)
-	asked := form(directory)
-	asked.Credentials.ClientID, asked.Credentials.ClientSecret = simClient, simSecret
-	i, err := c.ConnectIntegration(ctx, asked)
-	must(t, err)
+	directory, i := a.connectDirectory(t, 5)
 	fault, err := a.sim.AddFault(defendersim.Fault{Route: "software_vulnerabilities", Directory: directory.String(), Status: 404})
 	must(t, err)
 	a.work(t, 1)

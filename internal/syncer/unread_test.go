@@ -138,10 +138,7 @@ func TestACatalogueWithGapsIsReadAgainFromWhereItBegan(t *testing.T) {
 // reported are asked for: what became of the others meanwhile would not show for days.
 func TestAListOfMachinesWithGapsIsReadWholeAgain(t *testing.T) {
 	t.Parallel()
-	h := newPlainHouse(t, 12, 8)
-	policy := syncer.DefaultReportPolicy()
-	policy.WholeRows, policy.WholeMachines, policy.MachinesOverlap = 0, 0, 0
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: policy}, logger(), silence{}, h.clock)
+	h := askingForReported(t)
 	bad := &spoiler{next: h.server.Config.Handler, path: "/api/machines"}
 	h.server.Config.Handler = bad
 	i := h.connect(h.tenant, nil)
