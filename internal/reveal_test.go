@@ -15,27 +15,29 @@ import (
 // revealing lists who takes the text out of a secret, file by file, with how often. Whoever adds a place says here why the text
 // goes no further.
 var revealing = map[string]int{
-	"cmd/defenderbench/service.go":             1, // a new keyring for the service that is measured
-	"cmd/defenderd/demo_state.go":              1, // a new keyring for the demo
-	"cmd/defenderd/force.go":                   1, // to the database
-	"cmd/defenderd/internal/config/reader.go":  1, // to look at sslmode
-	"cmd/defenderd/keyring.go":                 1, // a new key, which the command is for
-	"cmd/defenderd/migrate.go":                 4, // to the database
-	"cmd/defenderd/operator.go":                1, // to the database
-	"cmd/defenderd/serve.go":                   1, // to the database
-	"cmd/defenderd/service.go":                 1, // to the database
-	"internal/connector/check.go":              1, // its last three characters are the hint
-	"internal/connector/defender/connector.go": 1, // to tell whether it is a GUID, and the end of a certificate's thumbprint
-	"internal/connector/defender/grant.go":     2, // to Entra ID
-	"internal/connector/defender/shape.go":     1, // to check its form
-	"internal/httpapi/keptanswer.go":           1, // the answer to a request that is repeated
-	"internal/httpapi/integrations.go":         2, // from the request's type to the service's
-	"internal/kms/aws.go":                      1, // a data key, to be wrapped
-	"internal/kms/vault.go":                    1, // a data key, to be wrapped
-	"internal/seal/datakey.go":                 2, // to the cipher
-	"internal/seal/derive.go":                  1, // to the derivation
-	"internal/seal/seal.go":                    1, // to the cipher
-	"internal/seal/secret.go":                  3, // to compare
+	"cmd/defenderbench/service.go":                   1, // a new keyring for the service that is measured
+	"cmd/defenderd/demo_state.go":                    1, // a new keyring for the demo
+	"cmd/defenderd/force.go":                         1, // to the database
+	"cmd/defenderd/internal/config/reader.go":        1, // to look at sslmode
+	"cmd/defenderd/keyring.go":                       1, // a new key, which the command is for
+	"cmd/defenderd/migrate.go":                       4, // to the database
+	"cmd/defenderd/operator.go":                      1, // to the database
+	"cmd/defenderd/serve.go":                         1, // to the database
+	"cmd/defenderd/service.go":                       1, // to the database
+	"internal/connector/check.go":                    1, // its last three characters are the hint
+	"internal/connector/defender/connector.go":       1, // to tell whether it is a GUID, and the end of a certificate's thumbprint
+	"internal/connector/defender/grant.go":           2, // to Entra ID
+	"internal/connector/defender/shape.go":           1, // to check its form
+	"internal/httpapi/keptanswer.go":                 1, // the answer to a request that is repeated
+	"internal/httpapi/integrations.go":               2, // from the request's type to the service's
+	"internal/kms/aws.go":                            1, // a data key, to be wrapped
+	"internal/kms/vault.go":                          1, // a data key, to be wrapped
+	"internal/postgres/postgrestest/postgrestest.go": 1, // a keyring for tests
+	"internal/tenant/keyseals.go":                    1, // a digest, to be hashed
+	"internal/seal/datakey.go":                       2, // to the cipher
+	"internal/seal/derive.go":                        1, // to the derivation
+	"internal/seal/seal.go":                          1, // to the cipher
+	"internal/seal/secret.go":                        3, // to compare
 }
 
 // TestWhoRevealsSecrets notices a new caller of the one method that gives a secret's text.

@@ -1,4 +1,4 @@
-drop function key_holder(bytea, interval);
+drop function key_holder(bytea[], interval);
 drop table keyring_check, api_key, entitlement, tenant;
 drop function app_system();
 drop function app_tenant();

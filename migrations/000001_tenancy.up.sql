@@ -73,7 +73,8 @@ create table api_key (
   public_id    uuid not null,
   name         text not null,
   role         text not null check (role in ('readonly', 'analyst', 'admin')),
-  hash         bytea not null check (length(hash) = 32),
+  hash         bytea not null check (length(hash) = 32), -- keyed: made with a key of the keyring
+  box          bytea not null, -- the key's digest, sealed for this tenant, id, role and expiry
   hint         text not null,
   expires_at   timestamptz not null,
   last_used_at timestamptz,
@@ -87,9 +88,10 @@ alter table api_key enable row level security, force row level security;
 create policy tenant_wall on api_key using (tenant_id = app_tenant() or app_system());
 grant select, insert, update, delete on api_key to defender_app;
 
--- key_holder answers who presents a key, and why it counts no more if it does not: then the audit trail is told. Nobody, if the
+-- key_holder answers who presents a key, by the hashes it may be stored under, and why it counts no more if it does not: then the audit trail is told. Nobody, if the
 -- key is unknown. It opens the tables across tenants for itself alone, so that a request needs no transaction for this.
-create function key_holder(key_hash bytea, grain interval, out tenant_id int, out public_id uuid, out name text, out role text, out touch bool, out refused text)
+create function key_holder(key_hashes bytea[], grain interval, out tenant_id int, out public_id uuid, out name text, out role text,
+                           out expires_at timestamptz, out box bytea, out touch bool, out refused text)
   returns setof record language plpgsql as
 $$
 declare
@@ -97,12 +99,12 @@ declare
 begin
   perform set_config('app.system', 'on', true);
   return query
-    select k.tenant_id, k.public_id, k.name, k.role,
+    select k.tenant_id, k.public_id, k.name, k.role, k.expires_at, k.box,
       (k.last_used_at is null or k.last_used_at < now() - grain) and not current_setting('transaction_read_only')::boolean, -- a standby cannot note it
       case when k.revoked_at is not null then 'key_revoked' when k.expires_at <= now() then 'key_expired'
            when t.state <> 'active' then 'tenant_inactive' else '' end
     from api_key k join tenant t on t.id = k.tenant_id
-    where k.hash = key_hash;
+    where k.hash = any(key_hashes);
   perform set_config('app.system', coalesce(outside, ''), true);
 end
 $$;

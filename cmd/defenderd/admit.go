@@ -26,7 +26,7 @@ type admissionView struct {
 }
 
 func (p *program) tenantAdmit() *cli.Command {
-	flags, lookup := p.settingFlags(databaseSettings...)
+	flags, lookup := p.settingFlags(keyringSettings...)
 	return &cli.Command{
 		Name: "admit", Usage: "make a tenant and an admin key in one step, unless they are there; for development and demonstrations",
 		Description: "The tenant has internal assessments without limit. The key goes to a file that only its owner can read and is not\n" +
@@ -38,11 +38,11 @@ func (p *program) tenantAdmit() *cli.Command {
 			outputFlag(),
 		}, flags...),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if err := noArguments(cmd); err != nil {
-				return err
-			}
 			name, file := cmd.String("name"), cmd.String("key-file")
 			if err := checkName("name", name); err != nil {
+				return err
+			}
+			if _, err := p.keyed(cmd, lookup); err != nil {
 				return err
 			}
 			return p.withStore(ctx, lookup, func(s *postgres.Store) error {
@@ -63,7 +63,7 @@ func admit(ctx context.Context, s *postgres.Store, name, file string) (t tenant.
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return t, false, err
 	}
-	who, err := s.PrincipalByKey(ctx, tenant.HashKey(strings.TrimSpace(string(body))))
+	who, err := s.PrincipalByKey(ctx, strings.TrimSpace(string(body)))
 	if err == nil && who.Role == tenant.Admin {
 		t, err = s.Tenant(ctx, who.Tenant)
 		return t, false, err
@@ -74,9 +74,9 @@ func admit(ctx context.Context, s *postgres.Store, name, file string) (t tenant.
 	if t, err = tenantNamed(ctx, s, name); err != nil {
 		return t, false, err
 	}
-	text, hash, hint := tenant.NewKey()
-	k := tenant.APIKey{Name: "admin", Role: tenant.Admin, Hint: hint, ExpiresAt: time.Now().Add(tenant.MaxKeyLife)}
-	if _, err := s.CreateAPIKey(ctx, t.ID, k, hash); err != nil {
+	text := tenant.NewKey()
+	k := tenant.APIKey{Name: "admin", Role: tenant.Admin, ExpiresAt: time.Now().Add(tenant.MaxKeyLife)}
+	if _, err := s.CreateAPIKey(ctx, t.ID, k, text); err != nil {
 		return t, false, err
 	}
 	return t, true, replaceSecret(file, text)

@@ -67,10 +67,11 @@ func (p *program) withTenant(ctx context.Context, cmd *cli.Command, lookup confi
 }
 
 func (p *program) apiKeyCreate() *cli.Command {
-	flags, lookup := p.settingFlags(databaseSettings...)
+	flags, lookup := p.settingFlags(keyringSettings...)
 	return &cli.Command{
 		Name: "create", Usage: "make a key; it is shown once and cannot be read again",
-		Description: "Example:\n\n    defenderd api-key create --tenant tnt_0199... --name siem --role readonly --expires 90d",
+		Description: "It needs the service's keyring: the first key seals what is stored instead of it.\n\n" +
+			"Example:\n\n    defenderd api-key create --tenant tnt_0199... --name siem --role readonly --expires 90d",
 		Flags: append([]cli.Flag{
 			tenantFlag(),
 			&cli.StringFlag{Name: "name", Required: true, Usage: "what the key is for"},
@@ -83,10 +84,12 @@ func (p *program) apiKeyCreate() *cli.Command {
 			if err != nil {
 				return err
 			}
+			if _, err := p.keyed(cmd, lookup); err != nil {
+				return err
+			}
 			return p.withTenant(ctx, cmd, lookup, func(s *postgres.Store, t tenant.Tenant) error {
-				text, hash, hint := tenant.NewKey()
-				k.Hint = hint
-				k, err := s.CreateAPIKey(ctx, t.ID, k, hash)
+				text := tenant.NewKey()
+				k, err := s.CreateAPIKey(ctx, t.ID, k, text)
 				if err != nil {
 					return err
 				}
@@ -100,9 +103,6 @@ func (p *program) apiKeyCreate() *cli.Command {
 }
 
 func draftKey(cmd *cli.Command) (k tenant.APIKey, err error) {
-	if err := noArguments(cmd); err != nil {
-		return k, err
-	}
 	if err := checkName("name", cmd.String("name")); err != nil {
 		return k, err
 	}

@@ -200,12 +200,17 @@ const demoTenant = "Contoso (demonstration)"
 func (s *stage) admitTenant(ctx context.Context) (err error) {
 	options := postgres.ForRequests()
 	options.Actor = operatorActor()
+	cfg, err := s.settings(anyPort, anyPort)
+	if err != nil {
+		return err
+	}
+	options.AuditKey, options.KeySeals = auditKey(cfg.Keyring), tenant.NewKeySeals(cfg.Keyring)
 	store, err := postgres.Open(ctx, s.databaseURL, options, newLogger(s.log, config.Config{}))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	if _, err := store.PrincipalByKey(ctx, tenant.HashKey(s.state.APIKey)); err == nil {
+	if _, err := store.PrincipalByKey(ctx, s.state.APIKey); err == nil {
 		return nil // an earlier start did it
 	}
 	t, err := s.tenant(ctx, store)
@@ -215,8 +220,8 @@ func (s *stage) admitTenant(ctx context.Context) (err error) {
 	if err := store.SetEntitlement(ctx, t.ID, tenant.Entitlement{InternalAssessments: true, Source: "demo"}); err != nil {
 		return err
 	}
-	text, hash, hint := tenant.NewKey()
-	_, err = store.CreateAPIKey(ctx, t.ID, tenant.APIKey{Name: "demo", Role: tenant.Admin, Hint: hint, ExpiresAt: time.Now().AddDate(0, 1, 0)}, hash)
+	text := tenant.NewKey()
+	_, err = store.CreateAPIKey(ctx, t.ID, tenant.APIKey{Name: "demo", Role: tenant.Admin, ExpiresAt: time.Now().AddDate(0, 1, 0)}, text)
 	if err != nil {
 		return err
 	}
@@ -258,17 +263,21 @@ func (s *stage) startService(ctx context.Context, cancel context.CancelCauseFunc
 }
 
 func (s *stage) service(ctx context.Context, listen, admin string) (*service, error) {
+	cfg, err := s.settings(listen, admin)
+	if err != nil {
+		return nil, err
+	}
+	return newService(ctx, cfg, newLogger(s.log, cfg))
+}
+
+func (s *stage) settings(listen, admin string) (config.Config, error) {
 	settings := map[string]string{
 		"DATABASE_URL": s.databaseURL, "KEYRING_FILE": s.path(keyringName), "LISTEN": listen, "ADMIN_LISTEN": admin,
 		"LOGIN_URL": s.microsoftURL, "API_URL": s.microsoftURL, "UNSAFE_TEST_UPSTREAM": "true", "UNSAFE_DATABASE_TLS": "true",
 		"POLL": "200ms", "LOG_FORMAT": "text",
 	}
-	cfg, err := config.Read(func(name string) (string, bool) {
+	return config.Read(func(name string) (string, bool) {
 		value, ok := settings[strings.TrimPrefix(name, config.Prefix)]
 		return value, ok
 	}, nil, "DATABASE_URL", "KEYRING")
-	if err != nil {
-		return nil, err
-	}
-	return newService(ctx, cfg, newLogger(s.log, cfg))
 }

@@ -12,6 +12,9 @@ import (
 // databaseSettings are the settings of commands that only need the database.
 var databaseSettings = []string{"DATABASE_URL", "UNSAFE_DATABASE_TLS"}
 
+// keyringSettings are those of commands that need its keyring too.
+var keyringSettings = append(slices.Clone(databaseSettings), "KEYRING")
+
 // settingFlags makes the flags of the named settings, or of all without names, and the look-up that finds what was given:
 // on the command line, else in the environment. Texts are not judged here, so that all problems can be told at once.
 func (p *program) settingFlags(names ...string) ([]cli.Flag, config.Lookup) {

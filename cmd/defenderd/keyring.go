@@ -93,7 +93,7 @@ func (p *program) keyringCheck() *cli.Command {
 			}
 			p.warn(cfg)
 			if cfg.DatabaseURL.IsZero() {
-				return p.showKeys(cmd, cfg.Keyring, nil, nil)
+				return p.showKeys(cmd, cfg.Keyring, nil)
 			}
 			keys, err := keysOf(ctx, cfg, nil)
 			if err != nil {
@@ -132,25 +132,35 @@ func (p *program) showStored(ctx context.Context, cmd *cli.Command, s *postgres.
 	if err != nil {
 		return err
 	}
-	return p.showKeys(cmd, ring, dataKeys, secrets)
+	apiKeys, err := s.APIKeysBySeal(ctx)
+	if err != nil {
+		return err
+	}
+	return p.showKeys(cmd, ring, &sealedCounts{dataKeys, secrets, apiKeys})
 }
 
-// showKeys shows the keys of the keyring and, where the database is known, whatever else wraps data keys there.
-func (p *program) showKeys(cmd *cli.Command, ring *seal.Ring, dataKeys, secrets map[string]int) error {
-	type keyLine struct {
-		ID       string `json:"id"`
-		Primary  bool   `json:"primary"`
-		DataKeys *int   `json:"data_keys,omitempty"` // wrapped by it; not told without a database
-		Secrets  *int   `json:"secrets,omitempty"`   // sealed with it alone, as before there were data keys
-	}
+// sealedCounts tell what each key wraps and seals, by its name or id.
+type sealedCounts struct{ dataKeys, secrets, apiKeys map[string]int }
+
+// keyLine is a key as it is shown; what it wraps and seals is not told without a database.
+type keyLine struct {
+	ID       string `json:"id"`
+	Primary  bool   `json:"primary"`
+	DataKeys *int   `json:"data_keys,omitempty"` // wrapped by it
+	APIKeys  *int   `json:"api_keys,omitempty"`  // sealed with it
+	Secrets  *int   `json:"secrets,omitempty"`   // sealed with it alone, as before there were data keys
+}
+
+// showKeys shows the keys of the keyring and, where the database is known, whatever else wraps or seals there.
+func (p *program) showKeys(cmd *cli.Command, ring *seal.Ring, counts *sealedCounts) error {
 	var views []keyLine
-	rows := [][]string{{"KEY", "USE", "DATA KEYS", "OLDER SECRETS"}}
-	add := func(id, use string, primary bool, wrapped, sealed int) {
-		v := keyLine{ID: id, Primary: primary}
-		row := []string{id, use, "-", "-"}
-		if dataKeys != nil {
-			v.DataKeys, v.Secrets = &wrapped, &sealed
-			row[2], row[3] = strconv.Itoa(wrapped), strconv.Itoa(sealed)
+	rows := [][]string{{"KEY", "USE", "DATA KEYS", "API KEYS", "OLDER SECRETS"}}
+	add := func(id, use string, primary bool, name string) {
+		v, row := keyLine{ID: id, Primary: primary}, []string{id, use, "-", "-", "-"}
+		if counts != nil {
+			wrapped, apiKeys, sealed := counts.dataKeys[name], counts.apiKeys[id], counts.secrets[id]
+			v.DataKeys, v.APIKeys, v.Secrets = &wrapped, &apiKeys, &sealed
+			row = []string{id, use, strconv.Itoa(wrapped), strconv.Itoa(apiKeys), strconv.Itoa(sealed)}
 		}
 		views, rows = append(views, v), append(rows, row)
 	}
@@ -159,14 +169,33 @@ func (p *program) showKeys(cmd *cli.Command, ring *seal.Ring, dataKeys, secrets 
 		if i == 0 {
 			use = "seals and opens"
 		}
-		add(id, use, i == 0, dataKeys[envelope.KeyringPrefix+id], secrets[id])
+		add(id, use, i == 0, envelope.KeyringPrefix+id)
 	}
-	for _, name := range slices.Sorted(maps.Keys(dataKeys)) {
-		if id, ours := strings.CutPrefix(name, envelope.KeyringPrefix); !ours {
-			add(name, "key service", false, dataKeys[name], 0)
-		} else if !slices.Contains(ring.IDs(), id) {
-			add(id, "missing", false, dataKeys[name], secrets[id])
+	if counts != nil {
+		for _, name := range slices.Sorted(maps.Keys(counts.dataKeys)) {
+			if _, ours := strings.CutPrefix(name, envelope.KeyringPrefix); !ours {
+				add(name, "key service", false, name)
+			}
+		}
+		for _, id := range counts.missing(ring) {
+			add(id, "missing", false, envelope.KeyringPrefix+id)
 		}
 	}
 	return show(p.stdout, cmd, views, rows...)
+}
+
+// missing are the ids of keys that wrap or seal something and are not in the keyring.
+func (c *sealedCounts) missing(ring *seal.Ring) []string {
+	ids := map[string]bool{}
+	for name := range c.dataKeys {
+		if id, ours := strings.CutPrefix(name, envelope.KeyringPrefix); ours {
+			ids[id] = true
+		}
+	}
+	for _, others := range []map[string]int{c.apiKeys, c.secrets} {
+		for id := range others {
+			ids[id] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(ids)), func(id string) bool { return slices.Contains(ring.IDs(), id) })
 }

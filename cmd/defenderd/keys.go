@@ -66,9 +66,9 @@ func acceptKeys(ctx context.Context, s *postgres.Store, cfg config.Config, keys 
 }
 
 // fitsStore tells whether the keys open what is stored: each check value whose key the keyring has, and no key may be missing
-// that still seals a secret or wraps a data key.
+// that still seals a secret or an API key, or wraps a data key.
 func fitsStore(ctx context.Context, s *postgres.Store, ring *seal.Ring, keys *envelope.Keys) error {
-	return errors.Join(checkKeys(ctx, s, ring), checkNoneMissing(ctx, s, ring), checkNoKEKMissing(ctx, s, keys))
+	return errors.Join(checkKeys(ctx, s, ring), checkNoneMissing(ctx, s, ring), checkNoKeySealMissing(ctx, s, ring), checkNoKEKMissing(ctx, s, keys))
 }
 
 // checkKeys refuses a key that is not the one the database knows by its id.
@@ -134,6 +134,21 @@ func checkNoneMissing(ctx context.Context, s *postgres.Store, ring *seal.Ring) e
 	for _, id := range slices.Sorted(maps.Keys(inUse)) {
 		if !slices.Contains(ring.IDs(), id) {
 			problems = append(problems, fmt.Errorf("%sKEYRING: the key %q is missing, and %d stored secrets are sealed with it", config.Prefix, id, inUse[id]))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// checkNoKeySealMissing refuses a keyring without a key that API keys are sealed with: they would all be refused.
+func checkNoKeySealMissing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
+	inUse, err := s.APIKeysBySeal(ctx)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, id := range slices.Sorted(maps.Keys(inUse)) {
+		if !slices.Contains(ring.IDs(), id) {
+			problems = append(problems, fmt.Errorf("%sKEYRING: the key %q is missing, and %d API keys are sealed with it: bring it back, or revoke them if it is lost", config.Prefix, id, inUse[id]))
 		}
 	}
 	return errors.Join(problems...)

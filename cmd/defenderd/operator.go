@@ -61,7 +61,7 @@ func (p *program) withAnyKeyring(ctx context.Context, lookup config.Lookup, use 
 	options.MaxConns, options.ApplicationName = 2, "defenderd operator"
 	options.Actor = operatorActor()
 	if cfg.Keyring != nil {
-		options.AuditKey = auditKey(cfg.Keyring)
+		options.AuditKey, options.KeySeals = auditKey(cfg.Keyring), tenant.NewKeySeals(cfg.Keyring)
 	}
 	store, err := postgres.Open(ctx, cfg.DatabaseURL.Reveal(), options, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -16,7 +16,7 @@ func TestServeOnACopy(t *testing.T) {
 	t.Parallel()
 	key := seal.NewKey().Reveal()
 	environ, integration := connected(t, key)
-	made := decode[keyView](t, must(t, environ, "api-key", "create", "--tenant", onlyTenant(t, environ), "--name", "b", "--role", "admin", "-o", "json"))
+	made := decode[keyView](t, must(t, append(environ[:len(environ):len(environ)], "DEFENDERD_KEYRING="+key), "api-key", "create", "--tenant", onlyTenant(t, environ), "--name", "b", "--role", "admin", "-o", "json"))
 	reading := slices.Clone(environ)
 	for i, setting := range reading {
 		if strings.HasPrefix(setting, "DEFENDERD_DATABASE_URL=") {

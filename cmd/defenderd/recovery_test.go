@@ -95,9 +95,10 @@ func connected(t *testing.T, key string) (environ []string, integration string) 
 		"DEFENDERD_DATABASE_URL=" + postgrestest.URL(t), "DEFENDERD_LOGIN_URL=" + microsoft, "DEFENDERD_API_URL=" + microsoft,
 		"DEFENDERD_UNSAFE_TEST_UPSTREAM=true",
 	}
-	s := start(t, append(environ, "DEFENDERD_KEYRING="+key), "--roles", "http")
+	keyed := append(environ[:len(environ):len(environ)], "DEFENDERD_KEYRING="+key)
+	s := start(t, keyed, "--roles", "http")
 	made := decode[tenantView](t, must(t, environ, "tenant", "create", "--name", "Contoso", "-o", "json"))
-	admin := decode[keyView](t, must(t, environ, "api-key", "create", "--tenant", made.ID, "--name", "a", "--role", "admin", "-o", "json"))
+	admin := decode[keyView](t, must(t, keyed, "api-key", "create", "--tenant", made.ID, "--name", "a", "--role", "admin", "-o", "json"))
 	i, err := api.New(s.api, admin.Key).ConnectIntegration(t.Context(), api.ConnectRequest{
 		Type: api.TypeMicrosoftDefender, Credentials: api.CredentialsInput{ClientID: resealClient, ClientSecret: resealSecret, TenantID: resealDirectory},
 	})
@@ -144,7 +145,7 @@ func TestResealLetsAnOldKeyGo(t *testing.T) {
 		t.Errorf("the integration looks changed: %s, then %s, %v", before, after, err)
 	}
 	s := start(t, with(newer), "--roles", "http")
-	admin := decode[keyView](t, must(t, environ, "api-key", "create", "--tenant", onlyTenant(t, environ), "--name", "b", "--role", "admin", "-o", "json"))
+	admin := decode[keyView](t, must(t, with(newer), "api-key", "create", "--tenant", onlyTenant(t, environ), "--name", "b", "--role", "admin", "-o", "json"))
 	if v, err := api.New(s.api, admin.Key).ValidateIntegration(t.Context(), integration); err != nil || !v.OK {
 		t.Errorf("the secret does not work with the new key alone: %+v, %v", v, err)
 	}

@@ -15,8 +15,8 @@ import (
 // committed, and once between that and the answer. Repeated with the same key, the request has one outcome.
 func TestARequestSurvivesTheProcess(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t)
-	keyring := "DEFENDERD_KEYRING=" + seal.NewKey().Reveal()
+	line := seal.NewKey().Reveal()
+	f, keyring := newFleet(t, line), "DEFENDERD_KEYRING="+line
 	connect := func(n int) (*api.Integration, error) {
 		return f.clients[0].ConnectIntegration(t.Context(), api.ConnectRequest{Type: api.TypeMicrosoftDefender, Credentials: api.CredentialsInput{
 			TenantID: directoryOf(n), ClientID: resealClient, ClientSecret: resealSecret,
@@ -89,8 +89,9 @@ func TestLimitsAreThoseOfTheSettings(t *testing.T) {
 	if h := get(s.api, "203.0.113.1"); h.Get("RateLimit-Policy") != `"address";q=100;w=10` || !strings.HasPrefix(h.Get("RateLimit"), `"address";r=99;`) {
 		t.Errorf("by default: %v", h)
 	}
-	f := newFleet(t)
-	f.serve("DEFENDERD_KEYRING="+seal.NewKey().Reveal(), "DEFENDERD_RATE_ADDRESS=12", "DEFENDERD_RATE_TENANT=60000", "DEFENDERD_VALIDATION_RATE=1", "DEFENDERD_TRUSTED_PROXIES=127.0.0.0/8")
+	line := seal.NewKey().Reveal()
+	f := newFleet(t, line)
+	f.serve("DEFENDERD_KEYRING="+line, "DEFENDERD_RATE_ADDRESS=12", "DEFENDERD_RATE_TENANT=60000", "DEFENDERD_VALIDATION_RATE=1", "DEFENDERD_TRUSTED_PROXIES=127.0.0.0/8")
 	for range 2 { // of each client the first of two
 		if h := get(f.api, "203.0.113.1"); !strings.HasPrefix(h.Get("RateLimit"), `"address";r=`) || h.Get("RateLimit-Policy") != `"address";q=2;w=10` {
 			t.Errorf("as set: %v", h)

@@ -23,8 +23,8 @@ const resealBatch = 200
 func (p *program) keyringReseal() *cli.Command {
 	flags, lookup := p.settingFlags(append(slices.Clone(keySettings), databaseSettings...)...)
 	return &cli.Command{
-		Name: "reseal", Usage: "wrap all data keys with the key in use, so that older ones can be dropped",
-		Description: "The key in use is the first of the keyring, or with DEFENDERD_KEK the newest version of the key service's key. Secrets that no\n" +
+		Name: "reseal", Usage: "wrap all data keys, and seal all API keys, with the key in use, so that older ones can be dropped",
+		Description: "The key in use is the first of the keyring; for data keys, with DEFENDERD_KEK, the newest version of the key service's key. Secrets that no\n" +
 			"data key of their tenant has sealed are sealed with it; with --new-data-keys each tenant gets a new one, and all secrets are.\n" +
 			"Every process of the service must have the key in use before. The service may run meanwhile. It can be interrupted and\n" +
 			"repeated: what is done stays done. Ends with status 1 if something opens with no key there is.\n\n" +
@@ -75,7 +75,11 @@ func (p *program) reseal(ctx context.Context, cmd *cli.Command, s *postgres.Stor
 	if _, err := s.DropReplacedDataKeys(ctx); err != nil {
 		return err
 	}
-	return errors.Join(p.showStored(ctx, cmd, s, cfg.Keyring), unreadable(ctx, s, wrapped, sealed))
+	apiKeys, err := tenant.NewKeySeals(cfg.Keyring).Reseal(ctx, s, resealBatch)
+	if err != nil {
+		return fmt.Errorf("%d API keys were sealed anew, then: %w; the same command goes on", apiKeys.Done, err)
+	}
+	return errors.Join(p.showStored(ctx, cmd, s, cfg.Keyring), unreadable(ctx, s, wrapped, sealed), unreadableAPIKeys(apiKeys))
 }
 
 // renewKEKCheck stores a check value of the present version, so that older ones can be withdrawn at the key service.
@@ -111,6 +115,19 @@ func unreadable(ctx context.Context, s *postgres.Store, wrapped envelope.Rewrapp
 		problems = append(problems, fmt.Errorf("%d secrets open with no key there is: bring the key back, or let their owners enter them again: %s", n, first20(names)))
 	}
 	return errors.Join(problems...)
+}
+
+// unreadableAPIKeys names the API keys that let nobody in any more.
+func unreadableAPIKeys(r tenant.ResealedKeys) error {
+	if len(r.Unreadable) == 0 {
+		return nil
+	}
+	var names []string
+	for _, id := range r.Unreadable {
+		names = append(names, tenant.PublicText(tenant.KeyPrefix, id))
+	}
+	return fmt.Errorf("%d API keys were sealed with a key that is missing, or changed outside the service, and are refused: bring the key back, or revoke them: %s",
+		len(names), first20(names))
 }
 
 func first20(names []string) string { return strings.Join(names[:min(20, len(names))], ", ") }

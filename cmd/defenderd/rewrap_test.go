@@ -32,8 +32,8 @@ const rewrapTenants = 10
 // everything works once the old keys are gone. REWRAP_INTEGRATIONS sets how many there are.
 func TestKeysAreReplacedUnderLoad(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t)
 	older, newer := seal.NewKey().Reveal(), seal.NewKey().Reveal()
+	f := newFleet(t, older)
 	f.serve("DEFENDERD_KEYRING=" + older)
 	f.connect()
 	f.stop()
@@ -54,7 +54,9 @@ func TestKeysAreReplacedUnderLoad(t *testing.T) {
 	f.mustHold("other data keys", 0, `select count(*) from tenant_key where kek not like 'hashivault:%' or number <> 3`)
 	f.mustHold("secrets on old keys", 0, `select count(*) from integration where substring(secret_box for 3) <> '\x020133'`)
 
-	f.serve(append(settings[:2:2], "DEFENDERD_KEYRING="+seal.NewKey().Reveal())...)
+	f.mustHold("API keys on the old key", 0, `select count(*) from api_key where position('`+idOf(newer)+`'::bytea in box) <> 3`)
+
+	f.serve(append(settings[:2:2], "DEFENDERD_KEYRING="+newer)...)
 	for _, l := range f.links {
 		if v, err := l.client.ValidateIntegration(t.Context(), l.id); err != nil || !v.OK {
 			t.Fatalf("%s without the old keys: %+v, %v", l.id, v, err)
@@ -83,7 +85,7 @@ type link struct {
 	id     string
 }
 
-func newFleet(t *testing.T) *fleet {
+func newFleet(t *testing.T, keyring string) *fleet {
 	f := &fleet{t: t, binary: builtBinary(t), url: postgrestest.URL(t), size: 100}
 	if text := os.Getenv("REWRAP_INTEGRATIONS"); text != "" {
 		var err error
@@ -109,11 +111,18 @@ func newFleet(t *testing.T) *fleet {
 		"DEFENDERD_SPOOL_DIR=" + t.TempDir(), "DEFENDERD_POLL=200ms",
 		"DEFENDERD_RATE_TENANT=0", "DEFENDERD_RATE_CREDENTIAL=0", "DEFENDERD_RATE_ADDRESS=0", "DEFENDERD_VALIDATION_RATE=0",
 	}
+	operator := append(f.environ[:len(f.environ):len(f.environ)], "DEFENDERD_KEYRING="+keyring)
 	for range rewrapTenants {
-		made := decode[tenantView](t, must(t, f.environ, "tenant", "create", "--name", "Contoso", "--internal-assessments", "-o", "json"))
-		f.keys = append(f.keys, decode[keyView](t, must(t, f.environ, "api-key", "create", "--tenant", made.ID, "--name", "a", "--role", "admin", "-o", "json")).Key)
+		made := decode[tenantView](t, must(t, operator, "tenant", "create", "--name", "Contoso", "--internal-assessments", "-o", "json"))
+		f.keys = append(f.keys, decode[keyView](t, must(t, operator, "api-key", "create", "--tenant", made.ID, "--name", "a", "--role", "admin", "-o", "json")).Key)
 	}
 	return f
+}
+
+// idOf is the id of a key of a keyring.
+func idOf(line string) string {
+	id, _, _ := strings.Cut(line, ":")
+	return id
 }
 
 func directoryOf(n int) string { return fmt.Sprintf("5a1e5b0c-0c8e-4d1c-9a52-%012x", n+1) }

@@ -30,6 +30,7 @@ import (
 	"pgp.internal/defender/internal/offboarding"
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
 )
 
 // service is everything that runs, wired together. Each part that this process does not do is nil.
@@ -87,7 +88,7 @@ func (s *service) prepare(ctx context.Context) error {
 
 func (s *service) openStores(ctx context.Context) (err error) {
 	open := func(o postgres.Options, conns int) (*postgres.Store, error) {
-		o.AuditKey = auditKey(s.cfg.Keyring)
+		o.AuditKey, o.KeySeals = auditKey(s.cfg.Keyring), tenant.NewKeySeals(s.cfg.Keyring)
 		o.MaxConns, o.Partitions = conns, s.cfg.TenantPartitions
 		return postgres.Open(ctx, s.cfg.DatabaseURL.Reveal(), o, s.log)
 	}

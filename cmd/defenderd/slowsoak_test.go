@@ -21,8 +21,9 @@ import (
 // seconds, and other clients to be answered meanwhile: 99 of 100 within a second. SLOW_CLIENTS sets how many.
 func TestSlowClients(t *testing.T) {
 	each := setting("SLOW_CLIENTS", 500)
-	f := newFleet(t)
-	f.serve("DEFENDERD_KEYRING=" + seal.NewKey().Reveal())
+	line := seal.NewKey().Reveal()
+	f := newFleet(t, line)
+	f.serve("DEFENDERD_KEYRING=" + line)
 	address := strings.TrimPrefix(f.api, "http://")
 	_, text, err := net.SplitHostPort(address)
 	if err != nil {

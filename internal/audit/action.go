@@ -26,6 +26,7 @@ const (
 	HeldChangeApproved       Action = "held_change.approved"
 	APIKeyCreated            Action = "api_key.created"
 	APIKeyRevoked            Action = "api_key.revoked"
+	APIKeyResealed           Action = "api_key.resealed"
 	TenantCreated            Action = "tenant.created"
 	TenantUpdated            Action = "tenant.updated"
 	TenantStateChanged       Action = "tenant.state_changed"
@@ -43,7 +44,7 @@ func Actions() []Action {
 		IntegrationCreated, IntegrationUpdated, IntegrationRotated, IntegrationStaged, IntegrationStagedDropped,
 		IntegrationStagedAdopted, IntegrationStagedTried, IntegrationValidated, IntegrationResealed, IntegrationUnreadable, IntegrationStateChanged, IntegrationPaused,
 		IntegrationResumed, IntegrationDisconnected, IntegrationPurged, IntegrationEmptied, RunStarted, RunCancelled,
-		HeldChangeApproved, APIKeyCreated, APIKeyRevoked, TenantCreated, TenantUpdated, TenantStateChanged, TenantPlaced, TenantShredded,
+		HeldChangeApproved, APIKeyCreated, APIKeyRevoked, APIKeyResealed, TenantCreated, TenantUpdated, TenantStateChanged, TenantPlaced, TenantShredded,
 		TenantDeletionRequested, TenantDeleted, EntitlementSet, AccessDenied,
 	}
 }

@@ -95,13 +95,13 @@ func (s *server) createAPIKey(w http.ResponseWriter, r *http.Request) error {
 		f.Fields = []fault.Field{{Pointer: "/expires_at", Code: "too_large", Detail: "Must be at most one year (365 days) ahead"}}
 		return f
 	}
-	secret, hash, hint := tenant.NewKey()
+	secret := tenant.NewKey()
 	if err := keepsake(r, secret); err != nil {
 		return err
 	}
 	k, err := s.Keys.CreateAPIKey(r.Context(), caller(r), tenant.APIKey{
-		Name: body.Name, Role: tenant.Role(body.Role), Hint: hint, ExpiresAt: expiry.UTC(),
-	}, hash)
+		Name: body.Name, Role: tenant.Role(body.Role), ExpiresAt: expiry.UTC(),
+	}, secret)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (s *server) principal(r *http.Request) (tenant.Principal, error) {
 	if !tenant.LooksLikeKey(text) {
 		return s.tokenPrincipal(r, text, account)
 	}
-	p, err := s.Keys.PrincipalByKey(r.Context(), tenant.HashKey(text))
+	p, err := s.Keys.PrincipalByKey(r.Context(), text)
 	if p.Refused != "" {
 		return p, s.deny(r, p, p.Refused, err)
 	}

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"crypto/sha256"
 	"log/slog"
 	"time"
 
@@ -141,8 +140,8 @@ type Tokens interface {
 // KeyStore manages API keys and finds out who presents one.
 type KeyStore interface {
 	// PrincipalByKey gives for a key that is known and refused, beside the fault, whose it is and why.
-	PrincipalByKey(ctx context.Context, hash [sha256.Size]byte) (tenant.Principal, error)
-	CreateAPIKey(ctx context.Context, t tenant.ID, k tenant.APIKey, hash [sha256.Size]byte) (tenant.APIKey, error)
+	PrincipalByKey(ctx context.Context, text string) (tenant.Principal, error)
+	CreateAPIKey(ctx context.Context, t tenant.ID, k tenant.APIKey, text string) (tenant.APIKey, error)
 	APIKey(ctx context.Context, t tenant.ID, id uuid.UUID) (tenant.APIKey, error)
 	ListAPIKeys(ctx context.Context, t tenant.ID, page inventory.PageRequest) ([]tenant.APIKey, inventory.Position, error)
 	RevokeAPIKey(ctx context.Context, t tenant.ID, id uuid.UUID) error

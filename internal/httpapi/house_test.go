@@ -3,7 +3,6 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -114,14 +113,19 @@ func (h *house) neighbour() neighbour {
 	}
 	n := neighbour{id: created.ID, keys: map[tenant.Role]string{}}
 	for _, role := range []tenant.Role{tenant.ReadOnly, tenant.Analyst, tenant.Admin} {
-		text, hash, hint := tenant.NewKey()
-		key := tenant.APIKey{Name: string(role), Role: role, Hint: hint, ExpiresAt: time.Now().Add(time.Hour)}
-		if _, err := h.store.CreateAPIKey(ctx, created.ID, key, hash); err != nil {
-			h.t.Fatal(err)
-		}
-		n.keys[role] = text
+		n.keys[role] = h.key(created.ID, tenant.APIKey{Name: string(role), Role: role, ExpiresAt: time.Now().Add(time.Hour)})
 	}
 	return n
+}
+
+// key makes an API key of a tenant.
+func (h *house) key(id tenant.ID, k tenant.APIKey) string {
+	h.t.Helper()
+	text := tenant.NewKey()
+	if _, err := h.store.CreateAPIKey(context.Background(), id, k, text); err != nil {
+		h.t.Fatal(err)
+	}
+	return text
 }
 
 // client is a typed client whose traffic is held against the contract.
@@ -273,6 +277,6 @@ type brokenKeys struct {
 	err error
 }
 
-func (b brokenKeys) PrincipalByKey(context.Context, [sha256.Size]byte) (tenant.Principal, error) {
+func (b brokenKeys) PrincipalByKey(context.Context, string) (tenant.Principal, error) {
 	return tenant.Principal{}, b.err
 }

@@ -210,7 +210,7 @@ type hangingKeys struct {
 	waiting chan struct{}
 }
 
-func (k hangingKeys) PrincipalByKey(ctx context.Context, _ [32]byte) (tenant.Principal, error) {
+func (k hangingKeys) PrincipalByKey(ctx context.Context, _ string) (tenant.Principal, error) {
 	close(k.waiting)
 	<-ctx.Done()
 	return tenant.Principal{}, fmt.Errorf("%w: pq: canceling statement", ctx.Err())

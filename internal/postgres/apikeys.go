@@ -2,13 +2,13 @@ package postgres
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
 
 	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/fault"
@@ -35,14 +35,26 @@ func (r apiKeyRow) key() tenant.APIKey {
 	}
 }
 
-// CreateAPIKey stores a new key by its hash. Name, role, hint and expiry are taken from k.
-func (s *Store) CreateAPIKey(ctx context.Context, id tenant.ID, k tenant.APIKey, hash [sha256.Size]byte) (tenant.APIKey, error) {
+// errNoKeySeals is a mistake of the program: it opened the store without the keyring.
+var errNoKeySeals = errors.New("API keys cannot be made or recognised without the keyring")
+
+// CreateAPIKey stores the key with that text, by what [tenant.KeySeals] make of it. Name, role and expiry are taken from k.
+func (s *Store) CreateAPIKey(ctx context.Context, id tenant.ID, k tenant.APIKey, text string) (tenant.APIKey, error) {
+	if s.keySeals == nil {
+		return tenant.APIKey{}, errNoKeySeals
+	}
+	k.PublicID, k.Hint = newID(), tenant.KeyHint(text)
+	k.ExpiresAt = k.ExpiresAt.Truncate(time.Microsecond) // what the database keeps of it is what is sealed
+	sealed, err := s.keySeals.Seal(id, &k, text)
+	if err != nil {
+		return tenant.APIKey{}, err
+	}
 	var row apiKeyRow
-	err := s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
+	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
 		err := tx.GetContext(ctx, &row, `
-			insert into api_key (tenant_id, public_id, name, role, hash, hint, expires_at)
-			values ($1, $2, $3, $4, $5, $6, $7) returning `+apiKeyColumns,
-			id, newID(), k.Name, k.Role, hash[:], k.Hint, k.ExpiresAt)
+			insert into api_key (tenant_id, public_id, name, role, hash, box, hint, expires_at)
+			values ($1, $2, $3, $4, $5, $6, $7, $8) returning `+apiKeyColumns,
+			id, k.PublicID, k.Name, k.Role, sealed.Hash, []byte(sealed.Box), k.Hint, k.ExpiresAt)
 		if err != nil {
 			return err
 		}
@@ -83,12 +95,12 @@ func (s *Store) ListAPIKeys(ctx context.Context, id tenant.ID, page inventory.Pa
 	return keys, next, err
 }
 
-// RevokeAPIKey ends a key at once.
+// RevokeAPIKey ends a key at once, and for good: without its box it is never genuine again, whatever else is written into the row.
 func (s *Store) RevokeAPIKey(ctx context.Context, id tenant.ID, key uuid.UUID) error {
 	return s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
 		var revoked uuid.UUID
 		err := tx.GetContext(ctx, &revoked, `
-			update api_key set revoked_at = now() where tenant_id = $1 and public_id = $2 and revoked_at is null
+			update api_key set revoked_at = now(), box = '' where tenant_id = $1 and public_id = $2 and revoked_at is null
 			returning public_id`, id, key)
 		if err != nil {
 			return notFound(err, "API key")
@@ -100,38 +112,57 @@ func (s *Store) RevokeAPIKey(ctx context.Context, id tenant.ID, key uuid.UUID) e
 // lastUsedGrain is how exact last_used_at is; a finer one would write on every request.
 const lastUsedGrain = time.Minute
 
-// PrincipalByKey finds who presents a key. Unknown, expired and revoked keys, and keys of suspended tenants, all answer
-// with the same fault; all but the unknown ones beside whom they belong to and why they are refused, for the audit trail.
-func (s *Store) PrincipalByKey(ctx context.Context, hash [sha256.Size]byte) (tenant.Principal, error) {
-	var row struct {
-		TenantID int32     `db:"tenant_id"`
-		PublicID uuid.UUID `db:"public_id"`
-		Name     string    `db:"name"`
-		Role     string    `db:"role"`
-		Touch    bool      `db:"touch"`
-		Refused  string    `db:"refused"`
+// keyHolder is what the database tells of who presents a key.
+type keyHolder struct {
+	TenantID  int32     `db:"tenant_id"`
+	PublicID  uuid.UUID `db:"public_id"`
+	Name      string    `db:"name"`
+	Role      string    `db:"role"`
+	ExpiresAt time.Time `db:"expires_at"`
+	Box       []byte    `db:"box"`
+	Touch     bool      `db:"touch"`
+	Refused   string    `db:"refused"`
+}
+
+// PrincipalByKey finds who presents the key with that text. Unknown, expired and revoked keys, those whose row was changed outside
+// the service, and keys of suspended tenants, all answer with the same fault; all but the unknown ones beside whom they belong to and
+// why they are refused, for the audit trail.
+func (s *Store) PrincipalByKey(ctx context.Context, text string) (tenant.Principal, error) {
+	if s.keySeals == nil {
+		return tenant.Principal{}, errNoKeySeals
 	}
-	err := s.getRow(ctx, &row, prepared+"select * from key_holder($1, make_interval(secs => $2))", hash[:], lastUsedGrain.Seconds())
-	if err == nil && row.Touch && row.Refused == "" {
-		err = s.inTenant(ctx, tenant.ID(row.TenantID), func(tx *sqlx.Tx) error {
-			_, err := tx.ExecContext(ctx, `update api_key set last_used_at = now() where tenant_id = $1 and public_id = $2`, row.TenantID, row.PublicID)
-			return err
-		})
-	}
+	var row keyHolder
+	err := s.getRow(ctx, &row, prepared+"select * from key_holder($1, make_interval(secs => $2))",
+		pq.ByteaArray(s.keySeals.Hashes(text)), lastUsedGrain.Seconds())
 	if errors.Is(err, sql.ErrNoRows) {
 		return tenant.Principal{}, fault.New(fault.CodeUnauthenticated, "")
 	}
 	if err != nil {
 		return tenant.Principal{}, classify(ctx, err)
 	}
-	p := tenant.Principal{
-		Tenant: tenant.ID(row.TenantID), KeyID: row.PublicID, Name: row.Name, Role: tenant.Role(row.Role), Refused: tenant.Refusal(row.Refused),
+	id, k := tenant.ID(row.TenantID), tenant.APIKey{PublicID: row.PublicID, Role: tenant.Role(row.Role), ExpiresAt: row.ExpiresAt}
+	p := tenant.Principal{Tenant: id, KeyID: row.PublicID, Name: row.Name, Role: k.Role, Refused: tenant.Refusal(row.Refused)}
+	if p.Refused == "" && !s.keySeals.Genuine(id, &k, text, row.Box) {
+		p.Refused = tenant.KeyAltered
+		s.log.ErrorContext(ctx, "a stored API key was changed outside the service, and is refused", "api_key", tenant.PublicText(tenant.KeyPrefix, row.PublicID))
 	}
-	p.TenantPublic, err = s.publicIDOf(ctx, p.Tenant)
+	if row.Touch && p.Refused == "" {
+		if err := s.touchAPIKey(ctx, id, row.PublicID); err != nil {
+			return tenant.Principal{}, classify(ctx, err)
+		}
+	}
+	p.TenantPublic, err = s.publicIDOf(ctx, id)
 	if err == nil && p.Refused != "" {
 		err = fault.New(fault.CodeUnauthenticated, "")
 	}
 	return p, err
+}
+
+func (s *Store) touchAPIKey(ctx context.Context, id tenant.ID, key uuid.UUID) error {
+	return s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `update api_key set last_used_at = now() where tenant_id = $1 and public_id = $2`, id, key)
+		return err
+	})
 }
 
 // publicIDOf asks the database once in a process's life for each tenant: the id never changes.

@@ -71,7 +71,7 @@ func shred(ctx context.Context, tx *sqlx.Tx, id tenant.ID) ([]audit.Change, erro
 	if err != nil {
 		return nil, err
 	}
-	credentials, err := affected(ctx, tx, `update api_key set revoked_at = now() where tenant_id = $1 and revoked_at is null`, id)
+	credentials, err := affected(ctx, tx, `update api_key set revoked_at = now(), box = '' where tenant_id = $1 and revoked_at is null`, id)
 	if err != nil {
 		return nil, err
 	}

@@ -28,8 +28,8 @@ func TestTheTenantsSettingEndsWithItsTransaction(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, hash, hint := tenant.NewKey()
-		if _, err := store.CreateAPIKey(t.Context(), created.ID, tenant.APIKey{Name: "k", Role: tenant.Admin, Hint: hint, ExpiresAt: time.Now().Add(time.Hour)}, hash); err != nil {
+		text := tenant.NewKey()
+		if _, err := store.CreateAPIKey(t.Context(), created.ID, tenant.APIKey{Name: "k", Role: tenant.Admin, ExpiresAt: time.Now().Add(time.Hour)}, text); err != nil {
 			t.Fatal(err)
 		}
 		tenants = append(tenants, created.ID)

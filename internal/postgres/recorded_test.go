@@ -14,7 +14,7 @@ import (
 
 // silent are the functions that change an audited table and record nothing themselves, with the reason why not.
 var silent = map[string]string{
-	"PrincipalByKey": "last_used_at is no change that anybody made", "writeStaged": "UpdateIntegration records it",
+	"touchAPIKey": "last_used_at is no change that anybody made", "writeStaged": "UpdateIntegration records it",
 	"insertIntegration": "CreateIntegration records it", "takeOver": "CreateIntegration records it", "insertRun": "who calls it records it; runs of the schedule are not events",
 	"ScheduleDue": "runs of the schedule are not events", "endRunCancelled": "cancelling and disconnecting record it", "cancelRun": "CancelRun and CancelActiveRun record it",
 	"ClaimRechecks": "plans a check", "PassExpiries": "notes what was told", "writeGuard": "work of a run", "PutKeyringCheck": "a start of the service",

@@ -28,8 +28,8 @@ func TestALateAttemptChangesNothing(t *testing.T) {
 		return &repeat.Attempt{Tenant: owner.ID, Name: sha256.Sum256([]byte("name")), Request: sha256.Sum256([]byte("request")), Holder: uuid.New(), Within: within}
 	}
 	create := func(a *repeat.Attempt) error {
-		text, hash, hint := tenant.NewKey()
-		_, err := store.CreateAPIKey(repeat.With(t.Context(), a), owner.ID, tenant.APIKey{Name: text[:8], Role: tenant.Admin, Hint: hint, ExpiresAt: time.Now().Add(time.Hour)}, hash)
+		text := tenant.NewKey()
+		_, err := store.CreateAPIKey(repeat.With(t.Context(), a), owner.ID, tenant.APIKey{Name: text[:8], Role: tenant.Admin, ExpiresAt: time.Now().Add(time.Hour)}, text)
 		return err
 	}
 	late, next, third := attempt(-time.Second), attempt(time.Minute), attempt(time.Minute)

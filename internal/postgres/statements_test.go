@@ -36,6 +36,7 @@ var acrossTenants = []string{
 	"with near as (",                         // secrets that expire
 	"union select tenant_id from audit_head", // chains to verify
 	"from tenant_key group by 1",             // data keys by what wraps them
+	"order by tenant_id, public_id limit $4", // API keys to seal anew
 	"where kek <> $1",                        // data keys to wrap anew
 	"having count(*) = 1",                    // tenants whose data key is to be replaced
 	"as header\n",                            // secrets to seal anew

@@ -32,10 +32,11 @@ type Options struct {
 	// WaitFor is the longest wait for a free connection; reading and writing then never outlast the context of a statement either,
 	// whatever the database does. 0 waits as long as the context allows, and for the database as long as a statement may run.
 	WaitFor         time.Duration
-	ApplicationName string      // shown in pg_stat_activity
-	Actor           audit.Actor // who answers for what is done under a context that names nobody; without, that is refused
-	AuditKey        audit.Key   // seals the audit trail; without, its hashes tell accidents only
-	Partitions      int         // how many tenants may have a partition of findings to themselves; the others share
+	ApplicationName string           // shown in pg_stat_activity
+	Actor           audit.Actor      // who answers for what is done under a context that names nobody; without, that is refused
+	KeySeals        *tenant.KeySeals // make and recognise API keys; without, none can be made or used
+	AuditKey        audit.Key        // seals the audit trail; without, its hashes tell accidents only
+	Partitions      int              // how many tenants may have a partition of findings to themselves; the others share
 }
 
 // ForRequests suits statements that answer an API request: waiting for a connection and for a frozen database together take less
@@ -58,6 +59,7 @@ type Store struct {
 	partitions int
 	actor      audit.Actor
 	auditKey   audit.Key
+	keySeals   *tenant.KeySeals
 	publicIDs  sync.Map // tenant.ID to uuid.UUID, for good once known
 	places     places
 	limits     findingLimits
@@ -78,7 +80,7 @@ func Open(ctx context.Context, dsn string, o Options, log *slog.Logger) (*Store,
 		_ = db.Close()
 		return nil, fmt.Errorf("connect to PostgreSQL as role %s: %w", appRole, err)
 	}
-	return &Store{db: db, log: log, partitions: o.Partitions, actor: o.Actor, auditKey: o.AuditKey, places: newPlaces(o), limits: usualLimits}, nil
+	return &Store{db: db, log: log, partitions: o.Partitions, actor: o.Actor, auditKey: o.AuditKey, keySeals: o.KeySeals, places: newPlaces(o), limits: usualLimits}, nil
 }
 
 // Close ends all connections.

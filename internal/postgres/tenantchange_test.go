@@ -71,8 +71,8 @@ func TestNothingSlipsInBesideASuspensionOrADeletion(t *testing.T) {
 			all.Go(func() {
 				<-start
 				for n := range 10 {
-					_, hash, hint := tenant.NewKey()
-					_, byKey := h.store.CreateAPIKey(context.Background(), h.id, tenant.APIKey{Name: "k", Role: tenant.ReadOnly, Hint: hint, ExpiresAt: time.Now().Add(time.Hour)}, hash)
+					text := tenant.NewKey()
+					_, byKey := h.store.CreateAPIKey(context.Background(), h.id, tenant.APIKey{Name: "k", Role: tenant.ReadOnly, ExpiresAt: time.Now().Add(time.Hour)}, text)
 					sealed := h.store.AddDataKey(context.Background(), envelope.DataKey{Tenant: h.id, Number: i*10 + n + 1, KEK: "k", Wrapped: []byte("w")})
 					for _, err := range []error{h.connect(), byKey, sealed} {
 						if err != nil && !fault.Is(err, fault.CodeUnauthenticated) && !fault.Is(err, fault.CodeUnavailable) {

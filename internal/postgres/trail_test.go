@@ -189,9 +189,9 @@ func TestParallelChangesMakeAChainWithoutGaps(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 50 {
 		all.Go(func() {
-			_, hash, hint := tenant.NewKey()
-			k := tenant.APIKey{Name: fmt.Sprint("key ", i), Role: tenant.ReadOnly, Hint: hint, ExpiresAt: time.Now().Add(time.Hour)}
-			if _, err := h.store.CreateAPIKey(context.Background(), h.id, k, hash); err != nil {
+			text := tenant.NewKey()
+			k := tenant.APIKey{Name: fmt.Sprint("key ", i), Role: tenant.ReadOnly, ExpiresAt: time.Now().Add(time.Hour)}
+			if _, err := h.store.CreateAPIKey(context.Background(), h.id, k, text); err != nil {
 				t.Error(err)
 			}
 		})

@@ -2,7 +2,6 @@ package tenant
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"strings"
 	"time"
@@ -13,7 +12,7 @@ import (
 // keyPrefix makes keys recognisable to secret scanners and to people.
 const keyPrefix = "pgpd_"
 
-// keyBytes is the entropy of a key. With 256 random bits a plain SHA-256 is enough: there is nothing to guess.
+// keyBytes is the entropy of a key: with 256 random bits there is nothing to guess, and a fast hash is enough.
 const keyBytes = 32
 
 // MaxKeyLife is the longest an API key may live, and how long it lives unless somebody says otherwise: 365 days.
@@ -30,16 +29,15 @@ type APIKey struct {
 	CreatedAt  time.Time
 }
 
-// NewKey makes a key: the text shown once to its owner, the hash to store and the hint to show.
-func NewKey() (text string, hash [sha256.Size]byte, hint string) {
+// NewKey makes a key: the text that is shown once to its owner.
+func NewKey() string {
 	raw := make([]byte, keyBytes)
 	_, _ = rand.Read(raw) // documented never to fail
-	text = keyPrefix + base64.RawURLEncoding.EncodeToString(raw)
-	return text, HashKey(text), text[len(text)-4:]
+	return keyPrefix + base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// HashKey is what is stored and looked up instead of the key.
-func HashKey(text string) [sha256.Size]byte { return sha256.Sum256([]byte(text)) }
+// KeyHint is what is shown of a key ever after.
+func KeyHint(text string) string { return text[max(0, len(text)-4):] }
 
 // LooksLikeKey tells without a look-up that a text cannot be a key, so that noise costs no query.
 func LooksLikeKey(text string) bool {

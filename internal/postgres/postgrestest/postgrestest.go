@@ -19,6 +19,8 @@ import (
 
 	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/seal"
+	"pgp.internal/defender/internal/tenant"
 	"pgp.internal/defender/migrations"
 )
 
@@ -44,6 +46,9 @@ func Open(t testing.TB, dsn string, o postgres.Options) *postgres.Store {
 // OpenUnnamed is Open for those who name the actor of each change, as the API does.
 func OpenUnnamed(t testing.TB, dsn string, o postgres.Options) *postgres.Store {
 	t.Helper()
+	if o.KeySeals == nil {
+		o.KeySeals = keySeals()
+	}
 	o.MaxConns = min(o.MaxConns, 8) // many tests share one server
 	store, err := postgres.Open(context.Background(), dsn, o, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -52,6 +57,15 @@ func OpenUnnamed(t testing.TB, dsn string, o postgres.Options) *postgres.Store {
 	t.Cleanup(func() { _ = store.Close() })
 	return store
 }
+
+// keySeals are the same for all stores of a test run that do not bring theirs.
+var keySeals = sync.OnceValue(func() *tenant.KeySeals {
+	ring, err := seal.ParseRing(seal.NewKey().Reveal())
+	if err != nil {
+		panic(err)
+	}
+	return tenant.NewKeySeals(ring)
+})
 
 // URL creates a fresh, migrated database and returns the owner's URL of it. It is dropped when the test ends.
 func URL(t testing.TB) string {

@@ -7,7 +7,7 @@ func Settings() []Setting {
 			Help:  "Database, with sslmode: verify-full unless it is on this machine. Its user owns the schema or is a member of the role defender_app.",
 			parse: parseDatabaseURL},
 		{Name: "KEYRING", Kind: "keys", Secret: true,
-			Help:  "Keys, one \"id:base64\" a line, the one in use first; \"defenderd keyring new\" makes one. They wrap the data keys that seal client secrets, unless KEK names a key service, and sign cursors.",
+			Help:  "Keys, one \"id:base64\" a line, the one in use first; \"defenderd keyring new\" makes one. They wrap the data keys that seal client secrets, unless KEK names a key service, seal what is stored of API keys, and sign cursors.",
 			parse: parseKeyring},
 		{Name: "KEK", Kind: "keyring or URL", Default: "keyring",
 			Help:  "What wraps the data keys: the keyring, a key of Vault (hashivault://KEY?address=https://HOST:8200) or of AWS (awskms:///ARN).",

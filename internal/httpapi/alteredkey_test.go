@@ -1,0 +1,62 @@
+package httpapi_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/tenant"
+)
+
+// TestAKeyChangedInTheDatabaseLetsNobodyIn is somebody who can write the database, and has no keyring: they raise a key's role, lengthen
+// its life, give it to another tenant, take a revocation back, or plant one of their own.
+func TestAKeyChangedInTheDatabaseLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	var want []string
+	for i, change := range []string{
+		"role = 'admin'",
+		"expires_at = expires_at + interval '1 microsecond'",
+		"public_id = gen_random_uuid()",
+		"box = set_byte(box, length(box) - 1, get_byte(box, length(box) - 1) # 1)",
+		"box = ''",
+		"box = (select box from api_key where name = 'admin' and tenant_id = " + number(h.mine.id) + ")",
+		"tenant_id = " + number(h.other.id),
+	} {
+		name := fmt.Sprintf("changed %d", i)
+		text := h.key(h.mine.id, tenant.APIKey{Name: name, Role: tenant.ReadOnly, ExpiresAt: time.Now().Add(time.Hour)})
+		if got := h.asks(text, ""); got.status != http.StatusOK {
+			t.Fatalf("before: %d %s", got.status, got.body)
+		}
+		h.exec("update api_key set " + change + " where name = '" + name + "'")
+		if got := h.asks(text, ""); got.status != http.StatusUnauthorized {
+			t.Errorf("%s: %d %s", change, got.status, got.body)
+		}
+		if !strings.HasPrefix(change, "tenant_id") { // that is the other's then
+			want = append(want, name+" key_altered 1")
+		}
+	}
+	if got := h.refusals(); !slices.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+	revoked, err := h.admin().CreateAPIKey(t.Context(), api.CreateAPIKeyRequest{Name: "revoked", Role: api.RoleAdmin})
+	must(t, err)
+	must(t, h.admin().DeleteAPIKey(t.Context(), revoked.ID))
+	h.exec("update api_key set revoked_at = null where name = 'revoked'")
+	if got := h.asks(revoked.Secret.Reveal(), ""); got.status != http.StatusUnauthorized {
+		t.Errorf("with its revocation taken back: %d %s", got.status, got.body)
+	}
+	planted := tenant.NewKey()
+	plain := sha256.Sum256([]byte(planted))
+	h.exec(`insert into api_key select tenant_id, gen_random_uuid(), 'planted', 'admin', '\x` + hex.EncodeToString(plain[:]) + `', box, hint, expires_at, null, null, now()
+		from api_key where name = 'admin' and tenant_id = ` + number(h.mine.id))
+	if got := h.asks(planted, ""); got.status != http.StatusUnauthorized {
+		t.Errorf("planted: %d %s", got.status, got.body)
+	}
+}
