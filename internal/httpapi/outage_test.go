@@ -133,31 +133,35 @@ func (h *house) mustAnswerAlone(within time.Duration, operator http.Handler) {
 		http.StatusOK:                    {method: http.MethodGet, path: "/v1/version"},
 	} {
 		var got answered
-		if took := quickest(func() { got = h.send(r) }); got.status != status || took > within {
-			h.t.Errorf("%s %s: %d after %v, want %d within %v", r.method, r.path, got.status, took, status, within)
+		if best, worst := timesOf(func() { got = h.send(r) }); got.status != status || best > within || worst > stuck {
+			h.t.Errorf("%s %s: %d after %v to %v, want %d within %v", r.method, r.path, got.status, best, worst, status, within)
 		}
 	}
 	for _, path := range []string{"/healthz", "/metrics"} {
 		var rec *httptest.ResponseRecorder
-		took := quickest(func() {
+		best, worst := timesOf(func() {
 			rec = httptest.NewRecorder()
 			operator.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
 		})
-		if rec.Code != http.StatusOK || took > within {
-			h.t.Errorf("%s: %d after %v", path, rec.Code, took)
+		if rec.Code != http.StatusOK || best > within || worst > stuck {
+			h.t.Errorf("%s: %d after %v to %v", path, rec.Code, best, worst)
 		}
 	}
 }
 
-// quickest is how long f takes at best, of a few times: what waits for the database is never quick, what does not may meet a busy machine.
-func quickest(f func()) time.Duration {
-	best := time.Hour
+// stuck tells whoever waits for the database, which takes a second or longer, from whoever is slow on a busy machine.
+const stuck = 900 * time.Millisecond
+
+// timesOf is how long f takes at best and at worst, of a few times.
+func timesOf(f func()) (best, worst time.Duration) {
+	best = time.Hour
 	for range 5 {
 		began := time.Now()
 		f()
-		best = min(best, time.Since(began))
+		took := time.Since(began)
+		best, worst = min(best, took), max(worst, took)
 	}
-	return best
+	return best, worst
 }
 
 // operatorOf is the operator's listener on a store, scraped once.
@@ -223,8 +227,8 @@ func TestAnExhaustedPoolHoldsNobodyWhoDoesNotNeedIt(t *testing.T) {
 	for waits := 0; waits < most; {
 		must(t, h.owner.QueryRow(`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waits))
 	}
+	waiting.Go(func() { h.mustBeUnavailable(needing(h, i.ID), 2*time.Second) }) // while none of those before has given up
 	h.mustAnswerAlone(100*time.Millisecond, admin)
-	h.mustBeUnavailable(needing(h, i.ID), 2*time.Second)
 	waiting.Wait()
 	must(t, lock.Rollback())
 	h.mustHeal(5 * time.Second)
