@@ -17,6 +17,7 @@ type Tenant struct {
 }
 
 // Entitlements is what a tenant has paid for. ValidFrom and ValidUntil are days (YYYY-MM-DD, UTC), both included; empty means no bound.
+// ETag is for IfNoneMatch, and for IfMatch with SetEntitlements.
 type Entitlements struct {
 	InternalAssessments bool   `json:"internal_assessments"`
 	MaxAssets           *int64 `json:"max_assets,omitempty"`
@@ -26,6 +27,7 @@ type Entitlements struct {
 	EffectiveNow        bool   `json:"effective_now"`
 	Reason              string `json:"reason,omitempty"`
 	AssetsUsed          int64  `json:"assets_used"`
+	ETag                string `json:"etag"`
 }
 
 // APIKey is an API key without its secret.
@@ -60,9 +62,9 @@ func (c *Client) GetTenant(ctx context.Context) (*Tenant, error) {
 	return get[Tenant](ctx, c, "/v1/tenant")
 }
 
-// GetEntitlements reads what the tenant is entitled to. Role: readonly.
-func (c *Client) GetEntitlements(ctx context.Context) (*Entitlements, error) {
-	return get[Entitlements](ctx, c, "/v1/entitlements")
+// GetEntitlements reads what the tenant is entitled to; with IfNoneMatch it may return ErrNotModified. Role: readonly.
+func (c *Client) GetEntitlements(ctx context.Context, options ...RequestOption) (*Entitlements, error) {
+	return send[Entitlements](ctx, c, call{method: http.MethodGet, path: "/v1/entitlements", options: options})
 }
 
 // ListAPIKeys reads one page of API keys, oldest first. Role: admin.

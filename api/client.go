@@ -79,7 +79,7 @@ func (c *Client) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "api.Client
 // RequestOption changes one request.
 type RequestOption func(http.Header)
 
-// IfMatch makes a change fail with CodePreconditionFailed if somebody changed the integration since the tag was read.
+// IfMatch makes a request fail with CodePreconditionFailed if somebody changed the object since the tag was read.
 func IfMatch(etag string) RequestOption {
 	return func(h http.Header) { h.Set("If-Match", etag) }
 }

@@ -44,6 +44,6 @@ func (c *Client) ListHeldChanges(ctx context.Context, integrationID string) (*He
 }
 
 // ApproveHeldChange lets the next run go through with what it names. Role: admin.
-func (c *Client) ApproveHeldChange(ctx context.Context, integrationID string, r ApproveHeldChangeRequest) (*HeldChange, error) {
-	return send[HeldChange](ctx, c, call{method: http.MethodPost, path: path("/v1/integrations/%s/held-changes/approve", integrationID), body: r})
+func (c *Client) ApproveHeldChange(ctx context.Context, integrationID string, r ApproveHeldChangeRequest, options ...RequestOption) (*HeldChange, error) {
+	return send[HeldChange](ctx, c, call{method: http.MethodPost, path: path("/v1/integrations/%s/held-changes/approve", integrationID), body: r, options: options})
 }

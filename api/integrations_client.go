@@ -81,31 +81,31 @@ func (c *Client) DisconnectIntegration(ctx context.Context, id string, data Data
 
 // RotateIntegrationSecret checks a new secret and then replaces the old one, or with Stage keeps it beside the old one until it
 // works. Role: admin.
-func (c *Client) RotateIntegrationSecret(ctx context.Context, id string, r RotateSecretRequest) (*Integration, error) {
-	return send[Integration](ctx, c, call{method: http.MethodPost, path: path("/v1/integrations/%s/rotate-secret", id), body: r})
+func (c *Client) RotateIntegrationSecret(ctx context.Context, id string, r RotateSecretRequest, options ...RequestOption) (*Integration, error) {
+	return send[Integration](ctx, c, call{method: http.MethodPost, path: path("/v1/integrations/%s/rotate-secret", id), body: r, options: options})
 }
 
 // DropStagedSecret destroys what is staged; the secret in use stays. Role: admin.
-func (c *Client) DropStagedSecret(ctx context.Context, id string) error {
-	_, err := c.do(ctx, call{method: http.MethodDelete, path: path("/v1/integrations/%s/staged-secret", id)}, nil)
+func (c *Client) DropStagedSecret(ctx context.Context, id string, options ...RequestOption) error {
+	_, err := c.do(ctx, call{method: http.MethodDelete, path: path("/v1/integrations/%s/staged-secret", id), options: options}, nil)
 	return err
 }
 
 // ValidateIntegration checks the stored credentials now. Failed checks are in the Validation, not an error. Role: analyst.
-func (c *Client) ValidateIntegration(ctx context.Context, id string) (*Validation, error) {
-	return send[Validation](ctx, c, call{method: http.MethodPost, path: path("/v1/integrations/%s/validate", id)})
+func (c *Client) ValidateIntegration(ctx context.Context, id string, options ...RequestOption) (*Validation, error) {
+	return send[Validation](ctx, c, call{method: http.MethodPost, path: path("/v1/integrations/%s/validate", id), options: options})
 }
 
 // PauseIntegration stops further runs and, if cancelRun is set, the one under way. Role: admin.
-func (c *Client) PauseIntegration(ctx context.Context, id string, cancelRun bool) (*Integration, error) {
+func (c *Client) PauseIntegration(ctx context.Context, id string, cancelRun bool, options ...RequestOption) (*Integration, error) {
 	q := newQuery()
 	if cancelRun {
 		q.text("cancel_run", "true")
 	}
-	return send[Integration](ctx, c, call{method: http.MethodPost, path: path("/v1/integrations/%s/pause", id), query: q})
+	return send[Integration](ctx, c, call{method: http.MethodPost, path: path("/v1/integrations/%s/pause", id), query: q, options: options})
 }
 
 // ResumeIntegration undoes PauseIntegration. Role: admin.
-func (c *Client) ResumeIntegration(ctx context.Context, id string) (*Integration, error) {
-	return send[Integration](ctx, c, call{method: http.MethodPost, path: path("/v1/integrations/%s/resume", id)})
+func (c *Client) ResumeIntegration(ctx context.Context, id string, options ...RequestOption) (*Integration, error) {
+	return send[Integration](ctx, c, call{method: http.MethodPost, path: path("/v1/integrations/%s/resume", id), options: options})
 }

@@ -117,12 +117,12 @@ func (c *Client) StreamPlatformAuditEvents(ctx context.Context, o ListAuditEvent
 	return stream[AuditEvent](ctx, c, platformAuditPath, o.query())
 }
 
-// GetTenantEntitlements reads what any tenant is entitled to. Role: platform.
-func (c *Client) GetTenantEntitlements(ctx context.Context, id string) (*Entitlements, error) {
-	return get[Entitlements](ctx, c, path("/v1/tenants/%s/entitlements", id))
+// GetTenantEntitlements reads what any tenant is entitled to; with IfNoneMatch it may return ErrNotModified. Role: platform.
+func (c *Client) GetTenantEntitlements(ctx context.Context, id string, options ...RequestOption) (*Entitlements, error) {
+	return send[Entitlements](ctx, c, call{method: http.MethodGet, path: path("/v1/tenants/%s/entitlements", id), options: options})
 }
 
-// SetEntitlements sets all that a tenant is entitled to. Role: platform.
-func (c *Client) SetEntitlements(ctx context.Context, id string, e EntitlementsInput) (*Entitlements, error) {
-	return send[Entitlements](ctx, c, call{method: http.MethodPut, path: path("/v1/tenants/%s/entitlements", id), body: e})
+// SetEntitlements sets all that a tenant is entitled to; with IfMatch only if nobody else did since. Role: platform.
+func (c *Client) SetEntitlements(ctx context.Context, id string, e EntitlementsInput, options ...RequestOption) (*Entitlements, error) {
+	return send[Entitlements](ctx, c, call{method: http.MethodPut, path: path("/v1/tenants/%s/entitlements", id), body: e, options: options})
 }

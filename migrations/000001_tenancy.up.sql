@@ -62,6 +62,7 @@ create table entitlement (
   valid_from           date,
   valid_until          date,
   source               text not null default '',
+  version              bigint not null default 1,
   updated_at           timestamptz not null default now()
 );
 alter table entitlement enable row level security, force row level security;

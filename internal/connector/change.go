@@ -27,6 +27,7 @@ type Rotation struct {
 	ClientID        string // empty keeps the application
 	Credentials     Credentials
 	SecretExpiresAt time.Time
+	Version         int64 // of the integration that is meant; 0: whatever is there
 }
 
 // Change applies a merge of name, settings, schedule and the secret's expiry. Turning an import on checks its permission first; turning off all that
@@ -107,7 +108,7 @@ func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r
 	if err != nil {
 		return Integration{}, checks, err
 	}
-	updated, err := s.changeSecret(ctx, current, creds.Secret, current.binding(), func(i *Integration, box seal.Box) error {
+	updated, err := s.changeSecret(ctx, current, r.Version, creds.Secret, current.binding(), func(i *Integration, box seal.Box) error {
 		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration was disconnected meanwhile")
 		}
@@ -120,14 +121,14 @@ func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r
 }
 
 // changeSecret seals a secret and changes the integration with the box, once more if the data key was replaced in between: nothing may be
-// stored under a key that everything else has left.
-func (s *Service) changeSecret(ctx context.Context, current Integration, secret seal.Secret, binding string, change func(*Integration, seal.Box) error) (Integration, error) {
+// stored under a key that everything else has left. A version other than 0 must be the current one.
+func (s *Service) changeSecret(ctx context.Context, current Integration, version int64, secret seal.Secret, binding string, change func(*Integration, seal.Box) error) (Integration, error) {
 	for attempt := 1; ; attempt++ {
 		box, err := s.sealer.Seal(ctx, current.Tenant, secret, binding)
 		if err != nil {
 			return Integration{}, err
 		}
-		updated, err := s.store.UpdateIntegration(ctx, current.Tenant, current.PublicID, 0, func(i *Integration) error { return change(i, box) })
+		updated, err := s.store.UpdateIntegration(ctx, current.Tenant, current.PublicID, version, func(i *Integration) error { return change(i, box) })
 		if !errors.Is(err, ErrKeyReplaced) || attempt == maxSealings {
 			return updated, err
 		}
@@ -137,11 +138,14 @@ func (s *Service) changeSecret(ctx context.Context, current Integration, secret 
 // maxSealings bounds how often a secret is sealed for one change.
 const maxSealings = 3
 
-// readRotation finds the integration a rotation is for, and gives the new credentials in canonical form.
+// readRotation finds the integration a rotation is for, in the version that is meant, and gives the new credentials in canonical form.
 func (s *Service) readRotation(ctx context.Context, t tenant.ID, id uuid.UUID, r Rotation) (Integration, Connector, Credentials, error) {
 	current, err := s.store.Integration(ctx, t, id)
 	if err != nil {
 		return Integration{}, nil, Credentials{}, err
+	}
+	if r.Version != 0 && r.Version != current.Version {
+		return Integration{}, nil, Credentials{}, fault.New(fault.CodePreconditionFailed, "")
 	}
 	if current.Gone() {
 		return Integration{}, nil, Credentials{}, fault.New(fault.CodeConflict, "the integration is disconnected")
@@ -210,9 +214,9 @@ func (s *Service) found(ctx context.Context, t tenant.ID, current Integration, c
 	return err
 }
 
-// Pause stops scheduled runs; a run in progress finishes unless cancelRun is set.
-func (s *Service) Pause(ctx context.Context, t tenant.ID, id uuid.UUID, cancelRun bool) (Integration, error) {
-	i, err := s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
+// Pause stops scheduled runs; a run in progress finishes unless cancelRun is set. A version other than 0 must be the current one.
+func (s *Service) Pause(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, cancelRun bool) (Integration, error) {
+	i, err := s.store.UpdateIntegration(ctx, t, id, version, func(i *Integration) error {
 		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration is disconnected")
 		}
@@ -225,9 +229,9 @@ func (s *Service) Pause(ctx context.Context, t tenant.ID, id uuid.UUID, cancelRu
 	return i, s.store.CancelActiveRun(ctx, t, id)
 }
 
-// Resume takes scheduled runs up again, the first one soon.
-func (s *Service) Resume(ctx context.Context, t tenant.ID, id uuid.UUID) (Integration, error) {
-	return s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
+// Resume takes scheduled runs up again, the first one soon. A version other than 0 must be the current one.
+func (s *Service) Resume(ctx context.Context, t tenant.ID, id uuid.UUID, version int64) (Integration, error) {
+	return s.store.UpdateIntegration(ctx, t, id, version, func(i *Integration) error {
 		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration is disconnected")
 		}

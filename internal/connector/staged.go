@@ -24,7 +24,7 @@ func (s *Service) StageSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r 
 		return Integration{}, err
 	}
 	defer end()
-	return s.changeSecret(ctx, current, creds.Secret, current.stagedBinding(), func(i *Integration, box seal.Box) error {
+	return s.changeSecret(ctx, current, r.Version, creds.Secret, current.stagedBinding(), func(i *Integration, box seal.Box) error {
 		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration was disconnected meanwhile")
 		}
@@ -35,9 +35,9 @@ func (s *Service) StageSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r 
 	})
 }
 
-// DropStaged destroys what is staged; with nothing staged it is the fault not_found.
-func (s *Service) DropStaged(ctx context.Context, t tenant.ID, id uuid.UUID) error {
-	_, err := s.store.UpdateIntegration(ctx, t, id, 0, func(i *Integration) error {
+// DropStaged destroys what is staged; with nothing staged it is the fault not_found. A version other than 0 must be the current one.
+func (s *Service) DropStaged(ctx context.Context, t tenant.ID, id uuid.UUID, version int64) error {
+	_, err := s.store.UpdateIntegration(ctx, t, id, version, func(i *Integration) error {
 		if len(i.Staged.Box) == 0 {
 			return fault.New(fault.CodeNotFound, "nothing is staged")
 		}
@@ -95,7 +95,7 @@ func (s *Service) tryStaged(ctx, trial context.Context, current Integration, the
 	if refused != nil {
 		return current, checks, false, s.store.NoteStaged(ctx, current, s.now(), fault.As(refused))
 	}
-	updated, err := s.changeSecret(ctx, current, secret, current.binding(), func(i *Integration, box seal.Box) error {
+	updated, err := s.changeSecret(ctx, current, 0, secret, current.binding(), func(i *Integration, box seal.Box) error {
 		if i.Gone() || !i.SecretUpdatedAt.Equal(current.SecretUpdatedAt) || !i.Staged.At.Equal(staged.At) {
 			return nil
 		}

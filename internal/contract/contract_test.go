@@ -198,6 +198,8 @@ func TestRequests(t *testing.T) {
 		"another media type":       {"POST", "/v1/api-keys", key, map[string]string{"Content-Type": "text/plain"}, created, accepted},
 		"another type, refused":    {"POST", "/v1/api-keys", key, map[string]string{"Content-Type": "text/plain"}, problem(415, "unsupported_media_type"), ""},
 		"id of another kind":       {"GET", "/v1/runs/int_019a9b6d10f27a3c9e4b5d6c7f8a9b01", "", nil, problem(404, "not_found"), ""},
+		"condition unheeded":       {"POST", "/v1/api-keys", key, map[string]string{"If-Match": "*"}, created, accepted},
+		"condition refused":        {"POST", "/v1/api-keys", key, map[string]string{"If-Match": "*"}, malformed, ""},
 		"method unknown":           {"PUT", "/v1/tenant", "", nil, problem(405, "method_not_allowed").with("Allow", "GET"), ""},
 		"method unknown, no Allow": {"PUT", "/v1/tenant", "", nil, problem(405, "method_not_allowed"), "405 without Allow"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
@@ -20,7 +21,7 @@ func (d *document) checkRequest(x *exchange) error {
 	if err := openapi3filter.ValidateRequest(x.request.Context(), d.input(x)); err != nil {
 		return err
 	}
-	if err := strictQuery(x); err != nil {
+	if err := errors.Join(strictQuery(x), strictCondition(x)); err != nil {
 		return err
 	}
 	if x.route.Operation.RequestBody != nil && len(x.sent) > 0 {
@@ -64,6 +65,15 @@ func strictQuery(x *exchange) error {
 }
 
 // decimal and number are how JSON and the document's parameters write numbers; kin-openapi takes whatever Go does.
+// strictCondition holds to what the document promises of If-Match: where it is no parameter of what writes, it is refused.
+func strictCondition(x *exchange) error {
+	reads := x.request.Method == http.MethodGet || x.request.Method == http.MethodHead
+	if reads || len(x.request.Header.Values("If-Match")) == 0 || x.route.Operation.Parameters.GetByInAndName(openapi3.ParameterInHeader, "If-Match") != nil {
+		return nil
+	}
+	return errors.New("the operation has no parameter If-Match")
+}
+
 var (
 	decimal = regexp.MustCompile(`^-?[0-9]+$`)
 	number  = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
+
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
@@ -21,10 +23,11 @@ func (s *server) getTenant(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) getEntitlements(w http.ResponseWriter, r *http.Request) error {
-	return s.answerEntitlements(w, r, caller(r))
+	return s.answerEntitlements(w, r, caller(r), exchangeOf(r.Context()).principal.TenantPublic)
 }
 
-func (s *server) answerEntitlements(w http.ResponseWriter, r *http.Request, t tenant.ID) error {
+// answerEntitlements shows what a tenant is entitled to, or answers 304 to those who have it already.
+func (s *server) answerEntitlements(w http.ResponseWriter, r *http.Request, t tenant.ID, public uuid.UUID) error {
 	e, err := s.Tenants.Entitlement(r.Context(), t)
 	if err != nil {
 		return err
@@ -41,8 +44,24 @@ func (s *server) answerEntitlements(w http.ResponseWriter, r *http.Request, t te
 		limit := int64(e.MaxAssets)
 		out.MaxAssets = &limit
 	}
-	return answer(w, http.StatusOK, out)
+	if out.ETag, err = strongTag(entitlementsOf(public), e.Version, out); err != nil {
+		return err
+	}
+	body, err := encode(out)
+	if err != nil {
+		return err
+	}
+	if r.Method == http.MethodPut { // whose answer is news to everybody
+		w.Header().Set("ETag", out.ETag)
+		send(w, http.StatusOK, body)
+		return nil
+	}
+	sendUnlessKnown(w, r, out.ETag, body)
+	return nil
 }
+
+// entitlementsOf tells tags of a tenant's entitlements from those of the tenant.
+func entitlementsOf(t uuid.UUID) uuid.UUID { return uuid.NewSHA1(t, []byte("entitlements")) }
 
 // notEffective says why nothing is imported now; nothing if it is.
 func notEffective(e tenant.Entitlement, now time.Time) string {

@@ -175,6 +175,11 @@ func (r *draft) spoilCondition() bool {
 }
 
 func (r *draft) spoilHeader() bool {
+	if r.target.method != http.MethodGet && !r.target.answers("412") { // it would not be heeded
+		r.header.Set("If-Match", oneOf(r.dice, "*", r.etag, "noise", ""))
+		r.flaw("header")
+		return true
+	}
 	for _, p := range r.target.in(openapi3.ParameterInHeader) {
 		if p.Name != "account" && p.Schema.Value.MaxLength != nil {
 			r.header.Set(p.Name, strings.Repeat("x", int(*p.Schema.Value.MaxLength)+1))

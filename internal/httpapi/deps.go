@@ -69,10 +69,10 @@ type Integrations interface {
 	Change(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, ch connector.Change) (connector.Integration, error)
 	RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r connector.Rotation) (connector.Integration, []connector.Check, error)
 	StageSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r connector.Rotation) (connector.Integration, error)
-	DropStaged(ctx context.Context, t tenant.ID, id uuid.UUID) error
+	DropStaged(ctx context.Context, t tenant.ID, id uuid.UUID, version int64) error
 	Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]connector.Check, error)
-	Pause(ctx context.Context, t tenant.ID, id uuid.UUID, cancelRun bool) (connector.Integration, error)
-	Resume(ctx context.Context, t tenant.ID, id uuid.UUID) (connector.Integration, error)
+	Pause(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, cancelRun bool) (connector.Integration, error)
+	Resume(ctx context.Context, t tenant.ID, id uuid.UUID, version int64) (connector.Integration, error)
 	Disconnect(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, purge bool) (uuid.UUID, error)
 }
 
@@ -129,6 +129,7 @@ type TenantStore interface {
 	// UpdateTenant applies change under a lock; DeleteTenant begins the end of a tenant. A version other than 0 must be the current one.
 	UpdateTenant(ctx context.Context, t tenant.ID, version int64, change func(*tenant.Tenant)) (tenant.Tenant, error)
 	DeleteTenant(ctx context.Context, t tenant.ID, version int64) (tenant.Tenant, error)
+	// SetEntitlement replaces what is there; a version in it other than 0 must be the current one.
 	SetEntitlement(ctx context.Context, t tenant.ID, e tenant.Entitlement) error
 }
 

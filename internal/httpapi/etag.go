@@ -48,10 +48,14 @@ func weakTag(body []byte) string {
 // maxCondition bounds If-Match and If-None-Match, which are compared tag by tag.
 const maxCondition = 512
 
-// checkConditions refuses lists of tags that are too long, and an If-Match without any: whoever sends it wants a condition, and there
-// is none. An If-None-Match without any is met by whatever is there.
-func checkConditions(r *http.Request) error {
-	if match := r.Header.Values("If-Match"); len(match) > 0 && strings.Trim(strings.Join(match, ","), ", \t") == "" {
+// checkConditions refuses lists of tags that are too long, and an If-Match that would go unheeded: one without any tag, and one to what
+// writes and has nothing to compare it with. Whoever sends it relies on it. An If-None-Match without any tag is met by whatever is there.
+func checkConditions(r *http.Request, e endpoint) error {
+	match := r.Header.Values("If-Match")
+	if len(match) > 0 && !e.matches && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return invalid(parameter("If-Match", "not_applicable", "Must be left out: what this operation changes has no tag that it could be held against"))
+	}
+	if len(match) > 0 && strings.Trim(strings.Join(match, ","), ", \t") == "" {
 		return invalid(parameter("If-Match", "too_short", "Must have a tag, or *; leave it out to change whatever is there"))
 	}
 	for _, name := range []string{"If-Match", "If-None-Match"} {
@@ -87,6 +91,18 @@ func matchedVersion(r *http.Request, id uuid.UUID, current int64) (int64, error)
 		}
 	}
 	return 0, fault.New(fault.CodePreconditionFailed, "")
+}
+
+// meant is the version of an integration that If-Match lets through now, for changing it then and not another one; 0 without If-Match.
+func (s *server) meant(r *http.Request, id uuid.UUID) (int64, error) {
+	if len(r.Header.Values("If-Match")) == 0 {
+		return 0, nil
+	}
+	i, err := s.Integrations.Get(r.Context(), caller(r), id)
+	if err != nil {
+		return 0, err
+	}
+	return matchedVersion(r, i.PublicID, i.Version)
 }
 
 // demandedVersion is matchedVersion for what cannot be undone: a request without If-Match is the fault precondition_required, with the

@@ -35,6 +35,9 @@ func (s *server) approveHeldChange(w http.ResponseWriter, r *http.Request) error
 		f.Fields = []fault.Field{{Pointer: "/run_id", Code: "format", Detail: "must be the id of a run"}}
 		return f
 	}
+	if _, err := s.meant(r, id); err != nil { // once is enough: what is approved of is named by its run
+		return err
+	}
 	held, err := s.Runs.ApproveHeldChange(r.Context(), caller(r), id, syncer.HeldKind(body.Kind), run, s.Now())
 	if err != nil {
 		return err

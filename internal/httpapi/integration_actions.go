@@ -86,15 +86,9 @@ func (s *server) disconnectIntegration(w http.ResponseWriter, r *http.Request) e
 	if err := p.err(); err != nil {
 		return err
 	}
-	version := int64(0)
-	if len(r.Header.Values("If-Match")) > 0 {
-		i, err := s.Integrations.Get(r.Context(), caller(r), id)
-		if err != nil {
-			return err
-		}
-		if version, err = matchedVersion(r, i.PublicID, i.Version); err != nil {
-			return err
-		}
+	version, err := s.meant(r, id)
+	if err != nil {
+		return err
 	}
 	runPublicID, err := s.Integrations.Disconnect(r.Context(), caller(r), id, version, purge)
 	if err != nil {
@@ -125,8 +119,12 @@ func (s *server) rotateIntegrationSecret(w http.ResponseWriter, r *http.Request)
 	if err := s.checkExpiry("/secret_expires_at", expiry); err != nil {
 		return err
 	}
+	version, err := s.meant(r, id)
+	if err != nil {
+		return err
+	}
 	rotation := connector.Rotation{
-		ClientID: orZero(body.ClientID), SecretExpiresAt: expiry,
+		ClientID: orZero(body.ClientID), SecretExpiresAt: expiry, Version: version,
 		Credentials: proof(body.Method, body.ClientSecret, body.Certificate),
 	}
 	var i connector.Integration
@@ -147,7 +145,11 @@ func (s *server) dropStagedSecret(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	if err := s.Integrations.DropStaged(r.Context(), caller(r), id); err != nil {
+	version, err := s.meant(r, id)
+	if err != nil {
+		return err
+	}
+	if err := s.Integrations.DropStaged(r.Context(), caller(r), id, version); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -166,6 +168,9 @@ func atTopLevel(err error) error {
 func (s *server) validateIntegration(w http.ResponseWriter, r *http.Request) error {
 	id, err := pathID(r, integrationPrefix, "integration")
 	if err != nil {
+		return err
+	}
+	if _, err := s.meant(r, id); err != nil { // once is enough: what is found of credentials is kept only if they are still those in use
 		return err
 	}
 	made, err := s.Integrations.Validate(r.Context(), caller(r), id)
@@ -190,7 +195,11 @@ func (s *server) pauseIntegration(w http.ResponseWriter, r *http.Request) error 
 	if err := p.err(); err != nil {
 		return err
 	}
-	i, err := s.Integrations.Pause(r.Context(), caller(r), id, cancel != nil && *cancel)
+	version, err := s.meant(r, id)
+	if err != nil {
+		return err
+	}
+	i, err := s.Integrations.Pause(r.Context(), caller(r), id, version, cancel != nil && *cancel)
 	if err != nil {
 		return err
 	}
@@ -202,7 +211,11 @@ func (s *server) resumeIntegration(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	i, err := s.Integrations.Resume(r.Context(), caller(r), id)
+	version, err := s.meant(r, id)
+	if err != nil {
+		return err
+	}
+	i, err := s.Integrations.Resume(r.Context(), caller(r), id, version)
 	if err != nil {
 		return err
 	}

@@ -74,6 +74,9 @@ func sweep(t *testing.T, h *house, x objects, token string) {
 			}
 			r.header = map[string]string{"account": "another@tenant.example"}
 		})
+		vary(http.StatusPreconditionFailed, func(r *raw) {
+			r.header = map[string]string{"Content-Type": op.mediaType, "If-Match": `"99.000000000000000000000000"`}
+		})
 		vary(http.StatusTooManyRequests, func(r *raw) { r.base = limited })
 		vary(http.StatusInternalServerError, func(r *raw) { r.base = broken })
 		vary(http.StatusServiceUnavailable, func(r *raw) { r.base = down })

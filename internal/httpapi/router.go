@@ -33,6 +33,7 @@ type endpoint struct {
 	lines   bool
 	retired retirement
 	again   again // nil for what may be repeated without it
+	matches bool  // heeds If-Match
 }
 
 func readonly(h handler) endpoint { return endpoint{handle: h, role: tenant.ReadOnly} }
@@ -62,6 +63,12 @@ func (e endpoint) orLines() endpoint {
 // repeatable lets the endpoint know an Idempotency-Key.
 func (e endpoint) repeatable(by again) endpoint {
 	e.again = by
+	return e
+}
+
+// conditional says that the handler heeds If-Match; to others that write it is refused.
+func (e endpoint) conditional() endpoint {
+	e.matches = true
 	return e
 }
 
@@ -135,7 +142,7 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, e endpoint) error
 			return err
 		}
 	}
-	if err := checkConditions(r); err != nil {
+	if err := checkConditions(r, e); err != nil {
 		return err
 	}
 	return checkQuery(r, e.params)

@@ -88,6 +88,9 @@ func TestEveryEndpointDeclaresTheParametersOfTheContract(t *testing.T) {
 			if (e.again != nil) != named {
 				t.Errorf("%s %s knows an Idempotency-Key: %v, by the contract: %v", method, path, e.again != nil, named)
 			}
+			if named := slices.Concat(item.Parameters, o.Parameters).GetByInAndName(openapi3.ParameterInHeader, "If-Match") != nil; e.matches != named {
+				t.Errorf("%s %s heeds If-Match: %v, by the contract: %v", method, path, e.matches, named)
+			}
 			slices.Sort(names)
 			if got := slices.Sorted(slices.Values(e.params)); !slices.Equal(got, names) {
 				t.Errorf("%s %s knows %v, the contract %v", method, path, got, names)

@@ -69,6 +69,9 @@ func (s *server) startRun(w http.ResponseWriter, r *http.Request) error {
 	if body.Mode != nil {
 		mode, _ = runModes.parse(string(*body.Mode))
 	}
+	if _, err := s.meant(r, id); err != nil { // once is enough: the run takes what it finds when its turn comes
+		return err
+	}
 	started, err := s.start(r, id, mode, &body)
 	if err != nil {
 		return err

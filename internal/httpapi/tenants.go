@@ -158,10 +158,19 @@ func (s *server) setEntitlements(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if len(r.Header.Values("If-Match")) > 0 {
+		now, err := s.Tenants.Entitlement(r.Context(), t.ID)
+		if err != nil {
+			return err
+		}
+		if e.Version, err = matchedVersion(r, entitlementsOf(t.PublicID), now.Version); err != nil {
+			return err
+		}
+	}
 	if err := s.Platform.SetEntitlement(r.Context(), t.ID, e); err != nil {
 		return err
 	}
-	return s.answerEntitlements(w, r, t.ID)
+	return s.answerEntitlements(w, r, t.ID, t.PublicID)
 }
 
 func (s *server) getTenantEntitlements(w http.ResponseWriter, r *http.Request) error {
@@ -169,7 +178,7 @@ func (s *server) getTenantEntitlements(w http.ResponseWriter, r *http.Request) e
 	if err != nil {
 		return err
 	}
-	return s.answerEntitlements(w, r, t.ID)
+	return s.answerEntitlements(w, r, t.ID, t.PublicID)
 }
 
 func readEntitlement(body *api.EntitlementsInput) (tenant.Entitlement, error) {

@@ -60,6 +60,7 @@ func entitle(t *testing.T, c *api.Client, id string) {
 	}
 	read, err := c.GetTenantEntitlements(t.Context(), id)
 	must(t, err)
+	entitleConditionally(t, c, id, read)
 	if read.MaxAssets == nil || *read.MaxAssets != 7 || read.ValidUntil != got.ValidUntil || !read.EffectiveNow {
 		t.Errorf("read as %+v", read)
 	}
@@ -77,6 +78,25 @@ func entitle(t *testing.T, c *api.Client, id string) {
 	if got.EffectiveNow || got.MaxAssets != nil || got.ValidFrom+got.ValidUntil != "" || got.Reason != "entitlement_missing" {
 		t.Errorf("nothing: %+v", got)
 	}
+}
+
+// entitleConditionally sets what is there once more, under tags that let it through and under others.
+func entitleConditionally(t *testing.T, c *api.Client, id string, old *api.Entitlements) {
+	t.Helper()
+	same := api.EntitlementsInput{InternalAssessments: &old.InternalAssessments, MaxAssets: old.MaxAssets, ValidFrom: &old.ValidFrom, ValidUntil: &old.ValidUntil}
+	if err := second(c.GetTenantEntitlements(t.Context(), id, api.IfNoneMatch(old.ETag))); !errors.Is(err, api.ErrNotModified) {
+		t.Errorf("read again: %v", err)
+	}
+	now, err := c.SetEntitlements(t.Context(), id, same, api.IfMatch(old.ETag))
+	must(t, err)
+	owner, err := c.GetManagedTenant(t.Context(), id)
+	must(t, err)
+	for _, tag := range []string{old.ETag, owner.ETag} {
+		if err := second(c.SetEntitlements(t.Context(), id, same, api.IfMatch(tag))); !api.HasCode(err, api.CodePreconditionFailed) {
+			t.Errorf("set under %s, the tag is %s: %v", tag, now.ETag, err)
+		}
+	}
+	must(t, second(c.SetEntitlements(t.Context(), id, same, api.IfMatch("*"))))
 }
 
 // patch changes everything that can be changed, member by member, and refuses what cannot be.

@@ -39,7 +39,7 @@ type falling struct {
 	store *postgres.Store
 }
 
-func (f falling) Resume(ctx context.Context, t tenant.ID, id uuid.UUID) (connector.Integration, error) {
+func (f falling) Resume(ctx context.Context, t tenant.ID, id uuid.UUID, _ int64) (connector.Integration, error) {
 	return f.store.UpdateIntegration(ctx, t, id, 0, func(i *connector.Integration) error {
 		i.Name = "of a transaction that fell"
 		panic("in the middle of a transaction")

@@ -168,18 +168,20 @@ func entitlement(ctx context.Context, tx *sqlx.Tx, id tenant.ID) (tenant.Entitle
 		ValidFrom           sql.NullTime `db:"valid_from"`
 		ValidUntil          sql.NullTime `db:"valid_until"`
 		Source              string       `db:"source"`
+		Version             int64        `db:"version"`
 		UpdatedAt           time.Time    `db:"updated_at"`
 	}
 	err := tx.GetContext(ctx, &row, `
-		select internal_assessments, max_assets, valid_from, valid_until, source, updated_at
+		select internal_assessments, max_assets, valid_from, valid_until, source, version, updated_at
 		from entitlement where tenant_id = $1`, id)
 	return tenant.Entitlement{
 		InternalAssessments: row.InternalAssessments, MaxAssets: row.MaxAssets, ValidFrom: utc(row.ValidFrom),
-		ValidUntil: utc(row.ValidUntil), Source: row.Source, UpdatedAt: row.UpdatedAt.UTC(),
+		ValidUntil: utc(row.ValidUntil), Source: row.Source, Version: row.Version, UpdatedAt: row.UpdatedAt.UTC(),
 	}, err
 }
 
-// SetEntitlement records what the subscription includes from now on. One that is being deleted gets nothing any more: conflict.
+// SetEntitlement records what the subscription includes from now on. A version other than 0 must be the current one. A tenant that is
+// being deleted gets nothing any more: conflict.
 func (s *Store) SetEntitlement(ctx context.Context, id tenant.ID, e tenant.Entitlement) error {
 	return s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
 		owner, err := lockTenant(ctx, tx, id)
@@ -193,12 +195,15 @@ func (s *Store) SetEntitlement(ctx context.Context, id tenant.ID, e tenant.Entit
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
+		if e.Version != 0 && e.Version != before.Version {
+			return fault.New(fault.CodePreconditionFailed, "")
+		}
 		_, err = tx.ExecContext(ctx, `
 			insert into entitlement (tenant_id, internal_assessments, max_assets, valid_from, valid_until, source)
 			values ($1, $2, $3, $4, $5, $6)
 			on conflict (tenant_id) do update set internal_assessments = excluded.internal_assessments,
 			  max_assets = excluded.max_assets, valid_from = excluded.valid_from, valid_until = excluded.valid_until,
-			  source = excluded.source, updated_at = now()`,
+			  source = excluded.source, version = entitlement.version + 1, updated_at = now()`,
 			id, e.InternalAssessments, e.MaxAssets, nullTime(e.ValidFrom), nullTime(e.ValidUntil), e.Source)
 		if err != nil {
 			return err

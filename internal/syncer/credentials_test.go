@@ -206,9 +206,9 @@ func TestStagedSecretsAreDroppedAndDestroyed(t *testing.T) {
 		}
 	}
 	stage()
-	must(t, h.links.DropStaged(t.Context(), h.tenant, i.PublicID))
+	must(t, h.links.DropStaged(t.Context(), h.tenant, i.PublicID, 0))
 	gone("dropping")
-	if err := h.links.DropStaged(t.Context(), h.tenant, i.PublicID); !fault.Is(err, fault.CodeNotFound) {
+	if err := h.links.DropStaged(t.Context(), h.tenant, i.PublicID, 0); !fault.Is(err, fault.CodeNotFound) {
 		t.Errorf("dropping nothing: %v", err)
 	}
 	stage()
@@ -233,7 +233,7 @@ func TestASwapLosesAgainstWhoeverWasFaster(t *testing.T) {
 		hint   string // of what is in use afterwards
 	}{
 		"dropped": {func(t *testing.T, h *house, i connector.Integration) {
-			must(t, h.links.DropStaged(t.Context(), h.tenant, i.PublicID))
+			must(t, h.links.DropStaged(t.Context(), h.tenant, i.PublicID, 0))
 		}, "…" + secret[len(secret)-3:]},
 		"staged anew": {func(t *testing.T, h *house, i connector.Integration) {
 			_, err := h.links.StageSecret(t.Context(), h.tenant, i.PublicID, connector.Rotation{Credentials: connector.Credentials{Secret: seal.NewSecret(third)}})

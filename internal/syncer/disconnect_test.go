@@ -22,7 +22,7 @@ func TestAPauseCanEndTheRunInProgress(t *testing.T) {
 	h := newPlainHouse(t, 4, 2)
 	i := h.connect(h.tenant, nil)
 	r := h.holdAt("machines")
-	paused, err := h.links.Pause(t.Context(), h.tenant, i.PublicID, true)
+	paused, err := h.links.Pause(t.Context(), h.tenant, i.PublicID, 0, true)
 	if err != nil || paused.State != connector.StatePaused || !paused.NextRunAt.IsZero() {
 		t.Fatalf("paused: %s, next run %v, %v", paused.State, paused.NextRunAt, err)
 	}
@@ -42,7 +42,7 @@ func TestAPauseCanEndTheRunInProgress(t *testing.T) {
 	if now := h.integration(i); now.State != connector.StatePaused || !now.NextRunAt.IsZero() {
 		t.Errorf("after the run had ended: %s, next run %v", now.State, now.NextRunAt)
 	}
-	if resumed, err := h.links.Resume(t.Context(), h.tenant, i.PublicID); err != nil || resumed.State != connector.StateActive {
+	if resumed, err := h.links.Resume(t.Context(), h.tenant, i.PublicID, 0); err != nil || resumed.State != connector.StateActive {
 		t.Errorf("resumed: %s, %v", resumed.State, err)
 	}
 	mustSucceed(t, h.due())

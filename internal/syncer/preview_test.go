@@ -108,7 +108,7 @@ func TestAPausedIntegrationCanBeLookedAt(t *testing.T) {
 	if now := h.integration(i); now.State != connector.StatePaused || !now.NextRunAt.IsZero() || told.Report.Totals().Created == 0 {
 		t.Errorf("%s, next run %v, told %+v", now.State, now.NextRunAt, told.Report.Totals())
 	}
-	_, err = h.links.Resume(t.Context(), h.tenant, i.PublicID)
+	_, err = h.links.Resume(t.Context(), h.tenant, i.PublicID, 0)
 	must(t, err)
 	done := h.due()
 	mustSucceed(t, done)

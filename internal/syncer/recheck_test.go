@@ -67,7 +67,7 @@ func TestStoredCredentialsAreCheckedRegularly(t *testing.T) {
 	h.mustLook("another hour later", 20*time.Minute, 1)
 	state(connector.StateActive, "")
 	mustSucceed(t, h.due())
-	_, err := h.links.Pause(t.Context(), h.tenant, i.PublicID, false)
+	_, err := h.links.Pause(t.Context(), h.tenant, i.PublicID, 0, false)
 	must(t, err)
 	h.mustLook("paused", 1000*time.Hour, 0)
 	_, err = h.links.Disconnect(t.Context(), h.tenant, i.PublicID, 0, false)

@@ -9,6 +9,7 @@ type Entitlement struct {
 	ValidFrom           time.Time
 	ValidUntil          time.Time
 	Source              string // who recorded it, e.g. "cli"
+	Version             int64  // moves with every change; on setting, the one to replace, or 0 for whichever is there
 	UpdatedAt           time.Time
 }
 
