@@ -229,9 +229,20 @@ func (s *Service) Pause(ctx context.Context, t tenant.ID, id uuid.UUID, version 
 	return i, s.store.CancelActiveRun(ctx, t, id)
 }
 
-// Resume takes scheduled runs up again, the first one soon. A version other than 0 must be the current one.
+// Resume takes scheduled runs up again, the first one soon, which counts as one that was asked for. A version other than 0 must be the
+// current one.
 func (s *Service) Resume(ctx context.Context, t tenant.ID, id uuid.UUID, version int64) (Integration, error) {
-	return s.store.UpdateIntegration(ctx, t, id, version, func(i *Integration) error {
+	current, err := s.store.Integration(ctx, t, id)
+	if err != nil {
+		return Integration{}, err
+	}
+	undo := func() {}
+	if current.State == StatePaused {
+		if undo, err = s.CountRun(&current); err != nil {
+			return Integration{}, err
+		}
+	}
+	resumed, err := s.store.UpdateIntegration(ctx, t, id, version, func(i *Integration) error {
 		if i.Gone() {
 			return fault.New(fault.CodeConflict, "the integration is disconnected")
 		}
@@ -241,6 +252,10 @@ func (s *Service) Resume(ctx context.Context, t tenant.ID, id uuid.UUID, version
 		}
 		return nil
 	})
+	if err != nil {
+		undo()
+	}
+	return resumed, err
 }
 
 // Disconnect destroys the secret at once. Imported data stay readable, or are deleted by a purge run whose id is returned.

@@ -15,7 +15,8 @@ import (
 // Trials bounds the live checks that people ask for, in one process: of each tenant, of each directory whoever asks, of what one
 // tenant may take of that, and at once. Without a bound anybody with a credential of this service could try secrets on others'
 // applications, or have Microsoft turn against the addresses that all customers share; without a share anybody could lock
-// whoever owns a directory out of checking it. Checks of runs, and those that nobody asked for, are not counted.
+// whoever owns a directory out of checking it. Checks of runs, and those that nobody asked for, are not counted; a run that somebody
+// asks for after one that did not end well is, as it would only try again what was refused.
 type Trials struct {
 	tenants, shares, directories *ratelimit.Buckets // nil: no limit
 	places                       chan struct{}
@@ -51,15 +52,27 @@ func (t *Trials) begin(ctx context.Context, now time.Time, who tenant.ID, direct
 	if t == nil {
 		return func() {}, nil
 	}
+	undo, err := t.count(now, who, directory)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.take(ctx); err != nil {
+		undo()
+		return nil, err
+	}
+	return func() { <-t.places }, nil
+}
+
+// count counts a check until undo is called, or refuses with the fault rate_limited.
+func (t *Trials) count(now time.Time, who tenant.ID, directory string) (undo func(), err error) {
+	if t == nil {
+		return func() {}, nil
+	}
 	bounds := t.bounds(strconv.Itoa(int(who)), strings.ToLower(directory))
 	if err := count(bounds, now); err != nil {
 		return nil, err
 	}
-	if err := t.take(ctx); err != nil {
-		giveBack(bounds, now)
-		return nil, err
-	}
-	return func() { <-t.places }, nil
+	return func() { giveBack(bounds, now) }, nil
 }
 
 // take waits for a place.

@@ -73,6 +73,8 @@ type Integrations interface {
 	Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]connector.Check, error)
 	Pause(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, cancelRun bool) (connector.Integration, error)
 	Resume(ctx context.Context, t tenant.ID, id uuid.UUID, version int64) (connector.Integration, error)
+	// CountRun refuses, with the fault rate_limited, a run that would try once too often what was refused. Undo is for when none comes of it.
+	CountRun(i *connector.Integration) (undo func(), err error)
 	Disconnect(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, purge bool) (uuid.UUID, error)
 }
 

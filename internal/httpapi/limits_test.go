@@ -167,14 +167,14 @@ func TestTheClientIsBehindTheTrustedProxies(t *testing.T) {
 	}
 }
 
-// tried is a house that bounds live checks.
+// tried is a house that bounds live checks, all of them made in the same moment.
 func tried(t *testing.T, perMinute, atOnce int) *house {
 	t.Helper()
 	ring, err := seal.ParseRing(seal.NewKey().Reveal())
 	must(t, err)
-	cloud := newCloud(t)
+	cloud, began := newCloud(t), time.Now()
 	h := newHouse(t, func(d *httpapi.Deps) {
-		d.Integrations = connector.NewService(d.Runs.(connector.Store), sealerOf(d.Runs.(envelope.Store), ring), connector.Registry{defender.Kind: cloud}, time.Now,
+		d.Integrations = connector.NewService(d.Runs.(connector.Store), sealerOf(d.Runs.(envelope.Store), ring), connector.Registry{defender.Kind: cloud}, func() time.Time { return began },
 			connector.WithTrials(connector.NewTrials(perMinute, atOnce)))
 	})
 	h.cloud = cloud
@@ -235,6 +235,62 @@ func TestStagedSecretsAreLimited(t *testing.T) {
 		t.Errorf("after connecting, the other of two checks that one tenant has of a directory: %v", err)
 	}
 	if err := stage(); !api.HasCode(err, api.CodeRateLimited) {
+		t.Errorf("one more: %v", err)
+	}
+}
+
+// TestRunsThatTryARefusedSecretAreLimited asks for runs, dry runs and their resuming again and again, while the last one ended in each way
+// it can. What is refused for another reason does not count.
+func TestRunsThatTryARefusedSecretAreLimited(t *testing.T) {
+	t.Parallel()
+	h := tried(t, 8, 100) // four of one tenant, of which connecting is one
+	for last, most := range map[string]int{"failed": 3, "cancelled": 3, "succeeded": 6, "partially_succeeded": 6} {
+		for name, ask := range map[string]func(c *api.Client, id string) error{
+			"run": func(c *api.Client, id string) error {
+				return second(c.StartRun(t.Context(), id, api.StartRunRequest{}))
+			},
+			"dry run": func(c *api.Client, id string) error {
+				return second(c.StartRun(t.Context(), id, api.StartRunRequest{DryRun: new(true)}))
+			},
+			"resume": func(c *api.Client, id string) error {
+				must(t, second(c.PauseIntegration(t.Context(), id, false)))
+				return second(c.ResumeIntegration(t.Context(), id))
+			},
+		} {
+			n := h.neighbour()
+			c, i := h.client(n, tenant.Admin), h.connect(n)
+			if err := second(c.StartRun(t.Context(), i.ID, api.StartRunRequest{})); !api.HasCode(err, api.CodeRunInProgress) {
+				t.Errorf("%s while one is queued: %v", name, err)
+			}
+			done := 0
+			for range 6 {
+				h.exec(`delete from job; update run set state = '` + last + `', finished_at = now() where state = 'queued'`)
+				if err := ask(c, i.ID); err == nil {
+					done++
+				} else if !api.HasCode(err, api.CodeRateLimited) {
+					t.Errorf("%s after one that %s: %v", name, last, err)
+				}
+			}
+			if done != most {
+				t.Errorf("%s after one that %s: %d times, want %d", name, last, done, most)
+			}
+		}
+	}
+}
+
+// TestRunsOfWhatNeedsActionAreLimited asks for runs of an integration whose credentials a check found refused after its last run went well.
+func TestRunsOfWhatNeedsActionAreLimited(t *testing.T) {
+	t.Parallel()
+	h := tried(t, 4, 100)
+	c, i := h.admin(), h.connect(h.mine)
+	ask := func() error {
+		h.exec(`delete from job; update run set state = 'succeeded', finished_at = now(); update integration set state = 'action_required', state_reason = 'secret_expired'`)
+		return second(c.StartRun(t.Context(), i.ID, api.StartRunRequest{}))
+	}
+	if err := ask(); err != nil {
+		t.Errorf("after connecting, the other of two checks that one tenant has of a directory: %v", err)
+	}
+	if err := ask(); !api.HasCode(err, api.CodeRateLimited) {
 		t.Errorf("one more: %v", err)
 	}
 }

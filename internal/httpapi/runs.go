@@ -69,9 +69,6 @@ func (s *server) startRun(w http.ResponseWriter, r *http.Request) error {
 	if body.Mode != nil {
 		mode, _ = runModes.parse(string(*body.Mode))
 	}
-	if _, err := s.meant(r, id); err != nil { // once is enough: the run takes what it finds when its turn comes
-		return err
-	}
 	started, err := s.start(r, id, mode, &body)
 	if err != nil {
 		return err
@@ -92,27 +89,41 @@ func (s *server) startedBefore(w http.ResponseWriter, r *http.Request, made stri
 	return acceptRun(w, &started)
 }
 
-// start queues the run or, if asked, a preview of it.
+// start queues the run or, if asked, a preview of it, unless it would try too often what was refused. If-Match is held against what is
+// there before: the run itself takes what it finds when its turn comes.
 func (s *server) start(r *http.Request, id uuid.UUID, mode syncer.Mode, body *api.StartRunRequest) (syncer.Run, error) {
-	preview := body.DryRun != nil && *body.DryRun
-	switch {
-	case !preview && body.Settings != nil:
+	preview := orZero(body.DryRun)
+	if !preview && body.Settings != nil {
 		return syncer.Run{}, invalid(fault.Field{Pointer: "/settings", Code: "not_applicable", Detail: "Only a dry run tries out settings; change the integration's to import by others"})
-	case !preview:
-		return s.Runs.StartRun(r.Context(), caller(r), id, mode)
 	}
 	i, err := s.Integrations.Get(r.Context(), caller(r), id)
 	if err != nil {
 		return syncer.Run{}, err
 	}
+	if _, err := matchedVersion(r, i.PublicID, i.Version); err != nil {
+		return syncer.Run{}, err
+	}
 	settings, err := overlay(i.Settings, body.Settings)
-	if err == nil {
+	if err == nil && preview {
 		err = connector.CheckSettings(settings)
 	}
 	if err != nil {
 		return syncer.Run{}, err
 	}
-	return s.Runs.StartPreview(r.Context(), caller(r), id, mode, syncer.Preview{Settings: settings})
+	undo, err := s.Integrations.CountRun(&i)
+	if err != nil {
+		return syncer.Run{}, err
+	}
+	var started syncer.Run
+	if preview {
+		started, err = s.Runs.StartPreview(r.Context(), caller(r), id, mode, syncer.Preview{Settings: settings})
+	} else {
+		started, err = s.Runs.StartRun(r.Context(), caller(r), id, mode)
+	}
+	if err != nil {
+		undo()
+	}
+	return started, err
 }
 
 // acceptRun answers with a run that was queued and where to follow it.
