@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pgp.internal/defender/api"
+	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 )
 
@@ -20,6 +21,8 @@ const linesType = "application/x-ndjson"
 const (
 	// streamBudget is how long such an answer may take in all: ten million findings need some minutes.
 	streamBudget = time.Hour
+	// allowedFor is how long a credential counts as good without being looked at again.
+	allowedFor = 5 * time.Second
 	// lineBuffer is how much is written at once.
 	lineBuffer = 64 << 10
 )
@@ -36,7 +39,8 @@ type lines struct {
 	behind  time.Duration // how far the reader is behind its pace
 	count   int64         // of the lines added
 	begun   bool
-	lost    bool // the reader takes nothing any more
+	lost    bool         // the reader takes nothing any more
+	allowed func() error // whether the reader may have more; nil: without end
 }
 
 func newLines(w http.ResponseWriter, p pace) *lines {
@@ -62,15 +66,40 @@ func (s *server) answerLines(w http.ResponseWriter, r *http.Request, p *params, 
 	}
 	defer release()
 	l := newLines(w, streamPace)
+	l.allowed = s.stillAllowed(r)
 	err = l.run(r.Context(), produce)
 	if err != nil && l.begun {
 		x := exchangeOf(r.Context())
-		if x.gone = l.lost || errors.Is(r.Context().Err(), context.Canceled); !x.gone {
+		x.gone = l.lost || errors.Is(r.Context().Err(), context.Canceled)
+		switch f := fault.As(err); {
+		case x.gone:
+		case f.Kind() == fault.Unauthenticated || f.Kind() == fault.Forbidden:
+			x.code = f.Code
+		default:
 			x.hidden = err
 		}
 		panic(http.ErrAbortHandler)
 	}
 	return err
+}
+
+// stillAllowed asks every few seconds whether the credential is still good and for the same tenant: it may be revoked or expire, and the
+// tenant be suspended, long before the list ends. Nobody can tell while the database is away, so that ends the list as well.
+func (s *server) stillAllowed(r *http.Request) func() error {
+	owner, asked := caller(r), s.Now()
+	return func() error {
+		if s.Now().Sub(asked) < allowedFor {
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), usualBudget)
+		defer cancel()
+		p, err := s.principal(r.WithContext(ctx))
+		if err == nil && p.Tenant != owner { // its name belongs to another one now
+			err = errNotYourTenant()
+		}
+		asked = s.Now()
+		return err
+	}
 }
 
 // run turns a panic into an error like any other: a problem document must not end up at the end of a list.
@@ -97,8 +126,13 @@ func (l *lines) add(v any) error {
 	return l.flush()
 }
 
-// flush sends what is there. Whoever does not keep the pace is cut off.
+// flush sends what is there. Whoever does not keep the pace is cut off, and so is who may not have it any more.
 func (l *lines) flush() error {
+	if l.allowed != nil {
+		if err := l.allowed(); err != nil {
+			return err
+		}
+	}
 	if !l.begun {
 		l.begun = true
 		l.w.Header().Set("Content-Type", linesType)
