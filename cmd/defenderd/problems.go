@@ -18,7 +18,7 @@ var advice = map[fault.Trouble]string{
 	fault.NothingImported: "In the help article: nothing was imported. `GET /v1/runs/{id}/diagnostics` names every reason of a run under `explanations`, the most important first: " +
 		"the codes below, an import that is off, a directory without machines or vulnerabilities, or rules that left everything out, with examples.",
 	fault.Failing: "In the help article: time-outs and API errors. The same page of a run shows calls, retries and the time spent waiting for Microsoft, per stage. " +
-		"Passing faults need nobody: they are retried, first within the run, then by an early next run. Where Microsoft gave a correlation id, the detail tells it; its support asks for it.",
+		"Passing faults need nobody: they are retried, first within the run, then by an early next run. The detail tells which request it was: by the client request id that this service gave it, and by the request, correlation or trace id that Microsoft gave it, where there is one. Microsoft's support asks for them.",
 	fault.Misasked: "What the sender of a request has to change.",
 }
 

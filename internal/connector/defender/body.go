@@ -22,7 +22,8 @@ type body struct {
 	current []byte
 	rest    []byte // of current, not handed over yet
 
-	encoding string // Content-Encoding it came in
+	encoding string      // Content-Encoding it came in
+	ids      *requestIDs // of the exchange it came with; nil for a page that was kept
 	handed   int64
 	maxToken int64 // for the decoder
 }

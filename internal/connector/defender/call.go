@@ -43,6 +43,7 @@ func (s *source) get(ctx context.Context, c call) error {
 
 // exchange makes one HTTP call and hands a 200 to the call's consumer.
 func (s *source) exchange(ctx context.Context, c call, t token) error {
+	ctx, ids := withRequestIDs(ctx)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.address, nil)
@@ -58,15 +59,15 @@ func (s *source) exchange(ctx context.Context, c call, t token) error {
 	}
 	res, err := s.conn.client.Do(req)
 	if err != nil {
-		return s.end(ctx, p, networkFailure(err))
+		return s.end(ctx, p, ids.told(networkFailure(err)))
 	}
 	defer res.Body.Close() //nolint:errcheck // read-only
 	if res.StatusCode != http.StatusOK {
-		return s.end(ctx, p, s.refusal(c.endpoint, res, newBody(ctx, stop, c.plain(res), s.limits(maxErrorBody)), t))
+		return s.end(ctx, p, ids.told(s.refusal(c.endpoint, res, newBody(ctx, stop, c.plain(res), s.limits(maxErrorBody)), t)))
 	}
 	b := newBody(ctx, stop, c.plain(res), s.limits(c.size))
-	b.encoding = res.Header.Get("Content-Encoding")
-	return s.end(ctx, p, s.consume(b, c.consume))
+	b.encoding, b.ids = res.Header.Get("Content-Encoding"), ids
+	return s.end(ctx, p, ids.told(s.consume(b, c.consume)))
 }
 
 // plain is an answer's body as it was before it was compressed; on its way the page is kept as it came.

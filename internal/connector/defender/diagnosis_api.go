@@ -40,7 +40,7 @@ func apiRules() []rule {
 		{status: 403, code: "DisallowedOperation", to: fault.CodeAccessBlocked,
 			detail: "Microsoft Defender does not allow application {client_id} the request for {api} in directory {directory_id}.",
 			cause:  "A setting or restriction of Microsoft Defender in this directory forbids the operation.",
-			remedy: "Look for a restriction of API access in the Microsoft Defender portal; if there is none, ask Microsoft's support with the correlation id."},
+			remedy: "Look for a restriction of API access in the Microsoft Defender portal; if there is none, ask Microsoft's support with the request ids told here."},
 
 		// Permissions. A token without any may meet 401 as well as 403.
 		{when: and(refused, noRoles), to: fault.CodeConsentMissing,
@@ -50,7 +50,7 @@ func apiRules() []rule {
 		{status: 403, when: and(readable, permitted), to: fault.CodeAccessBlocked,
 			detail: "Microsoft Defender refuses {api} to application {client_id}, although it holds the permission {permission}.",
 			cause:  "A permission that was granted minutes ago takes effect after a while; else Microsoft Defender restricts the application in this directory.",
-			remedy: "Wait some minutes and validate again. If it persists, look for a restriction of API access in the Microsoft Defender portal, or ask Microsoft's support with the correlation id."},
+			remedy: "Wait some minutes and validate again. If it persists, look for a restriction of API access in the Microsoft Defender portal, or ask Microsoft's support with the request ids told here."},
 		{status: 403, when: readable, to: fault.CodePermissionMissing,
 			detail: lacksPermission, cause: notAdded},
 		{status: 403, to: fault.CodeUpstreamUnexpected,
@@ -62,7 +62,7 @@ func apiRules() []rule {
 		{status: 401, when: and(readable, bySecret), to: fault.CodeCredentialsInvalid, detail: tokenRefused, cause: notTogether,
 			remedy: "Check that application and directory belong together and that Defender for Endpoint is active there; if so, create a new client secret and rotate it here."},
 		{status: 401, when: readable, to: fault.CodeCredentialsInvalid, detail: tokenRefused, cause: notTogether,
-			remedy: "Check that application and directory belong together and that Defender for Endpoint is active there; if so, ask Microsoft's support with the correlation id."},
+			remedy: "Check that application and directory belong together and that Defender for Endpoint is active there; if so, ask Microsoft's support with the request ids told here."},
 		{status: 401, to: fault.CodeUpstreamUnexpected,
 			detail: "A 401 that is none of Microsoft Defender's came back for {api}.", cause: between, remedy: "The operator checks the outbound network."},
 
@@ -71,7 +71,7 @@ func apiRules() []rule {
 		{status: 410, to: fault.CodeUpstreamUnavailable, detail: "Microsoft Defender does not offer {api} at the moment."},
 		{status: 400, when: readable, to: fault.CodeUpstreamUnexpected, detail: "Microsoft Defender does not accept the form of the request for {api}.",
 			cause:  "The request of this service no longer fits the interface of Microsoft Defender.",
-			remedy: "Report the request id and the correlation id: this service has to be changed."},
+			remedy: "Report what is told here, with the request ids in it: this service has to be changed."},
 		{to: fault.CodeUpstreamUnexpected, detail: "Microsoft Defender answered the request for {api} in an unknown way."},
 	}
 }

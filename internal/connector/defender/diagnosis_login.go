@@ -92,7 +92,7 @@ func directoryRules() []rule {
 		{numbers: []int{900144, 90014, 9002313, 900561, 70003}, to: fault.CodeUpstreamUnexpected,
 			detail: "Microsoft Entra ID does not accept the form of the token request.",
 			cause:  "The token request of this service no longer fits the interface of Microsoft Entra ID.",
-			remedy: "Report the request id and the correlation id: this service has to be changed."},
+			remedy: "Report what is told here, with the request ids in it: this service has to be changed."},
 	}
 }
 

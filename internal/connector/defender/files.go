@@ -199,6 +199,7 @@ const signedFor = "6"
 
 func (s *source) exportFiles(ctx context.Context) (list exportList, err error) {
 	scan := newScanner()
+	var ids *requestIDs
 	fields := fields[exportList]{
 		"exportfiles":   func(s *scanner, l *exportList) { l.files = s.texts(nil, maxLink, nil) },
 		"generatedtime": func(s *scanner, l *exportList) { l.generated = s.text(maxText) },
@@ -207,7 +208,7 @@ func (s *source) exportFiles(ctx context.Context) (list exportList, err error) {
 		return s.get(ctx, call{endpoint: EndpointExportFiles, address: s.conn.api + pathExportFiles + "?sasValidHours=" + signedFor,
 			size: s.conn.cfg.Pages.MaxListBytes, consume: func(b *body) error {
 				scan.reset(b, b.maxToken)
-				list = exportList{}
+				list, ids = exportList{}, b.ids
 				whole := (&record[exportList]{fields: fields}).read(scan, &list)
 				if !whole || scan.err != nil {
 					return scan.broken()
@@ -220,7 +221,7 @@ func (s *source) exportFiles(ctx context.Context) (list exportList, err error) {
 	}
 	for _, f := range list.files {
 		if err := s.conn.checkBlob(f); err != nil {
-			return list, err
+			return list, ids.told(err)
 		}
 	}
 	return list, nil
@@ -253,6 +254,7 @@ var (
 // fetchBlob makes the call. Microsoft's storage service answers a signature that has run out with 403, and gives no byte of a
 // file that is still being copied.
 func (s *source) fetchBlob(ctx context.Context, c call) error {
+	ctx, ids := withRequestIDs(ctx)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.address, nil)
@@ -262,7 +264,7 @@ func (s *source) fetchBlob(ctx context.Context, c call) error {
 	req.Header.Set("Accept-Encoding", "identity")
 	s.usage.calls.Add(1)
 	started := time.Now()
-	err = s.blobAnswer(ctx, stop, c, req)
+	err = ids.told(s.blobAnswer(ctx, stop, c, req))
 	s.conn.cfg.Observer.Call(c.endpoint, outcomeOfError(err), time.Since(started))
 	return err
 }

@@ -104,15 +104,17 @@ func (w *walk) done(p readPage) error {
 func (w *walk) fetch(ctx context.Context) (p readPage, err error) {
 	kept := w.begin(ctx)
 	next, encoding, records := "", "", 0
+	var ids *requestIDs
 	err = w.repeat(ctx, w.endpoint, w.conn.cfg.Retry.Tries, func(ctx context.Context) error {
 		return w.get(ctx, call{endpoint: w.endpoint, address: w.address, size: w.size, kept: kept, consume: func(b *body) (err error) {
-			encoding = b.encoding
+			encoding, ids = b.encoding, b.ids
 			next, records, err = w.pages.read(b)
 			return err
 		}})
 	})
 	if err == nil {
 		p, err = w.check(next, records)
+		err = ids.told(err)
 	}
 	if kept == nil {
 		return p, err

@@ -131,11 +131,12 @@ func (s *source) requestToken(ctx context.Context) (token, error) {
 	if err != nil {
 		return token{}, err
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, s.conn.cfg.Timeouts.Token, errSlowBody)
+	named, ids := withRequestIDs(ctx)
+	limited, cancel := context.WithTimeoutCause(named, s.conn.cfg.Timeouts.Token, errSlowBody)
 	defer cancel()
 	got, err := grant.Token(context.WithValue(limited, oauth2.HTTPClient, s.conn.tokens))
 	if err != nil {
-		return token{}, s.end(ctx, p, s.tokenFailure(limited, err))
+		return token{}, s.end(ctx, p, ids.told(s.tokenFailure(limited, err)))
 	}
 	_ = s.end(ctx, p, nil) // gives the call's error back
 	s.usage.bytes.Add(int64(len(got.AccessToken)))

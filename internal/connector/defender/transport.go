@@ -23,7 +23,7 @@ func newClient(cfg Config) *http.Client {
 		dialer.Control = refusePrivate
 	}
 	return &http.Client{
-		Transport: &http.Transport{
+		Transport: nameRequests{&http.Transport{
 			Proxy:                  cfg.Proxy,
 			DialContext:            dialer.DialContext,
 			TLSClientConfig:        &tls.Config{RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12},
@@ -34,7 +34,7 @@ func newClient(cfg Config) *http.Client {
 			MaxIdleConnsPerHost:    16,
 			IdleConnTimeout:        cfg.Timeouts.Header * 3,
 			ReadBufferSize:         64 << 10,
-		},
+		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -25,7 +25,6 @@ func blobDirectory(path string) string {
 // signature in it has run out. The file is composed while it is sent.
 func (s *Simulator) serveBlob(w http.ResponseWriter, r *http.Request) {
 	q, now := r.URL.Query(), s.now().UTC()
-	w.Header().Set("x-ms-request-id", NewGUID())
 	w.Header().Set("x-ms-version", "2022-11-02")
 	from, fromErr := time.Parse(sasTime, q.Get("st"))
 	until, untilErr := time.Parse(sasTime, q.Get("se"))

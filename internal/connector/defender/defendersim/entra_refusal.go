@@ -46,6 +46,9 @@ func (e *entraError) write(w http.ResponseWriter, r *http.Request, now time.Time
 	}
 	e.URI = fmt.Sprintf("https://%s/error?code=%d", login, e.Codes[0])
 	e.Trace, e.Request = NewGUID(), NewGUID()
+	if given := clientRequestID(r, route{}); guidForm.MatchString(given) {
+		e.Request = given
+	}
 	e.Time = now.UTC().Format("2006-01-02 15:04:05Z")
 	e.Text += fmt.Sprintf(" Trace ID: %s Correlation ID: %s Timestamp: %s", e.Trace, e.Request, e.Time)
 	writeEntra(w, e.status, e.Trace, e)

@@ -105,7 +105,8 @@ func (f *Fault) answer(w http.ResponseWriter, now time.Time) {
 	case "xml":
 		refuseBlob(w, f.Status, cmp.Or(f.Code, usualBlobCodes[f.Status]), "", now)
 		return
-	case "html":
+	case "html": // of a gateway in front, which knows no request ids
+		h.Del(requestIDHeader)
 		h.Set("Content-Type", "text/html")
 		body = []byte("<html><head><title>" + http.StatusText(f.Status) + "</title></head><body><center><h1>" + http.StatusText(f.Status) + "</h1></center></body></html>")
 	case "empty":

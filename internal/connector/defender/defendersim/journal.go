@@ -16,8 +16,9 @@ type Entry struct {
 	Query     string    `json:"query,omitempty"`
 	Route     string    `json:"route"`
 	Directory string    `json:"directory,omitempty"`
-	Bearer    bool      `json:"bearer"` // it carried a bearer token, good or bad
-	Status    int       `json:"status"` // 0 while the request runs, or when the connection was cut before an answer
+	RequestID string    `json:"client_request_id,omitempty"` // the id that the client gave the request
+	Bearer    bool      `json:"bearer"`                      // it carried a bearer token, good or bad
+	Status    int       `json:"status"`                      // 0 while the request runs, or when the connection was cut before an answer
 	Bytes     int64     `json:"bytes"`
 }
 
@@ -30,7 +31,7 @@ type journal struct {
 }
 
 func (j *journal) begin(r *http.Request, rt route, directoryID string, now time.Time) *Entry {
-	e := &Entry{Time: now, Method: r.Method, Host: r.Host, Bearer: bearer(r) != "", Path: r.URL.Path, Query: redact(r.URL.RawQuery), Route: rt.name, Directory: directoryID}
+	e := &Entry{Time: now, Method: r.Method, Host: r.Host, Bearer: bearer(r) != "", Path: r.URL.Path, Query: redact(r.URL.RawQuery), Route: rt.name, Directory: directoryID, RequestID: clientRequestID(r, rt)}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.entries) >= journalSize {

@@ -139,6 +139,7 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	rec := &recorder{ResponseWriter: w}
+	identify(rec.Header(), r, rt)
 	entry := s.journal.begin(r, rt, directoryID, s.now())
 	defer func() { s.journal.end(entry, rec) }()
 	out, links, done := s.faults.strike(rec, r, rt, directoryID, s.now)
