@@ -47,7 +47,7 @@ func (st *stage) AddMachines(ctx context.Context, machines []syncer.StagedMachin
 type machinePlan struct {
 	syncer.ApplyMachines
 	done     syncer.MachineChanges
-	accepted int64 // machines that count
+	accepted int64 // machines that count, quota aside
 	fresh    int64 // of these, unknown until now
 	returned int64 // of these, known and not in scope until now
 	before   int64 // assets in scope until now, without those that leave because asset import is off
@@ -69,9 +69,9 @@ type machineStep = func(context.Context, *sqlx.Tx, *machinePlan) error
 
 func (st *stage) applyMachines(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyMachines) (c syncer.MachineChanges, err error) {
 	p := &machinePlan{ApplyMachines: o}
-	// Those that leave make room under the quota before new ones come.
+	// Those that leave make room under the quota before others come, back or for the first time.
 	for _, step := range []machineStep{
-		st.openBefore, st.gatherMachines, st.updateAssets, st.releaseAssets, st.insertAssets, st.leaveBehind, st.listAssets, st.openAfter,
+		st.openBefore, st.gatherMachines, st.updateAssets, st.releaseAssets, st.ration, st.bringBack, st.insertAssets, st.leaveBehind, st.listAssets, st.openAfter,
 	} {
 		if err := step(ctx, tx, p); err != nil {
 			return c, err
@@ -124,10 +124,21 @@ func importState(p *machinePlan) string {
 	return string(inventory.Imported)
 }
 
+// updateAssets makes those current that are in scope and stay there.
 func (st *stage) updateAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
-	// A changed host name leaves the old one behind; an asset that was out of scope has its rows compared afresh, and one that
-	// was stale as well: nobody looked at them meanwhile.
-	err := tx.GetContext(ctx, &p.done.Updated, `
+	return st.refresh(ctx, tx, p, `a.state in ('active', 'inactive')`)
+}
+
+// bringBack takes those in again that were not in scope, as far as the quota allows.
+func (st *stage) bringBack(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
+	return st.refresh(ctx, tx, p, `a.state not in ('active', 'inactive')`)
+}
+
+// refresh makes the known assets that meet the condition equal to their machines. A changed host name leaves the old one behind;
+// an asset that was out of scope has its rows compared afresh, and one that was stale as well: nobody looked at them meanwhile.
+func (st *stage) refresh(ctx context.Context, tx *sqlx.Tx, p *machinePlan, of string) error {
+	var updated int64
+	err := tx.GetContext(ctx, &updated, `
 		with changed as (
 		update asset a set (`+sourceColumns+`) = row(`+incomingColumns+`),
 		  previous_hostnames = case when a.hostname = i.hostname then a.previous_hostnames
@@ -135,7 +146,7 @@ func (st *stage) updateAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) 
 		  finding_hash = case when a.state in ('active', 'inactive') then a.finding_hash else '' end,
 		  state_reason = '', merged_into = '', import_state = $3, updated_at = now()
 		from incoming i
-		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and i.reason = ''
+		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and i.reason = '' and `+of+`
 		  and (a.content_hash <> i.content_hash or a.state <> i.state or a.import_state <> $3)
 		returning a.id, i.words
 		), forgotten as (
@@ -148,27 +159,19 @@ func (st *stage) updateAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) 
 	if err != nil {
 		return err
 	}
+	p.done.Updated += updated
 	// Times of sighting alone are kept current but are no change worth reporting.
 	_, err = tx.ExecContext(ctx, `
 		update asset a set first_seen_at = i.first_seen_at, last_seen_at = i.last_seen_at
 		from incoming i
-		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and i.reason = ''
+		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and i.reason = '' and `+of+`
 		  and (a.first_seen_at is distinct from i.first_seen_at or a.last_seen_at is distinct from i.last_seen_at)`,
 		st.job.Tenant, st.integration.ID)
 	return err
 }
 
-// insertAssets adds new machines, as many as the quota allows.
+// insertAssets adds new machines; ration has left those out that are too many.
 func (st *stage) insertAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
-	room := p.fresh
-	if p.MaxAssets > 0 {
-		var inScope int64
-		err := tx.GetContext(ctx, &inScope, `select count(*) from asset where tenant_id = $1 and state in ('active', 'inactive')`, st.job.Tenant)
-		if err != nil {
-			return err
-		}
-		room = min(p.fresh, max(0, int64(p.MaxAssets)-inScope))
-	}
 	err := tx.GetContext(ctx, &p.done.Created, `
 		with created as (
 		insert into asset (tenant_id, public_id, integration_id, source_id, import_state, `+sourceColumns+`)
@@ -176,22 +179,14 @@ func (st *stage) insertAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) 
 		from incoming i
 		where i.reason = '' and not exists (
 		  select from asset a where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id)
-		order by i.idx limit $4
+		order by i.idx
 		returning id, source_id
 		), learnt as (
 		insert into asset_word (tenant_id, word, asset_id) select $1, unnest(i.words), c.id from created c join incoming i using (source_id)
 		)
-		select count(*) from created`, st.job.Tenant, st.integration.ID, importState(p), room)
-	p.done.OverQuota = p.fresh - p.done.Created
-	p.done.Unchanged = p.accepted - p.fresh - p.done.Updated
-	if err != nil || p.done.OverQuota == 0 {
-		return err
-	}
-	return tx.SelectContext(ctx, &p.done.OverQuotaNamed, `
-		select source_id as sourceid, hostname as name from incoming i
-		where i.reason = '' and not exists (
-		  select from asset a where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id)
-		order by i.idx limit $3`, st.job.Tenant, st.integration.ID, syncer.MaxSkippedMachines)
+		select count(*) from created`, st.job.Tenant, st.integration.ID, importState(p))
+	p.done.Unchanged = p.accepted - p.done.OverQuota - p.done.Created - p.done.Updated
+	return err
 }
 
 // leaveBehind marks the assets that stay in scope without being read.

@@ -42,7 +42,7 @@ func (st *stage) beginWhole(ctx context.Context) (err error) {
 		return err
 	}
 	p := &machinePlan{ApplyMachines: st.again.machines}
-	for _, step := range []machineStep{st.gatherMachines, st.updateAssets, st.releaseAssets, st.insertNumbered, st.insertAssets, st.leaveBehind} {
+	for _, step := range []machineStep{st.gatherMachines, st.updateAssets, st.releaseAssets, st.ration, st.bringBack, st.insertNumbered, st.insertAssets, st.leaveBehind} {
 		if err := step(ctx, st.whole, p); err != nil {
 			err = errors.Join(err, st.whole.Rollback())
 			st.whole = nil
@@ -67,15 +67,14 @@ func (st *stage) number(ctx context.Context, assets []syncer.KnownAsset) error {
 	})
 }
 
-// insertNumbered is insertAssets for the machines whose assets have numbers already. That there is room for them was seen then.
+// insertNumbered is insertAssets for the machines whose assets have numbers already.
 func (st *stage) insertNumbered(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
-	n, err := affected(ctx, tx, `
+	_, err := tx.ExecContext(ctx, `
 		insert into asset (tenant_id, id, public_id, integration_id, source_id, import_state, `+sourceColumns+`) overriding system value
 		select $1, n.id, i.public_id, $2, i.source_id, $3, `+incomingColumns+`
 		from incoming i join numbered n using (idx)
 		where i.reason = '' and not exists (
 		  select from asset a where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id)`,
 		st.job.Tenant, st.integration.ID, importState(p))
-	p.fresh -= n
 	return err
 }

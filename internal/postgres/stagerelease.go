@@ -145,10 +145,11 @@ func (st *stage) forgetMisses(ctx context.Context, tx *sqlx.Tx) error {
 	return err
 }
 
+// takeOutOfScope makes the assets leave that are listed as leaving, and adds them to what was done.
 func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
-	c := &p.done
 	// Findings of stale assets stay open; those of all others go out of scope with the asset, never to "fixed".
-	err := tx.GetContext(ctx, &c.Withdrawn, `
+	var withdrawn, outOfScope, removed int64
+	err := tx.GetContext(ctx, &withdrawn, `
 		with closed as (
 		  update finding f set state = 3, state_reason = l.reason, closed_at = now(), updated_at = now(),
 		         last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
@@ -179,6 +180,9 @@ func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 	if err != nil {
 		return err
 	}
-	return tx.QueryRowxContext(ctx, `select count(*) filter (where state <> 'removed'), count(*) filter (where state = 'removed') from leaving`).
-		Scan(&c.OutOfScope, &c.Removed)
+	err = tx.QueryRowxContext(ctx, `select count(*) filter (where state <> 'removed'), count(*) filter (where state = 'removed') from leaving`).
+		Scan(&outOfScope, &removed)
+	c := &p.done
+	c.Withdrawn, c.OutOfScope, c.Removed = c.Withdrawn+withdrawn, c.OutOfScope+outOfScope, c.Removed+removed
+	return err
 }

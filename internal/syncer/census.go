@@ -85,7 +85,7 @@ func (e *execution) applyMachines(ctx context.Context, r *StageReport, c *census
 	r.Held, r.Missing = changes.Held, changes.Missing
 	e.leaveOut(r, changes.OverQuota, changes.OverQuotaNamed, inventory.QuotaExceeded, fmt.Sprintf("the subscription allows %d assets", o.MaxAssets))
 	if changes.OverQuota > 0 {
-		e.warn(fault.Newf(fault.CodeQuotaExceeded, "%d new machines were left out; the subscription allows %d assets", changes.OverQuota, o.MaxAssets))
+		e.warn(fault.Newf(fault.CodeQuotaExceeded, "%d machines were left out; the subscription allows %d assets", changes.OverQuota, o.MaxAssets))
 	}
 	e.leaveOut(r, changes.CarrierFree, changes.CarrierFreeNamed, inventory.ImportAssetsOff, carrierFree)
 	return nil

@@ -167,7 +167,7 @@ func DefaultRemovalPolicy() RemovalPolicy { return RemovalPolicy{Misses: 2, Over
 type MachineChanges struct {
 	Created, Updated, Unchanged int64
 	OutOfScope, Removed         int64
-	OverQuota                   int64    // new machines left out because of MaxAssets
+	OverQuota                   int64    // machines left out because of MaxAssets: new ones, and known ones that were not in scope
 	OverQuotaNamed              []Sample // these by source id and name, at most MaxSkippedMachines
 	CarrierFree                 int64    // machines left out because asset import is off and they carry no finding
 	CarrierFreeNamed            []Sample // these by source id and name, at most MaxSkippedMachines

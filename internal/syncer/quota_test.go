@@ -1,0 +1,100 @@
+package syncer_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
+)
+
+func (h *house) limit(assets int) {
+	h.t.Helper()
+	h.entitle(tenant.Entitlement{InternalAssessments: true, MaxAssets: assets})
+}
+
+// TestTheQuotaHoldsForMachinesThatComeBack widens a filter under a quota that is smaller than what it takes in again.
+func TestTheQuotaHoldsForMachinesThatComeBack(t *testing.T) {
+	t.Parallel()
+	h := grouped(t)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.set(i, oneGroup)
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	if n := h.inScope(h.tenant); n != 12 {
+		t.Fatalf("%d assets in scope, want one group of 12", n)
+	}
+	h.limit(20)
+	h.set(i, allGroups)
+	preview := h.preview(i, syncer.Incremental, h.integration(i).Settings)
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	s := run.Report.StageNamed(syncer.StageAssets)
+	if h.inScope(h.tenant) != 20 || s.Counts.Updated != 8 || s.Counts.Created != 0 || s.SkippedBy[inventory.QuotaExceeded] != 20 || !warned(run, fault.CodeQuotaExceeded) {
+		t.Errorf("%d in scope under a quota of 20; counts %+v, skipped %v, warnings %+v", h.inScope(h.tenant), s.Counts, s.SkippedBy, run.Report.Warnings)
+	}
+	mustBeAlike(t, preview, run)
+	h.mustName(run, inventory.QuotaExceeded, 20)
+	out := h.assets(h.tenant, inventory.AssetOutOfScope)
+	for source, a := range out {
+		if a.StateReason != string(inventory.QuotaExceeded) {
+			t.Errorf("%s is out of scope for %q", source, a.StateReason)
+		}
+	}
+	if len(out) != 20 {
+		t.Errorf("%d assets are out of scope, want 20", len(out))
+	}
+	h.mustAudit(h.tenant)
+	if c := assetCounts(t, h.again(i, syncer.Incremental)); c.Updated+c.OutOfScope+c.Removed != 0 {
+		t.Errorf("nothing changed, yet %+v", c)
+	}
+	h.limit(0)
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	h.mustEqualTruth(h.tenant)
+	h.mustAudit(h.tenant)
+}
+
+// TestTheQuotaHoldsWhateverComesAndGoes changes directory, filters and quota by chance. After no run is more in scope than the quota
+// allows, or than was before where the quota has shrunk below that; and with the quota gone all is as it would be without one.
+func TestTheQuotaHoldsWhateverComesAndGoes(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(seed, 1))
+			h := newPlainHouse(t, 30, 2)
+			h.limit(10)
+			i := h.connect(h.tenant, nil)
+			mustSucceed(t, h.work())
+			for step := range 10 {
+				quota := 5 + r.IntN(25)
+				h.limit(quota)
+				from := r.IntN(25)
+				h.change(regroup(from, from+1+r.IntN(5), []int{kept, other}[r.IntN(2)])...)
+				h.change(world.Change{Op: "touch_machine", Machine: ptr(r.IntN(30)), LastSeenDaysAgo: []int{1, 45}[r.IntN(2)]},
+					world.Change{Op: []string{"remove_machines", "restore_machines"}[r.IntN(2)], From: from, To: from + 3})
+				h.set(i, []func(*inventory.Settings){oneGroup, allGroups}[r.IntN(2)])
+				before := h.inScope(h.tenant)
+				h.both(time.Hour)
+				run := h.again(i, syncer.Incremental)
+				mustSucceed(t, run)
+				if n := h.inScope(h.tenant); n > max(int64(quota), before) {
+					t.Fatalf("step %d: %d in scope, %d before, under a quota of %d: %+v", step, n, before, quota, assetCounts(t, run))
+				}
+				h.mustAudit(h.tenant)
+			}
+			h.limit(0)
+			h.set(i, allGroups)
+			for n := range 30 { // findings of stale assets stay, and the truth has none of theirs
+				h.change(world.Change{Op: "touch_machine", Machine: ptr(n), LastSeenDaysAgo: 1})
+			}
+			mustSucceed(t, h.again(i, syncer.Full))
+			h.mustEqualTruth(h.tenant)
+		})
+	}
+}
