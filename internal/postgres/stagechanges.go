@@ -35,7 +35,7 @@ var behind = []byte{2}
 func (st *stage) changeSteps() []findingStep {
 	return []findingStep{
 		st.compareChanges, st.refuseVulnerabilities, st.retellRefused, st.guardChanges, st.settleStale, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.retellLeft, st.recordEvents, st.countFindings, st.rateExposures, st.noteAssets,
-		st.mergeSurroundings, st.countUntouched,
+		st.countMoved, st.mergeSurroundings, st.countUntouched,
 	}
 }
 
@@ -157,7 +157,7 @@ func (st *stage) countUntouched(_ context.Context, _ *sqlx.Tx, o syncer.ApplyFin
 }
 
 // mergeSurroundings is writeSurroundings for changes: software that no change names stays where it is.
-func (st *stage) mergeSurroundings(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+func (st *stage) mergeSurroundings(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	for _, statement := range []string{insertLocations, `
 		insert into installation as n (tenant_id, asset_id, software_ids, location_ids)
 		select $1, s.asset_id, m.software_ids, m.location_ids
@@ -178,5 +178,5 @@ func (st *stage) mergeSurroundings(ctx context.Context, tx *sqlx.Tx, _ syncer.Ap
 			return err
 		}
 	}
-	return st.writeRemediations(ctx, tx)
+	return st.writeRemediations(ctx, tx, c)
 }

@@ -104,7 +104,7 @@ const insertLocations = `
 	on conflict do nothing`
 
 // writeSurroundings keeps where software sits and what is recommended against its vulnerabilities.
-func (st *stage) writeSurroundings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+func (st *stage) writeSurroundings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	if o.Poor {
 		return nil
 	}
@@ -121,12 +121,14 @@ func (st *stage) writeSurroundings(ctx context.Context, tx *sqlx.Tx, o syncer.Ap
 			return err
 		}
 	}
-	return st.writeRemediations(ctx, tx)
+	return st.writeRemediations(ctx, tx, c)
 }
 
-func (st *stage) writeRemediations(ctx context.Context, tx *sqlx.Tx) error {
-	// Anti-join first: a conflicting insert would lock and log every known row even when nothing changes.
-	_, err := tx.ExecContext(ctx, `
+func (st *stage) writeRemediations(ctx context.Context, tx *sqlx.Tx, c *syncer.FindingChanges) error {
+	// Anti-join first: a conflicting insert would lock and log every known row even when nothing changes. One that was
+	// there has an xmax once it is updated.
+	return tx.GetContext(ctx, &c.Readvised, `
+		with written as (
 		insert into remediation as m (tenant_id, software_id, vulnerability_id, update_text, update_id, update_url, update_ready, exploitability)
 		select $1, s.software_id, s.vulnerability_id, s.update_text, s.update_id, s.update_url, s.update_ready, s.exploitability
 		from (
@@ -138,8 +140,10 @@ func (st *stage) writeRemediations(ctx context.Context, tx *sqlx.Tx) error {
 		  and (k.update_text, k.update_id, k.update_url, k.exploitability) = (s.update_text, s.update_id, s.update_url, s.exploitability)
 		  and k.update_ready is not distinct from s.update_ready)
 		on conflict (tenant_id, software_id, vulnerability_id) do update set update_text = excluded.update_text, update_id = excluded.update_id,
-		  update_url = excluded.update_url, update_ready = excluded.update_ready, exploitability = excluded.exploitability`, st.job.Tenant)
-	return err
+		  update_url = excluded.update_url, update_ready = excluded.update_ready, exploitability = excluded.exploitability
+		returning xmax <> 0 as known
+		)
+		select count(*) from written where known`, st.job.Tenant)
 }
 
 // closeAll takes every open finding of the integration out of scope, because its import was switched off.

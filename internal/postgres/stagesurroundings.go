@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 
+	"github.com/jmoiron/sqlx"
+
 	"pgp.internal/defender/internal/syncer"
 )
 
@@ -46,4 +48,30 @@ func (st *stage) AddRemediations(ctx context.Context, remediations []syncer.Stag
 			w.end()
 		}
 	})
+}
+
+// countMoved counts the assets whose software lies elsewhere than it did: where the same software has other paths, or where the
+// paths are all that changed of the asset. It is asked before they are written.
+func (st *stage) countMoved(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	if o.Poor {
+		return nil
+	}
+	// Changes name some of an asset's software, a whole reading all of it: what that does not name has no paths any more.
+	differing := `stage_installation s full join (
+		    select n.* from installation n join changed_asset c using (asset_id) where n.tenant_id = $1
+		  ) n using (asset_id)
+		  where (s.software_ids, s.location_ids) is distinct from (n.software_ids, n.location_ids)`
+	if o.Changes {
+		differing = `stage_installation s left join installation n on n.tenant_id = $1 and n.asset_id = s.asset_id
+		  where exists (select * from unnest(s.software_ids, s.location_ids) except select * from unnest(n.software_ids, n.location_ids))`
+	}
+	return tx.GetContext(ctx, &c.Moved, `
+		with differing as (
+		  select coalesce(s.asset_id, n.asset_id) as id, s.software_ids, s.location_ids, n.software_ids as old_software, n.location_ids as old_locations
+		  from `+differing+`
+		)
+		select count(*) from differing m
+		where not exists (select from delta d where d.asset_id = m.id)
+		   or exists (select from unnest(m.software_ids, m.location_ids) i (software, location)
+		     join unnest(m.old_software, m.old_locations) o (software, location) using (software) where i.location <> o.location)`, st.job.Tenant)
 }

@@ -176,6 +176,8 @@ type StageReport struct {
 	Held          int64  // assets or findings that would have left, held back by the removal guard
 	Missing       int64  // of the stage assets: assets that were not read and wait to be missing once more before they count as removed
 	Partial       bool   // of the stage assets: only machines that reported lately were asked for
+	Moved         int64  // of the stage vulnerabilities: assets with software that lies elsewhere than it did
+	Readvised     int64  // of the stage vulnerabilities: recommendations against a vulnerability of a software that changed
 	Plan          Plan   // of the stage vulnerabilities: how it read the report
 	Ledger        Ledger // of the stage vulnerabilities: what its figures were held against
 	SkippedBy     map[inventory.Reason]int64
@@ -250,6 +252,12 @@ func (r *Report) missing() bool {
 func (r *Report) applied() bool {
 	s := r.StageNamed(StageAssets)
 	return s != nil && s.State == Succeeded && s.Counts.Created+s.Counts.Updated+s.Counts.Unchanged+s.Counts.OutOfScope+s.Counts.Removed > 0
+}
+
+// surrounded tells whether anything changed that is no finding: where software lies, or what is recommended against it.
+func (r *Report) surrounded() bool {
+	s := r.StageNamed(StageVulnerabilities)
+	return s != nil && s.Moved+s.Readvised > 0
 }
 
 // withdrawn is how many findings left with their assets in a run that did not get so far as to apply findings.

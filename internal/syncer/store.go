@@ -296,6 +296,8 @@ type FindingChanges struct {
 	StaleOut, StaleBack         int64    // of OutOfScope and Back: those of stale assets, which were not read
 	OpenBefore, OpenAfter       int64    // open findings by the counters of the integration's assets
 	Miscounted                  int64    // compared assets whose counters differ from what was staged of them
+	Moved                       int64    // assets with software that lies elsewhere than it did
+	Readvised                   int64    // recommendations against a vulnerability of a software that changed
 	Released                    int64    // assets that left, because they were carriers and have no finding any more
 	ReleasedNamed               []Sample // these by source id and name
 }

@@ -109,6 +109,7 @@ func (e *execution) applyRows(ctx context.Context, r *StageReport, c *census, p 
 	r.Counts.Created, r.Counts.Updated, r.Counts.Unchanged = changes.Created, changes.Updated, changes.Unchanged
 	r.Counts.Fixed, r.Counts.Reopened, r.Counts.OutOfScope = changes.Fixed, changes.Reopened, e.withdrawn+changes.OutOfScope
 	r.Ledger, r.Held = e.ledger(&changes, apply.Present), changes.Held
+	r.Moved, r.Readvised = changes.Moved, changes.Readvised
 	e.held(changes.Held, "findings")
 	if changes.Recounted > 0 {
 		e.log.Error("counters of findings were wrong by a defect and have been set right", "counters", changes.Recounted)
