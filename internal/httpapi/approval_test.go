@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,12 @@ func TestAPersonLetsAHeldDropGo(t *testing.T) {
 	if len(w) != 1 || w[0].Code != "removal_held_back" || !strings.Contains(w[0].Detail, "8 of 10 assets") || !strings.Contains(w[0].Remedy, "approve") || w[0].DaysLeft != nil {
 		t.Errorf("told of the integration: %+v", w)
 	}
+	must(t, a.sim.Change(directory.String(), world.Change{Op: "remove_machines", From: 8, To: 10}))
+	outdated := run.ID
+	run, err = c.StartRun(ctx, i.ID, api.StartRunRequest{})
+	must(t, err)
+	a.work(t, 1)
+	mustPointTo(t, second(c.ApproveHeldChange(ctx, i.ID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: outdated})), run.ID)
 	approved, err := c.ApproveHeldChange(ctx, i.ID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: run.ID})
 	must(t, err)
 	if time.Since(approved.ApprovedAt) > time.Hour {
@@ -62,10 +69,30 @@ func TestAPersonLetsAHeldDropGo(t *testing.T) {
 	if w := warned(); len(w) != 0 {
 		t.Errorf("told once it is through: %+v", w)
 	}
-	if active, removed := count(api.AssetActive), count(api.AssetRemoved); active != 2 || removed != 8 {
-		t.Errorf("%d assets are active and %d removed, want 2 and 8", active, removed)
+	if active, removed := count(api.AssetActive), count(api.AssetRemoved); active != 0 || removed != 10 {
+		t.Errorf("%d assets are active and %d removed, want none and 10", active, removed)
 	}
+	mustPointTo(t, second(c.ApproveHeldChange(ctx, i.ID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: run.ID})), "")
 	if held, err = c.ListHeldChanges(ctx, i.ID); err != nil || len(held.Items) != 0 {
 		t.Errorf("still held: %+v %v", held, err)
+	}
+}
+
+// mustPointTo fails unless an approval was refused as outdated, naming the run whose change is held back instead, if there is any,
+// and what to do.
+func mustPointTo(t *testing.T, err error, run string) {
+	t.Helper()
+	var p *api.Problem
+	if !errors.As(err, &p) || p.Code != api.CodeConflict {
+		t.Fatalf("an outdated approval: %v", err)
+	}
+	want := []string{run, "10 of 10 assets", "approve of it by the run_id"}
+	if run == "" {
+		want = []string{"Nothing to do"}
+	}
+	for _, text := range want {
+		if p.RunID != run || !strings.Contains(p.Detail, text) {
+			t.Errorf("it names the run %q and lacks %q: %s", p.RunID, text, p.Detail)
+		}
 	}
 }

@@ -108,7 +108,7 @@ func problemOf(f *fault.Error, status int, r *http.Request, x *exchange) api.Pro
 		p.Checks = checks(data)
 	case uuid.UUID:
 		switch f.Code {
-		case fault.CodeRunInProgress:
+		case fault.CodeRunInProgress, fault.CodeConflict:
 			p.RunID = runID(data)
 		case fault.CodeAlreadyConnected:
 			p.IntegrationID = integrationID(data)

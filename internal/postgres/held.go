@@ -71,7 +71,7 @@ func (s *Store) ApproveHeldChange(ctx context.Context, t tenant.ID, integration 
 		}
 		e, ok := known.Held[string(kind)]
 		if !ok || e.Agreed || e.Run != run.String() {
-			return fault.New(fault.CodeConflict, "what that run held back is not held back any more: list the held changes again")
+			return notHeld(kind, e, ok)
 		}
 		if e.Approved.IsZero() {
 			e.Approved = now.UTC()
@@ -94,6 +94,27 @@ func (s *Store) ApproveHeldChange(ctx context.Context, t tenant.ID, integration 
 		})
 	})
 	return held, err
+}
+
+// notHeld says why there is nothing to approve of, and names the run whose change is held back instead, if there is one.
+func notHeld(kind syncer.HeldKind, now guardEntry, held bool) *fault.Error {
+	switch {
+	case !held:
+		f := fault.Newf(fault.CodeConflict, "No change of %s is held back any more: it went through, or what was missing is there again.", kind)
+		f.Remedy = "Nothing to do; the runs of the integration tell which it was."
+		return f
+	case now.Agreed:
+		f := fault.Newf(fault.CodeConflict, "The change of %s is not held back any more: a later run agreed to it, and it is on its way.", kind)
+		f.Remedy = "Nothing to do: what is missing leaves with the next runs."
+		return f
+	}
+	other := now.change(kind)
+	name := tenant.PublicText(tenant.RunPrefix, other.Run)
+	f := fault.Newf(fault.CodeConflict, "It is not what is held back now: %s met another change on %s and would have taken %d of %d %s out of the inventory.",
+		name, other.At.Format("2 January 2006, 15:04 MST"), other.Leaving, other.Before, kind)
+	f.Remedy = "List the held changes, look at that one, and approve of it by the run_id " + name + " if it is right."
+	f.Data = other.Run
+	return f
 }
 
 func readGuard(ctx context.Context, tx *sqlx.Tx, t tenant.ID, integration uuid.UUID) (known guardDocument, err error) {

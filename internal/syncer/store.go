@@ -153,16 +153,6 @@ type ApplyMachines struct {
 	Confirm func(*MachineChanges) error
 }
 
-// RemovalPolicy says when an asset that is missing from complete reads counts as removed. The zero value believes the first.
-type RemovalPolicy struct {
-	Misses int           // complete reads by different runs in a row that did not have it
-	Over   time.Duration // between the first and the last of them
-}
-
-// DefaultRemovalPolicy wants two reads some hours apart: lists that are paged by offset may skip a record while others come
-// and go, and single machines were seen to vanish and return within minutes.
-func DefaultRemovalPolicy() RemovalPolicy { return RemovalPolicy{Misses: 2, Over: 6 * time.Hour} }
-
 // MachineChanges is what applying machines did.
 type MachineChanges struct {
 	Created, Updated, Unchanged int64
