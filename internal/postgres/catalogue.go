@@ -51,7 +51,7 @@ func (s *Store) BeginCatalogue(ctx context.Context, j job.Job, source connector.
 		case row.Leased:
 			turn.Wait = !row.ReadAt.Valid && !row.GapsAt.Valid && p.WaitForAny
 			return nil
-		case !full && row.Now.Sub(row.ReadAt.Time) < p.MaxAge, row.GapsAt.Valid && row.Now.Sub(row.GapsAt.Time) < p.MaxAge:
+		case !full && row.Now.Sub(row.ReadAt.Time) < p.MaxAge, row.GapsAt.Valid && !p.GapsAtOnce && row.Now.Sub(row.GapsAt.Time) < p.MaxAge:
 			return nil
 		case !full:
 			turn.Since = row.ReadAt.Time.Add(-p.Overlap).UTC()
@@ -65,7 +65,8 @@ func (s *Store) BeginCatalogue(ctx context.Context, j job.Job, source connector.
 }
 
 // EndCatalogue gives the reading back. Only a complete read, of which nothing was unreadable, moves the
-// time from which the next one starts; one with gaps serves until it is as old as the catalogue may be.
+// time from which the next one starts; one with gaps serves until it is as old as the catalogue may be,
+// or a run by hand asks for it.
 func (s *Store) EndCatalogue(ctx context.Context, j job.Job, source connector.Kind, turn syncer.CatalogueTurn, complete bool) error {
 	return s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		_, err := tx.ExecContext(ctx, `

@@ -70,8 +70,10 @@ func (e *execution) putVulnerabilities(ctx context.Context, r *StageReport, entr
 func (e *execution) awaitTurn(ctx context.Context) (CatalogueTurn, error) {
 	tick := time.NewTicker(cataloguePoll)
 	defer tick.Stop()
+	policy := e.options.Catalogue
+	policy.GapsAtOnce = e.run.Trigger == ByHand // whoever starts a run expects it to try what the last one could not read
 	for {
-		turn, err := e.store.BeginCatalogue(ctx, e.job, e.integration.Kind, e.options.Catalogue)
+		turn, err := e.store.BeginCatalogue(ctx, e.job, e.integration.Kind, policy)
 		if err != nil || !turn.Wait {
 			return turn, err
 		}

@@ -114,6 +114,7 @@ type CataloguePolicy struct {
 	Overlap    time.Duration // re-read this much before the last read, against late entries
 	LeaseFor   time.Duration // how long a reservation lives without an end
 	WaitForAny bool          // without any complete read yet, wait for whoever is reading
+	GapsAtOnce bool          // read again what the last read could not, however young that is
 }
 
 // CatalogueTurn is the answer to BeginCatalogue.

@@ -12,7 +12,7 @@ const unfinishedTries = 4
 
 // unfinished is what follows from a run that could not read everything: another one soon, as after a failure. What is still
 // missing after some is left to the schedule, because each costs a whole reading. A catalogue with gaps is read again when it has
-// reached its age: before that, another run would leave them.
+// reached its age, or by a run that somebody starts: before that, another run would leave them.
 func (e *execution) unfinished(ctx context.Context) Consequence {
 	c := Consequence{State: connector.StateDegraded, Reason: e.short, Unfinished: true, Reading: e.learnt}
 	if failures := e.failuresBefore(ctx); failures < unfinishedTries {

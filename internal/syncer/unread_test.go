@@ -115,13 +115,22 @@ func TestACatalogueWithGapsIsReadAgainFromWhereItBegan(t *testing.T) {
 	}
 
 	h.sim.ClearJournal()
-	mustSucceed(t, h.again(i, syncer.Incremental))
+	h.sql(`update integration set next_run_at = now() - interval '1 hour'`)
+	mustSucceed(t, h.due())
 	if whole, changes := h.catalogueReads(); whole+changes != 0 {
 		t.Errorf("read again at once: %d times whole, %d times for changes", whole, changes)
 	}
+	if again := h.again(i, syncer.Incremental); again.State != syncer.PartiallySucceeded {
+		t.Errorf("a run by hand ended %s over a catalogue with gaps", again.State)
+	}
+	if whole, _ := h.catalogueReads(); whole != 1 {
+		t.Errorf("somebody started a run, and it read the catalogue %d times", whole)
+	}
+	h.sim.ClearJournal()
 	bad.path = ""
 	h.sql(`update catalogue_read set gaps_at = gaps_at - interval '2 hours'`)
-	mustSucceed(t, h.again(i, syncer.Incremental))
+	h.sql(`update integration set next_run_at = now() - interval '1 hour'`)
+	mustSucceed(t, h.due())
 	if whole, _ := h.catalogueReads(); whole != 1 {
 		t.Errorf("an hour later the whole of it was read %d times", whole)
 	}
