@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
@@ -31,6 +32,7 @@ type execution struct {
 	known       Reading           // what the last runs remembered
 	learnt      *Reading          // what to remember of how the report was read; nil until it was applied
 	partial     bool              // only machines that reported lately were asked for
+	noFiles     time.Time         // when the report could not be had from files; zero if it could, or was not asked for there
 	short       string            // the code of why not everything was read
 	unread      int64             // records of machines and rows that could not be read
 	gaps        int64             // entries of the catalogue that could not be read

@@ -21,8 +21,9 @@ type ReportPolicy struct {
 	KeptFor    time.Duration // how far back the source can tell changes
 	Overlap    time.Duration // ask for changes this much before the last reading, against late ones
 
-	FilesRows     int64 // read a whole report with more rows from files
-	FilesMachines int64 // and one of unknown size, when there are more machines
+	FilesRows     int64         // read a whole report with more rows from files
+	FilesMachines int64         // and one of unknown size, when there are more machines
+	FilesAgain    time.Duration // not before so long after files could not be had; a full run tries them at once
 
 	WholeMachines   int64         // list all machines, whatever is read of the report, while there are no more
 	MachinesEvery   time.Duration // list all machines when the last whole list is older
@@ -39,7 +40,7 @@ type ReportPolicy struct {
 // then (see [pagelog.MaxAge]); the overlap covers both.
 func DefaultReportPolicy() ReportPolicy {
 	return ReportPolicy{WholeEvery: 7 * 24 * time.Hour, WholeRows: 200_000, KeptFor: 13 * 24 * time.Hour, Overlap: 18 * time.Hour,
-		FilesRows: 1_000_000, FilesMachines: 10_000, WholeMachines: 50_000, MachinesEvery: 72 * time.Hour, MachinesOverlap: 6 * time.Hour}
+		FilesRows: 1_000_000, FilesMachines: 10_000, FilesAgain: 12 * time.Hour, WholeMachines: 50_000, MachinesEvery: 72 * time.Hour, MachinesOverlap: 6 * time.Hour}
 }
 
 // Reading is what an integration remembers of how its report was read.
@@ -54,6 +55,8 @@ type Reading struct {
 	// Merged leads from the records that Defender had merged into others by the last list to those: their rows count for them.
 	Merged    map[string]string `json:"merged,omitempty"`     // unless there are more than maxMerged
 	MergedSum string            `json:"merged_sum,omitempty"` // of all of them; empty for none
+
+	FilesClosedAt time.Time `json:"files_closed_at,omitzero"` // when the report could not be had from files, and never since
 
 	Settled []SettledLoss `json:"settled,omitempty"` // losses of those records that changes may tell again
 
@@ -148,13 +151,35 @@ type Plan struct {
 	Why     string        // a clause for people
 }
 
-// via chooses the way to a whole report.
-func (p ReportPolicy) via(r Reading, machines int64) connector.Via {
+// choose adds the way to a whole report to the plan. What could not be had from files a while ago is not asked for there again: the
+// list of files has a small quota, and what the storage does not give out costs its waits each time.
+func (p ReportPolicy) choose(plan Plan, r Reading, machines int64, mode Mode, now time.Time) Plan {
 	large := p.FilesRows > 0 && (r.Rows > p.FilesRows || r.WholeAt.IsZero() && machines > p.FilesMachines)
-	if large {
-		return connector.ViaFiles
+	again := r.FilesClosedAt.Add(p.FilesAgain)
+	switch {
+	case !large:
+		plan.Via = connector.ViaPages
+	case mode == Full || !now.Before(again):
+		plan.Via = connector.ViaFiles
+	default:
+		plan.Via = connector.ViaPages
+		if !plan.Changes {
+			plan.Why += fmt.Sprintf("; not by files, which could not be had on %s and are tried again from %s on, or by a full run", moment(r.FilesClosedAt), moment(again))
+		}
 	}
-	return connector.ViaPages
+	return plan
+}
+
+func moment(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 MST") }
+
+// learnFiles is what to remember of the way that was taken; closed is when files could not be had in this run.
+func (r *Reading) learnFiles(p Plan, known, closed time.Time) {
+	switch {
+	case !closed.IsZero():
+		r.FilesClosedAt = closed
+	case p.Changes || p.Via != connector.ViaFiles:
+		r.FilesClosedAt = known
+	}
 }
 
 // otherWay leads from a way that is closed to the next one, empty behind the last.

@@ -51,6 +51,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	e.learnt = o.known.learn(o.plan, e.settings, r.Counts.Fetched, o.began, changes.Held > 0, unread > 0)
 	e.learnt.RulesAt, e.learnt.Settled = o.rules, e.settledLosses(&o, changes.Held == 0 && unread == 0)
 	e.learnt.learnRefused(e.options.Report, o.known.Refused, o.plan.Changes, e.skipped)
+	e.learnt.learnFiles(o.plan, o.known.FilesClosedAt, e.noFiles)
 	e.learnt.learnMachines(c, e.run.Report.StageNamed(StageAssets), e.partial, e.unread > unread)
 	if o.plan.Changes || e.unread > 0 || e.run.Preview != nil {
 		return nil // what was left out of the other rows is not known, or nothing will be stored
@@ -72,7 +73,7 @@ func (e *execution) setOut(ctx context.Context, c *census) (o outset, err error)
 		return o, err
 	}
 	o.plan, o.refused, err = e.narrow(ctx, plan, o.known, c.judge)
-	o.plan.Via = e.options.Report.via(o.known, int64(len(c.entries)))
+	o.plan = e.options.Report.choose(o.plan, o.known, int64(len(c.entries)), e.run.Mode, o.began)
 	return o, err
 }
 
@@ -134,6 +135,9 @@ func (e *execution) readReport(ctx context.Context, r *StageReport, c *census, p
 		if other := otherWay(plan.Via); errors.Is(err, connector.ErrWayClosed) && !plan.Changes && other != "" {
 			e.log.Warn("the report cannot be read this way; another one is tried", "via", plan.Via, "next", other, "error", err)
 			plan.Why += fmt.Sprintf("; not by %s, which could not be had", plan.Via)
+			if plan.Via == connector.ViaFiles {
+				e.noFiles = e.now()
+			}
 			plan.Via, again = other, true
 			e.restart(r)
 			continue

@@ -1,6 +1,7 @@
 package syncer_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,50 @@ func TestAStorageThatRefusesLeavesThePages(t *testing.T) {
 		t.Errorf("read by %+v", p)
 	}
 	h.mustEqualTruth(h.tenant)
+}
+
+// TestFilesThatCannotBeHadAreLeftAloneForHours closes the way to files: the next runs do not pay for trying it, say so, and try it
+// once hours have passed or somebody starts a full run.
+func TestFilesThatCannotBeHadAreLeftAloneForHours(t *testing.T) {
+	t.Parallel()
+	for name, closed := range map[string]defendersim.Fault{
+		"no export": {Route: "software_vulnerabilities_export", Status: 404}, "no storage": {Route: "blob", Status: 403, Body: "xml"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := plain(spec(directory, 12, 3))
+			s.ExportFiles = ptr(4)
+			h := newHouseOf(t, s)
+			h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: syncer.ReportPolicy{FilesRows: 1, FilesAgain: 12 * time.Hour}}, logger(), silence{}, h.clock)
+			i := h.connect(h.tenant, nil)
+			mustSucceed(t, h.work()) // how large the report is shows now
+			h.sim.ClearJournal()
+			h.fault(closed)
+			h.mustRead(h.again(i, syncer.Incremental), connector.ViaPages, "not by files, which could not be had", true)
+			h.both(11 * time.Hour)
+			h.mustRead(h.again(i, syncer.Incremental), connector.ViaPages, "not by files, which could not be had on", false)
+			h.mustRead(h.again(i, syncer.Full), connector.ViaPages, "not by files, which could not be had", true)
+			h.both(11 * time.Hour)
+			h.mustRead(h.again(i, syncer.Incremental), connector.ViaPages, "are tried again from", false)
+			h.sim.ClearFaults()
+			h.both(time.Hour)
+			h.mustRead(h.again(i, syncer.Incremental), connector.ViaFiles, "", true)
+			h.mustRead(h.again(i, syncer.Incremental), connector.ViaFiles, "", true)
+			h.mustEqualTruth(h.tenant)
+		})
+	}
+}
+
+// mustRead fails unless the run read the report this way, for a reason that says so much, and asked for files or did not; it forgets
+// the requests.
+func (h *house) mustRead(run syncer.Run, via connector.Via, why string, asked bool) {
+	h.t.Helper()
+	mustSucceed(h.t, run)
+	files := slices.ContainsFunc(h.sim.Journal(0), func(e defendersim.Entry) bool { return e.Route == "software_vulnerabilities_export" })
+	if p := plan(run); p.Via != via || !strings.Contains(p.Why, why) || files != asked {
+		h.t.Errorf("read by %+v, files were asked for: %v; want %s, %q, %v", p, files, via, why, asked)
+	}
+	h.sim.ClearJournal()
 }
 
 // TestEveryWayLeadsToTheSame reads the report from files, by pages when there are no files, and from the mapping when there
