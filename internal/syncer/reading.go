@@ -34,13 +34,14 @@ type ReportPolicy struct {
 // least once a week, and changes, which are kept for 14 days and come in batches of six hours, in between. Up to four pages
 // it is read whole, and from files when it is larger than what some twenty pages hold. Up to five pages of machines are listed
 // whole each time; of more, a run between two whole lists asks for those that reported since the last reading: who is missing
-// shows in the next whole list.
+// shows in the next whole list, which another one soon confirms. Whole lists are due an hour short of three days, so that daily
+// runs, which do not begin to the second, keep to every third.
 //
 // A report may be six hours old when its reading begins, and its reading may go on with pages that are six hours old by
 // then (see [pagelog.MaxAge]); the overlap covers both.
 func DefaultReportPolicy() ReportPolicy {
 	return ReportPolicy{WholeEvery: 7 * 24 * time.Hour, WholeRows: 200_000, KeptFor: 13 * 24 * time.Hour, Overlap: 18 * time.Hour,
-		FilesRows: 1_000_000, FilesMachines: 10_000, FilesAgain: 12 * time.Hour, WholeMachines: 50_000, MachinesEvery: 72 * time.Hour, MachinesOverlap: 6 * time.Hour}
+		FilesRows: 1_000_000, FilesMachines: 10_000, FilesAgain: 12 * time.Hour, WholeMachines: 50_000, MachinesEvery: 71 * time.Hour, MachinesOverlap: 6 * time.Hour}
 }
 
 // Reading is what an integration remembers of how its report was read.
@@ -50,6 +51,7 @@ type Reading struct {
 	Rows       int64     `json:"rows,omitempty"`       // of the last whole reading
 	Machines   int64     `json:"machines,omitempty"`   // of the last whole list
 	MachinesAt time.Time `json:"machines_at,omitzero"` // when that had begun
+	MissingAt  time.Time `json:"missing_at,omitzero"`  // when a whole list was through that missed assets, until another one has looked again
 	Doubt      string    `json:"doubt,omitempty"`      // why the next reading has to be whole, if it has to
 
 	// Merged leads from the records that Defender had merged into others by the last list to those: their rows count for them.
@@ -117,8 +119,15 @@ func (r *Reading) learnRefused(p ReportPolicy, known []int32, changes bool, skip
 }
 
 // learnMachines is what to remember of the list of machines besides; gaps says that not all of it could be read.
-func (r *Reading) learnMachines(c *census, assets *StageReport, partial, gaps bool) {
+func (r *Reading) learnMachines(c *census, assets *StageReport, partial, gaps bool, now time.Time) {
 	if !partial {
+		// A list that confirms may miss others: machines come and go every day, and if each list had to be confirmed all would be whole.
+		switch first := r.MissingAt.IsZero(); {
+		case assets.Missing == 0, !first && assets.StartedAt.Sub(r.MissingAt) >= confirmAfter:
+			r.MissingAt = time.Time{}
+		case first:
+			r.MissingAt = now
+		}
 		r.Machines, r.MachinesAt = assets.Counts.Fetched, assets.StartedAt
 	}
 	r.Merged = c.mergers()
@@ -225,7 +234,7 @@ func (p ReportPolicy) machinesSince(r Reading, mode Mode, s inventory.Settings, 
 	if !p.plan(r, mode, s, now).Changes || r.Machines <= p.WholeMachines || now.Sub(r.MachinesAt) >= p.MachinesEvery {
 		return time.Time{}
 	}
-	if !r.judgedBy(s, inventory.Settings.SameMachines) {
+	if !r.judgedBy(s, inventory.Settings.SameMachines) || !r.MissingAt.IsZero() && now.Sub(r.MissingAt) >= confirmAfter {
 		return time.Time{}
 	}
 	return r.KnownAt.Add(-p.MachinesOverlap)
@@ -233,7 +242,7 @@ func (p ReportPolicy) machinesSince(r Reading, mode Mode, s inventory.Settings, 
 
 // learn is what to remember after a reading that was applied in full. rows is how many there were, began when it began.
 func (r Reading) learn(p Plan, s inventory.Settings, rows int64, began time.Time, held, unread bool) *Reading {
-	next := Reading{WholeAt: r.WholeAt, KnownAt: began, Rows: r.Rows, Machines: r.Machines, MachinesAt: r.MachinesAt, JudgedBy: &s, Rules: rowSumVersion}
+	next := Reading{WholeAt: r.WholeAt, KnownAt: began, Rows: r.Rows, Machines: r.Machines, MachinesAt: r.MachinesAt, MissingAt: r.MissingAt, JudgedBy: &s, Rules: rowSumVersion}
 	switch {
 	case unread:
 		next.Doubt = DoubtUnread

@@ -10,4 +10,7 @@ type RemovalPolicy struct {
 
 // DefaultRemovalPolicy wants two reads some hours apart: lists that are paged by offset may skip a record while others come
 // and go, and single machines were seen to vanish and return within minutes.
-func DefaultRemovalPolicy() RemovalPolicy { return RemovalPolicy{Misses: 2, Over: 6 * time.Hour} }
+func DefaultRemovalPolicy() RemovalPolicy { return RemovalPolicy{Misses: 2, Over: confirmAfter} }
+
+// confirmAfter is how long after a whole list that missed assets another one may say that they are gone.
+const confirmAfter = 6 * time.Hour

@@ -52,7 +52,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	e.learnt.RulesAt, e.learnt.Settled = o.rules, e.settledLosses(&o, changes.Held == 0 && unread == 0)
 	e.learnt.learnRefused(e.options.Report, o.known.Refused, o.plan.Changes, e.skipped)
 	e.learnt.learnFiles(o.plan, o.known.FilesClosedAt, e.noFiles)
-	e.learnt.learnMachines(c, e.run.Report.StageNamed(StageAssets), e.partial, e.unread > unread)
+	e.learnt.learnMachines(c, e.run.Report.StageNamed(StageAssets), e.partial, e.unread > unread, e.now())
 	if o.plan.Changes || e.unread > 0 || e.run.Preview != nil {
 		return nil // what was left out of the other rows is not known, or nothing will be stored
 	}
