@@ -70,8 +70,8 @@ func (st *stage) countMoved(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 		  select coalesce(s.asset_id, n.asset_id) as id, s.software_ids, s.location_ids, n.software_ids as old_software, n.location_ids as old_locations
 		  from `+differing+`
 		)
-		select count(*) from differing m
-		where not exists (select from delta d where d.asset_id = m.id)
+		select count(*) from differing m left join (select distinct asset_id as id from delta) d using (id)
+		where d.id is null
 		   or exists (select from unnest(m.software_ids, m.location_ids) i (software, location)
 		     join unnest(m.old_software, m.old_locations) o (software, location) using (software) where i.location <> o.location)`, st.job.Tenant)
 }
