@@ -56,19 +56,11 @@ func (st *stage) countMoved(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 	if o.Poor {
 		return nil
 	}
-	// Changes name some of an asset's software, a whole reading all of it: what that does not name has no paths any more.
-	differing := `stage_installation s full join (
-		    select n.* from installation n join changed_asset c using (asset_id) where n.tenant_id = $1
-		  ) n using (asset_id)
-		  where (s.software_ids, s.location_ids) is distinct from (n.software_ids, n.location_ids)`
-	if o.Changes {
-		differing = `stage_installation s left join installation n on n.tenant_id = $1 and n.asset_id = s.asset_id
-		  where exists (select * from unnest(s.software_ids, s.location_ids) except select * from unnest(n.software_ids, n.location_ids))`
-	}
 	return tx.GetContext(ctx, &c.Moved, `
 		with differing as (
-		  select coalesce(s.asset_id, n.asset_id) as id, s.software_ids, s.location_ids, n.software_ids as old_software, n.location_ids as old_locations
-		  from `+differing+`
+		  select s.asset_id as id, s.software_ids, s.location_ids, n.software_ids as old_software, n.location_ids as old_locations
+		  from stage_installation s left join installation n on n.tenant_id = $1 and n.asset_id = s.asset_id
+		  where exists (select * from unnest(s.software_ids, s.location_ids) except select * from unnest(n.software_ids, n.location_ids))
 		)
 		select count(*) from differing m left join (select distinct asset_id as id from delta) d using (id)
 		where d.id is null
