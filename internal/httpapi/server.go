@@ -54,6 +54,7 @@ func (s *server) handler() http.Handler {
 	var h http.Handler = s.mux
 	h = s.recover(h)
 	h = compress()(h)
+	h = s.drain(h)
 	h = s.limitURL(h)
 	h = s.observe(h)
 	if len(s.TrustedProxies) > 0 {
