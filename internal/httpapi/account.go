@@ -106,7 +106,7 @@ func (s *server) createAPIKey(w http.ResponseWriter, r *http.Request) error {
 	if body.ExpiresAt != nil {
 		expiry = *body.ExpiresAt
 	}
-	if err := s.checkExpiry("/expires_at", expiry); err != nil {
+	if err := s.checkExpiry("/expires_at", &expiry); err != nil {
 		return err
 	}
 	if expiry.After(latest) {

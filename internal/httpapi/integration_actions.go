@@ -25,7 +25,7 @@ func (s *server) updateIntegration(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	if patch.Credentials != nil {
-		if err := s.checkExpiry(connector.ExpiryPointer, orZero(patch.Credentials.SecretExpiresAt)); err != nil {
+		if err := s.checkExpiry(connector.ExpiryPointer, patch.Credentials.SecretExpiresAt); err != nil {
 			return err
 		}
 	}
@@ -115,8 +115,7 @@ func (s *server) rotateIntegrationSecret(w http.ResponseWriter, r *http.Request)
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	expiry := orZero(body.SecretExpiresAt)
-	if err := s.checkExpiry("/secret_expires_at", expiry); err != nil {
+	if err := s.checkExpiry("/secret_expires_at", body.SecretExpiresAt); err != nil {
 		return err
 	}
 	version, err := s.meant(r, id)
@@ -124,7 +123,7 @@ func (s *server) rotateIntegrationSecret(w http.ResponseWriter, r *http.Request)
 		return err
 	}
 	rotation := connector.Rotation{
-		ClientID: orZero(body.ClientID), SecretExpiresAt: expiry, Version: version,
+		ClientID: orZero(body.ClientID), SecretExpiresAt: orZero(body.SecretExpiresAt), Version: version,
 		Credentials: proof(body.Method, body.ClientSecret, body.Certificate),
 	}
 	var i connector.Integration

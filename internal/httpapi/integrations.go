@@ -154,12 +154,11 @@ func (s *server) draft(b *api.ConnectRequest) (connector.Draft, error) {
 	if err != nil {
 		return connector.Draft{}, err
 	}
-	expiry := orZero(b.Credentials.SecretExpiresAt).UTC()
-	if err := s.checkExpiry(connector.ExpiryPointer, expiry); err != nil {
+	if err := s.checkExpiry(connector.ExpiryPointer, b.Credentials.SecretExpiresAt); err != nil {
 		return connector.Draft{}, err
 	}
 	d := connector.Draft{
-		Kind: connector.Kind(b.Type), Name: orZero(b.Name), SecretExpiresAt: expiry, Settings: settings, Paused: orZero(b.StartPaused),
+		Kind: connector.Kind(b.Type), Name: orZero(b.Name), SecretExpiresAt: orZero(b.Credentials.SecretExpiresAt).UTC(), Settings: settings, Paused: orZero(b.StartPaused),
 		Credentials: proof(b.Credentials.Method, b.Credentials.ClientSecret, b.Credentials.Certificate),
 	}
 	d.Credentials.DirectoryID, d.Credentials.ClientID = b.Credentials.TenantID, b.Credentials.ClientID
@@ -182,9 +181,10 @@ func proof(method *api.SignInMethod, secret, certificate api.Secret) connector.C
 // lastYear is the last one that a time of RFC 3339 can have.
 const lastYear = 9999
 
-// checkExpiry refuses an expiry in the past, and one that in UTC could not be written any more; zero means that none was given.
-func (s *server) checkExpiry(pointer string, at time.Time) error {
-	if at.IsZero() || at.After(s.Now()) && at.UTC().Year() <= lastYear {
+// checkExpiry refuses an expiry in the past, the zero time included, and one that in UTC could not be written any more; nil means that
+// none was given.
+func (s *server) checkExpiry(pointer string, at *time.Time) error {
+	if at == nil || at.After(s.Now()) && at.UTC().Year() <= lastYear {
 		return nil
 	}
 	f := fault.New(fault.CodeInvalidExpiry, "The time lies in the past.")

@@ -165,6 +165,9 @@ func (p *params) time(name string) time.Time {
 	if err != nil {
 		p.refuse(name, "invalid_format", "Must be a time as in RFC 3339, such as 2026-11-01T00:00:00Z")
 	}
+	if t.IsZero() { // which would read as no bound
+		t = t.Add(time.Microsecond)
+	}
 	return t.UTC()
 }
 

@@ -198,10 +198,10 @@ func readEntitlement(body *api.EntitlementsInput) (tenant.Entitlement, error) {
 	if len(fields) > 0 {
 		return e, invalid(fields...)
 	}
-	if body.ValidFrom != nil && body.ValidUntil != nil && e.ValidUntil.Before(e.ValidFrom) {
+	if body.ValidUntil != nil && (e.ValidUntil.IsZero() || e.ValidUntil.Before(e.ValidFrom)) { // zero would read as no end
 		f := fault.New(fault.CodeInvalidExpiry, "The last day lies before the first one.")
 		f.Remedy = "Choose a last day that is the first one or after it."
-		f.Fields = []fault.Field{{Pointer: "/valid_until", Code: "too_small", Detail: "Must not be before valid_from"}}
+		f.Fields = []fault.Field{{Pointer: "/valid_until", Code: "too_small", Detail: "Must not be before valid_from, nor 0001-01-01"}}
 		return e, f
 	}
 	return e, nil
