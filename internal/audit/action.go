@@ -32,6 +32,9 @@ const (
 	TenantStateChanged       Action = "tenant.state_changed"
 	TenantPlaced             Action = "tenant.placed"
 	TenantShredded           Action = "tenant.data_keys_destroyed"
+	TenantKeyRewrapped       Action = "tenant.data_key_rewrapped"
+	TenantKeyRenewed         Action = "tenant.data_key_renewed"
+	TenantKeyDropped         Action = "tenant.data_key_dropped"
 	TenantDeletionRequested  Action = "tenant.deletion_requested"
 	TenantDeleted            Action = "tenant.deleted"
 	EntitlementSet           Action = "entitlement.set"
@@ -45,6 +48,6 @@ func Actions() []Action {
 		IntegrationStagedAdopted, IntegrationStagedTried, IntegrationValidated, IntegrationResealed, IntegrationUnreadable, IntegrationStateChanged, IntegrationPaused,
 		IntegrationResumed, IntegrationDisconnected, IntegrationPurged, IntegrationEmptied, RunStarted, RunCancelled,
 		HeldChangeApproved, APIKeyCreated, APIKeyRevoked, APIKeyResealed, TenantCreated, TenantUpdated, TenantStateChanged, TenantPlaced, TenantShredded,
-		TenantDeletionRequested, TenantDeleted, EntitlementSet, AccessDenied,
+		TenantKeyRewrapped, TenantKeyRenewed, TenantKeyDropped, TenantDeletionRequested, TenantDeleted, EntitlementSet, AccessDenied,
 	}
 }

@@ -39,6 +39,7 @@ var acrossTenants = []string{
 	"order by tenant_id, public_id limit $4", // API keys to seal anew
 	"where kek <> $1",                        // data keys to wrap anew
 	"having count(*) = 1",                    // tenants whose data key is to be replaced
+	"having count(*) > 1",                    // tenants whose data key was replaced
 	"as header\n",                            // secrets to seal anew
 	"from idempotency where created_at <",    // old answers
 }

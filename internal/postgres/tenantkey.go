@@ -3,8 +3,12 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
@@ -42,14 +46,43 @@ func (s *Store) DataKey(ctx context.Context, t tenant.ID, number int) (envelope.
 	return row.key(), err == nil, err
 }
 
-// AddDataKey implements [envelope.Store].
+// AddDataKey implements [envelope.Store]. A tenant's first one is part of sealing its first secret; a further one replaces it, which is recorded.
 func (s *Store) AddDataKey(ctx context.Context, k envelope.DataKey) error {
 	return s.inTenant(ctx, k.Tenant, func(tx *sqlx.Tx) error {
-		_, err := tx.ExecContext(ctx, `
+		result, err := tx.ExecContext(ctx, `
 			insert into tenant_key (tenant_id, number, kek, wrapped) values ($1, $2, $3, $4) on conflict do nothing`,
 			k.Tenant, k.Number, k.KEK, k.Wrapped)
-		return err
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 0 || k.Number == 1 {
+			return err
+		}
+		owner, err := ownerOf(ctx, tx, k.Tenant)
+		if err != nil {
+			return err
+		}
+		changes := audit.Diff(audit.Diff(nil, "data_key", k.Number-1, k.Number), "kek", "", shownKEK(k.KEK))
+		return s.record(ctx, tx, k.Tenant, deed{action: audit.TenantKeyRenewed, resource: owner, changes: changes})
 	})
+}
+
+// shownKEK names a key-encryption key to tenants: that of a keyring as it is, one of a key service by its kind and a hash, because its
+// address says where the operator has what.
+func shownKEK(name string) string {
+	scheme, _, elsewhere := strings.Cut(name, "://")
+	if !elsewhere {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return scheme + ":" + hex.EncodeToString(sum[:4])
+}
+
+// ownerOf names the tenant that a data key belongs to.
+func ownerOf(ctx context.Context, tx *sqlx.Tx, t tenant.ID) (audit.Resource, error) {
+	var id uuid.UUID
+	err := tx.GetContext(ctx, &id, `select public_id from tenant where id = $1`, t)
+	return on(tenant.TenantPrefix, id), err
 }
 
 // DestroyDataKeys deletes all data keys of a tenant: none of its secrets can be read any more, in no copy of the database
@@ -64,11 +97,11 @@ func (s *Store) DestroyDataKeys(ctx context.Context, t tenant.ID) (n int, err er
 		if n = int(deleted); err != nil || n == 0 {
 			return err
 		}
-		var id uuid.UUID
-		if err := tx.GetContext(ctx, &id, `select public_id from tenant where id = $1`, t); err != nil {
+		owner, err := ownerOf(ctx, tx, t)
+		if err != nil {
 			return err
 		}
-		return s.record(ctx, tx, t, deed{action: audit.TenantShredded, resource: on(tenant.TenantPrefix, id), changes: audit.Diff(nil, "data_keys", n, 0)})
+		return s.record(ctx, tx, t, deed{action: audit.TenantShredded, resource: owner, changes: audit.Diff(nil, "data_keys", n, 0)})
 	})
 	return n, err
 }
@@ -123,32 +156,65 @@ func (s *Store) ReplaceWrapped(ctx context.Context, old, renewed envelope.DataKe
 			return err
 		}
 		n, err := result.RowsAffected()
-		replaced = n > 0
-		return err
+		if replaced = n > 0; err != nil || !replaced {
+			return err
+		}
+		owner, err := ownerOf(ctx, tx, old.Tenant)
+		if err != nil {
+			return err
+		}
+		changes := audit.Diff(audit.Diff(nil, "data_key", nil, old.Number), "kek", shownKEK(old.KEK), shownKEK(renewed.KEK))
+		return s.record(ctx, tx, old.Tenant, deed{action: audit.TenantKeyRewrapped, resource: owner, changes: changes})
 	})
 	return replaced, err
 }
 
-// DropReplacedDataKeys implements [envelope.RewrapStore].
+// DropReplacedDataKeys implements [envelope.RewrapStore], tenant by tenant: what is dropped of one stays dropped when it is interrupted.
 func (s *Store) DropReplacedDataKeys(ctx context.Context) (n int, err error) {
+	var owners []tenant.ID
 	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
-		const replaced = `tenant_key k where number < (select max(number) from tenant_key c where c.tenant_id = k.tenant_id)`
+		return tx.SelectContext(ctx, &owners, `select tenant_id from tenant_key group by tenant_id having count(*) > 1 order by tenant_id`)
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, t := range owners {
+		dropped, err := s.dropReplaced(ctx, t)
+		if err != nil {
+			return n, err
+		}
+		n += dropped
+	}
+	return n, nil
+}
+
+func (s *Store) dropReplaced(ctx context.Context, t tenant.ID) (n int, err error) {
+	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		const replaced = `tenant_key k where tenant_id = $1 and number < (select max(number) from tenant_key c where c.tenant_id = $1)`
 		// Locked in a statement of its own: whoever stores a secret meanwhile holds its data key, and the next statement
 		// sees what they stored.
-		if _, err := tx.ExecContext(ctx, `select from `+replaced+` for update`); err != nil {
+		if _, err := tx.ExecContext(ctx, `select from `+replaced+` for update`, t); err != nil {
 			return err
 		}
-		result, err := tx.ExecContext(ctx, `
+		var numbers []int64
+		err := tx.SelectContext(ctx, &numbers, `
 			delete from `+replaced+` and not exists (
 			  select from integration i, lateral (values (i.secret_box), (i.staged_box)) as b (box)
-			  where i.tenant_id = k.tenant_id and length(box) > 2 and get_byte(box, 0) = 2
-			    and substring(box from 3 for get_byte(box, 1)) = convert_to(k.number::text, 'UTF8'))`)
+			  where i.tenant_id = $1 and length(box) > 2 and get_byte(box, 0) = 2
+			    and substring(box from 3 for get_byte(box, 1)) = convert_to(k.number::text, 'UTF8'))
+			returning number`, t)
+		if n = len(numbers); err != nil || n == 0 {
+			return err
+		}
+		owner, err := ownerOf(ctx, tx, t)
 		if err != nil {
 			return err
 		}
-		deleted, err := result.RowsAffected()
-		n = int(deleted)
-		return err
+		var changes []audit.Change
+		for _, number := range slices.Sorted(slices.Values(numbers)) {
+			changes = audit.Diff(changes, "data_key", number, nil)
+		}
+		return s.record(ctx, tx, t, deed{action: audit.TenantKeyDropped, resource: owner, changes: changes})
 	})
 	return n, err
 }
