@@ -53,6 +53,7 @@ func TestBadSetUps(t *testing.T) {
 		{"an issuer in the open", map[string]string{"DEFENDERD_TOKEN_ISSUER": "http://sesame.example", "DEFENDERD_TOKEN_AUDIENCE": "a"}, "DEFENDERD_TOKEN_ISSUER DEFENDERD_UNSAFE_TEST_UPSTREAM"},
 		{"shared keys", map[string]string{"DEFENDERD_TOKEN_ALGORITHMS": "RS256,HS256"}, "DEFENDERD_TOKEN_ALGORITHMS"},
 		{"no signature", map[string]string{"DEFENDERD_TOKEN_ALGORITHMS": "none"}, "DEFENDERD_TOKEN_ALGORITHMS"},
+		{"tokens for ever", map[string]string{"DEFENDERD_TOKEN_MAX_LIFE": "8761h"}, "DEFENDERD_TOKEN_MAX_LIFE"},
 		{"too much skew", map[string]string{"DEFENDERD_TOKEN_SKEW": "61s"}, "DEFENDERD_TOKEN_SKEW"},
 		{"no keys in the file", map[string]string{"DEFENDERD_TOKEN_KEYS_FILE": write(t, "sesame"), "DEFENDERD_TOKEN_ISSUER": "https://a.example", "DEFENDERD_TOKEN_AUDIENCE": "a"}, "DEFENDERD_TOKEN_KEYS_FILE"},
 		{"no certificates", map[string]string{"DEFENDERD_CA_FILE": write(t, "sesame")}, "DEFENDERD_CA_FILE"},

@@ -220,7 +220,7 @@ func (s *service) tokens() httpapi.Tokens {
 		keys = identity.FromFile(s.cfg.TokenKeysFile, time.Now, s.log)
 	}
 	return identity.New(identity.Config{
-		Issuer: s.cfg.TokenIssuer, Audience: s.cfg.TokenAudience, Algorithms: s.cfg.TokenAlgorithms, Skew: s.cfg.TokenSkew,
+		Issuer: s.cfg.TokenIssuer, Audience: s.cfg.TokenAudience, Algorithms: s.cfg.TokenAlgorithms, Skew: s.cfg.TokenSkew, MaxLife: s.cfg.TokenMaxLife,
 		TenantClaim: s.cfg.TokenTenantClaim, RoleClaim: s.cfg.TokenRoleClaim, Keys: keys, Now: time.Now,
 	})
 }

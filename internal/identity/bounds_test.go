@@ -137,3 +137,25 @@ func TestClocksMayDifferByAMinute(t *testing.T) {
 		t.Errorf("within the minute: %v", err)
 	}
 }
+
+// TestTokensForTooLongAreRefused bounds how far ahead a token may expire, with the skew and without a bound.
+func TestTokensForTooLongAreRefused(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	for bound, lives := range map[time.Duration]map[time.Duration]bool{
+		24 * time.Hour: {23 * time.Hour: true, 24*time.Hour + 29*time.Second: true, 24*time.Hour + 31*time.Second: false, 20 * 365 * 24 * time.Hour: false},
+		0:              {20 * 365 * 24 * time.Hour: true},
+	} {
+		v := identity.New(identity.Config{
+			Issuer: i.server.URL, Audience: audience, Algorithms: []string{"RS256"}, Skew: 30 * time.Second, MaxLife: bound, TenantClaim: "tenants", RoleClaim: "role",
+			Keys: identity.FromIssuer(i.server.URL, i.server.Client(), i.clock, slog.New(slog.DiscardHandler)), Now: i.clock,
+		})
+		for life, good := range lives {
+			got, err := v.Verify(t.Context(), i.good(func(c jwt.MapClaims) { c["exp"] = i.clock().Add(life).Unix() }))
+			var why identity.Refusal
+			if errors.As(err, &why); good != (err == nil) || !good && (why != identity.TooLongLived || !fault.Is(err, fault.CodeUnauthenticated) || got.Subject != "") {
+				t.Errorf("good for %v, of %v: %+v %v", life, bound, got, err)
+			}
+		}
+	}
+}

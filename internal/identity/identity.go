@@ -22,12 +22,13 @@ type Token struct {
 	Role    tenant.Role // in each of them, or tenant.Platform, which is in none
 }
 
-// Config says which tokens are believed. All fields are needed.
+// Config says which tokens are believed. All fields are needed but MaxLife.
 type Config struct {
 	Issuer      string
 	Audience    string
 	Algorithms  []string      // see Algorithms
 	Skew        time.Duration // by which clocks may differ; at most MaxSkew
+	MaxLife     time.Duration // for how long from now a token may still be good; 0: for any time
 	TenantClaim string        // a text or a list of texts
 	RoleClaim   string        // a text
 	Keys        Keys
@@ -60,7 +61,7 @@ type Verifier struct {
 func New(cfg Config) *Verifier {
 	unknown := func(a string) bool { return !slices.Contains(Algorithms(), a) }
 	if cfg.Issuer == "" || cfg.Audience == "" || len(cfg.Algorithms) == 0 || slices.ContainsFunc(cfg.Algorithms, unknown) ||
-		cfg.Skew < 0 || cfg.Skew > MaxSkew || cfg.TenantClaim == "" || cfg.RoleClaim == "" || cfg.Keys == nil || cfg.Now == nil {
+		cfg.Skew < 0 || cfg.Skew > MaxSkew || cfg.MaxLife < 0 || cfg.TenantClaim == "" || cfg.RoleClaim == "" || cfg.Keys == nil || cfg.Now == nil {
 		panic("identity: the configuration is incomplete or out of bounds")
 	}
 	return &Verifier{cfg: cfg, parser: jwt.NewParser(
@@ -94,6 +95,8 @@ func (v *Verifier) Verify(ctx context.Context, text string) (Token, error) {
 		return Token{}, refused(unread)
 	case err != nil:
 		return token, refused(err)
+	case v.cfg.MaxLife > 0 && c.ExpiresAt.After(v.cfg.Now().Add(v.cfg.MaxLife+v.cfg.Skew)):
+		return Token{}, refused(TooLongLived)
 	}
 	return token, nil
 }

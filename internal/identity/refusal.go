@@ -29,6 +29,7 @@ const (
 	MissingClaim   Refusal = "claim_missing"
 	BadTime        Refusal = "time" // exp, nbf or iat is no time
 	Expired        Refusal = "expired"
+	TooLongLived   Refusal = "lifetime" // exp lies too far ahead
 	NotYetValid    Refusal = "not_yet_valid"
 	BadIssuer      Refusal = "issuer"
 	BadAudience    Refusal = "audience"

@@ -53,7 +53,7 @@ type Config struct {
 	TokenIssuer, TokenAudience       string // empty: tokens are not accepted
 	TokenKeysFile                    string // empty: the issuer tells where its keys are
 	TokenAlgorithms                  []string
-	TokenSkew                        time.Duration
+	TokenSkew, TokenMaxLife          time.Duration
 	TokenTenantClaim, TokenRoleClaim string
 
 	HTTPMaxConns, WorkMaxConns int

@@ -27,6 +27,7 @@ const (
 	oneMinute  = time.Minute
 	tenMinutes = 10 * time.Minute
 	oneWeek    = 7 * 24 * time.Hour
+	oneYear    = 365 * 24 * time.Hour
 	// maxDrain leaves time to hand work back within the 30 seconds that orchestrators usually give.
 	maxDrain = 15 * time.Second
 )
