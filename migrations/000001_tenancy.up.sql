@@ -50,7 +50,7 @@ create table tenant (
   updated_at  timestamptz not null default now()
 );
 -- Tokens name tenants by it.
-create unique index tenant_account on tenant (lower(pgp_account)) where pgp_account <> '';
+create unique index tenant_account on tenant (lower(pgp_account collate "C")) where pgp_account <> '';
 alter table tenant enable row level security, force row level security;
 create policy tenant_wall on tenant using (id = app_tenant() or app_system());
 grant select, insert, update, delete on tenant to defender_app;

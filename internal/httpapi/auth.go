@@ -51,7 +51,7 @@ func (s *server) principal(r *http.Request) (tenant.Principal, error) {
 	if p.Refused != "" {
 		return p, s.deny(r, p, p.Refused, err)
 	}
-	if err != nil || account == "" || strings.EqualFold(account, tenant.PublicText(tenantPrefix, p.TenantPublic)) {
+	if err != nil || account == "" || tenant.SameName(account, tenant.PublicText(tenantPrefix, p.TenantPublic)) {
 		return p, err // which is known without asking for the tenant
 	}
 	t, err := s.Tenants.Tenant(r.Context(), p.Tenant)
@@ -128,7 +128,7 @@ func chooseTenant(token identity.Token, account string) (string, error) {
 	case account == "" && len(token.Tenants) > 1:
 		return "", fault.New(fault.CodeAccountRequired, "")
 	}
-	if !slices.ContainsFunc(token.Tenants, func(t string) bool { return strings.EqualFold(t, account) }) {
+	if !slices.ContainsFunc(token.Tenants, func(t string) bool { return tenant.SameName(t, account) }) {
 		return "", errNotYourTenant()
 	}
 	return account, nil
@@ -138,6 +138,9 @@ func chooseTenant(token identity.Token, account string) (string, error) {
 func (s *server) tenantNamed(r *http.Request, name string) (tenant.Tenant, error) {
 	if id, ok := parseID(tenantPrefix, strings.ToLower(name)); ok {
 		return s.Tenants.ActiveTenant(r.Context(), id, "")
+	}
+	if !plainText(name) { // nor is there one that the database takes for the same
+		return tenant.Tenant{}, fault.New(fault.CodeNotFound, "")
 	}
 	return s.Tenants.ActiveTenant(r.Context(), uuid.Nil, name)
 }

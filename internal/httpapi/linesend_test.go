@@ -59,7 +59,7 @@ func TestAListEndsWithItsCredential(t *testing.T) {
 		"token expired":              {func(h *house) { h.clock.move(2 * time.Hour) }, true},
 		"tenant suspended, by token": {func(h *house) { must(t, h.store.SetTenantState(t.Context(), h.mine.id, tenant.Suspended)) }, true},
 		"account of another, by name": {func(h *house) {
-			h.exec(`update tenant set pgp_account = 'x' || id where pgp_account = 'it@mine.example'; update tenant set pgp_account = 'it@mine.example' where id = ` + number(h.other.id))
+			h.exec(`update tenant set pgp_account = 'x' || id where pgp_account = 'desk@mine.example'; update tenant set pgp_account = 'desk@mine.example' where id = ` + number(h.other.id))
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -77,9 +77,9 @@ func (m *mint) until(expiry time.Time, role tenant.Role, tenants []string) strin
 // named gives both neighbours a PGP account.
 func (h *house) named() (mine, other string) {
 	h.t.Helper()
-	h.exec("update tenant set pgp_account = 'it@mine.example' where id = " + number(h.mine.id))
-	h.exec("update tenant set pgp_account = 'it@other.example' where id = " + number(h.other.id))
-	return "it@mine.example", "it@other.example"
+	h.exec("update tenant set pgp_account = 'desk@mine.example' where id = " + number(h.mine.id))
+	h.exec("update tenant set pgp_account = 'desk@other.example' where id = " + number(h.other.id))
+	return "desk@mine.example", "desk@other.example"
 }
 
 // asks sends a request for the caller's tenant, with the header account unless that is empty.
@@ -110,22 +110,25 @@ func TestATokenActsForTheTenantsItNames(t *testing.T) {
 		status              int
 		tenant              string
 	}{
-		"its only one":                  {m.token(tenant.ReadOnly, mine), "", 200, mineID},
-		"its only one, named":           {m.token(tenant.ReadOnly, mine), strings.ToUpper(mine), 200, mineID},
-		"by id":                         {m.token(tenant.ReadOnly, mineID), "", 200, mineID},
-		"one of two":                    {m.token(tenant.ReadOnly, mine, otherID), otherID, 200, otherID},
-		"none of two":                   {m.token(tenant.ReadOnly, mine, other), "", 400, ""},
-		"another than its own":          {m.token(tenant.Admin, mine), other, 403, ""},
-		"another's id":                  {m.token(tenant.Admin, mine), otherID, 403, ""},
-		"one that is not there":         {m.token(tenant.Admin, "no@body.example"), "", 403, ""},
-		"none at all":                   {m.token(tenant.Admin), "", 403, ""},
-		"platform is for none":          {m.token(tenant.Platform), "", 403, ""},
-		"platform with an account":      {m.token(tenant.Platform), mine, 403, ""},
-		"a key for its own":             {h.mine.keys[tenant.ReadOnly], mine, 200, mineID},
-		"a key for its own, by id":      {h.mine.keys[tenant.ReadOnly], mineID, 200, mineID},
-		"by id, in capitals":            {m.token(tenant.ReadOnly, mineID), strings.ToUpper(mineID), 200, mineID},
-		"a key, in capitals":            {h.mine.keys[tenant.ReadOnly], strings.ToUpper(mine), 200, mineID},
-		"a key, by id, in capitals":     {h.mine.keys[tenant.ReadOnly], strings.ToUpper(mineID), 200, mineID},
+		"its only one":              {m.token(tenant.ReadOnly, mine), "", 200, mineID},
+		"its only one, named":       {m.token(tenant.ReadOnly, mine), strings.ToUpper(mine), 200, mineID},
+		"by id":                     {m.token(tenant.ReadOnly, mineID), "", 200, mineID},
+		"one of two":                {m.token(tenant.ReadOnly, mine, otherID), otherID, 200, otherID},
+		"none of two":               {m.token(tenant.ReadOnly, mine, other), "", 400, ""},
+		"another than its own":      {m.token(tenant.Admin, mine), other, 403, ""},
+		"another's id":              {m.token(tenant.Admin, mine), otherID, 403, ""},
+		"one that is not there":     {m.token(tenant.Admin, "no@body.example"), "", 403, ""},
+		"none at all":               {m.token(tenant.Admin), "", 403, ""},
+		"platform is for none":      {m.token(tenant.Platform), "", 403, ""},
+		"platform with an account":  {m.token(tenant.Platform), mine, 403, ""},
+		"a key for its own":         {h.mine.keys[tenant.ReadOnly], mine, 200, mineID},
+		"a key for its own, by id":  {h.mine.keys[tenant.ReadOnly], mineID, 200, mineID},
+		"by id, in capitals":        {m.token(tenant.ReadOnly, mineID), strings.ToUpper(mineID), 200, mineID},
+		"a key, in capitals":        {h.mine.keys[tenant.ReadOnly], strings.ToUpper(mine), 200, mineID},
+		"a key, by id, in capitals": {h.mine.keys[tenant.ReadOnly], strings.ToUpper(mineID), 200, mineID},
+		"a letter that folds to another's, by account": {m.token(tenant.Admin, strings.Replace(other, "k", "\u212a", 1)), other, 403, ""},
+		"a letter that folds to another's":             {m.token(tenant.Admin, strings.Replace(other, "k", "\u212a", 1)), "", 403, ""},
+		"a letter that folds to its own, by account":   {m.token(tenant.Admin, mine), strings.Replace(mine, "k", "\u212a", 1), 403, ""},
 		"a key for all":                 {h.mine.keys[tenant.Admin], "*", 403, ""},
 		"a token for all":               {m.token(tenant.Admin, "*"), "", 403, ""},
 		"a key for another":             {h.mine.keys[tenant.Admin], other, 403, ""},
@@ -177,9 +180,9 @@ func TestForgedTokensCostNoQuery(t *testing.T) {
 	m, stranger := newMint(t), newMint(t)
 	u := untouchable{asked: &atomic.Int64{}}
 	h := newHouse(t, m.into, func(d *httpapi.Deps) { d.Keys, d.Tenants = u, u })
-	good := m.token(tenant.Admin, "it@mine.example")
+	good := m.token(tenant.Admin, "desk@mine.example")
 	for name, text := range map[string]string{
-		"a stranger's": stranger.token(tenant.Admin, "it@mine.example"), "a stranger's, expired": stranger.expired(tenant.Admin, "it@mine.example"),
+		"a stranger's": stranger.token(tenant.Admin, "desk@mine.example"), "a stranger's, expired": stranger.expired(tenant.Admin, "desk@mine.example"),
 		"cut": good[:len(good)-3], "noise": "a.b.c", "huge": strings.Repeat("a", 9000), "key-like": "pgpd_short",
 	} {
 		for _, op := range operations(t) {

@@ -134,7 +134,7 @@ func (s *Store) ActiveTenant(ctx context.Context, id uuid.UUID, account string) 
 			return tx.GetContext(ctx, &row, `select `+tenantColumns+` from tenant where public_id = $1`, id)
 		}
 		return tx.GetContext(ctx, &row, `
-			select `+tenantColumns+` from tenant where lower(pgp_account) = lower($1) and pgp_account <> ''`, account)
+			select `+tenantColumns+` from tenant where lower(pgp_account collate "C") = lower($1 collate "C") and pgp_account <> ''`, account)
 	})
 	if err == nil && row.State != string(tenant.Active) {
 		err = sql.ErrNoRows

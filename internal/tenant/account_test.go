@@ -32,3 +32,19 @@ func TestTenantsAnswerToIdAndAccountInAnyCase(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesFoldLettersOfASCIIOnly is about those that Unicode takes for the same as k and s, and that no tenant's name has.
+func TestNamesFoldLettersOfASCIIOnly(t *testing.T) {
+	t.Parallel()
+	ours := Tenant{Account: "desk@contoso.example"}
+	for name, answers := range map[string]bool{
+		"desk@contoso.example": true, "DESK@Contoso.example": true, "des\u212a@contoso.example": false, "de\u017fk@contoso.example": false, "": false, "desk": false,
+	} {
+		if ours.Answers(name) != answers {
+			t.Errorf("%q: %v", name, !answers)
+		}
+	}
+	if SameName("\u212a", "\u212a") {
+		t.Error("two names that are none are one")
+	}
+}
