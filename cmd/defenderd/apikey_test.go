@@ -72,6 +72,9 @@ func TestResealNamesAPIKeysThatWereChanged(t *testing.T) {
 	if _, err := ownerOf(t, url).Exec("update api_key set role = 'admin'"); err != nil {
 		t.Fatal(err)
 	}
+	if err := start(t, both, "--roles", "http").stop(t); err != nil { // which makes the newer one known
+		t.Fatal(err)
+	}
 	if _, err := invoke(t, both, "keyring", "reseal"); err == nil || !strings.Contains(err.Error(), key.ID) {
 		t.Errorf("it is not named: %v", err)
 	}

@@ -89,8 +89,8 @@ func checkKeys(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
 	return errors.Join(problems...)
 }
 
-// checkSealing refuses a keyring whose first key is not the service's, with which an event would be sealed: it is another one than the
-// database knows by its id, or one of an id that is not known there. A database that knows no key yet gets to know these, so that the
+// checkSealing refuses a keyring whose first key is not the service's, with which events, API keys and data keys would be sealed: it is
+// another one than the database knows by its id, or one of an id that is not known there, so no process of the service has it. A database that knows no key yet gets to know these, so that the
 // service does not start with others by the same ids later.
 func checkSealing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
 	if err := checkKeys(ctx, s, ring); err != nil {
@@ -114,15 +114,6 @@ func checkSealing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error
 func knownKeys(ctx context.Context, s *postgres.Store) ([]string, error) {
 	checks, err := s.KeyringChecks(ctx)
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(checks)), ofKeyService), err
-}
-
-// checkAcquainted refuses a keyring of which the database knows no key, although it knows some: the service's with a new key has old ones too.
-func checkAcquainted(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
-	known, err := knownKeys(ctx, s)
-	if err != nil || len(known) == 0 || slices.ContainsFunc(ring.IDs(), func(id string) bool { return slices.Contains(known, id) }) {
-		return err
-	}
-	return fmt.Errorf("%sKEYRING: the database knows none of its keys: use the service's keyring, with the new key beside the old ones", config.Prefix)
 }
 
 func checkNoneMissing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {

@@ -47,11 +47,8 @@ func (p *program) keyringReseal() *cli.Command {
 }
 
 func (p *program) reseal(ctx context.Context, cmd *cli.Command, s *postgres.Store, cfg config.Config, keys *envelope.Keys) error {
-	// A wrong key by the right name, or somebody else's keyring, would seal what the service cannot open.
-	if err := errors.Join(checkKeys(ctx, s, cfg.Keyring), checkAcquainted(ctx, s, cfg.Keyring), checkKEKs(ctx, s, keys)); err != nil {
-		return err
-	}
-	if err := leaveChecks(ctx, s, cfg.Keyring); err != nil {
+	// A wrong key by the right name, or one that no process of the service has, would seal what the service cannot open.
+	if err := errors.Join(checkSealing(ctx, s, cfg.Keyring), checkKEKs(ctx, s, keys)); err != nil {
 		return err
 	}
 	wrapped, err := keys.Rewrap(ctx, s, resealBatch)
