@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -92,8 +94,12 @@ func (s *server) tokenPrincipal(r *http.Request, text, account string) (tenant.P
 	return p, errNotYourTenant()
 }
 
+// notedWithin is how long the answer to an expired token may wait for the event it leaves.
+const notedWithin = 500 * time.Millisecond
+
 // denyExpired is [server.deny] for a token that was good before. Its tenant is looked for only when that will be noted; without one
-// there is no trail for it, and so it is for what was never a token.
+// there is no trail for it, and so it is for what was never a token. It is refused whether the database can note it or not: the next
+// one that is noted counts it.
 func (s *server) denyExpired(r *http.Request, p tenant.Principal, token identity.Token, account string, refused error) error {
 	if token.Subject == "" {
 		return refused
@@ -102,6 +108,15 @@ func (s *server) denyExpired(r *http.Request, p tenant.Principal, token identity
 		s.denials.count(actor(&p), s.Now())
 		return refused
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), notedWithin)
+	defer cancel()
+	if err := s.noteExpired(r.WithContext(ctx), p, token, account, refused); err != nil && err != refused { //nolint:errorlint // that very one
+		exchangeOf(r.Context()).hidden = err
+	}
+	return refused
+}
+
+func (s *server) noteExpired(r *http.Request, p tenant.Principal, token identity.Token, account string, refused error) error {
 	if token.Role == tenant.Platform {
 		return s.deny(r, p, tenant.TokenExpired, refused)
 	}
@@ -111,6 +126,7 @@ func (s *server) denyExpired(r *http.Request, p tenant.Principal, token identity
 	}
 	t, err := s.tenantNamed(r, chosen)
 	if err != nil && !fault.Is(err, fault.CodeNotFound) {
+		s.denials.again(actor(&p), s.denials.count(actor(&p), s.Now()))
 		return err
 	}
 	if p.Tenant, p.TenantPublic = t.ID, t.PublicID; t.ID == 0 {
