@@ -15,6 +15,15 @@ import (
 // revealing lists who takes the text out of a secret, file by file, with how often. Whoever adds a place says here why the text
 // goes no further.
 var revealing = map[string]int{
+	"cmd/defenderd/admit.go":                         1, // a new API key, into its file
+	"cmd/defenderd/apikey.go":                        1, // a new API key, which the command shows
+	"cmd/defenderd/demo_stage.go":                    1, // the demo's own API key, into its state
+	"internal/httpapi/account.go":                    1, // a new API key, in the answer that shows it
+	"internal/httpapi/auth.go":                       1, // a token, to be verified
+	"internal/httpapi/limits.go":                     1, // a credential, to be hashed
+	"internal/httpapi/repeats.go":                    1, // a new API key, to be sealed for a repeated request
+	"internal/tenant/apikey.go":                      2, // its form, and its last four characters
+	"internal/tenant/keyseals.go":                    2, // a key, and its digest, to be hashed
 	"cmd/defenderbench/service.go":                   1, // a new keyring for the service that is measured
 	"cmd/defenderd/demo_state.go":                    1, // a new keyring for the demo
 	"cmd/defenderd/force.go":                         1, // to the database
@@ -33,7 +42,6 @@ var revealing = map[string]int{
 	"internal/kms/aws.go":                            1, // a data key, to be wrapped
 	"internal/kms/vault.go":                          1, // a data key, to be wrapped
 	"internal/postgres/postgrestest/postgrestest.go": 1, // a keyring for tests
-	"internal/tenant/keyseals.go":                    1, // a digest, to be hashed
 	"internal/seal/datakey.go":                       2, // to the cipher
 	"internal/seal/derive.go":                        1, // to the derivation
 	"internal/seal/seal.go":                          1, // to the cipher

@@ -14,6 +14,7 @@ import (
 
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -63,7 +64,7 @@ func admit(ctx context.Context, s *postgres.Store, name, file string) (t tenant.
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return t, false, err
 	}
-	who, err := s.PrincipalByKey(ctx, strings.TrimSpace(string(body)))
+	who, err := s.PrincipalByKey(ctx, seal.NewSecret(strings.TrimSpace(string(body))))
 	if err == nil && who.Role == tenant.Admin {
 		t, err = s.Tenant(ctx, who.Tenant)
 		return t, false, err
@@ -74,12 +75,12 @@ func admit(ctx context.Context, s *postgres.Store, name, file string) (t tenant.
 	if t, err = tenantNamed(ctx, s, name); err != nil {
 		return t, false, err
 	}
-	text := tenant.NewKey()
+	key := tenant.NewKey()
 	k := tenant.APIKey{Name: "admin", Role: tenant.Admin, ExpiresAt: time.Now().Add(tenant.MaxKeyLife)}
-	if _, err := s.CreateAPIKey(ctx, t.ID, k, text); err != nil {
+	if _, err := s.CreateAPIKey(ctx, t.ID, k, key); err != nil {
 		return t, false, err
 	}
-	return t, true, replaceSecret(file, text)
+	return t, true, replaceSecret(file, key.Reveal())
 }
 
 // tenantNamed finds the oldest tenant of that name, or makes one.

@@ -88,15 +88,15 @@ func (p *program) apiKeyCreate() *cli.Command {
 				return err
 			}
 			return p.withTenant(ctx, cmd, lookup, func(s *postgres.Store, t tenant.Tenant) error {
-				text := tenant.NewKey()
-				k, err := s.CreateAPIKey(ctx, t.ID, k, text)
+				key := tenant.NewKey()
+				k, err := s.CreateAPIKey(ctx, t.ID, k, key)
 				if err != nil {
 					return err
 				}
 				view := viewKey(k)
-				view.Key = text
+				view.Key = key.Reveal()
 				return show(p.stdout, cmd, view, []string{"ID", "NAME", "ROLE", "EXPIRES", "KEY (shown only now)"},
-					[]string{view.ID, view.Name, view.Role, showTime(view.ExpiresAt), text})
+					[]string{view.ID, view.Name, view.Role, showTime(view.ExpiresAt), view.Key})
 			})
 		},
 	}

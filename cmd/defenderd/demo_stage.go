@@ -22,6 +22,7 @@ import (
 	"pgp.internal/defender/internal/connector/defender/defendersim"
 	"pgp.internal/defender/internal/pgserver"
 	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -210,7 +211,7 @@ func (s *stage) admitTenant(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	if _, err := store.PrincipalByKey(ctx, s.state.APIKey); err == nil {
+	if _, err := store.PrincipalByKey(ctx, seal.NewSecret(s.state.APIKey)); err == nil {
 		return nil // an earlier start did it
 	}
 	t, err := s.tenant(ctx, store)
@@ -220,12 +221,12 @@ func (s *stage) admitTenant(ctx context.Context) (err error) {
 	if err := store.SetEntitlement(ctx, t.ID, tenant.Entitlement{InternalAssessments: true, Source: "demo"}); err != nil {
 		return err
 	}
-	text := tenant.NewKey()
-	_, err = store.CreateAPIKey(ctx, t.ID, tenant.APIKey{Name: "demo", Role: tenant.Admin, ExpiresAt: time.Now().AddDate(0, 1, 0)}, text)
+	key := tenant.NewKey()
+	_, err = store.CreateAPIKey(ctx, t.ID, tenant.APIKey{Name: "demo", Role: tenant.Admin, ExpiresAt: time.Now().AddDate(0, 1, 0)}, key)
 	if err != nil {
 		return err
 	}
-	s.state.TenantID, s.state.APIKey = publicID(tenantPrefix, t.PublicID), text
+	s.state.TenantID, s.state.APIKey = publicID(tenantPrefix, t.PublicID), key.Reveal()
 	return s.state.save(s.dir)
 }
 

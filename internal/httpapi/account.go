@@ -9,6 +9,7 @@ import (
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -144,14 +145,14 @@ func (s *server) keyCreatedBefore(w http.ResponseWriter, r *http.Request, made s
 		f.Remedy = "Delete that key and create another one."
 		return f
 	}
-	return answerCreatedKey(w, &k, secret)
+	return answerCreatedKey(w, &k, seal.NewSecret(secret))
 }
 
-func answerCreatedKey(w http.ResponseWriter, k *tenant.APIKey, secret string) error {
+func answerCreatedKey(w http.ResponseWriter, k *tenant.APIKey, secret seal.Secret) error {
 	shown := apiKey(k)
 	w.Header().Set("Location", "/v1/api-keys/"+shown.ID)
 	return answer(w, http.StatusCreated, api.CreatedAPIKey{
-		ID: shown.ID, Name: shown.Name, Role: shown.Role, CreatedAt: shown.CreatedAt, ExpiresAt: shown.ExpiresAt, Secret: api.Secret(secret),
+		ID: shown.ID, Name: shown.Name, Role: shown.Role, CreatedAt: shown.CreatedAt, ExpiresAt: shown.ExpiresAt, Secret: api.Secret(secret.Reveal()),
 	})
 }
 

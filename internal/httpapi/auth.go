@@ -15,6 +15,7 @@ import (
 
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/identity"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -38,7 +39,7 @@ func (s *server) authorise(w http.ResponseWriter, r *http.Request, need tenant.R
 // principal reads the credential: an API key, which is looked up on every request, so that a revoked one is refused at
 // once, or a token, which costs the database nothing unless it is good.
 func (s *server) principal(r *http.Request) (tenant.Principal, error) {
-	text, err := bearer(r)
+	credential, err := bearer(r)
 	if err != nil {
 		return tenant.Principal{}, err
 	}
@@ -46,10 +47,10 @@ func (s *server) principal(r *http.Request) (tenant.Principal, error) {
 	if err != nil {
 		return tenant.Principal{}, err
 	}
-	if !tenant.LooksLikeKey(text) {
-		return s.tokenPrincipal(r, text, account)
+	if !tenant.LooksLikeKey(credential) {
+		return s.tokenPrincipal(r, credential, account)
 	}
-	p, err := s.Keys.PrincipalByKey(r.Context(), text)
+	p, err := s.Keys.PrincipalByKey(r.Context(), credential)
 	if p.Refused != "" {
 		return p, s.deny(r, p, p.Refused, err)
 	}
@@ -67,8 +68,8 @@ func (s *server) principal(r *http.Request) (tenant.Principal, error) {
 }
 
 // tokenPrincipal asks for the tenant only among those that the token names.
-func (s *server) tokenPrincipal(r *http.Request, text, account string) (tenant.Principal, error) {
-	token, err := s.Tokens.Verify(r.Context(), text)
+func (s *server) tokenPrincipal(r *http.Request, credential seal.Secret, account string) (tenant.Principal, error) {
+	token, err := s.Tokens.Verify(r.Context(), credential.Reveal())
 	p := tenant.Principal{Subject: token.Subject, Name: token.Name, Role: token.Role}
 	if err != nil {
 		return p, s.denyExpired(r, p, token, account, err)
@@ -186,16 +187,16 @@ func plainText(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
 
-func bearer(r *http.Request) (string, error) {
+func bearer(r *http.Request) (seal.Secret, error) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) != 1 {
-		return "", fault.New(fault.CodeUnauthenticated, "")
+		return seal.Secret{}, fault.New(fault.CodeUnauthenticated, "")
 	}
 	scheme, text, _ := strings.Cut(headers[0], " ")
 	if !strings.EqualFold(scheme, "Bearer") || text == "" {
-		return "", fault.New(fault.CodeUnauthenticated, "")
+		return seal.Secret{}, fault.New(fault.CodeUnauthenticated, "")
 	}
-	return text, nil
+	return seal.NewSecret(text), nil
 }
 
 // caller is the tenant that the request's credential was found to act for.

@@ -10,6 +10,7 @@ import (
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/identity"
 	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
 )
@@ -143,8 +144,8 @@ type Tokens interface {
 // KeyStore manages API keys and finds out who presents one.
 type KeyStore interface {
 	// PrincipalByKey gives for a key that is known and refused, beside the fault, whose it is and why.
-	PrincipalByKey(ctx context.Context, text string) (tenant.Principal, error)
-	CreateAPIKey(ctx context.Context, t tenant.ID, k tenant.APIKey, text string) (tenant.APIKey, error)
+	PrincipalByKey(ctx context.Context, key seal.Secret) (tenant.Principal, error)
+	CreateAPIKey(ctx context.Context, t tenant.ID, k tenant.APIKey, key seal.Secret) (tenant.APIKey, error)
 	APIKey(ctx context.Context, t tenant.ID, id uuid.UUID) (tenant.APIKey, error)
 	ListAPIKeys(ctx context.Context, t tenant.ID, page inventory.PageRequest) ([]tenant.APIKey, inventory.Position, error)
 	RevokeAPIKey(ctx context.Context, t tenant.ID, id uuid.UUID) error

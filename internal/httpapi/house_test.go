@@ -121,11 +121,11 @@ func (h *house) neighbour() neighbour {
 // key makes an API key of a tenant.
 func (h *house) key(id tenant.ID, k tenant.APIKey) string {
 	h.t.Helper()
-	text := tenant.NewKey()
-	if _, err := h.store.CreateAPIKey(context.Background(), id, k, text); err != nil {
+	made := tenant.NewKey()
+	if _, err := h.store.CreateAPIKey(context.Background(), id, k, made); err != nil {
 		h.t.Fatal(err)
 	}
-	return text
+	return made.Reveal()
 }
 
 // client is a typed client whose traffic is held against the contract.
@@ -277,6 +277,6 @@ type brokenKeys struct {
 	err error
 }
 
-func (b brokenKeys) PrincipalByKey(context.Context, string) (tenant.Principal, error) {
+func (b brokenKeys) PrincipalByKey(context.Context, seal.Secret) (tenant.Principal, error) {
 	return tenant.Principal{}, b.err
 }

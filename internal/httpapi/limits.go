@@ -14,6 +14,7 @@ import (
 
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/ratelimit"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -88,9 +89,9 @@ func newRations(l Limits) rations {
 func presented(r *http.Request) [sha256.Size]byte {
 	credential, err := bearer(r)
 	if err != nil {
-		credential = strings.Join(r.Header.Values("Authorization"), "\x00")
+		credential = seal.NewSecret(strings.Join(r.Header.Values("Authorization"), "\x00"))
 	}
-	return sha256.Sum256([]byte(credential + "\x00\x00" + strings.ToLower(strings.Join(r.Header.Values("Account"), "\x00"))))
+	return sha256.Sum256([]byte(credential.Reveal() + "\x00\x00" + strings.ToLower(strings.Join(r.Header.Values("Account"), "\x00"))))
 }
 
 // ration counts a request before anything is asked of the database. Operations that are open to everybody count for the address,

@@ -27,7 +27,7 @@ type askedKeys struct {
 	asked *atomic.Int64
 }
 
-func (a askedKeys) PrincipalByKey(ctx context.Context, text string) (tenant.Principal, error) {
+func (a askedKeys) PrincipalByKey(ctx context.Context, text seal.Secret) (tenant.Principal, error) {
 	a.asked.Add(1)
 	return a.KeyStore.PrincipalByKey(ctx, text)
 }
@@ -117,13 +117,13 @@ func TestLimitsOfAnAddress(t *testing.T) {
 		t.Errorf("%d %v", got.status, got.header)
 	}
 	for i := range 10 {
-		guess := tenant.NewKey()
+		guess := tenant.NewKey().Reveal()
 		if got := h.send(raw{method: http.MethodGet, path: "/v1/tenant", key: guess, header: map[string]string{"X-Forwarded-For": fmt.Sprintf("203.0.113.%d", i)}}); got.status != http.StatusUnauthorized {
 			t.Errorf("guess %d: %d", i, got.status)
 		}
 	}
 	before := asked.Load()
-	guess := tenant.NewKey()
+	guess := tenant.NewKey().Reveal()
 	for what, r := range map[string]raw{
 		"a guess": {method: http.MethodGet, path: "/v1/tenant", key: guess}, "no key": {method: http.MethodGet, path: "/v1/tenant"},
 		"what is open to everybody": {method: http.MethodGet, path: "/v1/version"}, "no path": {method: http.MethodGet, path: "/v1/nothing"},

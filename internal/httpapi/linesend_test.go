@@ -13,6 +13,7 @@ import (
 	"pgp.internal/defender/internal/httpapi"
 	"pgp.internal/defender/internal/identity"
 	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -39,7 +40,7 @@ type countedKeys struct {
 	asked *atomic.Int64
 }
 
-func (c countedKeys) PrincipalByKey(ctx context.Context, text string) (tenant.Principal, error) {
+func (c countedKeys) PrincipalByKey(ctx context.Context, text seal.Secret) (tenant.Principal, error) {
 	c.asked.Add(1)
 	return c.KeyStore.PrincipalByKey(ctx, text)
 }

@@ -17,6 +17,7 @@ import (
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/httpapi"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
 )
@@ -210,7 +211,7 @@ type hangingKeys struct {
 	waiting chan struct{}
 }
 
-func (k hangingKeys) PrincipalByKey(ctx context.Context, _ string) (tenant.Principal, error) {
+func (k hangingKeys) PrincipalByKey(ctx context.Context, _ seal.Secret) (tenant.Principal, error) {
 	close(k.waiting)
 	<-ctx.Done()
 	return tenant.Principal{}, fmt.Errorf("%w: pq: canceling statement", ctx.Err())

@@ -16,6 +16,7 @@ import (
 
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/repeat"
+	"pgp.internal/defender/internal/seal"
 )
 
 // RepeatStore remembers requests with an Idempotency-Key. What a request changes the stores keep beside the change, by the
@@ -170,12 +171,12 @@ func (s *server) repeated(w http.ResponseWriter, r *http.Request, e endpoint, m 
 const replayed = "Idempotent-Replayed"
 
 // keepsake keeps with the change what only its answer shows; without an Idempotency-Key there is nothing to do.
-func keepsake(r *http.Request, secret string) error {
+func keepsake(r *http.Request, secret seal.Secret) error {
 	a := repeat.Of(r.Context())
 	if a == nil {
 		return nil
 	}
-	box, err := exchangeOf(r.Context()).seal.close(secret)
+	box, err := exchangeOf(r.Context()).seal.close(secret.Reveal())
 	a.Keepsake = box
 	return err
 }

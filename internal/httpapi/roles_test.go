@@ -31,7 +31,7 @@ func TestKeysThatDoNotCount(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	good := h.mine.keys[tenant.ReadOnly]
-	unknown := tenant.NewKey()
+	unknown := tenant.NewKey().Reveal()
 	for name, header := range map[string]string{
 		"none": "", "no scheme": good, "another scheme": "Basic " + good, "unknown": "Bearer " + unknown, "noise": "Bearer x", "two": "Bearer " + good + " " + good,
 		"cut": "Bearer " + good[:len(good)-1], "blank": "Bearer ", "upper case": "Bearer " + strings.ToUpper(good),

@@ -21,6 +21,7 @@ import (
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/internal/httpapi"
 	"pgp.internal/defender/internal/identity"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -163,7 +164,7 @@ type untouchable struct {
 	asked *atomic.Int64
 }
 
-func (u untouchable) PrincipalByKey(context.Context, string) (tenant.Principal, error) {
+func (u untouchable) PrincipalByKey(context.Context, seal.Secret) (tenant.Principal, error) {
 	u.asked.Add(1)
 	return tenant.Principal{}, errors.New("asked")
 }

@@ -118,7 +118,7 @@ func TestKnownCredentialsThatAreRefusedLeaveAnEvent(t *testing.T) {
 	m := newMint(t)
 	h := newHouse(t, m.into)
 	mine, other := h.named()
-	unknown := tenant.NewKey()
+	unknown := tenant.NewKey().Reveal()
 	expired := m.expired(tenant.Admin, mine)
 	h.exec("update api_key set revoked_at = now() where role = 'readonly' and tenant_id = " + number(h.mine.id))
 	h.mine.keys[tenant.Analyst] = h.key(h.mine.id, tenant.APIKey{Name: "analyst", Role: tenant.Analyst, ExpiresAt: time.Now().Add(-time.Minute)})

@@ -13,6 +13,7 @@ import (
 	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -38,14 +39,14 @@ func (r apiKeyRow) key() tenant.APIKey {
 // errNoKeySeals is a mistake of the program: it opened the store without the keyring.
 var errNoKeySeals = errors.New("API keys cannot be made or recognised without the keyring")
 
-// CreateAPIKey stores the key with that text, by what [tenant.KeySeals] make of it. Name, role and expiry are taken from k.
-func (s *Store) CreateAPIKey(ctx context.Context, id tenant.ID, k tenant.APIKey, text string) (tenant.APIKey, error) {
+// CreateAPIKey stores a key, by what [tenant.KeySeals] make of it. Name, role and expiry are taken from k.
+func (s *Store) CreateAPIKey(ctx context.Context, id tenant.ID, k tenant.APIKey, key seal.Secret) (tenant.APIKey, error) {
 	if s.keySeals == nil {
 		return tenant.APIKey{}, errNoKeySeals
 	}
-	k.PublicID, k.Hint = newID(), tenant.KeyHint(text)
+	k.PublicID, k.Hint = newID(), tenant.KeyHint(key)
 	k.ExpiresAt = k.ExpiresAt.Truncate(time.Microsecond) // what the database keeps of it is what is sealed
-	sealed, err := s.keySeals.Seal(id, &k, text)
+	sealed, err := s.keySeals.Seal(id, &k, key)
 	if err != nil {
 		return tenant.APIKey{}, err
 	}
@@ -124,16 +125,16 @@ type keyHolder struct {
 	Refused   string    `db:"refused"`
 }
 
-// PrincipalByKey finds who presents the key with that text. Unknown, expired and revoked keys, those whose row was changed outside
+// PrincipalByKey finds who presents a key. Unknown, expired and revoked keys, those whose row was changed outside
 // the service, and keys of suspended tenants, all answer with the same fault; all but the unknown ones beside whom they belong to and
 // why they are refused, for the audit trail.
-func (s *Store) PrincipalByKey(ctx context.Context, text string) (tenant.Principal, error) {
+func (s *Store) PrincipalByKey(ctx context.Context, key seal.Secret) (tenant.Principal, error) {
 	if s.keySeals == nil {
 		return tenant.Principal{}, errNoKeySeals
 	}
 	var row keyHolder
 	err := s.getRow(ctx, &row, prepared+"select * from key_holder($1, make_interval(secs => $2))",
-		pq.ByteaArray(s.keySeals.Hashes(text)), lastUsedGrain.Seconds())
+		pq.ByteaArray(s.keySeals.Hashes(key)), lastUsedGrain.Seconds())
 	if errors.Is(err, sql.ErrNoRows) {
 		return tenant.Principal{}, fault.New(fault.CodeUnauthenticated, "")
 	}
@@ -142,7 +143,7 @@ func (s *Store) PrincipalByKey(ctx context.Context, text string) (tenant.Princip
 	}
 	id, k := tenant.ID(row.TenantID), tenant.APIKey{PublicID: row.PublicID, Role: tenant.Role(row.Role), ExpiresAt: row.ExpiresAt}
 	p := tenant.Principal{Tenant: id, KeyID: row.PublicID, Name: row.Name, Role: k.Role, Refused: tenant.Refusal(row.Refused)}
-	if p.Refused == "" && !s.keySeals.Genuine(id, &k, text, row.Box) {
+	if p.Refused == "" && !s.keySeals.Genuine(id, &k, key, row.Box) {
 		p.Refused = tenant.KeyAltered
 		s.log.ErrorContext(ctx, "a stored API key was changed outside the service, and is refused", "api_key", tenant.PublicText(tenant.KeyPrefix, row.PublicID))
 	}

@@ -29,7 +29,7 @@ func TestALateAttemptChangesNothing(t *testing.T) {
 	}
 	create := func(a *repeat.Attempt) error {
 		text := tenant.NewKey()
-		_, err := store.CreateAPIKey(repeat.With(t.Context(), a), owner.ID, tenant.APIKey{Name: text[:8], Role: tenant.Admin, ExpiresAt: time.Now().Add(time.Hour)}, text)
+		_, err := store.CreateAPIKey(repeat.With(t.Context(), a), owner.ID, tenant.APIKey{Name: tenant.KeyHint(text), Role: tenant.Admin, ExpiresAt: time.Now().Add(time.Hour)}, text)
 		return err
 	}
 	late, next, third := attempt(-time.Second), attempt(time.Minute), attempt(time.Minute)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"pgp.internal/defender/internal/seal"
 )
 
 // keyPrefix makes keys recognisable to secret scanners and to people.
@@ -29,17 +31,21 @@ type APIKey struct {
 	CreatedAt  time.Time
 }
 
-// NewKey makes a key: the text that is shown once to its owner.
-func NewKey() string {
+// NewKey makes a key, which is shown once to its owner.
+func NewKey() seal.Secret {
 	raw := make([]byte, keyBytes)
 	_, _ = rand.Read(raw) // documented never to fail
-	return keyPrefix + base64.RawURLEncoding.EncodeToString(raw)
+	return seal.NewSecret(keyPrefix + base64.RawURLEncoding.EncodeToString(raw))
 }
 
 // KeyHint is what is shown of a key ever after.
-func KeyHint(text string) string { return text[max(0, len(text)-4):] }
+func KeyHint(key seal.Secret) string {
+	text := key.Reveal()
+	return text[max(0, len(text)-4):]
+}
 
-// LooksLikeKey tells without a look-up that a text cannot be a key, so that noise costs no query.
-func LooksLikeKey(text string) bool {
+// LooksLikeKey tells without a look-up that a credential cannot be a key, so that noise costs no query.
+func LooksLikeKey(credential seal.Secret) bool {
+	text := credential.Reveal()
 	return strings.HasPrefix(text, keyPrefix) && len(text) == len(keyPrefix)+base64.RawURLEncoding.EncodedLen(keyBytes)
 }

@@ -31,9 +31,9 @@ func NewKeySeals(ring *seal.Ring) *KeySeals {
 	return &KeySeals{ring: ring, hashing: ring.DeriveEach(hashLabel)}
 }
 
-// Seal makes what is stored of the key with that text, which is good for what k says: its id, role and expiry.
-func (s *KeySeals) Seal(id ID, k *APIKey, text string) (SealedKey, error) {
-	return s.seal(id, k, digest(text))
+// Seal makes what is stored of the key, which is good for what k says: its id, role and expiry.
+func (s *KeySeals) Seal(id ID, k *APIKey, key seal.Secret) (SealedKey, error) {
+	return s.seal(id, k, digest(key))
 }
 
 func (s *KeySeals) seal(id ID, k *APIKey, digest seal.Secret) (SealedKey, error) {
@@ -41,19 +41,19 @@ func (s *KeySeals) seal(id ID, k *APIKey, digest seal.Secret) (SealedKey, error)
 	return SealedKey{Hash: hash(s.hashing[s.ring.IDs()[0]], digest), Box: box}, err
 }
 
-// Hashes lists by which hashes the key with that text may be stored: one for each key of the keyring.
-func (s *KeySeals) Hashes(text string) [][]byte {
-	hashes, d := make([][]byte, 0, len(s.hashing)), digest(text)
-	for _, key := range s.hashing {
-		hashes = append(hashes, hash(key, d))
+// Hashes lists by which hashes the key may be stored: one for each key of the keyring.
+func (s *KeySeals) Hashes(key seal.Secret) [][]byte {
+	hashes, d := make([][]byte, 0, len(s.hashing)), digest(key)
+	for _, with := range s.hashing {
+		hashes = append(hashes, hash(with, d))
 	}
 	return hashes
 }
 
-// Genuine tells whether the box was made by Seal for the key with that text and for what k says.
-func (s *KeySeals) Genuine(id ID, k *APIKey, text string, box seal.Box) bool {
+// Genuine tells whether the box was made by Seal for the key and for what k says.
+func (s *KeySeals) Genuine(id ID, k *APIKey, key seal.Secret, box seal.Box) bool {
 	opened, err := s.ring.Open(box, keyPlace(id, k))
-	return err == nil && opened.Equal(digest(text))
+	return err == nil && opened.Equal(digest(key))
 }
 
 // Renew seals anew, with the first key of the keyring, what one of the others has sealed. The error is [seal.ErrUnknownKey] or
@@ -71,8 +71,8 @@ func keyPlace(id ID, k *APIKey) string {
 	return fmt.Sprintf("tenant/%d/api_key/%s/%s/until/%d", id, k.PublicID, k.Role, k.ExpiresAt.UnixMicro())
 }
 
-func digest(text string) seal.Secret {
-	sum := sha256.Sum256([]byte(text))
+func digest(key seal.Secret) seal.Secret {
+	sum := sha256.Sum256([]byte(key.Reveal()))
 	return seal.NewSecret(string(sum[:]))
 }
 

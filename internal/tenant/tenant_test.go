@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"pgp.internal/defender/internal/seal"
 )
 
 func TestRoleIncludes(t *testing.T) {
@@ -48,13 +50,13 @@ func TestEntitlementDaysAreInclusive(t *testing.T) {
 
 func TestKeysAreDistinctAndRecognised(t *testing.T) {
 	a, b := NewKey(), NewKey()
-	if a == b {
+	if a.Equal(b) {
 		t.Fatal("two keys are equal")
 	}
-	if !LooksLikeKey(a) || LooksLikeKey(a+"x") || LooksLikeKey("pgpd_") || LooksLikeKey("") {
+	if !LooksLikeKey(a) || LooksLikeKey(seal.NewSecret(a.Reveal()+"x")) || LooksLikeKey(seal.NewSecret("pgpd_")) || LooksLikeKey(seal.Secret{}) {
 		t.Fatal("LooksLikeKey is wrong")
 	}
-	if KeyHint(b) != b[len(b)-4:] {
+	if KeyHint(b) != b.Reveal()[len(b.Reveal())-4:] {
 		t.Fatal("the hint does not belong to the key")
 	}
 }
