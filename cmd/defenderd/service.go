@@ -117,7 +117,9 @@ func (s *service) mayWork(ctx context.Context) error {
 // wire is the one place that knows how the parts fit together.
 func (s *service) wire() error {
 	build, meter := thisBuild(), s.meter
-	s.registry.MustRegister(metrics.NewStoreCollector(s.requests, time.Now),
+	figures := metrics.NewStoreCollector(s.requests, time.Now)
+	figures.Start()
+	s.registry.MustRegister(figures,
 		collectors.NewDBStatsCollector(s.requests.DB(), "http"), collectors.NewDBStatsCollector(s.work.DB(), "work"))
 
 	source, err := s.connector(meter)

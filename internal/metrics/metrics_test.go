@@ -1,8 +1,6 @@
 package metrics_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,13 +9,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/metrics"
-	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/syncer"
 )
 
@@ -44,25 +40,6 @@ func newMetrics(t *testing.T) (*metrics.Metrics, *prometheus.Registry) {
 	reg := prometheus.NewPedanticRegistry()
 	return metrics.New(reg, metrics.Build{Version: "v1", Revision: "abc", GoVersion: "go1"}, operations()), reg
 }
-
-// figures is a store with given answers.
-type figures struct {
-	depth     postgres.QueueDepth
-	freshness postgres.Freshness
-	err       error
-	asked     int
-	frozen    bool
-}
-
-func (f *figures) Depth(context.Context) (postgres.QueueDepth, error) {
-	f.asked++
-	if f.frozen {
-		select {} // a driver that does not look at its context
-	}
-	return f.depth, f.err
-}
-
-func (f *figures) Freshness(context.Context) (postgres.Freshness, error) { return f.freshness, f.err }
 
 func TestLint(t *testing.T) {
 	t.Parallel()
@@ -193,93 +170,5 @@ defender_upstream_breaker_openings_total 1
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "defender_http_requests_in_flight", "defender_upstream_throttled_seconds_total",
 		"defender_upstream_waits_total", "defender_upstream_breaker_openings_total"); err != nil {
 		t.Error(err)
-	}
-}
-
-const wantStore = `
-# HELP defender_integrations_by_freshness Integrations that import by themselves, by their last complete import: fresh within two intervals, late, never.
-# TYPE defender_integrations_by_freshness gauge
-defender_integrations_by_freshness{freshness="fresh"} 5
-defender_integrations_by_freshness{freshness="late"} 2
-defender_integrations_by_freshness{freshness="never"} 1
-# HELP defender_oldest_success_age_seconds Age of the oldest last complete import among integrations that import by themselves.
-# TYPE defender_oldest_success_age_seconds gauge
-defender_oldest_success_age_seconds 7200
-# HELP defender_queue_jobs Jobs in the queue of all processes by state; dead ones were set aside for good.
-# TYPE defender_queue_jobs gauge
-defender_queue_jobs{state="dead"} 1
-defender_queue_jobs{state="running"} 2
-defender_queue_jobs{state="waiting"} 3
-# HELP defender_secrets_expiring Client secrets by the days until they expire; each figure includes the smaller ones, 0 counts the expired.
-# TYPE defender_secrets_expiring gauge
-defender_secrets_expiring{within_days="0"} 1
-defender_secrets_expiring{within_days="1"} 2
-defender_secrets_expiring{within_days="14"} 4
-defender_secrets_expiring{within_days="30"} 5
-defender_secrets_expiring{within_days="7"} 3
-# HELP defender_store_up Whether the figures of the database could be read: 1 or 0.
-# TYPE defender_store_up gauge
-defender_store_up 1
-`
-
-func TestStoreFigures(t *testing.T) {
-	t.Parallel()
-	c := metrics.NewStoreCollector(&figures{
-		depth: postgres.QueueDepth{Waiting: 3, Running: 2, Dead: 1, Oldest: time.Minute},
-		freshness: postgres.Freshness{
-			ByState: map[connector.State]int{connector.StateActive: 8}, Fresh: 5, Late: 2, Never: 1, OldestSuccess: 2 * time.Hour,
-			Expired: 1, Within1: 2, Within7: 3, Within14: 4, Within30: 5,
-		},
-	}, time.Now)
-	err := testutil.CollectAndCompare(c, strings.NewReader(wantStore), "defender_integrations_by_freshness", "defender_oldest_success_age_seconds",
-		"defender_queue_jobs", "defender_secrets_expiring", "defender_store_up")
-	if err != nil {
-		t.Error(err)
-	}
-}
-
-func TestStoreIsAskedOnceInFiveSeconds(t *testing.T) {
-	t.Parallel()
-	store, now := &figures{}, time.Now()
-	c := metrics.NewStoreCollector(store, func() time.Time { return now })
-	for _, step := range []struct {
-		later time.Duration
-		asked int
-	}{{0, 1}, {0, 1}, {4 * time.Second, 1}, {time.Second, 2}, {time.Second, 2}} {
-		now = now.Add(step.later)
-		testutil.CollectAndCount(c)
-		if store.asked != step.asked {
-			t.Fatalf("after %v more: asked %d times, want %d", step.later, store.asked, step.asked)
-		}
-	}
-}
-
-const wantAway = `
-# HELP defender_store_up Whether the figures of the database could be read: 1 or 0.
-# TYPE defender_store_up gauge
-defender_store_up 0
-`
-
-func TestStoreAway(t *testing.T) {
-	t.Parallel()
-	c := metrics.NewStoreCollector(&figures{err: errors.New("no route to host")}, time.Now)
-	if err := testutil.CollectAndCompare(c, strings.NewReader(wantAway)); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestStoreFrozen(t *testing.T) {
-	// Not in a bubble: the goroutine that waits for the frozen database never ends, and a bubble must.
-	t.Parallel()
-	c := metrics.NewStoreCollector(&figures{frozen: true}, time.Now)
-	done := make(chan error, 1)
-	go func() { done <- testutil.CollectAndCompare(c, strings.NewReader(wantAway)) }()
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("a frozen database holds the scrape")
 	}
 }

@@ -20,7 +20,8 @@ type Store interface {
 const (
 	storeCache   = 5 * time.Second // several scrapers, or an impatient one, ask the database no more often
 	storeTimeout = time.Second     // after which the database counts as away
-	// storePatience is how long a scrape waits for it; then it tells what was read before, and the next one what comes of it.
+	// storePatience is how long a scrape waits for it, the first one too; then it tells what was read before, if anything was, and the
+	// next one what comes of it.
 	storePatience = 50 * time.Millisecond
 )
 
@@ -42,6 +43,9 @@ type StoreCollector struct {
 func NewStoreCollector(s Store, now func() time.Time) *StoreCollector {
 	return &StoreCollector{store: s, now: now}
 }
+
+// Start has the store asked now, beside the caller, so that the first scrape finds the figures instead of waiting for them.
+func (c *StoreCollector) Start() { c.askAgain() }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(namespace+"_"+name, help, labels, nil)
@@ -99,10 +103,10 @@ func (c *StoreCollector) Collect(out chan<- prometheus.Metric) {
 }
 
 // read asks the store unless it did a moment ago. Failures are remembered as long as successes, so that a database that
-// is away costs the scrapers one time-out each few seconds.
+// is away is asked once each few seconds. Nothing read yet counts as away.
 func (c *StoreCollector) read() (up bool, _ postgres.QueueDepth, _ postgres.Freshness) {
-	if asked, patience := c.askAgain(); asked != nil {
-		timer := time.NewTimer(patience)
+	if asked := c.askAgain(); asked != nil {
+		timer := time.NewTimer(storePatience)
 		defer timer.Stop()
 		select {
 		case <-asked:
@@ -114,23 +118,19 @@ func (c *StoreCollector) read() (up bool, _ postgres.QueueDepth, _ postgres.Fres
 	return c.up, c.depth, c.freshness
 }
 
-// askAgain has the store asked if it is time, by one goroutine at a time, and tells how long to wait for that: the first scrape has
-// nothing else to tell. It returns nil if what is known is fresh.
-func (c *StoreCollector) askAgain() (asked <-chan struct{}, patience time.Duration) {
+// askAgain has the store asked if it is time, by one goroutine at a time, and gives what is closed when the answer is there: nil if
+// what is known is fresh.
+func (c *StoreCollector) askAgain() (asked <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	first := c.readAt.IsZero()
-	if !first && c.now().Sub(c.readAt) < storeCache {
-		return nil, 0
+	if !c.readAt.IsZero() && c.now().Sub(c.readAt) < storeCache {
+		return nil
 	}
 	if c.asking == nil {
 		c.asking = make(chan struct{})
 		go c.refresh(c.asking)
 	}
-	if first {
-		return c.asking, 2 * storeTimeout // it ends by itself before
-	}
-	return c.asking, storePatience
+	return c.asking
 }
 
 func (c *StoreCollector) refresh(done chan struct{}) {
