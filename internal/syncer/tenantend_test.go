@@ -72,6 +72,26 @@ func TestADeletedTenantLeavesItsTrailAndNothingElse(t *testing.T) {
 	}
 }
 
+// TestTablesOfTheOperatorStopNoDeletion keeps two more tables in the schema: one that the service may not read, and one that it may,
+// whose tenants are spelt otherwise.
+func TestTablesOfTheOperatorStopNoDeletion(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 2, 2)
+	h.sql(`create table bill (tenant_id integer)`)
+	h.sql(`insert into bill values ($1)`, h.tenant)
+	h.sql(`create table contract (tenant_id uuid)`)
+	h.sql(`insert into contract values (gen_random_uuid())`)
+	h.sql(`grant select on contract to defender_app`)
+	_, err := h.store.DeleteTenant(t.Context(), h.tenant, 0)
+	must(t, err)
+	if o := h.offboarder(t.TempDir()).Handle(t.Context(), h.claim()); o.Ending != job.Gone {
+		t.Errorf("the deletion ended with %v", o.Ending)
+	}
+	if n := h.number(`select (select count(*) from bill) + (select count(*) from contract)`); n != 2 {
+		t.Errorf("%d rows of the operator are left, want 2", n)
+	}
+}
+
 // TestADeletionGoesOnWhereItWasInterrupted lets the process die at every table, by a lock that somebody else holds on it.
 func TestADeletionGoesOnWhereItWasInterrupted(t *testing.T) {
 	t.Parallel()
@@ -193,13 +213,15 @@ func TestADeletionThatWasSetAsideIsQueuedAgain(t *testing.T) {
 	}
 }
 
-// TestADeletionDoesNotEndWhileATableHasRows adds a table that the deletion does not know of.
+// TestADeletionDoesNotEndWhileATableHasRows adds a table that the deletion does not know of, behind the wall as all of the product are.
 func TestADeletionDoesNotEndWhileATableHasRows(t *testing.T) {
 	t.Parallel()
 	h := newPlainHouse(t, 3, 2)
 	h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
-	h.sql(`create table novelty (tenant_id int not null); grant select on novelty to defender_app`)
+	h.sql(`create table novelty (tenant_id int not null); grant select on novelty to defender_app;
+		alter table novelty enable row level security, force row level security;
+		create policy tenant_wall on novelty using (tenant_id = app_tenant())`)
 	h.sql(`insert into novelty values ($1)`, h.tenant)
 	_, err := h.store.DeleteTenant(t.Context(), h.tenant, 0)
 	must(t, err)
