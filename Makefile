@@ -66,8 +66,9 @@ kill: setup ## kill the service in each phase and at random moments of its syncs
 rewrap: setup ## replace all keys of 1,000 integrations under load, with a kill in the middle: REWRAP_INTEGRATIONS
 	REWRAP_INTEGRATIONS=$(or $(REWRAP_INTEGRATIONS),1000) bin/devdb run -- go test -run TestKeysAreReplacedUnderLoad -v -count=1 -timeout 30m ./cmd/defenderd
 
-walls: setup ## mix 10,000 requests of two tenants on one connection to the database: WALLS, WALLS_SEED
+walls: setup ## mix 10,000 requests of two tenants on one connection to the database, and time those for foreign and missing objects: WALLS, WALLS_SEED, ALIKE
 	WALLS=$(or $(WALLS),10000) bin/devdb run -- go test $(RACE) -run TestTwoTenantsOnOneConnection -v -count=1 -timeout 30m ./internal/httpapi
+	bin/devdb run -- go test -tags soak -run TestForeignAndMissingTakeAsLong -v -count=1 -timeout 30m ./internal/httpapi
 
 slow: setup ## hold 500 connections of each kind of slow client, send 100 large bodies, stop a PostgreSQL by signal, wait for a slow vacuum: SLOW_CLIENTS, LARGE_BODIES
 	LARGE_BODIES=$(or $(LARGE_BODIES),100) bin/devdb run -- go test -tags soak -run 'TestSlowClients$$|TestLargeBodies' -v -count=1 -timeout 10m ./cmd/defenderd ./internal/httpapi

@@ -1,11 +1,13 @@
 package internal_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -79,5 +81,16 @@ func TestWhoRevealsSecrets(t *testing.T) {
 		if found[name] == 0 {
 			t.Errorf("%s reveals none any more", name)
 		}
+	}
+}
+
+// TestThePageTellsHowManyMayReveal keeps the figure of the page about security true.
+func TestThePageTellsHowManyMayReveal(t *testing.T) {
+	page, err := os.ReadFile("../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("`TestWhoRevealsSecrets` | %d files may |", len(revealing)); !strings.Contains(string(page), want) {
+		t.Errorf("docs/security.md does not say %q", want)
 	}
 }
