@@ -39,6 +39,7 @@ var allowed = map[string]string{
 	"internal/metrics":               "internal/connector internal/connector/defender internal/fault internal/httpapi internal/inventory internal/job internal/kms internal/postgres internal/syncer",
 	"internal/pgserver":              "",
 	"internal/contract":              ".",
+	"internal/secrethunt":            "",
 }
 
 func TestImportsRunOneWay(t *testing.T) {
@@ -81,14 +82,14 @@ func TestRoomsAvoidForeignTools(t *testing.T) {
 	only := map[string][]string{
 		"github.com/lib/pq":                                {"internal/postgres", "internal/postgres/postgrestest", "internal/pgserver"},
 		"github.com/jmoiron/sqlx":                          {"internal/postgres"},
-		"database/sql":                                     {"internal/postgres", "internal/postgres/postgrestest", "internal/pgserver", "internal/metrics"},
+		"database/sql":                                     {"internal/postgres", "internal/postgres/postgrestest", "internal/pgserver", "internal/metrics", "internal/secrethunt"},
 		"github.com/hashicorp/vault/api":                   {"internal/kms"},
 		"github.com/aws/aws-sdk-go-v2/service/kms":         {"internal/kms"},
 		"github.com/go-chi/chi/v5":                         {"internal/httpapi"},
 		"github.com/golang-jwt/jwt/v5":                     {"internal/connector/defender", "internal/identity"},
 		"github.com/go-jose/go-jose/v4":                    {"internal/connector/defender/defendersim", "internal/identity"},
 		"github.com/Azure/azure-sdk-for-go/sdk/azidentity": {}, // in tests only
-		"net/http": {"api", "internal/httpapi", "internal/identity", "internal/contract", "internal/connector/defender", "internal/connector/defender/defendersim", "internal/kms", "internal/kms/kmstest"},
+		"net/http": {"api", "internal/httpapi", "internal/identity", "internal/contract", "internal/connector/defender", "internal/connector/defender/defendersim", "internal/kms", "internal/kms/kmstest", "internal/secrethunt"},
 	}
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}}:{{join .Imports " "}}`, module+"...").Output()
 	if err != nil {

@@ -25,8 +25,9 @@ func invoke(t *testing.T, environ []string, args ...string) (stdout string, err 
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	var out bytes.Buffer
-	err = run(ctx, append([]string{"defenderd"}, args...), environ, &out, io.Discard)
+	var out, told bytes.Buffer
+	err = run(ctx, append([]string{"defenderd"}, args...), environ, &out, &told)
+	huntCommand(t, environ, out.String(), told.String(), err)
 	return out.String(), err
 }
 
@@ -47,7 +48,9 @@ func environment(t *testing.T) []string {
 	if err := writeSecret(keyring, seal.NewKey().Reveal()); err != nil {
 		t.Fatal(err)
 	}
-	return []string{"DEFENDERD_DATABASE_URL=" + postgrestest.URL(t), "DEFENDERD_KEYRING_FILE=" + keyring}
+	url := postgrestest.URL(t)
+	t.Cleanup(func() { hunt.CheckTables(t, url) })
+	return []string{"DEFENDERD_DATABASE_URL=" + url, "DEFENDERD_KEYRING_FILE=" + keyring}
 }
 
 // running is a service under test.
@@ -89,7 +92,11 @@ func start(t *testing.T, environ []string, args ...string) *running {
 	r := &running{cancel: cancel, ended: make(chan error, 1), log: &lines{serving: make(chan map[string]any, 1)}}
 	args = append([]string{"defenderd", "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, args...)
 	go func() { r.ended <- run(ctx, args, environ, io.Discard, r.log) }()
-	t.Cleanup(func() { cancel(); <-r.ended })
+	t.Cleanup(func() {
+		cancel()
+		<-r.ended
+		huntLog(t, environ, r.log.String())
+	})
 	select {
 	case entry := <-r.log.serving:
 		r.admin = "http://" + entry["admin"].(string)

@@ -22,7 +22,7 @@ import (
 )
 
 // next is another secret than canary, and as secret.
-const next = "CANARY~8Q.another-secret-value-987654321"
+const next = "CANARY~8Q.Rv5nB2vG7hR4jM9cP1xZ6dF3q-4321"
 
 func TestAStagedSecretIsShownTriedAndSwappedIn(t *testing.T) {
 	t.Parallel()

@@ -26,12 +26,13 @@ import (
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/postgres/postgrestest"
 	"pgp.internal/defender/internal/seal"
+	"pgp.internal/defender/internal/secrethunt"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
 )
 
-// canary is a client secret that must not come out anywhere but at the connector.
-const canary = "CANARY~8Q.client-secret-value-0123456789"
+// canary is a client secret that must not come out anywhere but at the connector. No piece of it is a word that may be told.
+const canary = "CANARY~8Q.h7Zb1mTx9sK2wE6uD3yJ0vLqP-5789"
 
 // house is the API in front of a database of its own, with two tenants.
 type house struct {
@@ -49,6 +50,7 @@ type house struct {
 	mine  neighbour
 	other neighbour
 	seen  *contract.Coverage
+	hunt  *secrethunt.Hunt
 	woken chan struct{}
 }
 
@@ -69,11 +71,10 @@ func newHouse(t *testing.T, change ...func(*httpapi.Deps)) *house {
 	h := &house{
 		t: t, dsn: dsn, store: postgrestest.Open(t, dsn, postgres.ForRequests()), owner: owner, log: &syncBuffer{}, meter: &countingMeter{},
 		clock: &clock{}, cloud: newCloud(t), seen: contract.NewCoverage(), woken: make(chan struct{}, 100),
+		hunt: secrethunt.New(),
 	}
 	h.mine, h.other = h.neighbour(), h.neighbour()
-	if h.ring, err = seal.ParseRing(seal.NewKey().Reveal()); err != nil {
-		t.Fatal(err)
-	}
+	h.ring = h.newRing()
 	api := postgrestest.OpenUnnamed(t, dsn, postgres.ForRequests()) // refuses what a request does without saying who asks
 	h.deps = httpapi.Deps{
 		Integrations: connector.NewService(api, sealerOf(api, h.ring), connector.Registry{defender.Kind: h.cloud}, h.clock.now),
@@ -85,6 +86,7 @@ func newHouse(t *testing.T, change ...func(*httpapi.Deps)) *house {
 	for _, c := range change {
 		c(&h.deps)
 	}
+	t.Cleanup(h.endHunt)
 	h.url = h.serve(h.deps)
 	return h
 }
@@ -96,7 +98,7 @@ func sealerOf(store envelope.Store, ring *seal.Ring) *envelope.Sealer {
 
 func (h *house) serve(d httpapi.Deps) string {
 	h.t.Helper()
-	server := httptest.NewServer(httpapi.New(d))
+	server := httptest.NewServer(h.hunt.Handler(httpapi.New(d)))
 	h.t.Cleanup(server.Close)
 	return server.URL
 }
@@ -122,6 +124,7 @@ func (h *house) neighbour() neighbour {
 func (h *house) key(id tenant.ID, k tenant.APIKey) string {
 	h.t.Helper()
 	made := tenant.NewKey()
+	h.hunt.Bearer(made.Reveal())
 	if _, err := h.store.CreateAPIKey(context.Background(), id, k, made); err != nil {
 		h.t.Fatal(err)
 	}

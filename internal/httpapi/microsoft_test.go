@@ -70,6 +70,7 @@ func newMicrosoft(t *testing.T) *microsoft {
 		m.links = connector.NewService(d.Runs.(connector.Store), sealerOf(d.Runs.(envelope.Store), ring), connector.Registry{defender.Kind: real}, d.Now)
 		d.Integrations = m.links
 	})
+	m.hunt.Keyring(m.key.Reveal())
 	log := slog.New(slog.NewJSONHandler(m.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	m.syncer = syncer.New(m.store, m.links, syncer.Options{SpoolDir: t.TempDir()}, log, unmetered{}, time.Now)
 	return m

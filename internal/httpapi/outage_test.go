@@ -185,7 +185,7 @@ func operatorOf(t *testing.T, store *postgres.Store, h *house) http.Handler {
 		said = rec.Body.String()
 		h.clock.move(time.Minute) // what was scraped is old
 	}
-	return admin
+	return h.hunt.Handler(admin)
 }
 
 // TestAFrozenDatabaseHoldsNobody holds back what the database says; every request ends in time, and soon after it is over all is well.

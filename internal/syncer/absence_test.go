@@ -96,7 +96,7 @@ func TestWhatHappenedWhileAMachineWasAbsentIsNotLost(t *testing.T) {
 func (h *house) readChangesAndCountMisses() {
 	policy := syncer.DefaultReportPolicy()
 	policy.WholeRows = 0
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: h.t.TempDir(), Report: policy, Removal: syncer.DefaultRemovalPolicy()}, logger(), silence{}, h.clock)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: h.t.TempDir(), Report: policy, Removal: syncer.DefaultRemovalPolicy()}, h.logger(), silence{}, h.clock)
 }
 
 func TestASurvivorLosesARowThatItsMergedRecordHas(t *testing.T) {

@@ -24,7 +24,7 @@ func (h *house) readChanges() {
 	catalogue := syncer.DefaultCataloguePolicy()
 	catalogue.MaxAge = 0
 	o := syncer.Options{SpoolDir: h.t.TempDir(), ProgressEvery: 50 * time.Millisecond, Report: policy, Catalogue: catalogue}
-	h.syncer = syncer.New(h.store, h.links, o, logger(), silence{}, h.clock)
+	h.syncer = syncer.New(h.store, h.links, o, h.logger(), silence{}, h.clock)
 }
 
 // plan is how a run read the report.
@@ -150,7 +150,7 @@ func askingForReported(t *testing.T) *house {
 	h := newPlainHouse(t, 12, 8)
 	policy := syncer.DefaultReportPolicy()
 	policy.WholeRows, policy.WholeMachines, policy.MachinesOverlap = 0, 0, 0
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: policy}, logger(), silence{}, h.clock)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: policy}, h.logger(), silence{}, h.clock)
 	return h
 }
 
@@ -176,7 +176,7 @@ func TestOfManyMachinesThoseThatReportedAreRead(t *testing.T) {
 	h.pass(8 * 24 * time.Hour)
 	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: syncer.ReportPolicy{
 		WholeEvery: 90 * 24 * time.Hour, KeptFor: 90 * 24 * time.Hour, MachinesEvery: 90 * 24 * time.Hour,
-	}}, logger(), silence{}, h.clock)
+	}}, h.logger(), silence{}, h.clock)
 	mustSucceed(t, h.again(i, syncer.Incremental))
 	if a := h.asset(h.tenant, silent); a.State != inventory.AssetInactive {
 		t.Errorf("a machine that has been silent for eight days is %s", a.State)
@@ -205,7 +205,7 @@ func TestRowsOfMergedMachinesCountBetweenWholeLists(t *testing.T) {
 	policy.WholeRows, policy.WholeMachines, policy.MachinesOverlap = 0, 0, 0
 	catalogue := syncer.DefaultCataloguePolicy()
 	catalogue.MaxAge = 0
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: policy, Catalogue: catalogue}, logger(), silence{}, h.clock)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: policy, Catalogue: catalogue}, h.logger(), silence{}, h.clock)
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
 	h.change(world.Change{Op: "merge_machine", Machine: ptr(2), Into: ptr(5)})

@@ -58,6 +58,8 @@ func everyWay(t *testing.T, h *house) ways {
 	file := filepath.Join(t.TempDir(), "token")
 	must(t, os.WriteFile(file, []byte(token), 0o600))
 	h.wire(defender.Config{FederatedTokenFile: file})
+	h.hunt.Certificate(text("PRIVATE KEY", private))
+	h.hunt.Bearer(token)
 	return ways{
 		connector.MethodSecret: {connector.Credentials{Secret: seal.NewSecret(renewed)}, func(a *defendersim.App) { a.Secret = renewed }},
 		connector.MethodCertificate: {connector.Credentials{Method: connector.MethodCertificate, Secret: seal.NewSecret(text("PRIVATE KEY", private) + text("CERTIFICATE", der))},
@@ -183,7 +185,7 @@ func TestARunWithoutAWorkingCredentialSaysSo(t *testing.T) {
 	mustSucceed(t, h.work())
 	_, err := h.links.StageSecret(t.Context(), h.tenant, i.PublicID, connector.Rotation{Credentials: connector.Credentials{Secret: seal.NewSecret(renewed)}})
 	must(t, err)
-	h.takes(func(a *defendersim.App) { a.Secret = "ghi8Q~simulatedSecretValue0123456789abcd" })
+	h.takes(func(a *defendersim.App) { a.Secret = "ghi8Q~K3yB8nW2vG6hR1jM5cP9xZ4dF7qTsUe-abcd" })
 	mustEnd(t, h.again(i, syncer.Incremental), syncer.Failed, fault.CodeCredentialsInvalid)
 	now := h.integration(i)
 	if now.State != connector.StateActionRequired || now.Staged.Problem.Code != fault.CodeCredentialsInvalid || len(now.Staged.Box) == 0 {
@@ -227,7 +229,7 @@ func TestStagedSecretsAreDroppedAndDestroyed(t *testing.T) {
 // TestASwapLosesAgainstWhoeverWasFaster rotates, drops or stages anew while the staged credential is being tried.
 func TestASwapLosesAgainstWhoeverWasFaster(t *testing.T) {
 	t.Parallel()
-	const tried, third = "def8Q~simulatedSecretValue0123456789tuvw", "ghi8Q~simulatedSecretValue0123456789wxyz"
+	const tried, third = "def8Q~Y7mC4tX1kN8pS5zA2wD9bH6gV3rJqLo-tuvw", "ghi8Q~E6sT3nQ9fL1uR8yK5aM2vX7cZ4wBpGh-wxyz"
 	for name, c := range map[string]struct {
 		faster func(*testing.T, *house, connector.Integration)
 		hint   string // of what is in use afterwards

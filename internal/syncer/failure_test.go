@@ -13,7 +13,7 @@ import (
 	"pgp.internal/defender/internal/syncer"
 )
 
-const renewed = "def8Q~simulatedSecretValue0123456789abcd"
+const renewed = "def8Q~D2fH9jL4nP7rT1vX6zB3dG8kM5qSwYa-abcd"
 
 func TestARefusedSecretNeedsSomebodyAndARotationHeals(t *testing.T) {
 	t.Parallel()
@@ -36,7 +36,7 @@ func TestARefusedSecretNeedsSomebodyAndARotationHeals(t *testing.T) {
 	}
 
 	// A secret that does not work is not swapped in.
-	if _, _, err := h.rotate(i, "ghi8Q~simulatedSecretValue0123456789abcd"); !fault.Is(err, fault.CodeCredentialsInvalid) {
+	if _, _, err := h.rotate(i, "ghi8Q~K3yB8nW2vG6hR1jM5cP9xZ4dF7qTsUe-abcd"); !fault.Is(err, fault.CodeCredentialsInvalid) {
 		t.Errorf("a wrong secret was taken: %v", err)
 	}
 	if still := h.integration(i); still.Version != broken.Version || still.SecretHint != broken.SecretHint {

@@ -6,9 +6,7 @@ import (
 	"encoding/base64"
 	"io"
 	"log"
-	"log/slog"
 	"net/http/httptest"
-	"os"
 	"testing"
 	"time"
 
@@ -21,6 +19,7 @@ import (
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/postgres/postgrestest"
 	"pgp.internal/defender/internal/seal"
+	"pgp.internal/defender/internal/secrethunt"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
 )
@@ -39,6 +38,8 @@ type house struct {
 	keys   string       // of the ring, as text
 	tenant tenant.ID
 	now    time.Time
+	hunt   *secrethunt.Hunt
+	log    secrethunt.Log
 }
 
 type silence struct{}
@@ -48,14 +49,8 @@ func (silence) StageEnded(syncer.Stage, syncer.RunState, time.Duration)      {}
 func (silence) Records(syncer.Stage, string, int64)                          {}
 func (silence) JobEnded(job.Kind, string, time.Duration)                     {}
 func (silence) JobsRunning(int)                                              {}
-func logger() *slog.Logger {
-	if os.Getenv("TEST_LOG") != "" {
-		return slog.New(slog.NewTextHandler(os.Stderr, nil))
-	}
-	return slog.New(slog.DiscardHandler)
-}
 
-const directory, client, secret = "5a1e5b0c-0c8e-4d1c-9a52-3f5c1d0e7a01", "0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a01", "abc8Q~simulatedSecretValue0123456789abcd"
+const directory, client, secret = "5a1e5b0c-0c8e-4d1c-9a52-3f5c1d0e7a01", "0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a01", "abc8Q~hT5vB2nG7xR4jM9cP1wZ6dF3qLsUe-abcd"
 
 func ptr[T any](v T) *T { return &v }
 
@@ -74,11 +69,12 @@ func newPlainHouse(t testing.TB, machines, findings int) *house {
 
 func newHouseOf(t testing.TB, s defendersim.DirectorySpec) *house {
 	t.Helper()
-	h := &house{t: t, url: postgrestest.URL(t), now: time.Now()}
+	h := &house{t: t, url: postgrestest.URL(t), now: time.Now(), hunt: secrethunt.New()}
+	t.Cleanup(h.endHunt)
 	h.store = postgrestest.Open(t, h.url, postgres.ForWork())
 	h.sim = defendersim.New(defendersim.Config{CatalogueSize: 600, NoQuotas: true})
 	h.addDirectory(s)
-	h.server = httptest.NewUnstartedServer(h.sim.Handler())
+	h.server = httptest.NewUnstartedServer(h.hunt.Issuer(h.sim.Handler()))
 	h.server.Config.ErrorLog = log.New(io.Discard, "", 0) // connections that faults cut are no news
 	h.server.Start()
 	t.Cleanup(h.server.Close)
@@ -121,6 +117,7 @@ func (h *house) wire(cfg defender.Config) {
 	}
 	if h.ring == nil {
 		h.ring, h.keys = newRing(h.t)
+		h.hunt.Keyring(h.keys)
 	}
 	h.links = connector.NewService(h.store, h.sealer(h.ring), connector.Registry{defender.Kind: conn}, h.clock)
 	policy := syncer.DefaultCataloguePolicy()
@@ -130,7 +127,7 @@ func (h *house) wire(cfg defender.Config) {
 
 // readCatalogue makes a syncer with another policy for the shared catalogue.
 func (h *house) readCatalogue(policy syncer.CataloguePolicy) {
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{Catalogue: policy, SpoolDir: h.t.TempDir(), ProgressEvery: 50 * time.Millisecond}, logger(), silence{}, h.clock)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{Catalogue: policy, SpoolDir: h.t.TempDir(), ProgressEvery: 50 * time.Millisecond}, h.logger(), silence{}, h.clock)
 }
 
 func (h *house) clock() time.Time { return h.now }

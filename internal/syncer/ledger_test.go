@@ -98,7 +98,7 @@ func TestARunWhoseFiguresDoNotAddUpFailsAndAppliesNothing(t *testing.T) {
 				mustSucceed(t, h.work())
 				before := h.findingRows(h.tenant)
 				h.change(world.Change{Op: "remove_findings", Machine: ptr(1)}, world.Change{Op: "add_findings", Machine: ptr(5), CVEs: h.cvesOf(3)})
-				h.syncer = syncer.New(leaky{h.store, lose}, h.links, syncer.Options{SpoolDir: t.TempDir()}, logger(), silence{}, h.clock)
+				h.syncer = syncer.New(leaky{h.store, lose}, h.links, syncer.Options{SpoolDir: t.TempDir()}, h.logger(), silence{}, h.clock)
 				run := h.again(i, mode)
 				mustEnd(t, run, syncer.Failed, fault.CodeLedgerUnbalanced)
 				if after := h.findingRows(h.tenant); len(after) != len(before) || !subset(after, before) {

@@ -20,7 +20,7 @@ func TestARunWithoutSomeFilesTellsWhatIsSo(t *testing.T) {
 	h := newHouseOf(t, s)
 	policy := syncer.DefaultReportPolicy()
 	policy.FilesMachines = 1
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: policy}, logger(), silence{}, h.clock)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: policy}, h.logger(), silence{}, h.clock)
 	i := h.connect(h.tenant, nil)
 	h.sql(`update integration set next_run_at = now() + interval '23 hours'`) // as the schedule does when it begins a run
 	h.fault(defendersim.Fault{Route: "blob", Status: 503, Body: "html", After: 1, Times: 100})
@@ -58,7 +58,7 @@ func TestAnIntegrationTellsAllThatCouldNotBeRead(t *testing.T) {
 	h.server.Config.Handler = &spoiler{next: h.server.Config.Handler, path: "/api/machines"}
 	policy := syncer.DefaultReportPolicy()
 	policy.FilesMachines = 1
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: policy}, logger(), silence{}, h.clock)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: policy}, h.logger(), silence{}, h.clock)
 	i := h.connect(h.tenant, nil)
 	h.fault(defendersim.Fault{Route: "blob", Status: 503, Body: "html", After: 1, Times: 100})
 	if run := h.work(); run.State != syncer.PartiallySucceeded || len(run.Report.Warnings) != 2 {

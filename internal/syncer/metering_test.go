@@ -31,7 +31,7 @@ func TestMetricsEqualTheRecord(t *testing.T) {
 	h.change(world.Change{Op: "remove_findings", Machine: ptr(1)}, world.Change{Op: "remove_findings", Machine: ptr(2)})
 	i := h.connect(h.tenant, assetsOff)
 	meter := &counter{records: map[string]int64{}}
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir()}, logger(), meter, h.clock)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir()}, h.logger(), meter, h.clock)
 	mustEqual := func(run syncer.Run) {
 		t.Helper()
 		want := map[string]int64{}

@@ -154,7 +154,7 @@ func TestAPreviewTriesWhatIsStagedByTheStoredSettings(t *testing.T) {
 	must(t, h.sim.SetApp(directory, defendersim.App{ClientID: second, Secret: renewed, Roles: []string{defendersim.RoleMachineRead}}))
 	_, err := h.links.StageSecret(t.Context(), h.tenant, i.PublicID, connector.Rotation{ClientID: second, Credentials: connector.Credentials{Secret: seal.NewSecret(renewed)}})
 	must(t, err)
-	h.takes(func(a *defendersim.App) { a.Secret = "ghi8Q~simulatedSecretValue0123456789abcd" })
+	h.takes(func(a *defendersim.App) { a.Secret = "ghi8Q~K3yB8nW2vG6hR1jM5cP9xZ4dF7qTsUe-abcd" })
 	less := h.integration(i).Settings
 	noVulnerabilities(&less)
 	_, err = h.store.StartPreview(t.Context(), h.tenant, i.PublicID, syncer.Incremental, syncer.Preview{Settings: less})

@@ -39,7 +39,7 @@ func TestARestartedRunDoesNotClaimThatNothingChanged(t *testing.T) {
 func TestAStageIsToldWhenItBegins(t *testing.T) {
 	t.Parallel()
 	h := newPlainHouse(t, 8, 5)
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), ProgressEvery: time.Hour}, logger(), silence{}, h.clock)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), ProgressEvery: time.Hour}, h.logger(), silence{}, h.clock)
 	i := h.connect(h.tenant, nil)
 	r := h.holdAt("machines")
 	for late := time.Now().Add(time.Minute); h.run(i, r.job).Stage != syncer.StageAssets; runtime.Gosched() {

@@ -150,7 +150,7 @@ func TestTheWatchRunsAndStops(t *testing.T) {
 	must(t, err)
 	h.now = h.now.Add(25 * time.Hour)
 	id := h.fault(defendersim.Fault{Route: "token", Hold: true})
-	w := syncer.NewCredentialWatch(h.store, h.links, logger(), h.clock)
+	w := syncer.NewCredentialWatch(h.store, h.links, h.logger(), h.clock)
 	w.Start()
 	must(t, h.sim.AwaitFault(t.Context(), id))
 	must(t, w.Stop(t.Context()))

@@ -17,7 +17,7 @@ import (
 // believeAfter makes a syncer that believes in a removal after some misses.
 func (h *house) believeAfter(p syncer.RemovalPolicy) {
 	o := syncer.Options{SpoolDir: h.t.TempDir(), ProgressEvery: 50 * time.Millisecond, Removal: p}
-	h.syncer = syncer.New(h.store, h.links, o, logger(), silence{}, h.clock)
+	h.syncer = syncer.New(h.store, h.links, o, h.logger(), silence{}, h.clock)
 }
 
 func TestAMachineMustBeMissingMoreThanOnce(t *testing.T) {
@@ -277,7 +277,7 @@ func TestAHeldDropHasTheMachinesListedWhole(t *testing.T) {
 	h := newPlainHouse(t, 12, 8)
 	report := syncer.DefaultReportPolicy()
 	report.WholeRows, report.WholeMachines = 0, 0
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy(), Report: report}, logger(), silence{}, h.clock)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy(), Report: report}, h.logger(), silence{}, h.clock)
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
 	h.change(leave(10))

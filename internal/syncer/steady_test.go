@@ -16,7 +16,7 @@ func TestScaleOfASteadyState(t *testing.T) {
 	h.server.URL = startSimulator(t, number("STEADY_MACHINES", 100_000), number("STEADY_FINDINGS", 8))
 	h.wire(defender.Config{})
 	o := syncer.Options{SpoolDir: t.TempDir(), Report: syncer.DefaultReportPolicy(), Removal: syncer.DefaultRemovalPolicy()}
-	h.syncer = syncer.New(h.store, h.links, o, logger(), silence{}, h.clock)
+	h.syncer = syncer.New(h.store, h.links, o, h.logger(), silence{}, h.clock)
 	i := h.connect(h.tenant, nil)
 	mark := h.transaction()
 	first := h.work()

@@ -155,7 +155,7 @@ func TestADeletionEndsTheRunInProgress(t *testing.T) {
 			t.Parallel()
 			h := newPlainHouse(t, 8, 5)
 			spool := t.TempDir()
-			h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: spool}, logger(), silence{}, h.clock)
+			h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: spool}, h.logger(), silence{}, h.clock)
 			h.connect(h.tenant, nil)
 			r := h.holdAt(route)
 			_, err := h.store.DeleteTenant(t.Context(), h.tenant, 0)

@@ -67,7 +67,7 @@ func (h *house) rowsOf(id tenant.ID) (rows map[string]int64, trail int64) {
 
 // offboarder carries out off-boardings.
 func (h *house) offboarder(spool string) *offboarding.Handler {
-	return offboarding.New(h.store, spool, logger())
+	return offboarding.New(h.store, spool, h.logger())
 }
 
 func isLeaf(table string) bool {

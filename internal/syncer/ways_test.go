@@ -16,7 +16,7 @@ import (
 // readFiles makes a syncer that reads every report whole and from files, if it can.
 func (h *house) readFiles() {
 	policy := syncer.ReportPolicy{FilesRows: 1}
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: h.t.TempDir(), ProgressEvery: 50 * time.Millisecond, Report: policy}, logger(), silence{}, h.clock)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: h.t.TempDir(), ProgressEvery: 50 * time.Millisecond, Report: policy}, h.logger(), silence{}, h.clock)
 }
 
 // TestAStorageThatRefusesLeavesThePages has Microsoft offer files that its storage does not give out: the plan says so.
@@ -48,7 +48,7 @@ func TestFilesThatCannotBeHadAreLeftAloneForHours(t *testing.T) {
 			s := plain(spec(directory, 12, 3))
 			s.ExportFiles = ptr(4)
 			h := newHouseOf(t, s)
-			h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: syncer.ReportPolicy{FilesRows: 1, FilesAgain: 12 * time.Hour}}, logger(), silence{}, h.clock)
+			h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: syncer.ReportPolicy{FilesRows: 1, FilesAgain: 12 * time.Hour}}, h.logger(), silence{}, h.clock)
 			i := h.connect(h.tenant, nil)
 			mustSucceed(t, h.work()) // how large the report is shows now
 			h.sim.ClearJournal()

@@ -74,7 +74,7 @@ func (w *randomWorld) readSomehow() {
 	}
 	o.Catalogue = syncer.DefaultCataloguePolicy()
 	o.Catalogue.MaxAge = 0
-	w.syncer = syncer.New(w.store, w.links, o, logger(), silence{}, w.clock)
+	w.syncer = syncer.New(w.store, w.links, o, w.logger(), silence{}, w.clock)
 }
 
 // trouble carries out a run, now and then with a call that fails or a process that ends, and looks that nothing is counted wrong.
