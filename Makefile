@@ -39,8 +39,8 @@ lint: ## check format, vet and staticcheck
 audit-code: ## check code, history and dependencies by tools, with a figure for each: VULNDB=file://… or none
 	scripts/audit-code.sh
 
-mutants: ## change encryption, tenants and tokens in small ways and see whether the tests notice: MUTANTS_KILLED=80
-	scripts/mutants.sh
+mutants: setup ## change encryption, tenants, tokens and who is let in in small ways and see whether the tests notice: MUTANTS_KILLED=80, PACKAGES, FILES
+	bin/devdb run -- scripts/mutants.sh
 
 reproduce: ## build the shipped programs twice, in different places, and compare them
 	VERSION=$(VERSION) REVISION=$(REVISION) scripts/reproduce.sh
