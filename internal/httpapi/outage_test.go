@@ -233,7 +233,10 @@ func TestAnExhaustedPoolHoldsNobodyWhoDoesNotNeedIt(t *testing.T) {
 	for range most {
 		waiting.Go(func() { h.mustBeUnavailable(needing(h, i.ID)[:1], 3*time.Second) })
 	}
-	for waits := 0; waits < most; {
+	for began, waits := time.Now(), 0; waits < most; {
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("%d of %d connections wait", waits, most)
+		}
 		must(t, h.owner.QueryRow(`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waits))
 	}
 	waiting.Go(func() { h.mustBeUnavailable(needing(h, i.ID), 2*time.Second) }) // while none of those before has given up
