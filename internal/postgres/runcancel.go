@@ -10,7 +10,6 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"pgp.internal/defender/internal/audit"
-	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
@@ -89,19 +88,24 @@ func cancelRun(ctx context.Context, tx *sqlx.Tx, t tenant.ID, id int64) error {
 	return err
 }
 
-// endRunCancelled records the end of a run that no worker will record.
+// endRunCancelled records the end of a run that no worker will record, by what the last one told and committed.
 func endRunCancelled(ctx context.Context, tx *sqlx.Tx, t tenant.ID, id int64) error {
-	notice := syncer.NoticeOf(fault.New(fault.CodeRunCancelled, ""))
-	ending, err := json.Marshal(struct {
-		Error   *syncer.Notice
-		Summary string
-	}{&notice, syncer.CancelledUntouched})
+	var row runRow
+	if err := tx.GetContext(ctx, &row, runQuery+` where r.tenant_id = $1 and r.id = $2 for no key update of r`, t, id); err != nil {
+		return err
+	}
+	run, err := row.run()
+	if err != nil {
+		return err
+	}
+	run.Cancel()
+	report, err := json.Marshal(run.Report)
 	if err != nil {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `
-		update run set state = 'cancelled', finished_at = now(), updated_at = now(), report = report || $3::jsonb
-		where tenant_id = $1 and id = $2 and state in ('queued', 'running', 'cancelling')`, t, id, string(ending))
+		update run set state = 'cancelled', finished_at = now(), updated_at = now(), report = $3
+		where tenant_id = $1 and id = $2 and state in ('queued', 'running', 'cancelling')`, t, id, string(report))
 	return err
 }
 

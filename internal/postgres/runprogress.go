@@ -56,9 +56,21 @@ func (s *Store) SaveProgress(ctx context.Context, j job.Job, stage syncer.Stage,
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `
-			update run set stage = $3, report = $4, updated_at = now() where tenant_id = $1 and id = $2`, j.Tenant, j.RunID, stage, string(body))
+			update run set stage = $3, report = $4::jsonb || `+applied+`, updated_at = now() where tenant_id = $1 and id = $2`, j.Tenant, j.RunID, stage, string(body))
 		return err
 	})
+}
+
+// applied is what a report keeps, whatever it is replaced by: which stage's changes are committed.
+const applied = `jsonb_strip_nulls(jsonb_build_object('Applied', report -> 'Applied'))`
+
+// noteApplied keeps with a run that changes of a stage are committed. It is part of their transaction: the report of a worker that
+// died or was refused right behind it does not have them, and whoever ends the run then must not say that nothing was changed.
+func noteApplied(ctx context.Context, tx *sqlx.Tx, j job.Job, of syncer.Stage) error {
+	_, err := tx.ExecContext(ctx, `
+		update run set report = report || jsonb_build_object('Applied', $3::text)
+		where tenant_id = $1 and id = $2 and report ->> 'Applied' is distinct from $4`, j.Tenant, j.RunID, of, syncer.StageVulnerabilities)
+	return err
 }
 
 // RequeueRun puts a run whose process is stopping, or has no place for it, back into the queue's state, so that nothing looks busy
@@ -69,7 +81,7 @@ func (s *Store) RequeueRun(ctx context.Context, j job.Job, untouched bool) error
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `
-			update run set state = 'queued', stage = 'queued', report = '{}', updated_at = now(),
+			update run set state = 'queued', stage = 'queued', report = `+applied+`, updated_at = now(),
 			               started_at = case when $3 then null else started_at end
 			where tenant_id = $1 and id = $2 and state = 'running'`, j.Tenant, j.RunID, untouched)
 		return err

@@ -100,8 +100,9 @@ func (st *stage) open(ctx context.Context) (*sqlx.Tx, error) {
 	return st.conn.BeginTxx(withScope(ctx, tenantScope(st.job.Tenant)), nil)
 }
 
-// apply runs f in a transaction, the one of a load if there is any, and commits only while the job's claim is held.
-func (st *stage) apply(ctx context.Context, f func(*sqlx.Tx) error) error {
+// apply runs f in a transaction, the one of a load if there is any, and commits only while the job's claim is held. With the
+// changes the run has of which stage they are.
+func (st *stage) apply(ctx context.Context, of syncer.Stage, f func(*sqlx.Tx) error) error {
 	tx, err := st.transaction(ctx)
 	if err != nil {
 		return classify(ctx, err)
@@ -116,6 +117,7 @@ func (st *stage) apply(ctx context.Context, f func(*sqlx.Tx) error) error {
 		func() error { return st.writeReading(ctx, tx) },
 		func() error { return st.writeGuard(ctx, tx) },
 		func() error { return confirmClaim(ctx, tx, st.job) },
+		func() error { return noteApplied(ctx, tx, st.job, of) },
 	} {
 		if err := step(); err != nil {
 			return classify(ctx, err)

@@ -94,7 +94,7 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 	case o.Changes:
 		steps = st.changeSteps()
 	}
-	err = st.apply(ctx, func(tx *sqlx.Tx) error {
+	err = st.apply(ctx, syncer.StageVulnerabilities, func(tx *sqlx.Tx) error {
 		c = syncer.FindingChanges{}
 		if o.Rejudged {
 			st.doubt = syncer.DoubtJudged

@@ -58,7 +58,7 @@ func (st *stage) ApplyMachines(ctx context.Context, o syncer.ApplyMachines) (c s
 	if st.preview {
 		return st.previewMachines(ctx, o)
 	}
-	err = st.apply(ctx, func(tx *sqlx.Tx) (err error) {
+	err = st.apply(ctx, syncer.StageAssets, func(tx *sqlx.Tx) (err error) {
 		c, err = st.applyMachines(ctx, tx, o)
 		return err
 	})

@@ -73,6 +73,7 @@ func (e *execution) applyMachines(ctx context.Context, r *StageReport, c *census
 	if err != nil {
 		return err
 	}
+	e.applied(StageAssets)
 	r.Counts.Created, r.Counts.Updated, r.Counts.Unchanged = changes.Created, changes.Updated, changes.Unchanged
 	r.Counts.OutOfScope, r.Counts.Removed = changes.OutOfScope, changes.Removed
 	e.withdrawn += changes.Withdrawn

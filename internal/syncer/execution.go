@@ -45,8 +45,9 @@ type execution struct {
 	pages       *pagelog.Log  // nil: pages are not kept
 	entered     chan struct{} // tells the progress writer that a stage has begun
 
-	mu  sync.Mutex // guards run.Report and run.Stage while the progress writer is active
-	run Run
+	saving sync.Mutex // one store of the progress at a time, so that none overtakes a later one
+	mu     sync.Mutex // guards run.Report and run.Stage while the progress writer is active
+	run    Run
 }
 
 // execute carries the run out. It returns nil only if everything was read and applied.

@@ -29,6 +29,8 @@ func (e *execution) reportProgress(ctx context.Context) (stop func()) {
 }
 
 func (e *execution) saveProgress(ctx context.Context) {
+	e.saving.Lock()
+	defer e.saving.Unlock()
 	e.mu.Lock()
 	stage, report := e.run.Stage, e.run.Report
 	report.Stages = slices.Clone(report.Stages)

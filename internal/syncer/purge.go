@@ -9,6 +9,11 @@ func (e *execution) purge(ctx context.Context) error {
 	for more := true; more; {
 		deleted, left, err := e.store.Purge(ctx, e.job, e.run.IntegrationID)
 		if err != nil {
+			report.State, report.Duration = Failed, e.now().Sub(report.StartedAt)
+			if context.Cause(ctx) != nil {
+				report.State = Cancelled
+			}
+			e.run.Report.Stages = append(e.run.Report.Stages, report)
 			return err
 		}
 		report.Counts.Removed += deleted

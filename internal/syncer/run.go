@@ -128,6 +128,7 @@ type Report struct {
 	Error     *Notice
 	NoChanges bool   // complete, and nothing differed from the last run
 	Restarted bool   // an earlier attempt was interrupted; what it stored counts as unchanged here
+	Applied   Stage  `json:",omitempty"` // the last stage whose changes were committed, by this attempt or one before; empty while nothing was
 	Summary   string // one sentence for people, set at the end
 }
 
@@ -248,26 +249,10 @@ func (r *Report) missing() bool {
 	return s != nil && s.Missing > 0
 }
 
-// applied tells whether the run made assets current. With asset import off that happens together with the findings.
-func (r *Report) applied() bool {
-	s := r.StageNamed(StageAssets)
-	return s != nil && s.State == Succeeded && s.Counts.Created+s.Counts.Updated+s.Counts.Unchanged+s.Counts.OutOfScope+s.Counts.Removed > 0
-}
-
 // surrounded tells whether anything changed that is no finding: where software lies, or what is recommended against it.
 func (r *Report) surrounded() bool {
 	s := r.StageNamed(StageVulnerabilities)
 	return s != nil && s.Moved+s.Readvised > 0
-}
-
-// withdrawn is how many findings left with their assets in a run that did not get so far as to apply findings.
-func (r *Report) withdrawn() (n int64) {
-	for _, s := range r.Stages {
-		if s.Name == StageVulnerabilities || s.Name == StageFinish {
-			n += s.Counts.OutOfScope
-		}
-	}
-	return n
 }
 
 // Totals sums all stages but the catalogue, which is shared by all tenants and does not count.

@@ -8,9 +8,6 @@ import (
 	"pgp.internal/defender/internal/fault"
 )
 
-// CancelledUntouched is the summary of a run that was cancelled before it changed anything.
-const CancelledUntouched = "Cancelled; nothing was marked removed or fixed."
-
 // summarize puts a run into one sentence.
 func summarize(run *Run) string {
 	switch {
@@ -38,28 +35,6 @@ func summarize(run *Run) string {
 		text += " Not everything could be read: " + strings.Join(unread(run), "; ") + "."
 	}
 	return strings.ToUpper(text[:1]) + text[1:]
-}
-
-// cutShort tells of a run that did not come to its end, with the figures of what it had done by then.
-func cutShort(run *Run) string {
-	reported, withdrawn := &run.Report, run.Report.withdrawn()
-	left := ""
-	if withdrawn > 0 {
-		left = fmt.Sprintf("; %d findings went out of scope with their assets", withdrawn)
-	}
-	var done string
-	if s := reported.StageNamed(StageAssets); s != nil {
-		done = " Assets" + strings.TrimPrefix(assetFigures(s), "assets") + left + "."
-	}
-	switch {
-	case run.State == Cancelled && (reported.applied() || withdrawn > 0):
-		return "Cancelled after the assets were brought up to date; all other vulnerabilities were left as they were." + done
-	case run.State == Cancelled:
-		return CancelledUntouched
-	case run.State == PartiallySucceeded:
-		return "Assets were imported, vulnerabilities were not: " + reported.Error.Title + "." + done
-	}
-	return "Failed: " + reported.Error.Title + "."
 }
 
 func assetFigures(s *StageReport) string {

@@ -92,7 +92,7 @@ func (s *Syncer) Handle(ctx context.Context, j job.Job) job.Outcome {
 	}
 	// What an attempt before this one has stored stays; its counts go. The first attempt of all has just been marked as
 	// started, at the same time as it was updated.
-	e.run.Report = Report{Restarted: run.StartedAt.Before(run.UpdatedAt)}
+	e.run.Report = Report{Restarted: run.StartedAt.Before(run.UpdatedAt), Applied: run.Report.Applied}
 	return e.conclude(ctx, e.execute(ctx))
 }
 
@@ -105,6 +105,7 @@ func (s *Syncer) Abandon(ctx context.Context, j job.Job) error {
 	ctx = audit.WithActor(ctx, actor(&run))
 	notice := NoticeOf(fault.New(fault.CodeWorkerLost, ""))
 	run.State, run.Report.Error = Failed, &notice
+	run.Report.endStages(Failed)
 	run.Report.Summary = summarize(&run)
 	s.meter.RunEnded(run.Kind, run.State, notice.Code, s.now().Sub(run.StartedAt))
 	return s.store.FinishRun(ctx, j, run, Consequence{State: connector.StateDegraded, Reason: notice.Code, Failed: true})
@@ -212,8 +213,7 @@ func (e *execution) settle(ctx context.Context, err error) (c Consequence) {
 		return Consequence{State: connector.StateActive, Succeeded: run.Kind == KindSync, Reading: e.learnt}
 	}
 	if errors.Is(err, job.ErrCancelled) {
-		notice := NoticeOf(fault.New(fault.CodeRunCancelled, ""))
-		run.State, run.Report.Error = Cancelled, &notice
+		run.Cancel()
 		return Consequence{}
 	}
 	f := fault.As(err)
@@ -222,7 +222,7 @@ func (e *execution) settle(ctx context.Context, err error) (c Consequence) {
 	}
 	notice := NoticeOf(f)
 	run.State, run.Report.Error = Failed, &notice
-	if assets := run.Report.StageNamed(StageAssets); assets != nil && assets.State == Succeeded && e.settings.ImportAssets && f.Code != fault.CodeLedgerUnbalanced {
+	if assets := run.Report.StageNamed(StageAssets); assets != nil && assets.State == Succeeded && (e.settings.ImportAssets || run.Report.Applied == StageVulnerabilities) && f.Code != fault.CodeLedgerUnbalanced {
 		run.State = PartiallySucceeded // with asset import off, machines alone are nothing
 	}
 	failures := e.failuresBefore(ctx)

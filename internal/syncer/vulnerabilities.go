@@ -56,6 +56,8 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	if o.plan.Changes || e.unread > 0 || e.run.Preview != nil {
 		return nil // what was left out of the other rows is not known, or nothing will be stored
 	}
+	r.publish()
+	e.saveProgress(ctx) // what follows may take as long as Microsoft likes, and the run may be ended meanwhile by somebody else
 	return e.reconcile(ctx, c, p.merged)
 }
 
@@ -107,6 +109,7 @@ func (e *execution) applyRows(ctx context.Context, r *StageReport, c *census, p 
 	if changes, err = e.stage.ApplyFindings(ctx, apply); err != nil {
 		return changes, err
 	}
+	e.applied(StageVulnerabilities)
 	r.Counts.Created, r.Counts.Updated, r.Counts.Unchanged = changes.Created, changes.Updated, changes.Unchanged
 	r.Counts.Fixed, r.Counts.Reopened, r.Counts.OutOfScope = changes.Fixed, changes.Reopened, e.withdrawn+changes.OutOfScope
 	r.Ledger, r.Held = e.ledger(&changes, apply.Present), changes.Held
@@ -224,6 +227,7 @@ func (e *execution) withdrawFindings(ctx context.Context, r *StageReport) error 
 	if err != nil {
 		return err
 	}
+	e.applied(StageVulnerabilities)
 	r.Counts.OutOfScope, r.Ledger = e.withdrawn+changes.OutOfScope, e.ledger(&changes, 0)
 	known, err := e.store.Reading(ctx, e.run.Tenant, e.run.IntegrationID) // again: the assets may have raised a doubt
 	if err == nil {
