@@ -148,7 +148,7 @@ func (st *stage) forgetMisses(ctx context.Context, tx *sqlx.Tx) error {
 // takeOutOfScope makes the assets leave that are listed as leaving, and adds them to what was done.
 func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
 	// Findings of stale assets stay open; those of all others go out of scope with the asset, never to "fixed".
-	var withdrawn, outOfScope, removed int64
+	var withdrawn, outOfScope, removed, stillOut int64
 	err := tx.GetContext(ctx, &withdrawn, `
 		with closed as (
 		  update finding f set state = 3, state_reason = l.reason, closed_at = now(), updated_at = now(),
@@ -180,9 +180,14 @@ func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 	if err != nil {
 		return err
 	}
-	err = tx.QueryRowxContext(ctx, `select count(*) filter (where state <> 'removed'), count(*) filter (where state = 'removed') from leaving`).
-		Scan(&outOfScope, &removed)
+	// Whatever was out already, and only for another reason now, has not left once more.
+	err = tx.QueryRowxContext(ctx, `
+		with told as (
+		  select state, old_state in ('active', 'inactive') or state <> old_state and state <> 'stale' as left_now from leaving
+		)
+		select count(*) filter (where left_now and state <> 'removed'), count(*) filter (where left_now and state = 'removed'),
+		       count(*) filter (where not left_now) from told`).Scan(&outOfScope, &removed, &stillOut)
 	c := &p.done
-	c.Withdrawn, c.OutOfScope, c.Removed = c.Withdrawn+withdrawn, c.OutOfScope+outOfScope, c.Removed+removed
+	c.Withdrawn, c.OutOfScope, c.Removed, c.StillOut = c.Withdrawn+withdrawn, c.OutOfScope+outOfScope, c.Removed+removed, c.StillOut+stillOut
 	return err
 }

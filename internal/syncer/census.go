@@ -74,8 +74,8 @@ func (e *execution) applyMachines(ctx context.Context, r *StageReport, c *census
 		return err
 	}
 	e.applied(StageAssets)
-	r.Counts.Created, r.Counts.Updated, r.Counts.Unchanged = changes.Created, changes.Updated, changes.Unchanged
-	r.Counts.OutOfScope, r.Counts.Removed = changes.OutOfScope, changes.Removed
+	r.Counts.Created, r.Counts.Updated, r.Counts.Unchanged = changes.Created, changes.Updated+changes.StillOut, changes.Unchanged
+	r.Counts.OutOfScope, r.Counts.Removed, r.Ledger.StillOut = changes.OutOfScope, changes.Removed, changes.StillOut
 	e.withdrawn += changes.Withdrawn
 	e.openBefore = changes.OpenBefore
 	c.settle(changes.Assets)

@@ -13,7 +13,7 @@ type Ledger struct {
 	OpenAfter  int64 // and after it
 	Present    int64 // findings that a whole reading has, and those of stale assets that came back
 	Back       int64 // of Updated: out of scope before, and open again
-	StillOut   int64 // of Updated: out of scope still, for another reason, or gone meanwhile
+	StillOut   int64 // of Updated: out of scope still, for another reason, or gone meanwhile; the stage assets has this figure alone
 	Corrected  int64 // open findings that only wrong counters had, or had not, until a full run set them right
 }
 
@@ -41,8 +41,8 @@ func (r *StageReport) balance() error {
 // settled checks besides that what was taken of machines and catalogue entries is stored.
 func (r *StageReport) settled() error {
 	c := r.Counts
-	if r.Name != StageVulnerabilities && c.Accepted != c.Created+c.Updated+c.Unchanged {
-		return unbalanced(r.Name, "%d records were taken, and %d created, %d updated, %d unchanged", c.Accepted, c.Created, c.Updated, c.Unchanged)
+	if taken := c.Updated - r.Ledger.StillOut; r.Name != StageVulnerabilities && c.Accepted != c.Created+taken+c.Unchanged {
+		return unbalanced(r.Name, "%d records were taken, and %d created, %d updated, %d unchanged", c.Accepted, c.Created, taken, c.Unchanged)
 	}
 	return r.balance()
 }

@@ -35,7 +35,7 @@ func TestTheQuotaHoldsForMachinesThatComeBack(t *testing.T) {
 	run := h.again(i, syncer.Incremental)
 	mustSucceed(t, run)
 	s := run.Report.StageNamed(syncer.StageAssets)
-	if h.inScope(h.tenant) != 20 || s.Counts.Updated != 8 || s.Counts.Created != 0 || s.SkippedBy[inventory.QuotaExceeded] != 20 || !warned(run, fault.CodeQuotaExceeded) {
+	if h.inScope(h.tenant) != 20 || s.Counts.Updated != 8+20 || s.Ledger.StillOut != 20 || s.Counts.OutOfScope != 0 || s.Counts.Created != 0 || s.SkippedBy[inventory.QuotaExceeded] != 20 || !warned(run, fault.CodeQuotaExceeded) {
 		t.Errorf("%d in scope under a quota of 20; counts %+v, skipped %v, warnings %+v", h.inScope(h.tenant), s.Counts, s.SkippedBy, run.Report.Warnings)
 	}
 	mustBeAlike(t, preview, run)

@@ -180,7 +180,7 @@ type StageReport struct {
 	Moved         int64  // of the stage vulnerabilities: assets with software that lies elsewhere than it did
 	Readvised     int64  // of the stage vulnerabilities: recommendations against a vulnerability of a software that changed
 	Plan          Plan   // of the stage vulnerabilities: how it read the report
-	Ledger        Ledger // of the stage vulnerabilities: what its figures were held against
+	Ledger        Ledger // what the figures of the stages vulnerabilities and assets were held against
 	SkippedBy     map[inventory.Reason]int64
 	Samples       map[inventory.Reason][]Sample // at most SamplesPerReason each
 	Calls         int64

@@ -40,6 +40,9 @@ func summarize(run *Run) string {
 func assetFigures(s *StageReport) string {
 	text := fmt.Sprintf("assets: %d created, %d updated, %d unchanged, %d left, %d skipped",
 		s.Counts.Created, s.Counts.Updated, s.Counts.Unchanged, s.Counts.OutOfScope+s.Counts.Removed, s.Counts.Skipped)
+	if s.Ledger.StillOut > 0 {
+		text += fmt.Sprintf(", %d of the updated are out of scope as before, for another reason", s.Ledger.StillOut)
+	}
 	if s.Held > 0 {
 		text += fmt.Sprintf(", %d held back", s.Held)
 	}

@@ -187,14 +187,16 @@ func (e *execution) bookReleased(n int64, named []Sample) {
 	defer e.mu.Unlock()
 	report := e.run.Report.StageNamed(StageAssets).clone()
 	report.Counts.OutOfScope += n
-	report.Counts.release(n)
+	report.Counts.release(n, report.Ledger.StillOut)
 	e.leaveOut(&report, n, named, inventory.ImportAssetsOff, carrierFree)
 	*e.run.Report.StageNamed(StageAssets) = report
 }
 
 // release takes so many off the accepted: off the unchanged first, which most are, then off the changed ones, and off those that
-// were taken for their rows just now although none of these became a finding.
-func (c *Counts) release(n int64) {
+// were taken for their rows just now although none of these became a finding. Of the changed ones so many were never accepted.
+func (c *Counts) release(n, stillOut int64) {
+	c.Updated -= stillOut
+	defer func() { c.Updated += stillOut }()
 	for _, of := range []*int64{&c.Unchanged, &c.Updated, &c.Created} {
 		gone := min(n, *of)
 		*of -= gone
