@@ -12,9 +12,10 @@ type Notice = fault.Notice
 // NoticeOf keeps what may be told of a fault.
 func NoticeOf(e *fault.Error) Notice { return fault.NoticeOf(e) }
 
-// ofRecords tells a notice about what was read from one about the link, which changes nothing.
-func ofRecords(n Notice) bool {
-	return n.Code != fault.CodeSecretExpiring && n.Code != fault.CodeSecretExpired
+// ofChanges tells a notice of records that should have changed something from one about the link, and one of the quota: what that
+// leaves out changes nothing, and is left out by every run alike.
+func ofChanges(n Notice) bool {
+	return n.Code != fault.CodeSecretExpiring && n.Code != fault.CodeSecretExpired && n.Code != fault.CodeQuotaExceeded
 }
 
 // Told is what the run told of a code: as its error, else as its warning of it; of several all details, with the usual words

@@ -3,6 +3,7 @@ package syncer_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,8 +51,17 @@ func TestTheQuotaHoldsForMachinesThatComeBack(t *testing.T) {
 		t.Errorf("%d assets are out of scope, want 20", len(out))
 	}
 	h.mustAudit(h.tenant)
-	if c := assetCounts(t, h.again(i, syncer.Incremental)); c.Updated+c.OutOfScope+c.Removed != 0 {
+	same := h.again(i, syncer.Incremental)
+	if c := assetCounts(t, same); c.Updated+c.OutOfScope+c.Removed != 0 {
 		t.Errorf("nothing changed, yet %+v", c)
+	}
+	if !same.Report.NoChanges || !warned(same, fault.CodeQuotaExceeded) {
+		t.Errorf("no changes: %v, warnings %+v", same.Report.NoChanges, same.Report.Warnings)
+	}
+	for _, want := range []string{"Nothing changed: 20 assets, ", " Besides, 20 machines were left out; the subscription allows 20 assets."} {
+		if !strings.Contains(same.Report.Summary, want) {
+			t.Errorf("it does not say %q: %s", want, same.Report.Summary)
+		}
 	}
 	h.limit(0)
 	mustSucceed(t, h.again(i, syncer.Incremental))

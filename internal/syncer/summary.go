@@ -21,7 +21,11 @@ func summarize(run *Run) string {
 		if empty := explainEmpty(*run); len(empty) > 0 {
 			return "Nothing was imported: " + lowered(empty[0].Title) + "."
 		}
-		return fmt.Sprintf("Nothing changed: %s.", strings.Join(holdings(run), ", "))
+		text := fmt.Sprintf("Nothing changed: %s.", strings.Join(holdings(run), ", "))
+		if over := run.Report.Told(fault.CodeQuotaExceeded); over.Detail != "" {
+			text += " Besides, " + over.Detail + "."
+		}
+		return text
 	}
 	var parts []string
 	if s := run.Report.StageNamed(StageAssets); s != nil {

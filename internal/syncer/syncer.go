@@ -202,7 +202,7 @@ func (e *execution) settle(ctx context.Context, err error) (c Consequence) {
 	if err == nil {
 		run.State, run.Stage = Succeeded, StageFinish
 		run.Report.NoChanges = run.Kind == KindSync && run.Report.Totals().Changes() == 0 && !run.Report.surrounded() &&
-			!slices.ContainsFunc(run.Report.Warnings, ofRecords) && !run.Report.Restarted && !run.Report.missing()
+			!slices.ContainsFunc(run.Report.Warnings, ofChanges) && !run.Report.Restarted && !run.Report.missing()
 		if e.unread+e.gaps > 0 {
 			run.State = PartiallySucceeded
 			return e.unfinished(ctx)
