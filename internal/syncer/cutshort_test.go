@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
@@ -19,7 +20,8 @@ import (
 func heldComparing(t *testing.T) (*house, connector.Integration, *held) {
 	t.Helper()
 	h := newPlainHouse(t, 6, 12)
-	h.readCatalogue(syncer.DefaultCataloguePolicy()) // no run but the first reads it, so that the counts alone are held
+	// No run but the first reads the catalogue, so that the counts alone are held; and no progress is stored just because time passes.
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), ProgressEvery: time.Hour}, h.logger(), silence{}, h.clock)
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
 	h.sql(`update reconciliation set taken_at = taken_at - interval '1 month'`) // due again
