@@ -25,7 +25,7 @@ demo: setup build ## show the product: make demo ARGS="..." passes arguments
 
 test: setup ## run all tests on a database of their own: make test PKG=./internal/... ARGS="-run Name"
 	@[ -n "$(RACE)" ] || echo "test: no C compiler, so the race detector is off" >&2
-	bin/devdb run -- go test $(RACE) $(ARGS) $(PKG)
+	bin/devdb run -- go test $(RACE) -timeout 25m $(ARGS) $(PKG)
 
 run: setup build ## run the service for development: database, simulator, service (data in .local/dev)
 	bin/devdb run -dir .local/dev/pg -- scripts/run-dev.sh
