@@ -14,9 +14,7 @@ import (
 
 // APIKeysBySeal counts the API keys that can be used, by the key of the keyring they are sealed with; a malformed box counts under "".
 func (s *Store) APIKeysBySeal(ctx context.Context) (map[string]int, error) {
-	return s.boxesByKey(ctx, `
-		select case when length(box) < 2 then box else substring(box for 2 + get_byte(box, 1)) end as header, count(*) as n
-		from api_key where revoked_at is null and expires_at > now() group by 1`)
+	return s.boxesByKey(ctx, `from api_key where revoked_at is null and expires_at > now()`)
 }
 
 // APIKeysToReseal implements [tenant.KeyResealStore].
@@ -48,13 +46,9 @@ func (s *Store) APIKeysToReseal(ctx context.Context, sealing string, after tenan
 // ReplaceKeySeal implements [tenant.KeyResealStore].
 func (s *Store) ReplaceKeySeal(ctx context.Context, k tenant.StoredKey, sealed tenant.SealedKey) (replaced bool, err error) {
 	err = s.inTenant(ctx, k.Tenant, func(tx *sqlx.Tx) error {
-		result, err := tx.ExecContext(ctx, `
+		n, err := affected(ctx, tx, `
 			update api_key set hash = $4, box = $5 where tenant_id = $1 and public_id = $2 and box = $3`,
 			k.Tenant, k.Key.PublicID, []byte(k.Box), sealed.Hash, []byte(sealed.Box))
-		if err != nil {
-			return err
-		}
-		n, err := result.RowsAffected()
 		if replaced = n > 0; err != nil || !replaced {
 			return err
 		}
@@ -66,13 +60,18 @@ func (s *Store) ReplaceKeySeal(ctx context.Context, k tenant.StoredKey, sealed t
 	return replaced, err
 }
 
-// boxesByKey runs a query of headers of boxes and how many have each, and counts those that a key of the keyring sealed, by its id.
-func (s *Store) boxesByKey(ctx context.Context, query string) (map[string]int, error) {
+// boxesByKey counts what a key of the keyring sealed, by its id, among the boxes in the column box of what from names.
+func (s *Store) boxesByKey(ctx context.Context, from string) (map[string]int, error) {
 	var rows []struct {
 		Header []byte `db:"header"`
 		N      int    `db:"n"`
 	}
-	err := s.inSystem(ctx, func(tx *sqlx.Tx) error { return tx.SelectContext(ctx, &rows, query) })
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		// The header of a box is two bytes and the key id, whose length is the second byte.
+		return tx.SelectContext(ctx, &rows, `
+			select case when length(box) < 2 then box else substring(box for 2 + get_byte(box, 1)) end as header, count(*) as n
+			`+from+` group by 1`)
+	})
 	counts := make(map[string]int, len(rows))
 	for _, r := range rows {
 		if box := seal.Box(r.Header); box.DataKeyNumber() == 0 {

@@ -57,11 +57,7 @@ func (s *Store) ReplaceStagedBox(ctx context.Context, i connector.Integration, b
 
 func (s *Store) replaceBox(ctx context.Context, i connector.Integration, statement string, old, box seal.Box) (replaced bool, err error) {
 	err = s.inTenant(ctx, i.Tenant, func(tx *sqlx.Tx) error {
-		result, err := tx.ExecContext(ctx, statement, i.Tenant, i.ID, []byte(old), []byte(box))
-		if err != nil {
-			return err
-		}
-		n, err := result.RowsAffected()
+		n, err := affected(ctx, tx, statement, i.Tenant, i.ID, []byte(old), []byte(box))
 		if replaced = n > 0; err != nil || !replaced {
 			return err
 		}

@@ -22,26 +22,27 @@ var (
 // acrossTenants are the statements that look at many tenants on purpose, by a piece of their text: metrics, the queue, what is due and what is
 // old. Row-level security keeps them to the tables meant for it; a database distributed by tenant asks each node.
 var acrossTenants = []string{
-	"as waiting,",                            // depth of the queue
-	"group by state",                         // freshness of all integrations
-	"as header, count(",                      // keys that secrets are sealed with
-	"with live as (",                         // jobs to claim
-	"and holder = $1",                        // large jobs of a process
-	"where i.next_run_at <= $1",              // runs to plan
-	"where i.recheck_at <= $1",               // credentials to check
-	"where i.purge_at <= $1",                 // what is kept no longer
-	"where state = 'dead' and",               // old jobs
-	"from finding_event where at",            // old events
-	"r.finished_at < $1",                     // old runs
-	"with near as (",                         // secrets that expire
-	"union select tenant_id from audit_head", // chains to verify
-	"from tenant_key group by 1",             // data keys by what wraps them
-	"order by tenant_id, public_id limit $4", // API keys to seal anew
-	"where kek <> $1",                        // data keys to wrap anew
-	"having count(*) = 1",                    // tenants whose data key is to be replaced
-	"having count(*) > 1",                    // tenants whose data key was replaced
-	"as header\n",                            // secrets to seal anew
-	"from idempotency where created_at <",    // old answers
+	"as waiting,",                             // depth of the queue
+	"group by state",                          // freshness of all integrations
+	"(staged_box)) as b (box) where box is",   // keys that secrets are sealed with
+	"api_key where revoked_at is null and ex", // keys that API keys are sealed with
+	"with live as (",                          // jobs to claim
+	"and holder = $1",                         // large jobs of a process
+	"where i.next_run_at <= $1",               // runs to plan
+	"where i.recheck_at <= $1",                // credentials to check
+	"where i.purge_at <= $1",                  // what is kept no longer
+	"where state = 'dead' and",                // old jobs
+	"from finding_event where at",             // old events
+	"r.finished_at < $1",                      // old runs
+	"with near as (",                          // secrets that expire
+	"union select tenant_id from audit_head",  // chains to verify
+	"from tenant_key group by 1",              // data keys by what wraps them
+	"order by tenant_id, public_id limit $4",  // API keys to seal anew
+	"where kek <> $1",                         // data keys to wrap anew
+	"having count(*) = 1",                     // tenants whose data key is to be replaced
+	"having count(*) > 1",                     // tenants whose data key was replaced
+	"as header\n",                             // secrets to seal anew
+	"from idempotency where created_at <",     // old answers
 }
 
 // beginnings are completed by conditions on the tenant wherever they are used.

@@ -49,13 +49,10 @@ func (s *Store) DataKey(ctx context.Context, t tenant.ID, number int) (envelope.
 // AddDataKey implements [envelope.Store]. A tenant's first one is part of sealing its first secret; a further one replaces it, which is recorded.
 func (s *Store) AddDataKey(ctx context.Context, k envelope.DataKey) error {
 	return s.inTenant(ctx, k.Tenant, func(tx *sqlx.Tx) error {
-		result, err := tx.ExecContext(ctx, `
+		added, err := affected(ctx, tx, `
 			insert into tenant_key (tenant_id, number, kek, wrapped) values ($1, $2, $3, $4) on conflict do nothing`,
 			k.Tenant, k.Number, k.KEK, k.Wrapped)
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 || k.Number == 1 {
+		if err != nil || added == 0 || k.Number == 1 {
 			return err
 		}
 		owner, err := ownerOf(ctx, tx, k.Tenant)
@@ -89,11 +86,7 @@ func ownerOf(ctx context.Context, tx *sqlx.Tx, t tenant.ID) (audit.Resource, err
 // either that was made later. It returns how many there were.
 func (s *Store) DestroyDataKeys(ctx context.Context, t tenant.ID) (n int, err error) {
 	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
-		result, err := tx.ExecContext(ctx, `delete from tenant_key where tenant_id = $1`, t)
-		if err != nil {
-			return err
-		}
-		deleted, err := result.RowsAffected()
+		deleted, err := affected(ctx, tx, `delete from tenant_key where tenant_id = $1`, t)
 		if n = int(deleted); err != nil || n == 0 {
 			return err
 		}
@@ -149,13 +142,9 @@ func (s *Store) dataKeys(ctx context.Context, query string, args ...any) ([]enve
 // ReplaceWrapped implements [envelope.RewrapStore].
 func (s *Store) ReplaceWrapped(ctx context.Context, old, renewed envelope.DataKey) (replaced bool, err error) {
 	err = s.inTenant(ctx, old.Tenant, func(tx *sqlx.Tx) error {
-		result, err := tx.ExecContext(ctx, `
+		n, err := affected(ctx, tx, `
 			update tenant_key set kek = $4, wrapped = $5 where tenant_id = $1 and number = $2 and wrapped = $3`,
 			old.Tenant, old.Number, old.Wrapped, renewed.KEK, renewed.Wrapped)
-		if err != nil {
-			return err
-		}
-		n, err := result.RowsAffected()
 		if replaced = n > 0; err != nil || !replaced {
 			return err
 		}
