@@ -26,6 +26,7 @@ import (
 	"pgp.internal/defender/internal/httpapi"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/seal"
+	"pgp.internal/defender/internal/secrethunt"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
 )
@@ -41,7 +42,7 @@ type answers struct {
 	server *httptest.Server
 	links  *connector.Service
 	syncer *syncer.Syncer
-	told   *syncBuffer
+	told   *secrethunt.Log
 	marked atomic.Int64 // refusals that held the foreign words
 
 	mu       sync.Mutex
@@ -57,14 +58,14 @@ func newAnswers(t *testing.T, change ...func(*defender.Config)) *answers {
 	t.Helper()
 	a := &answers{
 		sim:  defendersim.New(defendersim.Config{CatalogueSize: 20, NoQuotas: true}),
-		told: &syncBuffer{}, scripts: map[string]script{}, proxies: map[string]string{}, faultIDs: map[string][]string{},
+		told: &secrethunt.Log{}, scripts: map[string]script{}, proxies: map[string]string{}, faultIDs: map[string][]string{},
 	}
 	a.server = httptest.NewUnstartedServer(a.front(a.sim.Handler()))
 	a.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // connections that faults cut are no news
 	a.server.Start()
 	t.Cleanup(a.server.Close)
 	t.Cleanup(a.sim.ClearFaults) // before the server closes, which waits for calls that hang
-	log := &syncBuffer{}
+	log := &secrethunt.Log{}
 	logger := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg := defender.Config{
 		LoginURL: a.server.URL, APIURL: a.server.URL, AllowInsecure: true, Budget: defender.Unlimited{}, Proxy: a.way, Logger: logger,
@@ -182,7 +183,7 @@ func (m *marking) finish() bool {
 // keeping writes down every answer of the API.
 type keeping struct {
 	base http.RoundTripper
-	told *syncBuffer
+	told *secrethunt.Log
 }
 
 func (k keeping) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -43,7 +43,7 @@ type house struct {
 	ring  *seal.Ring
 	store *postgres.Store
 	owner *sql.DB // sees all tenants
-	log   *syncBuffer
+	log   *secrethunt.Log
 	meter *countingMeter
 	clock *clock
 	cloud *cloud
@@ -69,7 +69,7 @@ func newHouse(t *testing.T, change ...func(*httpapi.Deps)) *house {
 	}
 	t.Cleanup(func() { _ = owner.Close() })
 	h := &house{
-		t: t, dsn: dsn, store: postgrestest.Open(t, dsn, postgres.ForRequests()), owner: owner, log: &syncBuffer{}, meter: &countingMeter{},
+		t: t, dsn: dsn, store: postgrestest.Open(t, dsn, postgres.ForRequests()), owner: owner, log: &secrethunt.Log{}, meter: &countingMeter{},
 		clock: &clock{}, cloud: newCloud(t), seen: contract.NewCoverage(), woken: make(chan struct{}, 100),
 		hunt: secrethunt.New(),
 	}
@@ -254,24 +254,6 @@ func (m *countingMeter) RequestFinished(route, method string, status int, _ time
 		m.counts = map[string]int{}
 	}
 	m.counts[fmt.Sprintf("%s %s %d", method, route, status)]++
-}
-
-// syncBuffer is a log that several requests write to.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // brokenKeys fails at finding out who asks, as a database does that is away or broken.

@@ -22,11 +22,7 @@ func (h *house) limit(assets int) {
 // TestTheQuotaHoldsForMachinesThatComeBack widens a filter under a quota that is smaller than what it takes in again.
 func TestTheQuotaHoldsForMachinesThatComeBack(t *testing.T) {
 	t.Parallel()
-	h := grouped(t)
-	i := h.connect(h.tenant, nil)
-	mustSucceed(t, h.work())
-	h.set(i, oneGroup)
-	mustSucceed(t, h.again(i, syncer.Incremental))
+	h, i := narrowed(t)
 	if n := h.inScope(h.tenant); n != 12 {
 		t.Fatalf("%d assets in scope, want one group of 12", n)
 	}

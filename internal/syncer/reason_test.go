@@ -13,11 +13,7 @@ import (
 // and counts as updated. A preview tells the same.
 func TestOnlyTheReasonChanges(t *testing.T) {
 	t.Parallel()
-	h := grouped(t)
-	i := h.connect(h.tenant, nil)
-	mustSucceed(t, h.work())
-	h.set(i, oneGroup)
-	mustSucceed(t, h.again(i, syncer.Incremental))
+	h, i := narrowed(t)
 	h.change(world.Change{Op: "touch_machine", Machine: ptr(39), LastSeenDaysAgo: 45}) // one of those that are out grows old besides
 	h.set(i, func(s *inventory.Settings) { s.DeviceGroups, s.TagsInclude = nil, []string{"nope"} })
 	preview := h.preview(i, syncer.Incremental, h.integration(i).Settings)

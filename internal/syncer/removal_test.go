@@ -20,6 +20,14 @@ func (h *house) believeAfter(p syncer.RemovalPolicy) {
 	h.syncer = syncer.New(h.store, h.links, o, h.logger(), silence{}, h.clock)
 }
 
+// readAsIfLarge has the directory read like one too large to be read whole each time.
+func (h *house) readAsIfLarge() {
+	report := syncer.DefaultReportPolicy()
+	report.WholeRows, report.WholeMachines = 0, 0
+	o := syncer.Options{SpoolDir: h.t.TempDir(), Removal: syncer.DefaultRemovalPolicy(), Report: report}
+	h.syncer = syncer.New(h.store, h.links, o, h.logger(), silence{}, h.clock)
+}
+
 func TestAMachineMustBeMissingMoreThanOnce(t *testing.T) {
 	t.Parallel()
 	h := newPlainHouse(t, 12, 4)
@@ -275,9 +283,7 @@ func TestAPartialReadUsesNoApprovalUp(t *testing.T) {
 func TestAHeldDropHasTheMachinesListedWhole(t *testing.T) {
 	t.Parallel()
 	h := newPlainHouse(t, 12, 8)
-	report := syncer.DefaultReportPolicy()
-	report.WholeRows, report.WholeMachines = 0, 0
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy(), Report: report}, h.logger(), silence{}, h.clock)
+	h.readAsIfLarge()
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
 	h.change(leave(10))

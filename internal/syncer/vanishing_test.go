@@ -13,9 +13,7 @@ import (
 func TestMissingMachinesOfALargeDirectoryAreGoneInFourDays(t *testing.T) {
 	t.Parallel()
 	h := newPlainHouse(t, 20, 8)
-	report := syncer.DefaultReportPolicy()
-	report.WholeRows, report.WholeMachines = 0, 0
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy(), Report: report}, h.logger(), silence{}, h.clock)
+	h.readAsIfLarge()
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
 	day := 24*time.Hour - 2*time.Second // runs do not begin to the second

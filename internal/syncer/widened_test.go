@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
@@ -30,6 +31,16 @@ func grouped(t *testing.T) *house {
 	h.change(regroup(0, 12, kept)...)
 	h.change(regroup(12, 40, other)...)
 	return h
+}
+
+// narrowed is grouped, with 12 machines of one group in scope and the others not any more.
+func narrowed(t *testing.T) (*house, connector.Integration) {
+	h := grouped(t)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.set(i, oneGroup)
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	return h, i
 }
 
 func oneGroup(s *inventory.Settings)  { s.DeviceGroups = []string{"Servers"} }
