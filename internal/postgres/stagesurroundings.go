@@ -60,7 +60,8 @@ func (st *stage) countMoved(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 		with differing as (
 		  select s.asset_id as id, s.software_ids, s.location_ids, n.software_ids as old_software, n.location_ids as old_locations
 		  from stage_installation s left join installation n on n.tenant_id = $1 and n.asset_id = s.asset_id
-		  where exists (select * from unnest(s.software_ids, s.location_ids) except select * from unnest(n.software_ids, n.location_ids))
+		  where (s.software_ids, s.location_ids) is distinct from (n.software_ids, n.location_ids) -- cheap, and enough for most
+		    and exists (select * from unnest(s.software_ids, s.location_ids) except select * from unnest(n.software_ids, n.location_ids))
 		)
 		select count(*) from differing m left join (select distinct asset_id as id from delta) d using (id)
 		where d.id is null
