@@ -127,7 +127,7 @@ func (h *house) wire(cfg defender.Config) {
 
 // readCatalogue makes a syncer with another policy for the shared catalogue.
 func (h *house) readCatalogue(policy syncer.CataloguePolicy) {
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{Catalogue: policy, SpoolDir: h.t.TempDir(), ProgressEvery: 50 * time.Millisecond}, h.logger(), silence{}, h.clock)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{Catalogue: policy, SpoolDir: h.t.TempDir()}, h.logger(), silence{}, h.clock)
 }
 
 func (h *house) clock() time.Time { return h.now }

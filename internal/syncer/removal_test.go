@@ -16,7 +16,7 @@ import (
 
 // believeAfter makes a syncer that believes in a removal after some misses.
 func (h *house) believeAfter(p syncer.RemovalPolicy) {
-	o := syncer.Options{SpoolDir: h.t.TempDir(), ProgressEvery: 50 * time.Millisecond, Removal: p}
+	o := syncer.Options{SpoolDir: h.t.TempDir(), Removal: p}
 	h.syncer = syncer.New(h.store, h.links, o, h.logger(), silence{}, h.clock)
 }
 

@@ -16,7 +16,7 @@ import (
 // readFiles makes a syncer that reads every report whole and from files, if it can.
 func (h *house) readFiles() {
 	policy := syncer.ReportPolicy{FilesRows: 1}
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: h.t.TempDir(), ProgressEvery: 50 * time.Millisecond, Report: policy}, h.logger(), silence{}, h.clock)
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: h.t.TempDir(), Report: policy}, h.logger(), silence{}, h.clock)
 }
 
 // TestAStorageThatRefusesLeavesThePages has Microsoft offer files that its storage does not give out: the plan says so.
