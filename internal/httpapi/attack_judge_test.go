@@ -53,6 +53,10 @@ func judgeStatus(x attempt, got answered) (breaches []string) {
 		if strings.Contains(x.target.path, "{cve}") { // which somebody may have or not
 			due = append(due, 404)
 		}
+		// What is in a body may be judged after the condition (RFC 9110, section 13.2.1).
+		if slices.Contains(x.flaws, "body") && x.header.Get("If-Match") != "" {
+			due = append(due, http.StatusPreconditionFailed)
+		}
 		if !slices.Contains(due, got.status) {
 			return []string{fmt.Sprintf("due is one of %v", due)}
 		}
