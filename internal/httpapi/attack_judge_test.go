@@ -53,8 +53,8 @@ func judgeStatus(x attempt, got answered) (breaches []string) {
 		if strings.Contains(x.target.path, "{cve}") { // which somebody may have or not
 			due = append(due, 404)
 		}
-		// What is in a body may be judged after the condition (RFC 9110, section 13.2.1).
-		if slices.Contains(x.flaws, "body") && x.header.Get("If-Match") != "" {
+		// What a secret must look like depends on the integration, so the condition comes first (RFC 9110, section 13.2.1).
+		if x.target.id == "rotateIntegrationSecret" && slices.Contains(x.flaws, "body") && x.header.Get("If-Match") != "" {
 			due = append(due, http.StatusPreconditionFailed)
 		}
 		if !slices.Contains(due, got.status) {
