@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
+	"hash/crc32"
+	"io"
 	"math"
 	"os"
 	"time"
@@ -13,8 +16,8 @@ import (
 )
 
 // A list lies in two files: the bodies of its pages one behind the other, and an index with a header and a line for each
-// page. A page counts once its line is there. Neither file is synced: after a crash of the machine the index may name
-// bytes that are not there, which readIndex or the decoder finds out, and then the page is read again.
+// page. A page counts once its line is there and its body is what was summed up in it. Neither file is synced: after a
+// crash of the machine the index may name bytes that are not there, and then the page is read again.
 const (
 	indexSuffix = ".index"
 	bodySuffix  = ".pages"
@@ -33,6 +36,18 @@ type entry struct {
 	Length   int64  `json:"length"`
 	Next     string `json:"next"`
 	Encoding string `json:"encoding,omitempty"`
+	Sum      uint32 `json:"sum"` // CRC-32C of the body
+}
+
+// newSum makes the checksum of a body. It finds out damage before a single record of the page is handed over: the body's own
+// checksum, where it has one, lies at its end.
+func newSum() hash.Hash32 { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) }
+
+// intact tells whether the body of an entry is the one that was kept.
+func (e entry) intact(bodies io.ReaderAt) bool {
+	sum := newSum()
+	n, err := io.Copy(sum, io.NewSectionReader(bodies, e.Offset, e.Length))
+	return err == nil && n == e.Length && sum.Sum32() == e.Sum
 }
 
 // index is what an index file says, up to the first line that is not whole.
@@ -97,6 +112,7 @@ type page struct {
 	list       string
 	file       *os.File
 	start, end int64
+	sum        hash.Hash32
 	failed     error
 }
 
@@ -116,7 +132,7 @@ func (l *Log) Begin(p connector.PageList) (connector.PageBody, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pagelog: %w", err)
 	}
-	return &page{log: l, list: p.Name, file: f, start: known.size(), end: known.size()}, nil
+	return &page{log: l, list: p.Name, file: f, start: known.size(), end: known.size(), sum: newSum()}, nil
 }
 
 func (l *Log) appendLine(list string, v any) error {
@@ -141,19 +157,23 @@ func (p *page) Write(b []byte) (int, error) {
 		var n int
 		n, p.failed = p.file.WriteAt(b, p.end)
 		p.end += int64(n)
+		_, _ = p.sum.Write(b[:n]) // never fails
 	}
 	return len(b), nil
 }
 
 // Again implements [connector.PageBody].
-func (p *page) Again() { p.end = p.start }
+func (p *page) Again() {
+	p.end = p.start
+	p.sum.Reset()
+}
 
 // Keep implements [connector.PageBody].
 func (p *page) Keep(next, encoding string) error {
 	if err := errors.Join(p.failed, p.file.Close()); err != nil {
 		return fmt.Errorf("pagelog: %w", err)
 	}
-	return p.log.appendLine(p.list, entry{Offset: p.start, Length: p.end - p.start, Next: next, Encoding: encoding})
+	return p.log.appendLine(p.list, entry{Offset: p.start, Length: p.end - p.start, Next: next, Encoding: encoding, Sum: p.sum.Sum32()})
 }
 
 // Discard implements [connector.PageBody].

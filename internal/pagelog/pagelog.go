@@ -231,6 +231,9 @@ func (l *Log) Replay(p connector.PageList, use func(connector.KeptPage) (bool, e
 	}
 	defer body.Close() //nolint:errcheck // read-only
 	for i, e := range index.entries {
+		if !e.intact(body) {
+			return l.truncate(p.Name, index.ends[i])
+		}
 		page := connector.KeptPage{Next: e.Next, Encoding: e.Encoding, Body: io.NewSectionReader(body, e.Offset, e.Length)}
 		usable, err := use(page)
 		if err != nil {

@@ -190,6 +190,34 @@ func TestWhatACrashTearsOffIsNoPage(t *testing.T) {
 	}
 }
 
+// TestADamagedBodyIsNoPage damages the second of three bodies without changing its length, or cuts the file off in it.
+func TestADamagedBodyIsNoPage(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(bodies []byte) []byte{
+		"another byte": func(b []byte) []byte { b[5] ^= 1; return b },
+		"cut off":      func(b []byte) []byte { return b[:6] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := open(t, t.TempDir(), "run", start)
+			for _, body := range []string{"one", "second", "three"} {
+				keep(t, l, report, body, "next")
+			}
+			path := filepath.Join(l.dir, "rows"+bodySuffix)
+			bodies, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, damage(bodies), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, kept(t, l, report), "one>next")
+			keep(t, l, report, "again", "next")
+			expect(t, kept(t, l, report), "one>next", "again>next")
+		})
+	}
+}
+
 func TestALogHasOneOwner(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
