@@ -76,6 +76,7 @@ type Run struct {
 	Stages        []RunStage   `json:"stages"`
 	NoChanges     bool         `json:"no_changes"`
 	Summary       string       `json:"summary"`
+	WaitingUntil  time.Time    `json:"waiting_until,omitzero"` // while it waits for Microsoft's limits
 	Error         *RunError    `json:"error,omitempty"`
 	Warnings      []RunWarning `json:"warnings"`
 	CreatedAt     time.Time    `json:"created_at"`

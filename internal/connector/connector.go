@@ -107,6 +107,9 @@ type Usage struct {
 	Files     int64         // files that the streams came in
 	Lost      int64         // of these, those that could not be read and were left out
 	Bytes     int64         // of response bodies, decompressed
+
+	// WaitsUntil is when the last of the waits counted in Throttled ends, or ended; zero when there was none.
+	WaitsUntil time.Time
 }
 
 // Via is a way to the whole vulnerability report.

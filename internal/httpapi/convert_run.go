@@ -31,6 +31,7 @@ func run(r *syncer.Run) api.Run {
 		Warnings:  each(r.Report.Warnings, warning),
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
 	}
+	out.WaitingUntil = waitingUntil(r)
 	if used := r.SettingsUsed(); used != nil {
 		out.Settings = new(settings(used))
 	}
@@ -84,7 +85,21 @@ var unfinished = map[syncer.RunState]string{
 	syncer.Failed:     "Failed.",
 }
 
-func runSummary(r *syncer.Run) string { return orElse(r.Report.Summary, unfinished[r.State]) }
+func runSummary(r *syncer.Run) string {
+	if until := waitingUntil(r); !until.IsZero() {
+		return "Waiting until " + until.Format("15:04:05") + " UTC: Microsoft asked for a pause, or the quota of calls to it is used up."
+	}
+	return orElse(r.Report.Summary, unfinished[r.State])
+}
+
+// waitingUntil is when a wait for Microsoft's limits ends that a running run was last seen in; zero for none.
+func waitingUntil(r *syncer.Run) time.Time {
+	n := len(r.Report.Stages)
+	if r.State != syncer.Running || n == 0 {
+		return time.Time{}
+	}
+	return r.Report.Stages[n-1].WaitsUntil.UTC().Truncate(time.Second)
+}
 
 // progress shows reopened findings within those that were updated, and what is out of scope within what has left, each with a
 // figure of its own beside.

@@ -17,6 +17,37 @@ import (
 )
 
 // TestRunsTellWhatTheyDid shows a finished run, its diagnostics and the filters that find it.
+// TestARunTellsThatItWaits has a run store that it waits for Microsoft's limits, and then that it goes on.
+func TestARunTellsThatItWaits(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx, c := t.Context(), h.admin()
+	i := h.connect(h.mine)
+	jobs, err := h.store.Claim(ctx, job.Room{Holder: "test", Jobs: 1, PerTenant: 1}, time.Minute)
+	if err != nil || len(jobs) != 1 {
+		t.Fatalf("claim: %v %v", jobs, err)
+	}
+	must(t, second(h.store.BeginRun(ctx, jobs[0])))
+	until := time.Date(2026, 11, 22, 10, 40, 5, 0, time.UTC)
+	for _, tc := range []struct {
+		until   time.Time
+		summary string
+	}{
+		{until, "Waiting until 10:40:05 UTC: Microsoft asked for a pause, or the quota of calls to it is used up."},
+		{time.Time{}, "Under way."},
+	} {
+		report := syncer.Report{Stages: []syncer.StageReport{
+			{Name: syncer.StageAuthenticate, State: syncer.Succeeded}, {Name: syncer.StageAssets, State: syncer.Running, WaitsUntil: tc.until},
+		}}
+		must(t, h.store.SaveProgress(ctx, jobs[0], syncer.StageAssets, report))
+		run, err := c.GetRun(ctx, i.LastRun.ID)
+		must(t, err)
+		if run.Summary != tc.summary || !run.WaitingUntil.Equal(tc.until) {
+			t.Errorf("%q until %v", run.Summary, run.WaitingUntil)
+		}
+	}
+}
+
 func TestRunsTellWhatTheyDid(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

@@ -36,7 +36,11 @@ func (e *execution) saveProgress(ctx context.Context) {
 	report.Stages = slices.Clone(report.Stages)
 	if n := len(report.Stages); n > 0 && report.Stages[n-1].State == Running { // it may wait without reading anything
 		now := &report.Stages[n-1]
-		now.spent(now.spentBefore, e.source.Usage())
+		used := e.source.Usage()
+		now.spent(now.spentBefore, used)
+		if time.Until(used.WaitsUntil) > e.options.ProgressEvery { // a shorter one is over before the next report
+			now.WaitsUntil = used.WaitsUntil
+		}
 		now.Duration = e.now().Sub(now.StartedAt)
 	}
 	report.Warnings = slices.Clone(report.Warnings)

@@ -189,6 +189,7 @@ type StageReport struct {
 	ResumedFrom   string `json:",omitempty"` // public id of the earlier run that had kept them; empty when it was this one
 	Retries       int64
 	Throttled     time.Duration
+	WaitsUntil    time.Time `json:",omitzero"` // when the wait ends that was under way when the report was stored
 	Bytes         int64
 
 	spentBefore connector.Usage // what the source had spent when the stage began

@@ -47,15 +47,15 @@ func TestAWaitForTheQuotaShowsWhileItLasts(t *testing.T) {
 			break
 		}
 	}
-	if s := shown(); s.State != syncer.Running {
-		t.Errorf("the stage is %s", s.State)
+	if s := shown(); s.State != syncer.Running || time.Until(s.WaitsUntil) < 20*time.Second || time.Until(s.WaitsUntil) > time.Minute {
+		t.Errorf("the stage is %s and waits until %v", s.State, s.WaitsUntil)
 	}
 	close(over)
 	if o := <-ending; o.Ending != job.Done {
 		t.Fatalf("the job ended with %v", o)
 	}
 	mustSucceed(t, h.run(i, j))
-	if s := shown(); s.Throttled < 30*time.Second || s.Throttled > time.Minute {
-		t.Errorf("it waited %v once", s.Throttled)
+	if s := shown(); s.Throttled < 30*time.Second || s.Throttled > time.Minute || !s.WaitsUntil.IsZero() {
+		t.Errorf("it waited %v once, until %v", s.Throttled, s.WaitsUntil)
 	}
 }

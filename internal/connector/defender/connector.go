@@ -70,6 +70,7 @@ type source struct {
 	tokens      tokens
 	log         connector.PageLog // nil: pages are not kept
 	usage       struct{ calls, pages, resumed, retries, throttled, malformed, files, lost, bytes atomic.Int64 }
+	waits       waits
 }
 
 var _ connector.Source = (*source)(nil)
@@ -79,7 +80,7 @@ func (s *source) Usage() connector.Usage {
 	return connector.Usage{
 		Calls: s.usage.calls.Load(), Pages: s.usage.pages.Load(), Resumed: s.usage.resumed.Load(), Retries: s.usage.retries.Load(),
 		Throttled: time.Duration(s.usage.throttled.Load()), Malformed: s.usage.malformed.Load(),
-		Files: s.usage.files.Load(), Lost: s.usage.lost.Load(), Bytes: s.usage.bytes.Load(),
+		Files: s.usage.files.Load(), Lost: s.usage.lost.Load(), Bytes: s.usage.bytes.Load(), WaitsUntil: s.waits.end(),
 	}
 }
 

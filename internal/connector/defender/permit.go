@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"pgp.internal/defender/internal/fault"
@@ -110,7 +111,28 @@ func endingOf(e Endpoint, o Outcome) Ending {
 
 func (s *source) throttled(e Endpoint, d time.Duration) {
 	if d > 0 {
+		s.waits.add(time.Now().Add(d))
 		s.usage.throttled.Add(int64(d))
 		s.conn.cfg.Observer.Throttled(e, d)
 	}
+}
+
+// waits remembers when the last of the waits ends that were begun so far.
+type waits struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+func (w *waits) add(end time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if end.After(w.last) {
+		w.last = end
+	}
+}
+
+func (w *waits) end() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last
 }
