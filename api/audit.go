@@ -33,7 +33,7 @@ const (
 	AuditHeldChangeApproved       AuditAction = "held_change.approved"
 	AuditAPIKeyCreated            AuditAction = "api_key.created"
 	AuditAPIKeyRevoked            AuditAction = "api_key.revoked"
-	AuditAPIKeyResealed           AuditAction = "api_key.resealed"
+	AuditAPIKeyResealed           AuditAction = "api_key.resealed" // #nosec G101 -- the name of a deed
 	AuditTenantCreated            AuditAction = "tenant.created"
 	AuditTenantUpdated            AuditAction = "tenant.updated"
 	AuditTenantStateChanged       AuditAction = "tenant.state_changed"

@@ -60,7 +60,7 @@ vulnerabilities() {
 
 history() {
     tool gitleaks github.com/zricethezav/gitleaks/v8@v8.30.0
-    "$tools/gitleaks" git --no-banner --redact --log-level error --config .gitleaks.toml . && echo "0 secrets in $(git rev-list --count HEAD) commits"
+    "$tools/gitleaks" git --no-banner --redact --verbose --log-level error --config .gitleaks.toml . && echo "0 secrets in $(git rev-list --count HEAD) commits"
 }
 
 # What the shipped programs are made of may be under these licences only.

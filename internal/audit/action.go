@@ -26,7 +26,7 @@ const (
 	HeldChangeApproved       Action = "held_change.approved"
 	APIKeyCreated            Action = "api_key.created"
 	APIKeyRevoked            Action = "api_key.revoked"
-	APIKeyResealed           Action = "api_key.resealed"
+	APIKeyResealed           Action = "api_key.resealed" // #nosec G101 -- the name of a deed
 	TenantCreated            Action = "tenant.created"
 	TenantUpdated            Action = "tenant.updated"
 	TenantStateChanged       Action = "tenant.state_changed"
