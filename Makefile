@@ -12,7 +12,7 @@ RACE = $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && echo -race)
 # For a single package: make test PKG=./internal/seal
 PKG ?= ./...
 
-.PHONY: help setup demo test run build lint audit-code mutants reproduce sbom attack fuzz scale plans kill rewrap walls worlds slow bench bench-quick cover docs image clean
+.PHONY: help setup demo test run build lint audit-code mutants reproduce sbom attack sqlmap fuzz scale plans kill rewrap walls worlds slow bench bench-quick cover docs image clean
 
 help: ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ sbom: build ## write the bill of materials of the service and hold it against th
 
 attack: setup ## send 5,000 generated requests to every operation and judge the answers: ATTACK_REQUESTS, ATTACK_SEEDS, ATTACK_SEED, ATTACK_OPERATION
 	ATTACK_REQUESTS=$(or $(ATTACK_REQUESTS),1000) ATTACK_SEEDS=$(or $(ATTACK_SEEDS),5) bin/devdb run -- go test -run TestContractAttack -v -count=1 -timeout 90m ./internal/httpapi
+
+sqlmap: setup ## have sqlmap, which must be installed, look for SQL injection in every place that a request has: ATTACK_OPERATION
+	bin/devdb run -- go test -tags soak -run TestSQLMap -v -count=1 -timeout 90m ./internal/httpapi
 
 fuzz: setup ## run every fuzz target for a short while: make fuzz FUZZTIME=1m
 	bin/devdb run -- scripts/fuzz.sh
