@@ -122,20 +122,24 @@ func (s *service) wire() error {
 	s.registry.MustRegister(figures,
 		collectors.NewDBStatsCollector(s.requests.DB(), "http"), collectors.NewDBStatsCollector(s.work.DB(), "work"))
 
-	source, err := s.connector(meter)
-	if err != nil {
-		return err
-	}
-	registered := connector.Registry{defender.Kind: source}
+	s.warnOfUnsafe()
+	var err error
 	wake := func() {} // other processes do the work; they look for it by themselves
 	if s.cfg.Work {
-		if err := s.wireWork(connector.NewService(s.work, s.sealer(s.work), registered, time.Now), meter); err != nil {
+		integrations, err := s.integrations(s.work, meter)
+		if err != nil {
+			return err
+		}
+		if err := s.wireWork(integrations, meter); err != nil {
 			return err
 		}
 		wake = s.engine.Wake
 	}
 	if s.cfg.ServeHTTP {
-		integrations := connector.NewService(s.requests, s.sealer(s.requests), registered, time.Now, connector.WithTrials(connector.NewTrials(s.cfg.ValidationRate, s.cfg.Validations)))
+		integrations, err := s.integrations(s.requests, meter, connector.WithTrials(connector.NewTrials(s.cfg.ValidationRate, s.cfg.Validations)))
+		if err != nil {
+			return err
+		}
 		if s.public, err = listen("api", s.cfg.Listen, s.api(integrations, wake, meter, build), publicBounds(s.cfg.MaxConnections), s.log); err != nil {
 			return err
 		}
@@ -147,21 +151,37 @@ func (s *service) wire() error {
 	return err
 }
 
+// integrations are served from one pool of connections alone, that of requests or that of runs: also what their calls are counted in,
+// so that the database keeps nobody longer than that pool allows.
+func (s *service) integrations(store *postgres.Store, observer defender.Observer, o ...connector.Option) (*connector.Service, error) {
+	source, err := s.connector(store, observer)
+	if err != nil {
+		return nil, err
+	}
+	return connector.NewService(store, s.sealer(store), connector.Registry{defender.Kind: source}, time.Now, o...), nil
+}
+
 // sealer shares what the process keeps unwrapped.
 func (s *service) sealer(store *postgres.Store) *envelope.Sealer {
 	return envelope.NewSealer(store, s.keys, s.cfg.Keyring)
 }
 
-func (s *service) connector(observer defender.Observer) (*defender.Connector, error) {
+// warnOfUnsafe tells which settings are fit for tests only.
+func (s *service) warnOfUnsafe() {
 	if s.cfg.UnsafeTestUpstream {
 		s.log.Warn("UNSAFE_TEST_UPSTREAM is set: http and private addresses are permitted upstream; never do that in production")
 	}
 	if s.cfg.UnsafeDatabaseTLS {
 		s.log.Warn("UNSAFE_DATABASE_TLS is set: the connection to the database may be open to others on the network")
 	}
-	var budget defender.Budget = defender.NewSharedBudget(s.work)
 	if s.cfg.UnsafeNoCallLimits {
 		s.log.Warn("UNSAFE_NO_CALL_LIMITS is set: Microsoft would refuse calls at this pace")
+	}
+}
+
+func (s *service) connector(store *postgres.Store, observer defender.Observer) (*defender.Connector, error) {
+	var budget defender.Budget = defender.NewSharedBudget(store)
+	if s.cfg.UnsafeNoCallLimits {
 		budget = defender.Unlimited{}
 	}
 	return defender.New(defender.Config{

@@ -189,6 +189,9 @@ func (s *Service) Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]Ch
 		return nil, err
 	}
 	checks, refused := check(trial, source, current.Settings)
+	if undecided(refused) {
+		return nil, refused
+	}
 	return checks, s.found(ctx, t, current, checks, refused)
 }
 

@@ -12,11 +12,17 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// check runs the live checks for what the settings import.
+// check runs the live checks for what the settings import. When they met a fault of our own, there are none, and the fault says
+// nothing about the credentials; see undecided.
 func check(ctx context.Context, source Source, s inventory.Settings) ([]Check, error) {
 	ctx, cancel := context.WithTimeout(ctx, CheckBudget)
 	defer cancel()
 	checks := source.Check(ctx, Probe{Assets: s.ImportAssets, Vulnerabilities: s.ImportVulnerabilities})
+	if i := slices.IndexFunc(checks, func(c Check) bool { return c.Code == fault.CodeUnavailable }); i >= 0 {
+		f := fault.New(fault.CodeUnavailable, checks[i].Detail)
+		f.RetryAfter = checks[i].RetryAfter
+		return nil, f
+	}
 	for i := range checks {
 		if d, known := fault.Lookup(checks[i].Code); known && d.Kind == fault.Unavailable {
 			checks[i].RetryAfter = cmp.Or(checks[i].RetryAfter, usualWait)
@@ -24,6 +30,9 @@ func check(ctx context.Context, source Source, s inventory.Settings) ([]Check, e
 	}
 	return checks, Refusal(checks)
 }
+
+// undecided tells whether an error of check leaves open what there is to say about the credentials.
+func undecided(err error) bool { return fault.Is(err, fault.CodeUnavailable) }
 
 // usualWait is what somebody is told to wait when the source does not say.
 const usualWait = time.Minute

@@ -92,6 +92,9 @@ func (s *Service) tryStaged(ctx, trial context.Context, current Integration, the
 		return current, nil, false, err
 	}
 	checks, refused := check(trial, c.Open(Credentials{DirectoryID: current.DirectoryID, ClientID: staged.ClientID, Method: staged.Method, Secret: secret}), current.Settings)
+	if undecided(refused) {
+		return current, nil, false, refused
+	}
 	if refused != nil {
 		return current, checks, false, s.store.NoteStaged(ctx, current, s.now(), fault.As(refused))
 	}

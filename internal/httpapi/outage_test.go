@@ -21,6 +21,7 @@ import (
 	"pgp.internal/defender/internal/metrics"
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/postgres/postgrestest"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -29,6 +30,36 @@ type weir struct {
 	listener net.Listener
 	to       string
 	gate     sync.RWMutex // held while nothing passes
+
+	trap  string // once a client has sent it, nothing passes any more
+	shut  sync.Once
+	ended chan struct{} // closed when all is to pass again
+}
+
+// freezeAt lets nothing pass from the moment in which a client sends a text, until the test ends.
+func (w *weir) freezeAt(t *testing.T, text string) {
+	t.Helper()
+	w.gate.Lock()
+	w.trap, w.ended = text, make(chan struct{})
+	w.gate.Unlock()
+	t.Cleanup(func() { close(w.ended) })
+}
+
+// snap shuts the gate if the trap is sent.
+func (w *weir) snap(p []byte) {
+	if w.trap == "" || !strings.Contains(string(p), w.trap) {
+		return
+	}
+	w.shut.Do(func() {
+		shut := make(chan struct{})
+		go func() {
+			w.gate.Lock()
+			close(shut)
+			<-w.ended
+			w.gate.Unlock()
+		}()
+		<-shut
+	})
 }
 
 func newWeir(t *testing.T, to string) *weir {
@@ -67,15 +98,36 @@ type held struct {
 }
 
 func (h held) Write(p []byte) (int, error) {
+	h.weir.snap(p)
 	h.weir.gate.RLock()
 	defer h.weir.gate.RUnlock()
 	return h.Writer.Write(p)
 }
 
-// through is the house with the API's connections to the database going through a weir.
+// through is a house with the API's connections to the database going through a weir.
 func through(t *testing.T) (*house, *weir, *postgres.Store) {
 	t.Helper()
 	h := newHouse(t)
+	w, store := h.through(t)
+	h.reopened(store, h.cloud, h.ring)
+	return h, w, store
+}
+
+// through is the service with simulated Microsoft, whose calls are counted, all by way of a weir.
+func (m *microsoft) through(t *testing.T) *weir {
+	t.Helper()
+	w, store := m.house.through(t)
+	counted, err := defender.New(defender.Config{LoginURL: m.server.URL, APIURL: m.server.URL, AllowInsecure: true, Budget: defender.NewSharedBudget(store)})
+	must(t, err)
+	ring, err := seal.ParseRing(m.key.Reveal())
+	must(t, err)
+	m.reopened(store, counted, ring)
+	return w
+}
+
+// through is a way to the database by a weir.
+func (h *house) through(t *testing.T) (*weir, *postgres.Store) {
+	t.Helper()
 	var dsn string
 	must(t, h.owner.QueryRow(`select current_database()`).Scan(&dsn))
 	u, err := url.Parse(databaseURL(t))
@@ -83,16 +135,15 @@ func through(t *testing.T) (*house, *weir, *postgres.Store) {
 	w := newWeir(t, u.Host)
 	u.Host, u.Path = w.listener.Addr().String(), "/"+dsn
 	store := postgrestest.OpenUnnamed(t, u.String(), postgres.ForRequests())
-	return h, w, h.reopened(store)
+	return w, store
 }
 
 // reopened serves with another store.
-func (h *house) reopened(store *postgres.Store) *postgres.Store {
+func (h *house) reopened(store *postgres.Store, source connector.Connector, ring *seal.Ring) {
 	d := h.deps
-	d.Integrations = connector.NewService(store, sealerOf(store, h.ring), connector.Registry{defender.Kind: h.cloud}, h.clock.now)
+	d.Integrations = connector.NewService(store, sealerOf(store, ring), connector.Registry{defender.Kind: source}, h.clock.now)
 	d.Runs, d.Assets, d.Vulnerabilities, d.Findings, d.Tenants, d.Keys, d.Audit, d.Platform, d.Repeats = store, store, store, store, store, store, store, store, store
 	h.url = h.serve(d)
-	return store
 }
 
 // reads and writes that need the database, and nothing else.
@@ -204,6 +255,35 @@ func TestAFrozenDatabaseHoldsNobody(t *testing.T) {
 	h.mustAnswerAlone(100*time.Millisecond, scraped)
 	w.gate.Unlock()
 	h.mustHeal(5 * time.Second)
+}
+
+// TestAFreezeInTheMiddleOfARequestHoldsNobody freezes the database in a change that an Idempotency-Key goes with, and where a live
+// check counts its calls: what was found until then decides nothing about the credentials.
+func TestAFreezeInTheMiddleOfARequestHoldsNobody(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		at      string
+		request func(integration string) raw
+	}{
+		"change": {"insert into api_key", func(string) raw {
+			return raw{method: http.MethodPost, path: "/v1/api-keys", body: `{"name":"x","role":"readonly"}`, header: map[string]string{"Content-Type": "application/json", "Idempotency-Key": "k"}}
+		}},
+		"live check": {"upstream_take(", func(id string) raw {
+			return raw{method: http.MethodPost, path: "/v1/integrations/" + id + "/validate", header: map[string]string{"Idempotency-Key": "k"}}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMicrosoft(t)
+			i, err := m.admin().ConnectIntegration(t.Context(), entered(simDirectory, simClient, simSecret))
+			must(t, err)
+			w := m.through(t)
+			w.freezeAt(t, tc.at)
+			r := tc.request(i.ID)
+			r.key = m.mine.keys[tenant.Admin]
+			m.mustBeUnavailable([]raw{r}, 5*time.Second)
+		})
+	}
 }
 
 func (h *house) mustHeal(within time.Duration) {

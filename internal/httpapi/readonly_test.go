@@ -20,7 +20,7 @@ func onACopy(t *testing.T, h *house) {
 	query := u.Query()
 	query.Set("default_transaction_read_only", "on")
 	u.RawQuery = query.Encode()
-	h.reopened(postgrestest.OpenUnnamed(t, u.String(), postgres.ForRequests()))
+	h.reopened(postgrestest.OpenUnnamed(t, u.String(), postgres.ForRequests()), h.cloud, h.ring)
 }
 
 // TestACopyOfTheDatabaseIsReadFrom sends every operation to a process whose database takes no changes: what reads is answered, what

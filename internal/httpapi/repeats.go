@@ -34,7 +34,8 @@ type RepeatStore interface {
 const (
 	maxIdempotencyKey = 255
 	// giveUpWithin is how long giving a name back may take; else it is free again by its own time.
-	giveUpWithin = 2 * time.Second
+	// The request may have waited for the database before, and together that stays below 5 seconds.
+	giveUpWithin = time.Second
 	// attemptMargin is what an attempt has beyond its budget: a commit under way may still come through.
 	attemptMargin = 10 * time.Second
 	// repeatSoon is when the answer to a request that is being carried out may be there.

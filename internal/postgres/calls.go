@@ -18,7 +18,7 @@ func (s *Store) TakeCall(ctx context.Context, r connector.CallRequest) (connecto
 		Probe   bool         `db:"probe"`
 		Since   sql.NullTime `db:"since"`
 	}
-	err := s.db.GetContext(ctx, &row, prepared+"select * from upstream_take($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+	err := s.getRow(ctx, &row, prepared+"select * from upstream_take($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
 		r.Application, r.Directory, r.Family, r.Minute.Every.Microseconds(), r.Minute.Burst, r.Hour.Every.Microseconds(), r.Hour.Burst,
 		r.MostRepeats*tenths, r.Caller, r.Person, sql.NullInt64{Int64: r.MostWait.Microseconds(), Valid: r.MostWait > 0},
 		r.ProbeLease.Microseconds(), nullTime(r.At))
@@ -34,7 +34,7 @@ const tenths = 10
 // CallStands tells whether a call that was reserved some time ago may be made: not if its quota has been held since, or the
 // directory's breaker has opened.
 func (s *Store) CallStands(ctx context.Context, r connector.CallRequest) (stands bool, err error) {
-	err = s.db.GetContext(ctx, &stands, prepared+`
+	err = s.getRow(ctx, &stands, prepared+`
 		select not exists (select from upstream_quota where application = $1 and directory = $2 and family = $3
 		                   and held_until > coalesce($5, clock_timestamp()))
 		   and not exists (select from upstream_breaker where application = $1 and directory = $2
@@ -46,7 +46,7 @@ func (s *Store) CallStands(ctx context.Context, r connector.CallRequest) (stands
 // ReturnCall gives back a reserved call that will not be made. Once others have reserved behind it their times stand, and
 // the call is lost.
 func (s *Store) ReturnCall(ctx context.Context, r connector.CallRequest, g connector.CallGrant) error {
-	_, err := s.db.ExecContext(ctx, `
+	_, err := s.exec(ctx, `
 		update upstream_quota set minute_full = minute_full - $5 * interval '1 microsecond', hour_full = hour_full - $6 * interval '1 microsecond',
 		       repeat_tenths = greatest(repeat_tenths - 1, 0)
 		where application = $1 and directory = $2 and family = $3 and minute_full = $4`,
@@ -57,7 +57,7 @@ func (s *Store) ReturnCall(ctx context.Context, r connector.CallRequest, g conne
 // RepeatCall spends a repeat, if there is one: a tenth of the calls may be repeats, beyond those saved up at the beginning.
 // The repeat itself will earn a tenth like any call; it pays that in advance.
 func (s *Store) RepeatCall(ctx context.Context, k connector.CallKey) (bool, error) {
-	done, err := s.db.ExecContext(ctx, `
+	done, err := s.exec(ctx, `
 		update upstream_quota set repeat_tenths = repeat_tenths - $4 - 1
 		where application = $1 and directory = $2 and family = $3 and repeat_tenths > $4`, k.Application, k.Directory, k.Family, tenths)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *Store) RepeatCall(ctx context.Context, k connector.CallKey) (bool, erro
 // HoldCalls lets no call of a quota through for a time, and those behind it one by one only: the source's own count is at
 // its limit then.
 func (s *Store) HoldCalls(ctx context.Context, r connector.CallRequest, d time.Duration) error {
-	_, err := s.db.ExecContext(ctx, `
+	_, err := s.exec(ctx, `
 		with moment as materialized (select coalesce($4, clock_timestamp()) + $5 * interval '1 microsecond' as until)
 		update upstream_quota q set held_until = greatest(held_until, m.until), minute_full = greatest(minute_full, m.until + $6 * interval '1 microsecond')
 		from moment m where application = $1 and directory = $2 and family = $3`,
@@ -80,20 +80,20 @@ func (s *Store) HoldCalls(ctx context.Context, r connector.CallRequest, d time.D
 
 // CallFailed counts a call that was not answered, and tells whether the directory's breaker has opened by it.
 func (s *Store) CallFailed(ctx context.Context, f connector.CallFailure) (opened bool, err error) {
-	err = s.db.GetContext(ctx, &opened, "select upstream_fail($1, $2, $3, $4, $5, $6, $7, $8)", f.Application, f.Directory, f.Caller,
+	err = s.getRow(ctx, &opened, "select upstream_fail($1, $2, $3, $4, $5, $6, $7, $8)", f.Application, f.Directory, f.Caller,
 		f.Threshold, f.Shortest.Microseconds(), f.Longest.Microseconds(), f.Cut, nullTime(f.At))
 	return opened, classify(ctx, err)
 }
 
 // CallAnswered forgets the failures of a directory, and closes its breaker.
 func (s *Store) CallAnswered(ctx context.Context, k connector.CallKey) error {
-	_, err := s.db.ExecContext(ctx, `delete from upstream_breaker where application = $1 and directory = $2`, k.Application, k.Directory)
+	_, err := s.exec(ctx, `delete from upstream_breaker where application = $1 and directory = $2`, k.Application, k.Directory)
 	return classify(ctx, err)
 }
 
 // ProbeEnded lets others try a directory that a caller tried without learning whether it answers.
 func (s *Store) ProbeEnded(ctx context.Context, r connector.CallRequest) error {
-	_, err := s.db.ExecContext(ctx, `
+	_, err := s.exec(ctx, `
 		update upstream_breaker set probe_by = null, probe_until = null where application = $1 and directory = $2 and probe_by = $3`,
 		r.Application, r.Directory, r.Caller)
 	return classify(ctx, err)

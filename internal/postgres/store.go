@@ -144,6 +144,16 @@ func (s *Store) getRow(ctx context.Context, row any, query string, args ...any) 
 	return s.db.GetContext(ctx, row, query, args...)
 }
 
+// exec carries out one statement outside of a transaction.
+func (s *Store) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	leave, err := s.places.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return s.db.ExecContext(ctx, query, args...)
+}
+
 // classify turns what the driver reports into what callers can act on: the context's own error when the context ended
 // (the driver reports SQLSTATE 57014 instead), unavailable when the database is away or overloaded, read_only when it takes no
 // changes, and the error itself otherwise. Faults pass through untouched.

@@ -26,8 +26,11 @@ func withPerson(ctx context.Context) context.Context {
 	return context.WithValue(ctx, personKey{}, true)
 }
 
+// forPerson tells whether somebody waits for the calls under a context.
+func forPerson(ctx context.Context) bool { return ctx.Value(personKey{}) != nil }
+
 func (s *source) caller(ctx context.Context) Caller {
-	return Caller{ID: s.id, Person: ctx.Value(personKey{}) != nil}
+	return Caller{ID: s.id, Person: forPerson(ctx)}
 }
 
 func (s *source) key(ctx context.Context, e Endpoint) BudgetKey {

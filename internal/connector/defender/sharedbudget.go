@@ -31,6 +31,7 @@ const (
 	breakerShortest  = 30 * time.Second
 	breakerLongest   = 10 * time.Minute
 	settleLimit      = 5 * time.Second // for telling the ledger about a call that has ended
+	settleForPerson  = time.Second     // the same while somebody waits, who may have waited for the ledger before
 )
 
 // SharedBudget is a [Budget] that all processes with the same ledger share, and that outlives them.
@@ -102,7 +103,7 @@ func (s *SharedBudget) await(ctx context.Context, r connector.CallRequest, g con
 	if stands && err == nil {
 		return true, nil
 	}
-	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
+	settling, cancel := settling(ctx)
 	defer cancel()
 	failed := s.ledger.ReturnCall(settling, r, g)
 	if g.Probe {
@@ -112,6 +113,15 @@ func (s *SharedBudget) await(ctx context.Context, r connector.CallRequest, g con
 		err = failed // else the first one tells enough: the call is lost, and the probe's lease runs out
 	}
 	return false, err
+}
+
+// settling is a context for what has to be told though the call's own may have ended.
+func settling(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := settleLimit
+	if forPerson(ctx) {
+		limit = settleForPerson
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }
 
 // refusal explains why a call was not granted.
@@ -130,7 +140,7 @@ func (s *SharedBudget) refusal(g connector.CallGrant) error {
 
 // End implements [Budget]. It takes no heed of the context's end, which the call may have met.
 func (s *SharedBudget) End(ctx context.Context, key BudgetKey, by Caller, p Permit, how Ending) (opened bool, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
+	ctx, cancel := settling(ctx)
 	defer cancel()
 	r := connector.CallRequest{CallKey: callKey(key), Caller: by.ID, At: s.clock()}
 	switch {
@@ -155,7 +165,7 @@ func (s *SharedBudget) Retry(ctx context.Context, key BudgetKey) (bool, error) {
 
 // Hold implements [Budget].
 func (s *SharedBudget) Hold(ctx context.Context, key BudgetKey, d time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
+	ctx, cancel := settling(ctx)
 	defer cancel()
 	r := connector.CallRequest{CallKey: callKey(key), At: s.clock()}
 	r.Minute, r.Hour = key.Family.quota().rates()
