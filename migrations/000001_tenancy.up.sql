@@ -75,7 +75,7 @@ create table api_key (
   name         text not null,
   role         text not null check (role in ('readonly', 'analyst', 'admin')),
   hash         bytea not null check (length(hash) = 32), -- keyed: made with a key of the keyring
-  box          bytea not null, -- the key's digest, sealed for this tenant, id, role and expiry
+  box          bytea not null, -- the key's digest, sealed for this tenant, id, name, role and expiry
   hint         text not null,
   expires_at   timestamptz not null,
   last_used_at timestamptz,

@@ -80,4 +80,18 @@ func TestResealNamesAPIKeysThatWereChanged(t *testing.T) {
 	}
 	must(t, old, "api-key", "revoke", "--tenant", made.ID, key.ID)
 	must(t, both, "keyring", "reseal")
+
+	// A revocation that is taken back leaves a key with nothing sealed: the others are not refused for it.
+	if _, err := ownerOf(t, url).Exec("update api_key set revoked_at = null"); err != nil {
+		t.Fatal(err)
+	}
+	if out := must(t, both, "keyring", "check"); !strings.Contains(out, "cannot be read") {
+		t.Errorf("it is not counted: %s", out)
+	}
+	if err := start(t, both, "--roles", "http").stop(t); err != nil {
+		t.Error(err)
+	}
+	if _, err := invoke(t, both, "keyring", "reseal"); err == nil || !strings.Contains(err.Error(), key.ID) {
+		t.Errorf("it is not named: %v", err)
+	}
 }

@@ -178,7 +178,11 @@ func (p *program) showKeys(cmd *cli.Command, ring *seal.Ring, counts *sealedCoun
 			}
 		}
 		for _, id := range counts.missing(ring) {
-			add(id, "missing", false, envelope.KeyringPrefix+id)
+			use := "missing"
+			if id == "" {
+				use = "none: what is stored cannot be read"
+			}
+			add(id, use, false, envelope.KeyringPrefix+id)
 		}
 	}
 	return show(p.stdout, cmd, views, rows...)

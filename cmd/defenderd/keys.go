@@ -130,7 +130,8 @@ func checkNoneMissing(ctx context.Context, s *postgres.Store, ring *seal.Ring) e
 	return errors.Join(problems...)
 }
 
-// checkNoKeySealMissing refuses a keyring without a key that API keys are sealed with: they would all be refused.
+// checkNoKeySealMissing refuses a keyring without a key that API keys are sealed with: they would all be refused. One whose box was
+// ruined is refused anyway, and no reason to refuse the others too; resealing names it.
 func checkNoKeySealMissing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
 	inUse, err := s.APIKeysBySeal(ctx)
 	if err != nil {
@@ -138,7 +139,7 @@ func checkNoKeySealMissing(ctx context.Context, s *postgres.Store, ring *seal.Ri
 	}
 	var problems []error
 	for _, id := range slices.Sorted(maps.Keys(inUse)) {
-		if !slices.Contains(ring.IDs(), id) {
+		if id != "" && !slices.Contains(ring.IDs(), id) {
 			problems = append(problems, fmt.Errorf("%sKEYRING: the key %q is missing, and %d API keys are sealed with it: bring it back, or revoke them if it is lost", config.Prefix, id, inUse[id]))
 		}
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // TestAKeyChangedInTheDatabaseLetsNobodyIn is somebody who can write the database, and has no keyring: they raise a key's role, lengthen
-// its life, give it to another tenant, take a revocation back, or plant one of their own.
+// its life, rename it, give it to another tenant, take a revocation back, or plant one of their own.
 func TestAKeyChangedInTheDatabaseLetsNobodyIn(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -27,6 +27,7 @@ func TestAKeyChangedInTheDatabaseLetsNobodyIn(t *testing.T) {
 		"box = set_byte(box, length(box) - 1, get_byte(box, length(box) - 1) # 1)",
 		"box = ''",
 		"box = (select box from api_key where name = 'admin' and tenant_id = " + number(h.mine.id) + ")",
+		"name = 'renamed'",
 		"tenant_id = " + number(h.other.id),
 	} {
 		name := fmt.Sprintf("changed %d", i)
@@ -38,7 +39,11 @@ func TestAKeyChangedInTheDatabaseLetsNobodyIn(t *testing.T) {
 		if got := h.asks(text, ""); got.status != http.StatusUnauthorized {
 			t.Errorf("%s: %d %s", change, got.status, got.body)
 		}
-		if !strings.HasPrefix(change, "tenant_id") { // that is the other's then
+		switch {
+		case strings.HasPrefix(change, "tenant_id"): // that is the other's then
+		case strings.HasPrefix(change, "name"):
+			want = append(want, "renamed key_altered 1")
+		default:
 			want = append(want, name+" key_altered 1")
 		}
 	}

@@ -64,6 +64,8 @@ func TestRouterRefusesWithProblems(t *testing.T) {
 		{"BREW", "/v1/version", http.StatusMethodNotAllowed, fault.CodeMethodNotAllowed, "GET, HEAD"},
 		{http.MethodGet, "/v1/assets?q=" + strings.Repeat("a", 9000), http.StatusRequestURITooLong, fault.CodeURITooLong, ""},
 		{http.MethodGet, "/v1/assets/" + strings.Repeat("a", 9000), http.StatusRequestURITooLong, fault.CodeURITooLong, ""},
+		{http.MethodGet, "/v1/assets/" + strings.Repeat("%61", 3000), http.StatusRequestURITooLong, fault.CodeURITooLong, ""},
+		{http.MethodGet, "/v1/assets?" + strings.Repeat("a", 8<<10-len("/v1/assets")), http.StatusRequestURITooLong, fault.CodeURITooLong, ""},
 	} {
 		got := h.send(raw{method: c.method, path: c.path, key: key, header: map[string]string{"X-HTTP-Method-Override": "DELETE"}})
 		p := checkProblem(t, c.method+" "+c.path[:min(40, len(c.path))], got, c.status, c.code)

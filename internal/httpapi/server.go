@@ -79,7 +79,7 @@ func mustBeComplete(d Deps) {
 // limitURL refuses a URL that is too long before anything looks at it.
 func (s *server) limitURL(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(r.URL.Path)+len(r.URL.RawQuery) > maxURL {
+		if len(r.RequestURI) > maxURL { // as it came
 			s.fail(w, r, fault.New(fault.CodeURITooLong, ""))
 			return
 		}

@@ -126,7 +126,7 @@ func (v *Verifier) token(c *claims) (Token, error) {
 	}
 	accounts, ok := c.texts(v.cfg.TenantClaim)
 	for _, account := range accounts {
-		if account = strings.TrimSpace(account); account != "" {
+		if account = strings.TrimSpace(account); account != "" && !slices.Contains(t.Tenants, account) {
 			t.Tenants = append(t.Tenants, account)
 		}
 		ok = ok && plainText(account)

@@ -36,10 +36,14 @@ func TestUnknownKeysAreAskedForOnceAMinute(t *testing.T) {
 	if n := i.asked.Load(); n != 1 {
 		t.Errorf("50 tokens with unknown keys had the keys read %d times", n)
 	}
+	i.pass(59 * time.Second)
+	if _, err := v.Verify(t.Context(), renewed); !fault.Is(err, fault.CodeUnauthenticated) || i.asked.Load() != 1 {
+		t.Errorf("within the minute: %v, read %d times", err, i.asked.Load())
+	}
 	i.mu.Lock()
 	i.keys = []jose.JSONWebKey{{Key: i.rsa.Public(), KeyID: "rsa-2"}}
 	i.mu.Unlock()
-	i.pass(time.Minute)
+	i.pass(time.Second)
 	if _, err := v.Verify(t.Context(), renewed); err != nil || i.asked.Load() != 2 {
 		t.Errorf("after a minute the new key: %v, read %d times", err, i.asked.Load())
 	}

@@ -141,7 +141,7 @@ func (s *Store) PrincipalByKey(ctx context.Context, key seal.Secret) (tenant.Pri
 	if err != nil {
 		return tenant.Principal{}, classify(ctx, err)
 	}
-	id, k := tenant.ID(row.TenantID), tenant.APIKey{PublicID: row.PublicID, Role: tenant.Role(row.Role), ExpiresAt: row.ExpiresAt}
+	id, k := tenant.ID(row.TenantID), tenant.APIKey{PublicID: row.PublicID, Name: row.Name, Role: tenant.Role(row.Role), ExpiresAt: row.ExpiresAt}
 	p := tenant.Principal{Tenant: id, KeyID: row.PublicID, Name: row.Name, Role: k.Role, Refused: tenant.Refusal(row.Refused)}
 	if p.Refused == "" && !s.keySeals.Genuine(id, &k, key, row.Box) {
 		p.Refused = tenant.KeyAltered

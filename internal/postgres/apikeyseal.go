@@ -22,6 +22,7 @@ func (s *Store) APIKeysToReseal(ctx context.Context, sealing string, after tenan
 	var rows []struct {
 		TenantID  int32     `db:"tenant_id"`
 		PublicID  uuid.UUID `db:"public_id"`
+		Name      string    `db:"name"`
 		Role      string    `db:"role"`
 		ExpiresAt time.Time `db:"expires_at"`
 		Box       []byte    `db:"box"`
@@ -29,7 +30,7 @@ func (s *Store) APIKeysToReseal(ctx context.Context, sealing string, after tenan
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		// A box begins with the format 1, and length and text of its key's id. Keys that cannot be used any more have no need of one.
 		return tx.SelectContext(ctx, &rows, `
-			select tenant_id, public_id, role, expires_at, box from api_key
+			select tenant_id, public_id, name, role, expires_at, box from api_key
 			where substring(box for 2 + length($1)) <> '\x01'::bytea || set_byte('\x00', 0, length($1)) || convert_to($1, 'UTF8')
 			  and revoked_at is null and expires_at > now() and (tenant_id, public_id) > ($2, $3)
 			order by tenant_id, public_id limit $4`, sealing, after.Tenant, after.Key.PublicID, n)
@@ -37,7 +38,7 @@ func (s *Store) APIKeysToReseal(ctx context.Context, sealing string, after tenan
 	list := make([]tenant.StoredKey, len(rows))
 	for i, r := range rows {
 		list[i] = tenant.StoredKey{
-			Tenant: tenant.ID(r.TenantID), Key: tenant.APIKey{PublicID: r.PublicID, Role: tenant.Role(r.Role), ExpiresAt: r.ExpiresAt}, Box: r.Box,
+			Tenant: tenant.ID(r.TenantID), Key: tenant.APIKey{PublicID: r.PublicID, Name: r.Name, Role: tenant.Role(r.Role), ExpiresAt: r.ExpiresAt}, Box: r.Box,
 		}
 	}
 	return list, err

@@ -8,7 +8,7 @@ import (
 	"pgp.internal/defender/internal/seal"
 )
 
-// StoredKey is what [KeySeals.Reseal] needs to know of a stored API key: of Key only the id, role and expiry.
+// StoredKey is what [KeySeals.Reseal] needs to know of a stored API key: of Key only the id, name, role and expiry.
 type StoredKey struct {
 	Tenant ID
 	Key    APIKey

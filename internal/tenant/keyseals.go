@@ -11,7 +11,7 @@ import (
 // KeySeals make what is stored of an API key, and tell whether it is genuine. They are safe for concurrent use.
 //
 // Nothing in the database is enough to try a key, or to make one: the hash by which a key is found needs a key of the keyring, and so
-// does the box beside it, which holds the key's digest and opens only for the tenant, id, role and expiry it was made for. A row that
+// does the box beside it, which holds the key's digest and opens only for the tenant, id, name, role and expiry it was made for. A row that
 // was written, moved or changed by whoever can write the database, but has no keyring, lets nobody in.
 type KeySeals struct {
 	ring    *seal.Ring
@@ -31,7 +31,7 @@ func NewKeySeals(ring *seal.Ring) *KeySeals {
 	return &KeySeals{ring: ring, hashing: ring.DeriveEach(hashLabel)}
 }
 
-// Seal makes what is stored of the key, which is good for what k says: its id, role and expiry.
+// Seal makes what is stored of the key, which is good for what k says: its id, name, role and expiry.
 func (s *KeySeals) Seal(id ID, k *APIKey, key seal.Secret) (SealedKey, error) {
 	return s.seal(id, k, digest(key))
 }
@@ -66,9 +66,9 @@ func (s *KeySeals) Renew(id ID, k *APIKey, box seal.Box) (SealedKey, error) {
 	return s.seal(id, k, digest)
 }
 
-// keyPlace binds a box to all that a key is good for. The expiry counts in microseconds, as the database does.
+// keyPlace binds a box to all that a key is good for, and to the name that the audit trail tells of whoever uses it. The expiry counts in microseconds, as the database does.
 func keyPlace(id ID, k *APIKey) string {
-	return fmt.Sprintf("tenant/%d/api_key/%s/%s/until/%d", id, k.PublicID, k.Role, k.ExpiresAt.UnixMicro())
+	return fmt.Sprintf("tenant/%d/api_key/%s/%s/until/%d/%s", id, k.PublicID, k.Role, k.ExpiresAt.UnixMicro(), k.Name)
 }
 
 func digest(key seal.Secret) seal.Secret {

@@ -31,7 +31,7 @@ func TestAnAPIKeyIsGoodForWhatItWasMadeFor(t *testing.T) {
 	t.Parallel()
 	line, text := seal.NewKey().Reveal(), NewKey()
 	seals := sealsOf(t, line)
-	k := APIKey{PublicID: uuid.New(), Role: ReadOnly, ExpiresAt: time.Now().Add(time.Hour)}
+	k := APIKey{PublicID: uuid.New(), Name: "for reports", Role: ReadOnly, ExpiresAt: time.Now().Add(time.Hour)}
 	stored, err := seals.Seal(7, &k, text)
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,8 @@ func TestAnAPIKeyIsGoodForWhatItWasMadeFor(t *testing.T) {
 	if plain := sha256.Sum256([]byte(text.Reveal())); bytes.Equal(stored.Hash, plain[:]) || bytes.Contains(stored.Box, plain[:]) {
 		t.Error("what is stored tells the digest of the key")
 	}
-	role, expiry, other, local := k, k, k, k
+	role, expiry, other, local, named := k, k, k, k, k
+	named.Name = "for the owner"
 	role.Role, expiry.ExpiresAt, other.PublicID = Admin, k.ExpiresAt.Add(time.Hour), uuid.New()
 	local.ExpiresAt = k.ExpiresAt.In(time.FixedZone("", 3600))
 	flipped := slices.Clone(stored.Box)
@@ -51,6 +52,7 @@ func TestAnAPIKeyIsGoodForWhatItWasMadeFor(t *testing.T) {
 		"another tenant":   seals.Genuine(8, &k, text, stored.Box),
 		"another role":     seals.Genuine(7, &role, text, stored.Box),
 		"another expiry":   seals.Genuine(7, &expiry, text, stored.Box),
+		"another name":     seals.Genuine(7, &named, text, stored.Box),
 		"another id":       seals.Genuine(7, &other, text, stored.Box),
 		"another key":      seals.Genuine(7, &k, NewKey(), stored.Box),
 		"a flipped bit":    seals.Genuine(7, &k, text, flipped),
