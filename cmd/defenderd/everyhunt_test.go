@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -45,4 +47,23 @@ func huntLog(t *testing.T, environ []string, log string) {
 	t.Helper()
 	learnKeyring(environ)
 	hunt.Check(t, "log of a service", log)
+}
+
+// huntMetrics searches what a service tells whoever scrapes it; one that has ended already tells nothing.
+func huntMetrics(t *testing.T, admin string) {
+	t.Helper()
+	if admin == "" {
+		return
+	}
+	client := http.Client{Timeout: patience}
+	resp, err := client.Get(admin + "/metrics")
+	if err != nil {
+		return
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || !strings.Contains(string(text), "defender_build_info") {
+		t.Errorf("the metrics of a service: %s, %v, %.200q", resp.Status, err, text)
+	}
+	hunt.Check(t, "metrics of a service", string(text))
 }

@@ -93,6 +93,7 @@ func start(t *testing.T, environ []string, args ...string) *running {
 	args = append([]string{"defenderd", "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, args...)
 	go func() { r.ended <- run(ctx, args, environ, io.Discard, r.log) }()
 	t.Cleanup(func() {
+		huntMetrics(t, r.admin)
 		cancel()
 		<-r.ended
 		huntLog(t, environ, r.log.String())

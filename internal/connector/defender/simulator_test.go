@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,7 @@ import (
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/seal"
+	"pgp.internal/defender/internal/secrethunt"
 )
 
 const (
@@ -45,11 +47,14 @@ func simulate(t *testing.T, change func(*defendersim.DirectorySpec, *defendersim
 	}
 	spec.Apps = []defendersim.App{app}
 	sim := defendersim.New(defendersim.Config{Seed: 7, CatalogueSize: 600, Directory: &spec, NoQuotas: true, Switches: defendersim.Switches{ExtraFields: true}})
-	srv := httptest.NewServer(sim.Handler())
+	hunt, log := secrethunt.New(), &secrethunt.Log{}
+	srv := httptest.NewServer(hunt.Issuer(sim.Handler()))
+	t.Cleanup(func() { hunt.Check(t, "log", log.String()) })
 	t.Cleanup(srv.Close)
 	t.Cleanup(sim.ClearFaults)
 	c, err := defender.New(defender.Config{LoginURL: srv.URL, APIURL: srv.URL, AllowInsecure: true, Budget: defender.Unlimited{}, Pages: defender.Pages{Rows: 200, Batch: 64},
-		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
+		Logger: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Sleep:  func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
 	if err != nil {
 		t.Fatal(err)
 	}
