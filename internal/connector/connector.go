@@ -102,7 +102,7 @@ type Usage struct {
 	Pages     int64
 	Resumed   int64 // pages that an interrupted attempt had kept
 	Retries   int64
-	Throttled time.Duration // time spent waiting because the source asked for it or its budget was used up; a wait under way counts whole
+	Throttled time.Duration // time in which at least one call waited because the source asked for it or its budget was used up; a wait under way counts whole
 	Malformed int64         // records of the streams that could not be read and were left out
 	Files     int64         // files that the streams came in
 	Lost      int64         // of these, those that could not be read and were left out

@@ -19,7 +19,7 @@ import (
 
 // TestRandomWorlds lets directories drift through eight snapshots each while calls fail and processes end in the middle of
 // runs. When all is well again, what is stored must equal what the simulator's own model of the directory says.
-// WORLDS sets how many directories (default 3; `make worlds` takes 200).
+// WORLDS sets how many directories (default 2; `make worlds` takes 200).
 func TestRandomWorlds(t *testing.T) {
 	t.Parallel()
 	first := uint64(seeds("WORLDS_FROM", 0))

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"pgp.internal/defender/internal/connector"
 )
@@ -69,7 +68,7 @@ type source struct {
 	id          int64 // tells the budget of calls who calls
 	tokens      tokens
 	log         connector.PageLog // nil: pages are not kept
-	usage       struct{ calls, pages, resumed, retries, throttled, malformed, files, lost, bytes atomic.Int64 }
+	usage       struct{ calls, pages, resumed, retries, malformed, files, lost, bytes atomic.Int64 }
 	waits       waits
 }
 
@@ -77,10 +76,11 @@ var _ connector.Source = (*source)(nil)
 
 // Usage implements connector.Source.
 func (s *source) Usage() connector.Usage {
+	throttled, until := s.waits.sum()
 	return connector.Usage{
 		Calls: s.usage.calls.Load(), Pages: s.usage.pages.Load(), Resumed: s.usage.resumed.Load(), Retries: s.usage.retries.Load(),
-		Throttled: time.Duration(s.usage.throttled.Load()), Malformed: s.usage.malformed.Load(),
-		Files: s.usage.files.Load(), Lost: s.usage.lost.Load(), Bytes: s.usage.bytes.Load(), WaitsUntil: s.waits.end(),
+		Throttled: throttled, Malformed: s.usage.malformed.Load(),
+		Files: s.usage.files.Load(), Lost: s.usage.lost.Load(), Bytes: s.usage.bytes.Load(), WaitsUntil: until,
 	}
 }
 

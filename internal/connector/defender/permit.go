@@ -114,28 +114,32 @@ func endingOf(e Endpoint, o Outcome) Ending {
 
 func (s *source) throttled(e Endpoint, d time.Duration) {
 	if d > 0 {
-		s.waits.add(time.Now().Add(d))
-		s.usage.throttled.Add(int64(d))
+		s.waits.add(s.conn.cfg.Clock(), d)
 		s.conn.cfg.Observer.Throttled(e, d)
 	}
 }
 
-// waits remembers when the last of the waits ends that were begun so far.
+// waits adds up the time in which at least one call waited: several may at once.
 type waits struct {
-	mu   sync.Mutex
-	last time.Time
+	mu    sync.Mutex
+	total time.Duration
+	last  time.Time // when the last of the waits ends that were begun so far
 }
 
-func (w *waits) add(end time.Time) {
+func (w *waits) add(now time.Time, d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if end.After(w.last) {
-		w.last = end
+	end := now.Add(d)
+	if now.Before(w.last) {
+		now = w.last
+	}
+	if end.After(now) {
+		w.total, w.last = w.total+end.Sub(now), end
 	}
 }
 
-func (w *waits) end() time.Time {
+func (w *waits) sum() (total time.Duration, last time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.last
+	return w.total, w.last
 }
