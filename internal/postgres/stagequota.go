@@ -20,14 +20,16 @@ func (st *stage) ration(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error 
 	if err != nil {
 		return err
 	}
-	p.done.OverQuota, err = affected(ctx, tx, `
+	err = tx.SelectContext(ctx, &p.done.OverQuotaMachines, `
 		with coming as (
 		  select i.idx, row_number() over (order by a.id is null, i.idx) as n
 		  from incoming i left join asset a on a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id
 		  where i.reason = '' and (a.id is null or a.state not in ('active', 'inactive'))
 		)
-		update incoming i set reason = $3 from coming c where c.idx = i.idx and c.n > $4`,
+		update incoming i set reason = $3 from coming c where c.idx = i.idx and c.n > $4
+		returning i.idx`,
 		st.job.Tenant, st.integration.ID, string(inventory.QuotaExceeded), max(0, int64(p.MaxAssets)-inScope))
+	p.done.OverQuota = int64(len(p.done.OverQuotaMachines))
 	if err != nil || p.done.OverQuota == 0 {
 		return err
 	}

@@ -79,6 +79,7 @@ func (e *execution) applyMachines(ctx context.Context, r *StageReport, c *census
 	e.withdrawn += changes.Withdrawn
 	e.openBefore = changes.OpenBefore
 	c.settle(changes.Assets)
+	c.ration(changes.OverQuotaMachines)
 	if o.Partial {
 		c.remember(e.known.Merged)
 	}
@@ -174,6 +175,13 @@ func (c *census) settle(known []KnownAsset) {
 	}
 	for position := range known {
 		c.assets[known[position].Index] = int32(position)
+	}
+}
+
+// ration notes which machines there is no room for.
+func (c *census) ration(machines []int32) {
+	for _, machine := range machines {
+		c.entries[machine].reason = inventory.QuotaExceeded
 	}
 }
 

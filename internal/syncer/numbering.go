@@ -20,6 +20,9 @@ type numbering struct {
 	newNames    []string
 }
 
+// detail is how samples of skipped rows name it.
+func (s Software) detail() string { return clip(s.Vendor + " " + s.Product + " " + s.Version) }
+
 // named is what a row refers to; both are nil for a row without a vulnerability.
 type named struct {
 	software      *knownSoftware
@@ -143,4 +146,23 @@ func (n *numbering) ask(ctx context.Context) error {
 	}
 	n.newNames = n.newNames[:0]
 	return nil
+}
+
+// vulnerabilitiesByID are those that are remembered, by their numbers.
+func (n *numbering) vulnerabilitiesByID() map[int32]*knownVulnerability {
+	known := make(map[int32]*knownVulnerability, len(n.vulnerabilities))
+	for _, v := range n.vulnerabilities {
+		known[v.id] = v
+	}
+	return known
+}
+
+// softwareNamed looks a few up by their number; empty for one that is not remembered any more.
+func (n *numbering) softwareNamed(id int32) Software {
+	for name, known := range n.software {
+		if known.id == id {
+			return name
+		}
+	}
+	return Software{}
 }

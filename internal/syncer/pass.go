@@ -23,7 +23,7 @@ type pass struct {
 
 	sums     []RowSum // by machine index
 	lastSeen []int64  // by machine index, Unix seconds
-	carrying []bool   // by machine index: has an accepted row
+	taken    []int32  // by machine index: accepted rows of a whole reading
 
 	names        *numbering
 	seed         maphash.Seed
@@ -54,7 +54,7 @@ const maxRemediations = 1 << 20
 func newPass(e *execution, r *StageReport, c *census, changes bool) (*pass, error) {
 	p := &pass{
 		execution: e, report: r, census: c, judge: c.judge,
-		sums: make([]RowSum, len(c.entries)), lastSeen: make([]int64, len(c.entries)), carrying: make([]bool, len(c.entries)),
+		sums: make([]RowSum, len(c.entries)), lastSeen: make([]int64, len(c.entries)), taken: make([]int32, len(c.entries)),
 		names: newNumbering(e.store), seed: maphash.MakeSeed(), remediations: map[uint64]struct{}{}, lastIndex: -1,
 		merged: map[mergedRow]struct{}{},
 	}
@@ -110,7 +110,7 @@ func (p *pass) row(r *inventory.Row, n named) error {
 		return p.rows.add(&row)
 	}
 	p.report.Counts.Accepted++
-	p.carrying[machine] = true
+	p.taken[machine]++
 	if p.lastRecord >= 0 && len(p.merged) < maxMergedRows {
 		p.merged[mergedRow{n.vulnerability.name, p.lastRecord}] = struct{}{}
 	}
@@ -172,15 +172,15 @@ func (p *pass) mayHaveFinding(machine int32) bool {
 func (p *pass) skip(reason inventory.Reason, r *inventory.Row, n named, machine string) {
 	p.skipped.row(reason, n.vulnerability, machine)
 	p.report.skip(reason, func() Sample {
-		return Sample{SourceID: strings.Clone(r.MachineID), Name: strings.Clone(r.CVE), Detail: clip(r.Vendor + " " + r.Product + " " + r.Version)}
+		return Sample{SourceID: strings.Clone(r.MachineID), Name: strings.Clone(r.CVE), Detail: Software{r.Vendor, r.Product, r.Version}.detail()}
 	})
 }
 
 // carriers lists the machines with at least one accepted row.
 func (p *pass) carriers() []int32 {
 	var list []int32
-	for machine, carries := range p.carrying {
-		if carries {
+	for machine, rows := range p.taken {
+		if rows > 0 {
 			list = append(list, int32(machine))
 		}
 	}

@@ -104,3 +104,93 @@ func TestTheQuotaHoldsWhateverComesAndGoes(t *testing.T) {
 		})
 	}
 }
+
+// instances counts the rows behind the open findings of the tenant.
+func (h *house) instances() int64 {
+	h.t.Helper()
+	return h.number(`select coalesce(sum(cardinality(software_ids)), 0) from finding where state = 1`)
+}
+
+// TestRowsOfCarriersOverTheQuotaAreLeftOut has more machines with findings than there is room for while asset import is off: what a run
+// says it took is what is stored, a preview says the same, and what was left out accounts for the rest.
+func TestRowsOfCarriersOverTheQuotaAreLeftOut(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 60, 15)
+	h.limit(40)
+	i := h.connect(h.tenant, assetsOff)
+	h.sql(`delete from job`) // the first run is to come after the preview
+	h.sql(`delete from run`)
+	told := h.preview(i, syncer.Incremental, h.integration(i).Settings)
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	mustBalance(t, run)
+	mustBeAlike(t, told, run)
+	h.mustLeaveRowsOut(run)
+	over := run.Report.StageNamed(syncer.StageAssets).SkippedBy[inventory.QuotaExceeded]
+	machines := map[string]bool{}
+	for _, line := range h.skipped(run, 1000, inventory.AssetNotImported) {
+		if machines[line.SourceID] = true; line.Vulnerability == "" {
+			t.Errorf("a line names no vulnerability: %+v", line)
+		}
+	}
+	if over == 0 || int64(len(machines)) != over || machines[""] || h.inScope(h.tenant) != 40 {
+		t.Errorf("rows of %d machines are listed, %d are over the quota, %d in scope", len(machines), over, h.inScope(h.tenant))
+	}
+	again := h.again(i, syncer.Full)
+	mustSucceed(t, again)
+	h.mustLeaveRowsOut(again)
+	h.limit(0)
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	h.mustHoldCarriers(h.tenant)
+}
+
+// mustLeaveRowsOut checks what a run says of the rows of machines over the quota: as much as the rows of others.
+func (h *house) mustLeaveRowsOut(run syncer.Run) {
+	h.t.Helper()
+	s := run.Report.StageNamed(syncer.StageVulnerabilities)
+	over := map[string]bool{}
+	for _, line := range h.skipped(run, 1000, inventory.QuotaExceeded) {
+		over[line.SourceID] = true
+	}
+	var out int64
+	for row := range h.state().MappingRows(0, "") {
+		if over[inventory.CanonicalID(row.MachineID)] {
+			out++
+		}
+	}
+	h.mustList(run)
+	if samples := s.Samples[inventory.AssetNotImported]; len(samples) != syncer.SamplesPerReason || samples[0].SourceID == "" || samples[0].Name == "" || samples[0].Detail == "" {
+		h.t.Errorf("samples: %+v", samples)
+	}
+	if s.Counts.Accepted != h.instances() || s.SkippedBy[inventory.AssetNotImported] != out {
+		h.t.Errorf("%d rows accepted, %d stored; %v were left out, want %d", s.Counts.Accepted, h.instances(), s.SkippedBy, out)
+	}
+	h.mustBlameTheQuota(run)
+}
+
+// mustBlameTheQuota checks that the reconciliation leaves nothing open, and finds the quota behind it.
+func (h *house) mustBlameTheQuota(run syncer.Run) {
+	h.t.Helper()
+	r := h.reconciliation(run)
+	var blamed int64
+	for _, d := range r.Differences {
+		blamed += d.NotImported[inventory.QuotaExceeded]
+		if d.NotImported[inventory.AssetNotImported] > 0 {
+			h.t.Errorf("the reason of a machine is not told: %+v", d)
+		}
+	}
+	if r.Unexplained != 0 || blamed == 0 {
+		h.t.Errorf("%d vulnerabilities are unexplained, %d machines are over the quota", r.Unexplained, blamed)
+	}
+}
+
+// TestTheReconciliationKnowsMachinesOverTheQuota has asset import on, where no row of such a machine is looked at.
+func TestTheReconciliationKnowsMachinesOverTheQuota(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 16, 12)
+	h.limit(10)
+	h.connect(h.tenant, nil)
+	run := h.work()
+	mustSucceed(t, run)
+	h.mustLeaveRowsOut(run)
+}

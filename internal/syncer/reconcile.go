@@ -201,7 +201,7 @@ func (c *census) whyNot(machine string) inventory.Reason {
 	case !listed:
 		return NotListed
 	case c.entries[index].reason == inventory.Accepted:
-		return inventory.AssetNotImported // over the quota, or asset import is off
+		return inventory.AssetNotImported // asset import is off
 	}
 	return c.entries[index].reason
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 
 	"pgp.internal/defender/internal/inventory"
@@ -107,6 +108,21 @@ func (l *skipList) row(reason inventory.Reason, v *knownVulnerability, machine s
 		}
 	}
 	l.rows[key]++
+}
+
+// takeBackRow forgets a row that was refused of an asset, because another reason comes before. As lines only come while rows are
+// listed, the row is where one like it would be looked for now.
+func (l *skipList) takeBackRow(reason uint8, vulnerability int32) {
+	key := skippedRows{reason: reason, vulnerability: vulnerability}
+	if _, listed := l.rows[key]; !listed {
+		key.vulnerability = 0
+	}
+	l.rows[key]--
+}
+
+// dropEmpty forgets the lines that no row is left of.
+func (l *skipList) dropEmpty() {
+	maps.DeleteFunc(l.rows, func(_ skippedRows, n int64) bool { return n == 0 })
 }
 
 // refused are the vulnerabilities of which rows of assets were refused; false if not all of them are known.

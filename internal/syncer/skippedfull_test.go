@@ -56,3 +56,37 @@ func TestAListKeepsItsSumsWhenItIsFull(t *testing.T) {
 		t.Errorf("%d lines, %d bytes", lines, size)
 	}
 }
+
+// TestRowsAreTakenBackFromAFullList moves rows to another reason, of vulnerabilities that the list names and of ones that it drew together.
+func TestRowsAreTakenBackFromAFullList(t *testing.T) {
+	t.Parallel()
+	const vulnerabilities = 2*maxSkippedRows + 5000
+	l := newSkipList()
+	of := func(n int) *knownVulnerability {
+		return &knownVulnerability{id: int32(n + 1), name: fmt.Sprintf("CVE-2026-%d", n)}
+	}
+	for n := range vulnerabilities {
+		l.row(inventory.VectorIsLocal, of(n), "")
+	}
+	l.row(inventory.VectorIsLocal, of(1), "")
+	moved := int64(0)
+	for n := 0; n < vulnerabilities; n += 50 {
+		l.takeBackRow(inventory.RowReasonCode(inventory.VectorIsLocal), of(n).id)
+		l.row(inventory.AssetNotImported, of(n), "m")
+		moved++
+	}
+	for range 2 {
+		l.takeBackRow(inventory.RowReasonCode(inventory.VectorIsLocal), of(1).id)
+	}
+	l.dropEmpty()
+	sums := map[inventory.Reason]int64{}
+	for key, n := range l.rows {
+		reason := inventory.RowReasonOf(key.reason)
+		if sums[reason] += n; n < 1 || reason == inventory.VectorIsLocal && key.vulnerability == of(1).id {
+			t.Errorf("a line of no row: %+v", key)
+		}
+	}
+	if sums[inventory.AssetNotImported] != moved || sums[inventory.VectorIsLocal] != vulnerabilities+1-moved-2 {
+		t.Errorf("%v, want %d moved", sums, moved)
+	}
+}

@@ -136,22 +136,41 @@ func bit(b bool) byte {
 // software, changes of one row the newest last; machines without rows are left out. The rows are f's until it returns. Nothing can be added afterwards.
 func (s *spool) each(wanted func(machine int32) bool, f func(machine int32, rows []spooledRow) error) error {
 	for i := range s.buckets {
-		first := int32(i) * s.width
-		if err := s.load(&s.buckets[i], first, wanted); err != nil {
-			return fmt.Errorf("read the spool file: %w", err)
+		if err := s.hand(i, wanted, f); err != nil {
+			return err
 		}
-		from := int32(0)
-		for at, to := range s.ends {
-			if from == to {
-				continue
-			}
-			rows := s.rows[from:to]
-			slices.SortFunc(rows, spooledRow.compare)
-			if err := f(first+int32(at), rows); err != nil {
-				return err
-			}
-			from = to
+		s.buckets[i] = bucket{}
+	}
+	return nil
+}
+
+// look is each, but that the rows stay: it may be called before.
+func (s *spool) look(wanted func(machine int32) bool, f func(machine int32, rows []spooledRow) error) error {
+	for i := range s.buckets {
+		if err := s.hand(i, wanted, f); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// hand hands over the wanted rows of one bucket.
+func (s *spool) hand(number int, wanted func(machine int32) bool, f func(machine int32, rows []spooledRow) error) error {
+	first := int32(number) * s.width
+	if err := s.load(&s.buckets[number], first, wanted); err != nil {
+		return fmt.Errorf("read the spool file: %w", err)
+	}
+	from := int32(0)
+	for at, to := range s.ends {
+		if from == to {
+			continue
+		}
+		rows := s.rows[from:to]
+		slices.SortFunc(rows, spooledRow.compare)
+		if err := f(first+int32(at), rows); err != nil {
+			return err
+		}
+		from = to
 	}
 	return nil
 }
@@ -179,7 +198,6 @@ func (s *spool) load(b *bucket, first int32, wanted func(machine int32) bool) er
 		s.ends = append(s.ends, 0)
 		any = wanted(first+at) || any
 	}
-	defer func() { *b = bucket{} }()
 	if !any {
 		s.rows = s.rows[:0]
 		return nil

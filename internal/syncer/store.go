@@ -160,6 +160,7 @@ type MachineChanges struct {
 	OutOfScope, Removed         int64
 	StillOut                    int64    // not in scope before either, and now for another reason
 	OverQuota                   int64    // machines left out because of MaxAssets: new ones, and known ones that were not in scope
+	OverQuotaMachines           []int32  // their indexes, all of them
 	OverQuotaNamed              []Sample // these by source id and name, at most MaxSkippedMachines
 	CarrierFree                 int64    // machines left out because asset import is off and they carry no finding
 	CarrierFreeNamed            []Sample // these by source id and name, at most MaxSkippedMachines

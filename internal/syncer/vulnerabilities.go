@@ -39,10 +39,9 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 		return err
 	}
 	if !e.settings.ImportAssets {
-		if err := e.applyCarriers(ctx, c, p.carriers()); err != nil {
+		if err := e.applyCarriers(ctx, r, c, p); err != nil {
 			return err
 		}
-		r.Counts.OutOfScope = e.withdrawn
 	}
 	changes, err := e.applyRows(ctx, r, c, p, o, unread > 0)
 	if err != nil {
@@ -206,19 +205,24 @@ func (c *Counts) release(n, stillOut int64) {
 
 const carrierFree = "asset import is off and it carries no finding"
 
-// applyCarriers books the machines that carry findings; the figures belong to the stage that read them.
-func (e *execution) applyCarriers(ctx context.Context, c *census, carriers []int32) error {
+// applyCarriers books the machines that carry findings; the figures belong to the stage that read them. Then it is known which rows
+// are none of an asset.
+func (e *execution) applyCarriers(ctx context.Context, r *StageReport, c *census, p *pass) error {
 	e.mu.Lock()
 	report := e.run.Report.StageNamed(StageAssets).clone()
 	e.mu.Unlock()
-	err := e.applyMachines(ctx, &report, c, ApplyMachines{CarriersOnly: true, Carriers: carriers, MaxAssets: e.maxAssets})
+	err := e.applyMachines(ctx, &report, c, ApplyMachines{CarriersOnly: true, Carriers: p.carriers(), MaxAssets: e.maxAssets})
 	if err != nil {
 		return err
 	}
 	e.mu.Lock()
 	*e.run.Report.StageNamed(StageAssets) = report
 	e.mu.Unlock()
-	return nil
+	r.Counts.OutOfScope = e.withdrawn
+	if err := p.leaveOutRationed(); err != nil {
+		return err
+	}
+	return r.balance()
 }
 
 // withdrawFindings takes all findings out of scope, because their import was switched off.
