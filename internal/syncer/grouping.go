@@ -12,6 +12,7 @@ type grouping struct {
 	findings  []StagedFinding
 	arena     []int32 // backs the findings' software
 	installed []softwareAt
+	taken     int64 // rows that the findings are made of
 }
 
 type softwareAt struct {
@@ -23,6 +24,7 @@ type softwareAt struct {
 func (g *grouping) begin(asset StagedAsset) {
 	g.asset = asset
 	g.findings, g.arena, g.installed = g.findings[:0], g.arena[:0], g.installed[:0]
+	g.taken = 0
 }
 
 // take groups rows, which are in order, by vulnerability. A vulnerability all of whose rows are refused becomes a
@@ -53,6 +55,7 @@ func (g *grouping) finding(rows []spooledRow) {
 			}
 			continue
 		}
+		g.taken++
 		if len(g.arena) == start {
 			f.Reason, f.Severity, f.Source, f.Vector, f.FirstSeen = 0, r.severity, r.source, r.vector, r.firstSeen
 		} else {

@@ -38,6 +38,15 @@ func (r *StageReport) balance() error {
 	return nil
 }
 
+// balanceRows checks that each row of a whole report that was taken is behind a finding: read back for its asset just now, or known
+// by the sum of its asset's rows. A row that was taken and is of no asset shows. Changes tell a row several times, or nothing new.
+func (r *StageReport) balanceRows(stored int64) error {
+	if r.Counts.Accepted != stored {
+		return unbalanced(r.Name, "%d rows were taken, and the findings of the assets are made of %d", r.Counts.Accepted, stored)
+	}
+	return nil
+}
+
 // settled checks besides that what was taken of machines and catalogue entries is stored.
 func (r *StageReport) settled() error {
 	c := r.Counts

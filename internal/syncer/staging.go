@@ -76,6 +76,7 @@ func (s *staging) machine(ctx context.Context, machine int32, rows []spooledRow)
 	s.group.begin(s.asset(position))
 	s.changed[position] = 0
 	s.group.take(rows)
+	s.apply.Rows += s.group.taken
 	s.exposures.add(s.group.findings, s.apply.Now)
 	b := s.batch
 	b.assets = append(b.assets, s.group.asset)

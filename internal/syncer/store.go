@@ -257,6 +257,7 @@ type ApplyFindings struct {
 	Open      int64            // findings of the assets that were listed, open until now
 	Unchanged int64            // of these, in a whole reading, those that need no comparison
 	Present   int64            // findings that were read, those that need no comparison among them
+	Rows      int64            // rows behind these, each that was taken counted once; of a whole reading
 	Exposures []StagedExposure // of the changed assets
 	// Changes says that changes were read instead of all rows: what is not among them stays.
 	Changes bool

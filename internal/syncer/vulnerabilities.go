@@ -97,6 +97,9 @@ func (e *execution) applyRows(ctx context.Context, r *StageReport, c *census, p 
 		stage = p.stageReportChanges
 	}
 	apply, err := stage(ctx)
+	if err == nil && !o.plan.Changes {
+		err = r.balanceRows(apply.Rows)
+	}
 	if err != nil {
 		return changes, err
 	}
@@ -268,6 +271,7 @@ func (p *pass) stageChanges(ctx context.Context) (ApplyFindings, error) {
 		if s.changed[position] == 0 {
 			s.apply.Unchanged += asset.Findings
 			s.apply.Present += asset.Findings
+			s.apply.Rows += int64(p.taken[asset.Index])
 		}
 	}
 	if err := s.findings(ctx); err != nil {
