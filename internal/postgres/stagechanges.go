@@ -34,8 +34,8 @@ var behind = []byte{2}
 // changeSteps apply changes; but for the comparing they are those of a whole reading.
 func (st *stage) changeSteps() []findingStep {
 	return []findingStep{
-		st.compareChanges, st.refuseVulnerabilities, st.retellRefused, st.guardChanges, st.settleStale, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.retellLeft, st.recordEvents, st.countFindings, st.rateExposures, st.noteAssets,
-		st.countMoved, st.mergeSurroundings, st.countUntouched,
+		st.compareChanges, st.refuseVulnerabilities, st.retellRefused, st.guardChanges, st.settleStale, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.retellLeft, st.recordEvents, st.countFindings, st.rateExposures, st.keepSums,
+		st.noteAssets, st.countMoved, st.mergeSurroundings, st.countUntouched,
 	}
 }
 
@@ -147,6 +147,17 @@ func (st *stage) guardChanges(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFi
 		return err
 	}
 	c.Held, err = st.withholdClosings(ctx, tx, ruling)
+	return err
+}
+
+// keepSums leaves assets with their sums whose changes were known already, as those are that two readings overlap in: a sum says what
+// the stored findings were made of, and they stay as they are.
+func (st *stage) keepSums(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	_, err := tx.ExecContext(ctx, `
+		delete from changed_asset
+		where asset_id not in (select asset_id from delta) and asset_id not in (
+		  select s.asset_id from stage_installation s left join installation n on n.tenant_id = $1 and n.asset_id = s.asset_id
+		  where exists (select * from unnest(s.software_ids, s.location_ids) except select * from unnest(n.software_ids, n.location_ids)))`, st.job.Tenant)
 	return err
 }
 

@@ -124,6 +124,7 @@ func (st *stage) writeSurroundings(ctx context.Context, tx *sqlx.Tx, o syncer.Ap
 	return st.writeRemediations(ctx, tx, c)
 }
 
+// writeRemediations keeps what is recommended. Changes do not tell whether an update is there: what the whole report said of that stays.
 func (st *stage) writeRemediations(ctx context.Context, tx *sqlx.Tx, c *syncer.FindingChanges) error {
 	// Anti-join first: a conflicting insert would lock and log every known row even when nothing changes. One that was
 	// there has an xmax once it is updated.
@@ -133,14 +134,14 @@ func (st *stage) writeRemediations(ctx context.Context, tx *sqlx.Tx, c *syncer.F
 		select $1, s.software_id, s.vulnerability_id, s.update_text, s.update_id, s.update_url, s.update_ready, s.exploitability
 		from (
 		  select distinct on (software_id, vulnerability_id) * from stage_remediation
-		  order by software_id, vulnerability_id, update_text desc, update_id desc, update_url desc, update_ready desc nulls last, exploitability desc
+		  order by software_id, vulnerability_id, changed_at desc, update_text desc, update_id desc, update_url desc, update_ready desc nulls last, exploitability desc
 		) s
 		where not exists (
 		  select from remediation k where k.tenant_id = $1 and k.software_id = s.software_id and k.vulnerability_id = s.vulnerability_id
 		  and (k.update_text, k.update_id, k.update_url, k.exploitability) = (s.update_text, s.update_id, s.update_url, s.exploitability)
-		  and k.update_ready is not distinct from s.update_ready)
+		  and coalesce(k.update_ready = s.update_ready, s.update_ready is null))
 		on conflict (tenant_id, software_id, vulnerability_id) do update set update_text = excluded.update_text, update_id = excluded.update_id,
-		  update_url = excluded.update_url, update_ready = excluded.update_ready, exploitability = excluded.exploitability
+		  update_url = excluded.update_url, update_ready = coalesce(excluded.update_ready, m.update_ready), exploitability = excluded.exploitability
 		returning xmax <> 0 as known
 		)
 		select count(*) from written where known`, st.job.Tenant)

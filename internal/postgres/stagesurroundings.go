@@ -34,7 +34,7 @@ func (st *stage) AddLocations(ctx context.Context, locations []syncer.StagedLoca
 
 // AddRemediations stages recommendations.
 func (st *stage) AddRemediations(ctx context.Context, remediations []syncer.StagedRemediation) error {
-	const target = "stage_remediation (software_id, vulnerability_id, update_text, update_id, update_url, update_ready, exploitability)"
+	const target = "stage_remediation (software_id, vulnerability_id, update_text, update_id, update_url, update_ready, exploitability, changed_at)"
 	return st.copy(ctx, target, func(w *copyWriter) {
 		for i := range remediations {
 			r := &remediations[i]
@@ -45,6 +45,7 @@ func (st *stage) AddRemediations(ctx context.Context, remediations []syncer.Stag
 			w.text(r.URL)
 			w.optionalBool(r.Ready)
 			w.text(r.Exploitability)
+			w.int(int64(r.ChangedAt))
 			w.end()
 		}
 	})

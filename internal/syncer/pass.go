@@ -202,7 +202,7 @@ func (p *pass) recommend(row *spooledRow, r *inventory.Row) {
 	p.remediations[h] = struct{}{}
 	recommendation := StagedRemediation{
 		Software: row.software, Vulnerability: row.vulnerability, Text: strings.Clone(r.UpdateText), ID: strings.Clone(r.UpdateID),
-		URL: strings.Clone(r.UpdateURL), Exploitability: strings.Clone(r.Exploitability),
+		URL: strings.Clone(r.UpdateURL), Exploitability: strings.Clone(r.Exploitability), ChangedAt: row.changedAt,
 	}
 	if r.UpdateReady != nil {
 		value := *r.UpdateReady
@@ -213,7 +213,7 @@ func (p *pass) recommend(row *spooledRow, r *inventory.Row) {
 
 // recommendationHash is of this process alone, which is quicker than a digest.
 func (p *pass) recommendationHash(row *spooledRow, r *inventory.Row) uint64 {
-	h := uint64(row.software)<<32 | uint64(uint32(row.vulnerability))
+	h := uint64(row.software)<<32 | uint64(uint32(row.vulnerability)) ^ uint64(row.changedAt)*0xD6E8FEB86659FD93
 	if r.UpdateReady != nil {
 		h ^= 1 << 31
 		if *r.UpdateReady {

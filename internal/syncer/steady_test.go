@@ -35,18 +35,6 @@ func TestScaleOfASteadyState(t *testing.T) {
 	}
 }
 
-// transaction is a mark in the database's own count of transactions.
-func (h *house) transaction() int64 { return h.number(`select txid_current()`) }
-
-// writtenSince counts the rows of the inventory that were written since a mark.
-func (h *house) writtenSince(mark int64) (n int64) {
-	h.t.Helper()
-	for _, table := range []string{"asset", "asset_word", "finding", "exposure", "installation", "location", "remediation", "vulnerability", "software"} {
-		n += h.number(`select count(*) from ` + table + ` where xmin::text::bigint >= ` + fmt.Sprint(mark))
-	}
-	return n
-}
-
 // TestScaleOfManyTenants connects 50 tenants to directories of their own: the catalogue is read once for all of them.
 func TestScaleOfManyTenants(t *testing.T) {
 	h := newPlainHouse(t, 10, 5)

@@ -240,8 +240,9 @@ type StagedLocation struct {
 type StagedRemediation struct {
 	Software, Vulnerability int32
 	Text, ID, URL           string
-	Ready                   *bool
+	Ready                   *bool // nil: not told, and what is known stays
 	Exploitability          string
+	ChangedAt               uint32 // of a reading of changes, Unix seconds: the newest counts
 }
 
 // SeenAsset is when the newest row of an asset was seen.

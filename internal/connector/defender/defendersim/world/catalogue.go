@@ -206,6 +206,7 @@ func addUpdate(r *rng, v *Vulnerability, p product, i int) {
 		v.UpdateID = fmt.Sprint(190000 + i%9000)
 		v.UpdateText = v.UpdateID
 	}
+	v.UpdateReady = (v.UpdateText == "") == (i%11 == 3) // most updates that are there are named, and the other way round
 }
 
 func newSoftwareVersion(p product, release int) string { return fmt.Sprintf(p.pattern, 10+release*7) }
