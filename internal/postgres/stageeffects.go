@@ -72,12 +72,18 @@ func (st *stage) releaseCarriers(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 	return err
 }
 
+// seenAt is when the newest row of an asset was seen, by what is stored and what was read. What a reading does not have may have been
+// seen later, so that it takes nothing back; but a time that was yet to come when all rows were read was none. $2 tells whether all
+// were, $3 when.
+const seenAt = `case when $2 and a.findings_seen_at > $3 then s.seen_at else greatest(a.findings_seen_at, s.seen_at) end`
+
 // noteAssets keeps with each asset what its findings were read from.
-func (st *stage) noteAssets(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+func (st *stage) noteAssets(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
 	_, err := tx.ExecContext(ctx, `
-		update asset a set finding_hash = coalesce(c.hash, a.finding_hash), findings_seen_at = s.seen_at
+		update asset a set finding_hash = coalesce(c.hash, a.finding_hash), findings_seen_at = `+seenAt+`
 		from stage_seen s left join changed_asset c using (asset_id)
-		where a.tenant_id = $1 and a.id = s.asset_id and (a.findings_seen_at is distinct from s.seen_at or a.finding_hash <> c.hash)`, st.job.Tenant)
+		where a.tenant_id = $1 and a.id = s.asset_id and (a.findings_seen_at is distinct from `+seenAt+` or a.finding_hash <> c.hash)`,
+		st.job.Tenant, !o.Changes && !o.Incomplete, o.Now)
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 		return c, err
 	}
 	steps := []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
-		st.compareFindings, st.keepUnread, st.guardFindings, st.settleStale, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.retellLeft, st.recordEvents, st.countFindings,
+		st.keepUntold, st.compareFindings, st.keepUnread, st.guardFindings, st.settleStale, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.retellLeft, st.recordEvents, st.countFindings,
 		st.recountFindings, st.rateExposures, st.noteAssets, st.countMoved, st.writeSurroundings, st.releaseCarriers,
 	}
 	switch loaded := st.load; {
@@ -158,24 +158,6 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `analyze delta`)
-	return err
-}
-
-// keepUnread leaves findings open that are missing from rows some of which could not be read, and those whose rows were too poor to
-// be judged by.
-func (st *stage) keepUnread(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
-	if !o.Incomplete {
-		return nil
-	}
-	// The hash of an asset with withheld changes stays old, so that the next run compares it again.
-	ends := []string{"f", "g"}
-	if o.Poor {
-		ends = append(ends, "o", "s")
-	}
-	_, err := tx.ExecContext(ctx, `delete from changed_asset where asset_id in (select asset_id from delta where op = any($1))`, pq.Array(ends))
-	if err == nil {
-		_, err = tx.ExecContext(ctx, `delete from delta where op = any($1)`, pq.Array(ends))
-	}
 	return err
 }
 

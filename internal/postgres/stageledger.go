@@ -29,10 +29,10 @@ func (st *stage) openAfter(ctx context.Context, tx *sqlx.Tx, p *machinePlan) (er
 }
 
 // countAfter takes down what is open now, and how many of the compared assets have other counters than the run counted while it
-// grouped their rows. Changes do not tell all rows of an asset, and assets with closings that were held back are not among
+// grouped their rows. Changes do not tell all rows of an asset, poor rows not all of a severity, and assets with closings that were held back are not among
 // the compared ones.
 func (st *stage) countAfter(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) (err error) {
-	if c.OpenAfter, err = st.openFindings(ctx, tx); err != nil || o.Changes || o.CloseReason != inventory.Accepted {
+	if c.OpenAfter, err = st.openFindings(ctx, tx); err != nil || o.Changes || o.Poor || o.CloseReason != inventory.Accepted {
 		return err
 	}
 	return tx.GetContext(ctx, &c.Miscounted, `

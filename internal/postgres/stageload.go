@@ -92,9 +92,9 @@ func (l *load) attach(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, 
 func (st *stage) loadCounters(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
 	_, err := tx.ExecContext(ctx, `
 		update asset a set open_critical = c.open_critical, open_high = c.open_high, open_medium = c.open_medium, open_low = c.open_low,
-		       open_unknown = c.open_unknown, finding_hash = c.hash, findings_seen_at = s.seen_at
+		       open_unknown = c.open_unknown, finding_hash = c.hash, findings_seen_at = `+seenAt+`
 		from changed_asset c left join stage_seen s using (asset_id)
-		where a.tenant_id = $1 and a.id = c.asset_id`, st.job.Tenant)
+		where a.tenant_id = $1 and a.id = c.asset_id`, st.job.Tenant, !o.Incomplete, o.Now)
 	if err != nil {
 		return err
 	}

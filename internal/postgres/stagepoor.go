@@ -1,0 +1,41 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// keepUntold lets findings keep the severity that only the score of a row tells, where the rows are too poor to have one.
+func (st *stage) keepUntold(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	if !o.Poor {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `
+		update incoming_finding i set severity = f.severity, source = f.severity_source from finding f
+		where f.tenant_id = $1 and f.asset_id = i.asset_id and f.vulnerability_id = i.vulnerability_id and f.severity_source = $2 and i.source = $3`,
+		st.job.Tenant, inventory.FromRowScore, inventory.FromNothing)
+	return err
+}
+
+// keepUnread leaves findings open that are missing from rows some of which could not be read, and those whose rows were too poor to
+// be judged by.
+func (st *stage) keepUnread(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	if !o.Incomplete {
+		return nil
+	}
+	// The hash of an asset with withheld changes stays old, so that the next run compares it again.
+	ends := []string{"f", "g"}
+	if o.Poor {
+		ends = append(ends, "o", "s")
+	}
+	_, err := tx.ExecContext(ctx, `delete from changed_asset where asset_id in (select asset_id from delta where op = any($1))`, pq.Array(ends))
+	if err == nil {
+		_, err = tx.ExecContext(ctx, `delete from delta where op = any($1)`, pq.Array(ends))
+	}
+	return err
+}
