@@ -132,7 +132,7 @@ func refusals(refused []syncer.RefusedVulnerability) (ids, reasons any) {
 
 // guardChanges holds back closings like guardFindings.
 func (st *stage) guardChanges(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	r := reading{before: o.Open, now: o.Now, partly: o.Incomplete}
+	r := reading{before: o.Open, now: o.Now, over: betweenReadings(o.Removal), partly: o.Incomplete}
 	var closing int64
 	err := tx.QueryRowxContext(ctx, `
 		select count(*) filter (where op in ('f', 'o')), count(*) filter (where op in ('c', 'r', 'b')), count(*) filter (where op = 'o') from delta`).

@@ -164,7 +164,7 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 // guardFindings holds back closings when open findings, and those that were before their import was switched off, drop to nothing or
 // by more than half.
 func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	r := reading{before: o.Open, now: o.Now, partly: o.Incomplete}
+	r := reading{before: o.Open, now: o.Now, over: betweenReadings(o.Removal), partly: o.Incomplete}
 	var closing, gone int64
 	err := tx.QueryRowxContext(ctx, `
 		select (select count(*) from incoming_finding) + $1::bigint,

@@ -68,7 +68,8 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 	return st.takeOutOfScope(ctx, tx, p)
 }
 
-// betweenReadings is how long after a list that was held back another one may agree: as long as single machines have to be missing.
+// betweenReadings is how long after a list or report that was held back another one may agree: as long as single machines have to be
+// missing. Microsoft makes a snapshot every six hours, and what is read twice in between shows the same one.
 func betweenReadings(r syncer.RemovalPolicy) time.Duration {
 	if r.Misses <= 1 {
 		return 0

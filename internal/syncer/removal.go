@@ -2,7 +2,8 @@ package syncer
 
 import "time"
 
-// RemovalPolicy says when an asset that is missing from complete reads counts as removed. The zero value believes the first.
+// RemovalPolicy says when an asset that is missing from complete reads counts as removed, and how long after a drop of assets or findings
+// was held back a run may confirm it. The zero value believes the first, and the next run that confirms.
 type RemovalPolicy struct {
 	Misses int           // complete reads by different runs in a row that did not have it
 	Over   time.Duration // between the first and the last of them

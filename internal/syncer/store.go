@@ -271,6 +271,7 @@ type ApplyFindings struct {
 	Judge    *inventory.Judge
 	// CarriersOnly releases carriers that have no open finding any more.
 	CarriersOnly bool
+	Removal      RemovalPolicy    // how long after findings were held back for a drop a run may confirm it
 	Recount      bool             // set the counters by what is stored, not only by what changed
 	Poor         bool             // the rows told no times, places or updates: what is stored of those stays
 	Incomplete   bool             // some rows could not be read: no finding counts as fixed for want of rows

@@ -103,7 +103,7 @@ func (e *execution) applyRows(ctx context.Context, r *StageReport, c *census, p 
 	if err != nil {
 		return changes, err
 	}
-	apply.Judge, apply.Incomplete, apply.Rejudged = c.judge, incomplete, !o.known.judgedBy(e.settings, inventory.Settings.SameRows)
+	apply.Removal, apply.Judge, apply.Incomplete, apply.Rejudged = e.options.Removal, c.judge, incomplete, !o.known.judgedBy(e.settings, inventory.Settings.SameRows)
 	if o.plan.Changes {
 		apply.Refused = o.refused
 	}

@@ -63,7 +63,7 @@ func Settings() []Setting {
 			Help:  "How many complete runs in a row must miss a machine before its asset counts as removed.",
 			parse: number(func(c *Config) *int { return &c.RemovalMisses }, 1, 100)},
 		{Name: "REMOVAL_OVER", Kind: "duration", Default: "6h",
-			Help:  "How much time must lie between the first and the last of them.",
+			Help:  "How much time must lie between the first and the last of them, and between a run that holds a drop of assets or findings back and one that confirms it.",
 			parse: duration(func(c *Config) *durationOf { return &c.RemovalOver }, 0, oneWeek)},
 		{Name: "SPOOL_DIR", Kind: "directory",
 			Help:  "Where imports keep their rows meanwhile, 28 bytes each, and the pages they have read, so that they can go on after a crash if this outlives the process; the system's temporary directory if not set.",
