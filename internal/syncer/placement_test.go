@@ -227,11 +227,15 @@ func TestATenantIsMovedBesideReaders(t *testing.T) {
 	}()
 	h.store = postgrestest.Open(t, h.url, postgres.ForRequests())
 	const waiting = "select count(*) from pg_stat_activity where datname = current_database() and query like 'select place_together%' and wait_event_type in ('Lock', 'Timeout')"
+	slow := 0 // a busy machine makes one or the other slow, a move that holds readers up makes all
 	for met := int64(0); met < 20; met += h.number(waiting) {
 		began := time.Now()
 		h.allFindings(other, inventory.FindingFilter{}) // fails when it waits for longer than a request may
 		if took := time.Since(began); took > time.Second {
-			t.Fatalf("the findings of another tenant took %v", took)
+			slow++
+		}
+		if slow > 2 {
+			t.Fatal("the findings of another tenant took more than a second three times")
 		}
 		select {
 		case p := <-done:
