@@ -103,7 +103,10 @@ func (h *house) serve(d httpapi.Deps) string {
 	return server.URL
 }
 
-func (h *house) neighbour() neighbour {
+func (h *house) neighbour() neighbour { return h.neighbourWithKeys("") }
+
+// neighbourWithKeys makes a tenant with a key of each role, whose names begin with a prefix.
+func (h *house) neighbourWithKeys(prefix string) neighbour {
 	h.t.Helper()
 	ctx := context.Background()
 	created, err := h.store.CreateTenant(ctx, "Example", "")
@@ -115,7 +118,7 @@ func (h *house) neighbour() neighbour {
 	}
 	n := neighbour{id: created.ID, keys: map[tenant.Role]string{}}
 	for _, role := range []tenant.Role{tenant.ReadOnly, tenant.Analyst, tenant.Admin} {
-		n.keys[role] = h.key(created.ID, tenant.APIKey{Name: string(role), Role: role, ExpiresAt: time.Now().Add(time.Hour)})
+		n.keys[role] = h.key(created.ID, tenant.APIKey{Name: prefix + string(role), Role: role, ExpiresAt: time.Now().Add(time.Hour)})
 	}
 	return n
 }

@@ -113,10 +113,11 @@ func newWalls(t *testing.T) *walls {
 	ring, err := seal.ParseRing(seal.NewKey().Reveal())
 	must(t, err)
 	w := &walls{t: t, h: h, did: make([]atomic.Int64, len(wallKinds)), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 20}, Timeout: time.Minute}}
-	for i, n := range []neighbour{h.mine, h.other} {
-		s := half{neighbour: n, objects: h.furnish(n), word: []string{"redwall", "bluewall"}[i]}
+	for i, word := range []string{"redwall", "bluewall"} {
+		n := h.neighbourWithKeys(word + " ")
+		s := half{neighbour: n, objects: h.furnish(n), word: word}
 		h.exec(fmt.Sprintf(`update asset set hostname = '%[1]s-' || hostname, hostname_raw = '' where tenant_id = %[2]d; update integration set name = '%[1]s' where tenant_id = %[2]d;
-			update tenant set name = '%[1]s' where id = %[2]d; update api_key set name = '%[1]s ' || name where tenant_id = %[2]d`, s.word, n.id))
+			update tenant set name = '%[1]s' where id = %[2]d`, s.word, n.id))
 		must(t, h.owner.QueryRow(`select max(sequence) from audit_event where tenant_id = $1`, n.id).Scan(&s.trail))
 		w.sides[i] = s
 	}
