@@ -123,7 +123,6 @@ func (s *service) wire() error {
 		collectors.NewDBStatsCollector(s.requests.DB(), "http"), collectors.NewDBStatsCollector(s.work.DB(), "work"))
 
 	s.warnOfUnsafe()
-	var err error
 	wake := func() {} // other processes do the work; they look for it by themselves
 	if s.cfg.Work {
 		integrations, err := s.integrations(s.work, meter)
@@ -144,6 +143,7 @@ func (s *service) wire() error {
 			return err
 		}
 	}
+	var err error
 	s.admin, err = listen("admin", s.cfg.AdminListen, httpapi.Admin(httpapi.AdminDeps{
 		Metrics: promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}),
 		Ready:   s.ready, Log: s.log, Profiles: s.cfg.Profiles,

@@ -36,6 +36,7 @@ type KeptPage struct {
 	Next     string // address of the page behind it; empty on the last one
 	Encoding string // Content-Encoding of Body
 	Body     io.Reader
+	Damaged  bool // Body is not as it was kept, and use can only tell so: the page is unusable
 }
 
 // PageBody takes in the body of one page. Exactly one of Keep and Discard ends it.

@@ -231,15 +231,12 @@ func (l *Log) Replay(p connector.PageList, use func(connector.KeptPage) (bool, e
 	}
 	defer body.Close() //nolint:errcheck // read-only
 	for i, e := range index.entries {
-		if !e.intact(body) {
-			return l.truncate(p.Name, index.ends[i])
-		}
-		page := connector.KeptPage{Next: e.Next, Encoding: e.Encoding, Body: io.NewSectionReader(body, e.Offset, e.Length)}
+		page := connector.KeptPage{Next: e.Next, Encoding: e.Encoding, Body: io.NewSectionReader(body, e.Offset, e.Length), Damaged: !e.intact(body)}
 		usable, err := use(page)
 		if err != nil {
 			return err
 		}
-		if !usable {
+		if !usable || page.Damaged {
 			return l.truncate(p.Name, index.ends[i])
 		}
 	}

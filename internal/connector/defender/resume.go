@@ -31,22 +31,33 @@ func (w *walk) replay(ctx context.Context) error {
 		return nil
 	}
 	return w.log.Replay(w.list, func(kept connector.KeptPage) (bool, error) {
-		next, records, err := w.reread(ctx, kept)
-		var damaged *failure
-		if err != nil && !errors.As(err, &damaged) {
-			return false, err
-		}
-		p, refused := w.check(next, records)
-		if err != nil || next != kept.Next || refused != nil {
+		usable, err := w.resume(ctx, kept)
+		if err == nil && !usable {
 			w.conn.cfg.Logger.WarnContext(ctx, "a kept page is damaged and is read again", "endpoint", w.endpoint, "page", w.page)
-			return false, nil
 		}
-		if err := w.done(p); err != nil {
-			return false, err
-		}
-		w.usage.resumed.Add(1)
-		return true, nil
+		return usable, err
 	})
+}
+
+// resume goes on with a kept page as with one that was asked for, or finds it unusable.
+func (w *walk) resume(ctx context.Context, kept connector.KeptPage) (usable bool, err error) {
+	if kept.Damaged {
+		return false, nil
+	}
+	next, records, err := w.reread(ctx, kept)
+	var damaged *failure
+	if err != nil && !errors.As(err, &damaged) {
+		return false, err
+	}
+	p, refused := w.check(next, records)
+	if err != nil || next != kept.Next || refused != nil {
+		return false, nil
+	}
+	if err := w.done(p); err != nil {
+		return false, err
+	}
+	w.usage.resumed.Add(1)
+	return true, nil
 }
 
 func (w *walk) reread(ctx context.Context, kept connector.KeptPage) (next string, records int, err error) {

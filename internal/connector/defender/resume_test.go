@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,6 +107,9 @@ func TestADamagedPageIsAskedForAgain(t *testing.T) {
 		t.Fatalf("%d pages resumed, %v", again.resumed, again.err)
 	}
 	equalTexts(t, again.rows, whole.rows)
+	if !strings.Contains(s.log.String(), "a kept page is damaged and is read again") {
+		t.Error("the log does not tell of the damaged page")
+	}
 }
 
 func TestALostChainIsForgotten(t *testing.T) {

@@ -33,6 +33,7 @@ const (
 type simulation struct {
 	*defendersim.Simulator
 	connector *defender.Connector
+	log       *secrethunt.Log
 }
 
 // simulate starts a simulated Microsoft on a real socket and a connector for it.
@@ -58,7 +59,7 @@ func simulate(t *testing.T, change func(*defendersim.DirectorySpec, *defendersim
 	if err != nil {
 		t.Fatal(err)
 	}
-	return simulation{sim, c}
+	return simulation{sim, c, log}
 }
 
 func (s simulation) open() connector.Source {
