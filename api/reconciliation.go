@@ -36,8 +36,9 @@ type VulnerabilityReconciliation struct {
 	OpenFindings    int64 `json:"open_findings"`
 }
 
-// Difference is a vulnerability of which Defender counts other machines than there are open findings. NotImported counts machines by
-// the reason why they are no assets, RefusedRows rows on assets by reason, Missing open findings of assets that were not listed.
+// Difference is a vulnerability of which Defender counts other machines than there are open findings, or should. NotImported counts
+// machines by the reason why they are no assets, RefusedRows rows on assets by reason. Missing, Stale and Held count findings that are
+// open without a row: of assets that were not listed, of stale ones, and those that a drop would close which is held back.
 type Difference struct {
 	VulnerabilityID string           `json:"vulnerability_id"`
 	ExposedMachines int64            `json:"exposed_machines"`
@@ -45,6 +46,8 @@ type Difference struct {
 	NotImported     map[string]int64 `json:"not_imported"`
 	RefusedRows     map[string]int64 `json:"refused_rows"`
 	Missing         int64            `json:"missing"`
+	Stale           int64            `json:"stale"`
+	Held            int64            `json:"held"`
 	Uncatalogued    bool             `json:"uncatalogued"`
 	Unexplained     int64            `json:"unexplained"`
 }

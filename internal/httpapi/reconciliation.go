@@ -41,7 +41,7 @@ func reconciliation(r *syncer.Reconciliation) api.Reconciliation {
 func difference(d *syncer.Difference) api.Difference {
 	return api.Difference{
 		VulnerabilityID: d.Vulnerability, ExposedMachines: d.Exposed, OpenFindings: d.Open, NotImported: byReason(d.NotImported),
-		RefusedRows: byReason(d.Refused), Missing: d.Missing, Uncatalogued: d.Uncatalogued, Unexplained: d.Unexplained,
+		RefusedRows: byReason(d.Refused), Missing: d.Missing, Stale: d.Stale, Held: d.Held, Uncatalogued: d.Uncatalogued, Unexplained: d.Unexplained,
 	}
 }
 

@@ -15,63 +15,97 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// Holdings adds up what is stored of an integration.
-func (s *Store) Holdings(ctx context.Context, t tenant.ID, integration int64) (syncer.Holdings, error) {
-	held := syncer.Holdings{Assets: map[inventory.AssetState]int64{}, Open: map[string]int64{}, Stale: map[string]int64{}, Missing: map[string]int64{}, Partial: map[string]bool{}}
-	err := s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
-		err := tally(ctx, tx, func(state string, n int64) { held.Assets[inventory.AssetState(state)] = n }, `
-			select state, sum(assets)::bigint from asset_tally where tenant_id = $1 and integration_id = $2 and assets > 0 group by state`, t, integration)
-		if err != nil {
-			return err
-		}
-		err = tally(ctx, tx, func(name string, n int64) { held.Open[name] = n }, openOf, t, integration)
-		if err != nil {
-			return err
-		}
-		err = tally(ctx, tx, func(name string, n int64) { held.Stale[name] = n }, openOfAssets+`a.state = 'stale' `+openByName, t, integration)
-		if err != nil {
-			return err
-		}
-		if err := addMissing(ctx, tx, &held, t, integration); err != nil {
-			return err
-		}
-		return tally(ctx, tx, func(name string, _ int64) { held.Partial[name] = true }, `
-			select v.name, e.open_assets::bigint from exposure e join vulnerability v on v.id = e.vulnerability_id
-			where e.tenant_id = $1 and e.open_assets > 0 and v.partial`, t)
-	})
-	return held, err
+// noteKept remembers the assets that keep their open findings as they are although the run looks at no row of them.
+func (st *stage) noteKept(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
+	_, err := tx.ExecContext(ctx, `
+		insert into kept_asset (asset_id, why)
+		select a.id, case when i.idx is null and (a.state <> 'stale' or not $3 or a.missing_since is not null) then $4
+		                  when a.state = 'stale' then $5 else $6 end
+		from asset a left join incoming i on i.source_id = a.source_id
+		where a.tenant_id = $1 and a.integration_id = $2
+		  and (a.state = 'stale' or a.state in ('active', 'inactive') and (i.reason <> '' or i.idx is null and not $3))`,
+		st.job.Tenant, st.integration.ID, p.Partial, string(syncer.KeptMissing), string(syncer.KeptStale), string(syncer.KeptHeld))
+	return err
 }
 
-// missingAssets are those that the last complete list did not have.
-const missingAssets = `a.missing_since is not null and a.state in ('active', 'inactive', 'stale') `
+// Holdings adds up what is stored of the integration, and what of it was kept by what was applied.
+func (st *stage) Holdings(ctx context.Context) (syncer.Holdings, error) {
+	held := syncer.Holdings{
+		Assets: map[inventory.AssetState]int64{}, Open: map[string]int64{}, Withheld: map[string]int64{}, Refused: map[string]int64{}, Partial: map[string]bool{},
+		Kept: map[syncer.Keeping]map[string]int64{syncer.KeptMissing: {}, syncer.KeptStale: {}, syncer.KeptHeld: {}},
+	}
+	tx, err := st.begin(ctx)
+	if err != nil {
+		return held, classify(ctx, err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	for _, add := range []func(context.Context, *sqlx.Tx, *syncer.Holdings) error{st.addStored, st.addKept, st.addWithheld} {
+		if err := add(ctx, tx, &held); err != nil {
+			return held, classify(ctx, err)
+		}
+	}
+	return held, nil
+}
 
-// openOfAssets and openByName count open findings by vulnerability on a few assets, named in between.
-const (
-	openOfAssets = `
-	select v.name, n.open from (
-	  select f.vulnerability_id, count(*) as open from asset a join finding f on f.tenant_id = $1 and f.asset_id = a.id and f.state = 1
-	  where a.tenant_id = $1 and a.integration_id = $2 and `
-	openByName = `group by f.vulnerability_id
-	) n join vulnerability v on v.id = n.vulnerability_id`
-)
-
-// addMissing adds up what is kept of machines that were not listed. Usually that is nothing, and no finding is looked at.
-func addMissing(ctx context.Context, tx *sqlx.Tx, held *syncer.Holdings, t tenant.ID, integration int64) error {
-	err := tx.GetContext(ctx, &held.MissingAssets, `select count(*) from asset a where a.tenant_id = $1 and a.integration_id = $2 and `+missingAssets, t, integration)
-	if err != nil || held.MissingAssets == 0 {
+func (st *stage) addStored(ctx context.Context, tx *sqlx.Tx, held *syncer.Holdings) error {
+	err := tally(ctx, tx, func(state string, n int64) { held.Assets[inventory.AssetState(state)] = n }, `
+		select state, sum(assets)::bigint from asset_tally where tenant_id = $1 and integration_id = $2 and assets > 0 group by state`, st.job.Tenant, st.integration.ID)
+	if err != nil {
 		return err
 	}
-	return tally(ctx, tx, func(name string, n int64) { held.Missing[name] = n }, openOfAssets+missingAssets+openByName, t, integration)
+	err = tx.GetContext(ctx, &held.MissingAssets, `
+		select count(*) from asset where tenant_id = $1 and integration_id = $2 and missing_since is not null and state in ('active', 'inactive', 'stale')`,
+		st.job.Tenant, st.integration.ID)
+	if err != nil {
+		return err
+	}
+	if err := tally(ctx, tx, func(name string, n int64) { held.Open[name] = n }, openOf, st.job.Tenant, st.integration.ID); err != nil {
+		return err
+	}
+	return tally(ctx, tx, func(name string, _ int64) { held.Partial[name] = true }, `
+		select v.name, e.open_assets::bigint from exposure e join vulnerability v on v.id = e.vulnerability_id
+		where e.tenant_id = $1 and e.open_assets > 0 and v.partial`, st.job.Tenant)
 }
 
-// openOf counts open findings by vulnerability. The tenant's counters tell them while no other integration has assets;
-// otherwise its findings have to be counted.
+// addKept adds up what is open on assets that were kept. Usually these are few.
+func (st *stage) addKept(ctx context.Context, tx *sqlx.Tx, held *syncer.Holdings) error {
+	if _, err := tx.ExecContext(ctx, `analyze kept_asset`); err != nil {
+		return err
+	}
+	for why, open := range held.Kept {
+		err := tally(ctx, tx, func(name string, n int64) { open[name] = n }, `
+			select v.name, n.open from (
+			  select f.vulnerability_id, count(*) as open from kept_asset k join finding f on f.tenant_id = $1 and f.asset_id = k.asset_id and f.state = 1
+			  where k.why = $2 group by f.vulnerability_id
+			) n join vulnerability v on v.id = n.vulnerability_id`, st.job.Tenant, string(why))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addWithheld adds up the findings whose closing was held back.
+func (st *stage) addWithheld(ctx context.Context, tx *sqlx.Tx, held *syncer.Holdings) error {
+	for refused, open := range map[bool]map[string]int64{false: held.Withheld, true: held.Refused} {
+		err := tally(ctx, tx, func(name string, n int64) { open[name] = n }, `
+			select v.name, n.open from (select vulnerability_id, count(*) as open from withheld where refused = $1 group by vulnerability_id) n
+			join vulnerability v on v.id = n.vulnerability_id`, refused)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openOf counts open findings by vulnerability: those that are stored, not what the counters say of them, which a defect may have
+// wrong. While no other integration of the tenant has assets they need not be asked whose they are.
 const openOf = `
 	with others as (select exists (select from asset_tally where tenant_id = $1 and integration_id <> $2 and assets > 0) as shared)
-	select v.name, e.open_assets::bigint from exposure e join vulnerability v on v.id = e.vulnerability_id
-	where e.tenant_id = $1 and e.open_assets > 0 and not (select shared from others)
-	union all
 	select v.name, n.open from (
+	  select f.vulnerability_id, count(*) as open from finding f
+	  where not (select shared from others) and f.tenant_id = $1 and f.state = 1 group by f.vulnerability_id
+	  union all
 	  select f.vulnerability_id, count(*) as open from finding f join asset a on a.tenant_id = $1 and a.id = f.asset_id
 	  where (select shared from others) and f.tenant_id = $1 and f.state = 1 and a.integration_id = $2 group by f.vulnerability_id
 	) n join vulnerability v on v.id = n.vulnerability_id`

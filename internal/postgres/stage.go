@@ -45,7 +45,9 @@ const stageTables = `
 	create temp table stage_location (id bigint not null, disk_paths text[] not null, registry_paths text[] not null);
 	create temp table stage_remediation (software_id int not null, vulnerability_id int not null, update_text text not null, update_id text not null,
 	  update_url text not null, update_ready boolean, exploitability text not null, changed_at bigint not null);
-	create temp table stage_seen (asset_id bigint not null, seen_at timestamptz not null);`
+	create temp table stage_seen (asset_id bigint not null, seen_at timestamptz not null);
+	create temp table kept_asset (asset_id bigint not null, why text not null);
+	create temp table withheld (asset_id bigint not null, vulnerability_id int not null, refused boolean not null);`
 
 // NewStage takes one connection out of the pool until Close, and ends the session of a worker that held the claim before. It
 // fails with job.ErrLeaseLost if the claim is not held any more.

@@ -201,8 +201,14 @@ func closings(absent bool) []string {
 	return []string{"f", "o", "g"}
 }
 
-// withholdClosings takes back what the guard holds back, and counts it.
+// withholdClosings takes back what the guard holds back, and counts it. Those that are open are remembered; see Holdings.
 func (st *stage) withholdClosings(ctx context.Context, tx *sqlx.Tx, r ruling) (int64, error) {
+	_, err := tx.ExecContext(ctx, `
+		insert into withheld (asset_id, vulnerability_id, refused) select asset_id, vulnerability_id, op = 'o' from delta where op = any($1) and op <> 'g'`,
+		pq.Array(closings(r.chosen)))
+	if err != nil {
+		return 0, err
+	}
 	return affected(ctx, tx, `delete from delta where op = any($1)`, pq.Array(closings(r.chosen)))
 }
 

@@ -71,7 +71,7 @@ func (st *stage) applyMachines(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyM
 	p := &machinePlan{ApplyMachines: o}
 	// Those that leave make room under the quota before others come, back or for the first time.
 	for _, step := range []machineStep{
-		st.openBefore, st.gatherMachines, st.updateAssets, st.releaseAssets, st.ration, st.bringBack, st.insertAssets, st.leaveBehind, st.listAssets, st.openAfter,
+		st.openBefore, st.gatherMachines, st.updateAssets, st.releaseAssets, st.ration, st.bringBack, st.insertAssets, st.leaveBehind, st.listAssets, st.noteKept, st.openAfter,
 	} {
 		if err := step(ctx, tx, p); err != nil {
 			return c, err

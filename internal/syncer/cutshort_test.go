@@ -13,7 +13,6 @@ import (
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/syncer"
-	"pgp.internal/defender/internal/tenant"
 )
 
 // heldComparing is a run that has fixed the findings of a machine and waits for Microsoft's own counts.
@@ -89,10 +88,10 @@ func TestACancelledRunDoesNotForgetWhatAnAttemptStored(t *testing.T) {
 	}
 }
 
-// unadding is a store that cannot add up what it holds.
-type unadding struct{ syncer.Store }
+// unadding is a stage that cannot add up what is stored.
+type unadding struct{ syncer.DataStage }
 
-func (unadding) Holdings(context.Context, tenant.ID, int64) (syncer.Holdings, error) {
+func (unadding) Holdings(context.Context) (syncer.Holdings, error) {
 	return syncer.Holdings{}, errors.New("a statement failed")
 }
 
@@ -103,7 +102,8 @@ func TestAFailureBehindTheFindingsTellsOfThem(t *testing.T) {
 	mustSucceed(t, h.work())
 	h.change(world.Change{Op: "remove_findings", Machine: ptr(1)})
 	h.sql(`update reconciliation set taken_at = taken_at - interval '1 month'`) // due again
-	h.syncer = syncer.New(unadding{h.store}, h.links, syncer.Options{SpoolDir: t.TempDir()}, h.logger(), silence{}, h.clock)
+	failing := leaky{h.store, func(s syncer.DataStage) syncer.DataStage { return unadding{s} }}
+	h.syncer = syncer.New(failing, h.links, syncer.Options{SpoolDir: t.TempDir()}, h.logger(), silence{}, h.clock)
 	run := h.again(i, syncer.Incremental)
 	mustEnd(t, run, syncer.PartiallySucceeded, fault.CodeInternal)
 	mustTellFixed(t, h, run, "Assets and vulnerabilities were imported, but the run did not come to its end: ")

@@ -32,21 +32,21 @@ type pass struct {
 	pending      []StagedRemediation
 	lastID       string // of the previous row: rows of one machine mostly come together
 	lastIndex    int32
-	lastRecord   int32 // of the row's own record, if that was merged into the machine; else -1
+	lastRecord   int32 // of the row's own record, if the machine has several; else -1
 
 	ambiguous bool // see lose
 
-	merged map[mergedRow]struct{} // vulnerabilities of merged records, whose rows count for others
+	merged map[mergedRow]struct{} // vulnerabilities of records whose rows count together
 }
 
-// mergedRow is a vulnerability that a merged record has.
+// mergedRow is a vulnerability that a record of a merged machine has, the machine's own record included.
 type mergedRow struct {
-	vulnerability string
-	record        int32
+	vulnerability   int32
+	machine, record int32
 }
 
-// maxMergedRows bounds what is remembered of merged records; beyond it the reconciliation does not account for more.
-const maxMergedRows = 200_000
+// maxMergedRows bounds what is remembered of merged machines; beyond it the reconciliation does not account for more.
+const maxMergedRows = 400_000
 
 // maxRemediations bounds what is remembered of recommendations, 8 bytes each.
 const maxRemediations = 1 << 20
@@ -111,9 +111,7 @@ func (p *pass) row(r *inventory.Row, n named) error {
 	}
 	p.report.Counts.Accepted++
 	p.taken[machine]++
-	if p.lastRecord >= 0 && len(p.merged) < maxMergedRows {
-		p.merged[mergedRow{n.vulnerability.name, p.lastRecord}] = struct{}{}
-	}
+	p.noteMerged(machine, n.vulnerability)
 	p.recommend(&row, r)
 	var err error
 	if row.location, err = p.places.number(r); err != nil {
@@ -121,6 +119,14 @@ func (p *pass) row(r *inventory.Row, n named) error {
 	}
 	p.sums[machine].add(&row)
 	return p.rows.add(&row)
+}
+
+// noteMerged remembers which records of a merged machine have a vulnerability: Defender counts each of them.
+func (p *pass) noteMerged(machine int32, v *knownVulnerability) {
+	if p.lastRecord >= 0 && len(p.merged) < maxMergedRows {
+		p.skipped.names[v.id] = v.name
+		p.merged[mergedRow{v.id, machine, p.lastRecord}] = struct{}{}
+	}
 }
 
 // machineOf counts a row and finds its machine; -1 when the row is skipped.
@@ -133,7 +139,7 @@ func (p *pass) machineOf(r *inventory.Row, n named) int32 {
 	if r.MachineID != p.lastID || p.lastIndex < 0 {
 		p.lastID, p.lastIndex = strings.Clone(r.MachineID), p.census.find(r.MachineID)
 		if p.lastRecord = -1; p.lastIndex >= 0 {
-			if own, _ := p.census.byID.find(r.MachineID); own != p.lastIndex {
+			if own, _ := p.census.byID.find(r.MachineID); own != p.lastIndex || p.census.shared(own) {
 				p.lastRecord = own
 			}
 		}

@@ -28,22 +28,26 @@ type Reconciliation struct {
 	Unavailable string // code of the fault for which Defender's counts by vulnerability are missing; empty when they are there
 
 	Vulnerabilities int64 // that Defender counts machines of, or that have open findings
-	Equal           int64 // of these, with as many open findings as Defender counts machines
-	Explained       int64 // with a difference that what was left out accounts for
+	Equal           int64 // of these, with as many open findings as Defender counts machines, and nothing that says there should be others
+	Explained       int64 // with a difference that what was left out and what was kept account for
 	Unexplained     int64 // with any other
 	Exposed         int64 // machines, summed over the vulnerabilities
 	Open            int64 // findings
 	Differences     []Difference
 }
 
-// Difference is a vulnerability of which Defender counts other machines than there are open findings.
+// Difference is a vulnerability of which Defender counts other machines than there are open findings, or should. Exposed is
+// Open, what was left out (NotImported, and of Refused as many as there are machines with nothing else), less what was kept
+// (Missing, Stale, Held), and Unexplained.
 type Difference struct {
 	Vulnerability string
 	Exposed       int64                      // machines by Defender's count
 	Open          int64                      // findings
-	NotImported   map[inventory.Reason]int64 // machines with rows of it that are no assets, or stale ones without an open finding of it
+	NotImported   map[inventory.Reason]int64 // machines with rows of it that are no assets, without those whose findings are kept open
 	Refused       map[inventory.Reason]int64 // rows of it on assets
-	Missing       int64                      // open findings of it on assets that were not listed
+	Missing       int64                      // open findings of it on assets that were not listed, and have no rows of it any more
+	Stale         int64                      // open findings of it on stale assets, kept as they were, that have no rows of it any more
+	Held          int64                      // open findings of it that a drop was to close, of findings or of assets, which is held back
 	Uncatalogued  bool                       // Defender's catalogue does not have it
 	Unexplained   int64                      // machines that none of these accounts for; negative when there are more findings
 }
@@ -58,17 +62,29 @@ const maxDifferences = 200
 // tens of calls.
 const walkExposedEvery = 7 * 24 * time.Hour
 
-// Holdings are the totals of what is stored of an integration.
+// Holdings are the totals of what is stored of an integration when a run has applied what it read. Of the open findings those are
+// told apart that stand for no row that was taken: what was kept, in one of four ways each.
 type Holdings struct {
-	Assets map[inventory.AssetState]int64
-	Open   map[string]int64 // findings by vulnerability
-	Stale  map[string]int64 // those of Open on stale assets
-	// Missing are those of Open on assets that the last complete list did not have, MissingAssets is how many assets that are.
-	Missing       map[string]int64
-	MissingAssets int64
+	Assets        map[inventory.AssetState]int64
+	MissingAssets int64            // that the last complete list did not have
+	Open          map[string]int64 // findings by vulnerability
+	// Kept are those of Open on assets that no row was looked at for: in no list, stale, or held back when they were to leave.
+	Kept map[Keeping]map[string]int64
+	// Withheld are those of Open on assets in scope that are held back for the drop of findings they belong to: without a row, and
+	// Refused, whose rows are all refused now.
+	Withheld, Refused map[string]int64
 	// Partial are vulnerabilities with open findings that the catalogue does not have, so that Defender counts no machines of them.
 	Partial map[string]bool
 }
+
+// Keeping is why an asset keeps its findings as they were though its machine does not count.
+type Keeping string
+
+const (
+	KeptMissing Keeping = "missing" // not listed, and not often enough yet to be removed, or held back with others
+	KeptStale   Keeping = "stale"   // not seen for long
+	KeptHeld    Keeping = "held"    // listed and refused, and held back with others
+)
 
 // reconcile asks for Defender's own counts and holds what is stored against them. That they are not to be had fails no run.
 func (e *execution) reconcile(ctx context.Context, c *census, merged map[mergedRow]struct{}) error {
@@ -97,7 +113,7 @@ func (e *execution) reconcile(ctx context.Context, c *census, merged map[mergedR
 			return nil
 		}
 	}
-	held, err := e.store.Holdings(ctx, e.run.Tenant, e.run.IntegrationID)
+	held, err := e.stage.Holdings(ctx)
 	if err != nil {
 		return err
 	}
@@ -119,24 +135,17 @@ func (r *Reconciliation) compare(exposed map[string]int64, held *Holdings, left 
 		}
 	}
 	for name, machines := range exposed {
-		d := Difference{Vulnerability: name, Exposed: machines, Open: held.Open[name], Missing: held.Missing[name], Uncatalogued: held.Partial[name] && machines == 0}
+		d := held.difference(name, machines, left[name])
 		r.Vulnerabilities++
 		r.Exposed, r.Open = r.Exposed+d.Exposed, r.Open+d.Open
-		if d.Exposed == d.Open {
+		switch {
+		case d.Unexplained != 0:
+			r.Unexplained++
+		case d.Exposed == d.Open:
 			r.Equal++
 			continue
-		}
-		if l := left[name]; l != nil {
-			d.NotImported, d.Refused = l.machines, l.rows
-			if kept := held.Stale[name]; kept > 0 { // their findings are open, too
-				d.NotImported[inventory.Stale] = max(0, d.NotImported[inventory.Stale]-kept)
-			}
-		}
-		d.explain()
-		if d.Unexplained == 0 {
+		default:
 			r.Explained++
-		} else {
-			r.Unexplained++
 		}
 		r.Differences = append(r.Differences, d)
 	}
@@ -147,20 +156,47 @@ func (r *Reconciliation) compare(exposed map[string]int64, held *Holdings, left 
 	r.Differences = slices.Clone(r.Differences[:min(len(r.Differences), maxDifferences)])
 }
 
-// explain takes off what was left out: of the machines all, since Defender counts them; of refused rows up to as many as there
-// are, since several may be of one machine, and some of a machine that has other rows which count. Findings of machines that were
-// not listed make up for as many as there are more of: Defender may count those machines no more.
-func (d *Difference) explain() {
-	if d.Uncatalogued {
-		return
+// difference holds what is stored of a vulnerability against so many machines.
+func (h *Holdings) difference(name string, machines int64, left *leftOut) Difference {
+	d := Difference{
+		Vulnerability: name, Exposed: machines, Open: h.Open[name], Uncatalogued: h.Partial[name] && machines == 0,
+		Missing: h.Kept[KeptMissing][name], Stale: h.Kept[KeptStale][name], Held: h.Kept[KeptHeld][name] + h.Withheld[name],
 	}
-	d.Unexplained = d.Exposed - d.Open
-	for _, rule := range []map[inventory.Reason]int64{d.NotImported, d.Refused} {
-		for _, n := range rule {
-			d.Unexplained -= max(0, min(d.Unexplained, n))
+	if left != nil {
+		d.NotImported, d.Refused = left.machines, left.rows
+	}
+	if !d.Uncatalogued {
+		d.explain(h.Refused[name])
+	}
+	d.cancel(&d.Missing, NotListed)
+	d.cancel(&d.Stale, inventory.Stale)
+	return d
+}
+
+// explain takes off the machines that were left out, all of which Defender counts, and puts back the findings that were kept, whether
+// the machine has rows still, which makes it one of those, or not. Machines of refused rows it takes off up to as many as there are
+// rows, since several may be of one machine, and some of a machine that has other rows which count; but at least one row each is
+// of the refused findings that are held back, which are open.
+func (d *Difference) explain(heldRefused int64) {
+	d.Unexplained = d.Exposed - d.Open + d.Missing + d.Stale + d.Held
+	for _, n := range d.NotImported {
+		d.Unexplained -= n
+	}
+	refused := -heldRefused
+	for _, n := range d.Refused {
+		refused += n
+	}
+	d.Unexplained -= max(0, min(d.Unexplained, refused))
+}
+
+// cancel drops findings that are kept against the machines that were left out for the same reason: they have both, and make no difference.
+func (d *Difference) cancel(kept *int64, reason inventory.Reason) {
+	if both := min(*kept, d.NotImported[reason]); both > 0 {
+		*kept -= both
+		if d.NotImported[reason] -= both; d.NotImported[reason] == 0 {
+			delete(d.NotImported, reason)
 		}
 	}
-	d.Unexplained += max(0, min(-d.Unexplained, d.Missing))
 }
 
 func magnitude(n int64) int64 { return max(n, -n) }
@@ -171,24 +207,30 @@ type leftOut struct {
 	rows     map[inventory.Reason]int64
 }
 
-// byVulnerability sums up what was left out, merged machines included: their rows count for others, but Defender counts the machines.
+// byVulnerability sums up what was left out, merged machines included: of records whose rows count together Defender counts each, and
+// one of them is the asset, or the machine that was left out.
 func (l *skipList) byVulnerability(c *census, merged map[mergedRow]struct{}) map[string]*leftOut {
 	all := map[string]*leftOut{}
-	of := func(name string) *leftOut {
+	of := func(vulnerability int32) *leftOut {
+		name := l.names[vulnerability]
 		if all[name] == nil {
 			all[name] = &leftOut{machines: map[inventory.Reason]int64{}, rows: map[inventory.Reason]int64{}}
 		}
 		return all[name]
 	}
+	counted := map[mergedRow]struct{}{} // without their record
 	for row := range merged {
-		of(row.vulnerability).machines[inventory.Merged]++
+		row.record = 0
+		if _, again := counted[row]; again {
+			of(row.vulnerability).machines[inventory.Merged]++
+		}
+		counted[row] = struct{}{}
 	}
 	for key, n := range l.rows {
-		out := of(l.names[key.vulnerability])
 		if key.machine != "" {
-			out.machines[c.whyNot(key.machine)]++
+			of(key.vulnerability).machines[c.whyNot(key.machine)]++
 		} else {
-			out.rows[inventory.RowReasonOf(key.reason)] += n
+			of(key.vulnerability).rows[inventory.RowReasonOf(key.reason)] += n
 		}
 	}
 	return all

@@ -44,9 +44,7 @@ type Store interface {
 	Estimates(ctx context.Context, t tenant.ID, integration int64) (map[Stage]int64, error)
 	// Reading gives what the last runs of an integration remembered of how they read the report.
 	Reading(ctx context.Context, t tenant.ID, integration int64) (Reading, error)
-	// Holdings adds up what is stored of an integration, and LastReconciled is when that was last held against the source's own
-	// counts; zero for never.
-	Holdings(ctx context.Context, t tenant.ID, integration int64) (Holdings, error)
+	// LastReconciled is when what is stored of an integration was last held against the source's own counts; zero for never.
 	LastReconciled(ctx context.Context, t tenant.ID, integration int64) (time.Time, error)
 	FailuresInARow(ctx context.Context, j job.Job, integration int64) (int, error)
 
@@ -103,6 +101,8 @@ type DataStage interface {
 	AddRemediations(ctx context.Context, remediations []StagedRemediation) error
 	// ApplyFindings applies the difference for the changed assets in one transaction.
 	ApplyFindings(ctx context.Context, o ApplyFindings) (FindingChanges, error)
+	// Holdings adds up what is stored of the integration once both were applied, and what of it they kept.
+	Holdings(ctx context.Context) (Holdings, error)
 
 	Close() error
 }
@@ -284,7 +284,7 @@ type ApplyFindings struct {
 type FindingChanges struct {
 	Created, Updated, Unchanged int64
 	Fixed, Reopened, OutOfScope int64
-	Held                        int64    // findings that would have closed, held back by the removal guard
+	Held                        int64    // findings that would have closed, held back by the removal guard; see Holdings
 	Recounted                   int64    // counters that a recount set right
 	Corrected                   int64    // by how much a recount changed the open findings
 	Back                        int64    // of Updated: out of scope before, and open again

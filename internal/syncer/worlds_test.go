@@ -97,6 +97,7 @@ func (w *randomWorld) trouble() {
 		run = w.work()
 	}
 	w.mustAudit(w.tenant)
+	w.mustExplain(run)
 }
 
 // while is some hours, longer now and then than changes overlap.

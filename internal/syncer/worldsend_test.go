@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -16,7 +17,9 @@ func (w *randomWorld) calm() {
 	for range 3 { // the removal guard may want a second opinion on machines and then on findings
 		w.both(7 * time.Hour)
 		w.order()
-		mustSucceed(w.t, w.work())
+		run := w.work()
+		mustSucceed(w.t, run)
+		w.mustExplain(run)
 	}
 }
 
@@ -76,5 +79,14 @@ func (w *randomWorld) mustFollowTheSettings() {
 	}
 	if n := w.number(ofStale+`f.state = 3 and f.state_reason not like 'vector%' and f.state_reason not in ('severity_below_minimum', 'user_interaction_required')`, w.tenant); n != 0 {
 		w.t.Errorf("%d findings of stale assets are out of scope for what is none of their reasons", n)
+	}
+}
+
+// mustExplain looks whether the run found a difference from Defender's own counts that nothing accounts for, whatever is stale, missing or
+// held back by now.
+func (w *randomWorld) mustExplain(run syncer.Run) {
+	w.t.Helper()
+	if r := w.reconciliation(run); r.Run == run.PublicID && r.Unexplained != 0 {
+		w.t.Errorf("%d of %d vulnerabilities differ for no known reason: %s", r.Unexplained, r.Vulnerabilities, run.Report.Summary)
 	}
 }

@@ -1,0 +1,199 @@
+package syncer_test
+
+import (
+	"testing"
+	"time"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// sums is what the differences of a reconciliation add up to.
+type sums struct{ missing, stale, held, unexplained, differ int64 }
+
+// mustReconcile carries out another run, whose reconciliation it takes.
+func (h *house) mustReconcile(i connector.Integration, mode syncer.Mode) (r syncer.Reconciliation, s sums) {
+	h.t.Helper()
+	run := h.again(i, mode)
+	mustSucceed(h.t, run)
+	if r = h.reconciliation(run); r.Run != run.PublicID {
+		h.t.Fatalf("no reconciliation was taken: %s", run.Report.Summary)
+	}
+	for _, d := range r.Differences {
+		s.missing, s.stale, s.held, s.unexplained = s.missing+d.Missing, s.stale+d.Stale, s.held+d.Held, s.unexplained+d.Unexplained
+		s.differ += d.Exposed - d.Open
+	}
+	return r, s
+}
+
+// clear takes the findings of machines away at Microsoft, from one number up to another.
+func (h *house) clear(from, to int) {
+	h.t.Helper()
+	for n := from; n < to; n++ {
+		h.change(world.Change{Op: "remove_findings", Machine: ptr(n)})
+	}
+}
+
+// openOf counts the open findings of some assets.
+func (h *house) openOf(machines []string) (n int64) {
+	h.t.Helper()
+	for _, source := range machines {
+		n += int64(open(h.asset(h.tenant, source)))
+	}
+	return n
+}
+
+// openBy counts the open findings of some assets by vulnerability.
+func (h *house) openBy(machines []string) map[string]int64 {
+	h.t.Helper()
+	n := map[string]int64{}
+	for _, source := range machines {
+		for cve, f := range h.findingsOf(h.tenant, source) {
+			if f.State == inventory.FindingOpen {
+				n[cve]++
+			}
+		}
+	}
+	return n
+}
+
+// patientHouse is a house of so many machines and findings each that wants machines to be missing twice, and findings to drop twice.
+func patientHouse(t *testing.T, machines, findings int) (h *house, i connector.Integration, ids []string) {
+	h = newPlainHouse(t, machines, findings)
+	h.believeAfter(syncer.DefaultRemovalPolicy())
+	i = h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.both(time.Hour)
+	for n := range machines {
+		ids = append(ids, h.machine(n))
+	}
+	return h, i, ids
+}
+
+func TestFindingsThatAreHeldBackAccountForTheDifference(t *testing.T) {
+	t.Parallel()
+	h, i, ids := patientHouse(t, 30, 12)
+	want := h.openOf(ids[5:30])
+	h.clear(5, 30)
+	for _, mode := range []syncer.Mode{syncer.Incremental, syncer.Full} {
+		r, s := h.mustReconcile(i, mode)
+		if r.Unexplained != 0 || r.Explained == 0 || s.held != want || s.missing+s.stale != 0 {
+			t.Errorf("%s: %d unexplained, %+v, want %d held", mode, r.Unexplained, s, want)
+		}
+	}
+	h.both(7 * time.Hour)
+	if r, s := h.mustReconcile(i, syncer.Incremental); r.Unexplained != 0 || s.held != 0 || h.openOf(ids[5:30]) != 0 {
+		t.Errorf("once the drop went through: %d unexplained, %+v", r.Unexplained, s)
+	}
+}
+
+func TestFindingsOfStaleAssetsAccountForTheDifference(t *testing.T) {
+	t.Parallel()
+	h, i, ids := patientHouse(t, 10, 20)
+	h.change(world.Change{Op: "touch_machine", Machine: ptr(0), LastSeenDaysAgo: 40})
+	if r, s := h.mustReconcile(i, syncer.Full); r.Unexplained != 0 || s.stale != 0 {
+		t.Errorf("with its rows: %d unexplained, %+v", r.Unexplained, s)
+	}
+	want := h.openOf(ids[:1])
+	h.clear(0, 1)
+	if r, s := h.mustReconcile(i, syncer.Full); r.Unexplained != 0 || s.stale != want || s.missing+s.held != 0 {
+		t.Errorf("without: %d unexplained, %+v, want %d stale", r.Unexplained, s, want)
+	}
+	h.change(world.Change{Op: "remove_machines", From: 0, To: 1})
+	if r, s := h.mustReconcile(i, syncer.Full); r.Unexplained != 0 || r.Missing != 1 || s.missing != want || s.stale+s.held != 0 {
+		t.Errorf("and not listed: %d unexplained, %+v, want %d missing", r.Unexplained, s, want)
+	}
+}
+
+// TestEachFindingThatIsKeptAccountsOnce has all ways at once: a drop of findings that is held back, stale assets with rows and without, of
+// one that is not listed either, missing assets, rows that are refused, merged records and others beyond the quota.
+func TestEachFindingThatIsKeptAccountsOnce(t *testing.T) {
+	t.Parallel()
+	h, i, ids := patientHouse(t, 40, 12)
+	h.limit(40)
+	cve := h.truthOf(ids[30])[0].CVE
+	h.change(
+		world.Change{Op: "touch_machine", Machine: ptr(0), LastSeenDaysAgo: 40}, world.Change{Op: "touch_machine", Machine: ptr(1), LastSeenDaysAgo: 40},
+		world.Change{Op: "touch_machine", Machine: ptr(2), LastSeenDaysAgo: 40},
+		world.Change{Op: "add_findings", Machine: ptr(31), CVEs: []string{cve}}, world.Change{Op: "merge_machine", Machine: ptr(31), Into: ptr(30)},
+	)
+	if r, s := h.mustReconcile(i, syncer.Full); r.Unexplained != 0 || s.stale != 0 {
+		t.Fatalf("%d unexplained, %+v", r.Unexplained, s)
+	}
+	h.limit(36)
+	h.clear(1, 2)
+	h.change(world.Change{Op: "remove_machines", From: 2, To: 6}, world.Change{Op: "add_machines", Count: 3})
+	stale, missing, held := h.openBy(ids[1:2]), h.openBy(ids[2:6]), h.openBy(ids[8:28])
+	h.clear(8, 28)
+	for _, mode := range []syncer.Mode{syncer.Incremental, syncer.Full} {
+		r, s := h.mustReconcile(i, mode)
+		if r.Unexplained != 0 || min(s.missing, s.stale, s.held) == 0 {
+			t.Errorf("%s: %d unexplained, %+v", mode, r.Unexplained, s)
+		}
+		for _, d := range r.Differences {
+			if cve := d.Vulnerability; d.Missing != missing[cve] || d.Stale != stale[cve] || d.Held != held[cve] {
+				t.Errorf("%s: %+v, want %d missing, %d stale, %d held", mode, d, missing[cve], stale[cve], held[cve])
+			}
+		}
+	}
+}
+
+// TestWhatIsWrongIsToldBesideWhatIsKept loses findings and makes some up, of vulnerabilities that have findings which are kept.
+func TestWhatIsWrongIsToldBesideWhatIsKept(t *testing.T) {
+	t.Parallel()
+	h, i, ids := patientHouse(t, 30, 12)
+	held, stale := h.truthOf(ids[20])[0].CVE, h.truthOf(ids[0])[0].CVE
+	h.change(world.Change{Op: "touch_machine", Machine: ptr(0), LastSeenDaysAgo: 40})
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	left := ids[1:3] // alone: what a held asset and the stale one have, the first of them has as well and the second has not
+	h.change(world.Change{Op: "add_findings", MachineID: left[0], CVEs: []string{held, stale}}, world.Change{Op: "remove_findings", MachineID: left[1], CVEs: []string{held, stale}})
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	h.clear(0, 1)
+	h.clear(5, 30)
+	if r, s := h.mustReconcile(i, syncer.Incremental); r.Unexplained != 0 || s.held == 0 || s.stale == 0 {
+		t.Fatalf("%d unexplained, %+v", r.Unexplained, s)
+	}
+	for _, cve := range []string{held, stale} {
+		for _, wrong := range []struct {
+			what     string
+			plant    func(machine, cve string) func()
+			machine  string
+			machines int64
+		}{{"lost", h.lose, left[0], 1}, {"made up", h.makeUp, left[1], -1}} {
+			unplant := wrong.plant(wrong.machine, cve)
+			r, _ := h.mustReconcile(i, syncer.Incremental)
+			d := r.Differences[0]
+			if r.Unexplained != 1 || d.Vulnerability != cve || d.Unexplained != wrong.machines || d.Held+d.Stale == 0 {
+				t.Errorf("%s: %d unexplained, %+v, want %s", wrong.what, r.Unexplained, d, cve)
+			}
+			unplant()
+		}
+	}
+}
+
+// ofOne narrows findings f down to those of a machine and a vulnerability.
+const ofOne = ` where (f.asset_id, f.vulnerability_id) = (select a.id, v.id from asset a, vulnerability v where a.source_id = $1 and v.name = $2)`
+
+// lose deletes a finding behind the back of the import, and gives what brings it back.
+func (h *house) lose(machine, cve string) (unplant func()) {
+	h.t.Helper()
+	h.sql(`create table lost as select * from finding limit 0`)
+	h.sql(`with gone as (delete from finding f`+ofOne+` returning f.*) insert into lost select * from gone`, machine, cve)
+	return func() {
+		h.sql(`with back as (insert into finding select * from lost) select 1`)
+		h.sql(`drop table lost`)
+	}
+}
+
+// makeUp opens a finding that no row tells of, and gives what takes it away.
+func (h *house) makeUp(machine, cve string) (unplant func()) {
+	h.t.Helper()
+	h.sql(`delete from finding f`+ofOne, machine, cve)
+	h.sql(`
+		insert into finding (tenant_id, asset_id, vulnerability_id, software_ids, severity, severity_source, attack_vector, state, first_seen_at, created_at, updated_at)
+		select f.tenant_id, (select id from asset where source_id = $1), f.vulnerability_id, f.software_ids, f.severity, f.severity_source, f.attack_vector, 1, f.first_seen_at, f.created_at, f.updated_at
+		from finding f join vulnerability v on v.id = f.vulnerability_id where v.name = $2 limit 1`, machine, cve)
+	return func() { h.sql(`delete from finding f`+ofOne, machine, cve) }
+}
