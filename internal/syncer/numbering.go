@@ -15,6 +15,7 @@ type numbering struct {
 	named           []named             // of the batch at hand, by row
 	last            *knownSoftware      // of the previous row: rows of one software mostly come together
 	lastNamed       *knownVulnerability // of the previous row
+	forgot          bool                // vulnerabilities: which were taken is not known any more
 
 	newSoftware []Software
 	newNames    []string
@@ -39,6 +40,7 @@ type knownVulnerability struct {
 	next   *knownVulnerability // what came after it the last time, which is likely to come after it again
 	id     int32
 	traits inventory.Traits
+	taken  bool // some row of it was
 }
 
 // Bounds of what is remembered at a time. Beyond them it is forgotten and asked for again: a directory that large names
@@ -52,6 +54,12 @@ func newNumbering(store Store) *numbering {
 	return &numbering{store: store, last: &knownSoftware{}, software: map[Software]*knownSoftware{}, vulnerabilities: map[string]*knownVulnerability{}}
 }
 
+// refused tells whether all rows of a vulnerability were refused, of those that any asset has.
+func (n *numbering) refused(name string) bool {
+	v := n.vulnerabilities[name]
+	return v != nil && !v.taken && !n.forgot
+}
+
 // resolve numbers a batch. The result is in the order of the rows and valid until the next call.
 func (n *numbering) resolve(ctx context.Context, rows []inventory.Row) ([]named, error) {
 	if len(n.software) > maxSoftware {
@@ -60,7 +68,7 @@ func (n *numbering) resolve(ctx context.Context, rows []inventory.Row) ([]named,
 	}
 	if len(n.vulnerabilities) > maxVulnerabilities {
 		clear(n.vulnerabilities)
-		n.lastNamed = nil
+		n.lastNamed, n.forgot = nil, true
 	}
 	n.named = n.named[:0]
 	for i := range rows {

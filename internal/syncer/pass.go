@@ -111,6 +111,7 @@ func (p *pass) row(r *inventory.Row, n named) error {
 	}
 	p.report.Counts.Accepted++
 	p.taken[machine]++
+	n.vulnerability.taken = true
 	p.noteMerged(machine, n.vulnerability)
 	p.recommend(&row, r)
 	var err error

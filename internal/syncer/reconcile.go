@@ -87,7 +87,7 @@ const (
 )
 
 // reconcile asks for Defender's own counts and holds what is stored against them. That they are not to be had fails no run.
-func (e *execution) reconcile(ctx context.Context, c *census, merged map[mergedRow]struct{}) error {
+func (e *execution) reconcile(ctx context.Context, p *pass) error {
 	last, err := e.store.LastReconciled(ctx, e.run.Tenant, e.run.IntegrationID)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (e *execution) reconcile(ctx context.Context, c *census, merged map[mergedR
 	if told != nil {
 		r.Unavailable = fault.As(told).Code
 	} else {
-		r.compare(exposed, &held, e.skipped.byVulnerability(c, merged))
+		r.compare(exposed, &held, p.leftOut())
 	}
 	e.reconciled = &r
 	return nil
@@ -166,7 +166,7 @@ func (h *Holdings) difference(name string, machines int64, left *leftOut) Differ
 		d.NotImported, d.Refused = left.machines, left.rows
 	}
 	if !d.Uncatalogued {
-		d.explain(h.Refused[name])
+		d.explain(h.Refused[name], left != nil && left.refused)
 	}
 	d.cancel(&d.Missing, NotListed)
 	d.cancel(&d.Stale, inventory.Stale)
@@ -176,17 +176,22 @@ func (h *Holdings) difference(name string, machines int64, left *leftOut) Differ
 // explain takes off the machines that were left out, all of which Defender counts, and puts back the findings that were kept, whether
 // the machine has rows still, which makes it one of those, or not. Machines of refused rows it takes off up to as many as there are
 // rows, since several may be of one machine, and some of a machine that has other rows which count; but at least one row each is
-// of the refused findings that are held back, which are open.
-func (d *Difference) explain(heldRefused int64) {
-	d.Unexplained = d.Exposed - d.Open + d.Missing + d.Stale + d.Held
+// of the refused findings that are held back, which are open. If all rows were refused, no other finding should be open, and none
+// makes up for a machine.
+func (d *Difference) explain(heldRefused int64, allRefused bool) {
+	kept := d.Missing + d.Stale + d.Held
+	machines, refused, wrong := d.Exposed-d.Open+kept, -heldRefused, int64(0)
 	for _, n := range d.NotImported {
-		d.Unexplained -= n
+		machines -= n
 	}
-	refused := -heldRefused
 	for _, n := range d.Refused {
 		refused += n
 	}
-	d.Unexplained -= max(0, min(d.Unexplained, refused))
+	if allRefused {
+		wrong = d.Open - kept - heldRefused
+	}
+	machines += wrong
+	d.Unexplained = machines - max(0, min(machines, refused)) - wrong
 }
 
 // cancel drops findings that are kept against the machines that were left out for the same reason: they have both, and make no difference.
@@ -205,30 +210,31 @@ func magnitude(n int64) int64 { return max(n, -n) }
 type leftOut struct {
 	machines map[inventory.Reason]int64 // not imported, by the reason of the machine
 	rows     map[inventory.Reason]int64
+	refused  bool // all rows of assets
 }
 
-// byVulnerability sums up what was left out, merged machines included: of records whose rows count together Defender counts each, and
+// leftOut sums up what was left out by vulnerability, merged machines included: of records whose rows count together Defender counts each, and
 // one of them is the asset, or the machine that was left out.
-func (l *skipList) byVulnerability(c *census, merged map[mergedRow]struct{}) map[string]*leftOut {
+func (p *pass) leftOut() map[string]*leftOut {
 	all := map[string]*leftOut{}
 	of := func(vulnerability int32) *leftOut {
-		name := l.names[vulnerability]
+		name := p.skipped.names[vulnerability]
 		if all[name] == nil {
-			all[name] = &leftOut{machines: map[inventory.Reason]int64{}, rows: map[inventory.Reason]int64{}}
+			all[name] = &leftOut{machines: map[inventory.Reason]int64{}, rows: map[inventory.Reason]int64{}, refused: p.names.refused(name)}
 		}
 		return all[name]
 	}
 	counted := map[mergedRow]struct{}{} // without their record
-	for row := range merged {
+	for row := range p.merged {
 		row.record = 0
 		if _, again := counted[row]; again {
 			of(row.vulnerability).machines[inventory.Merged]++
 		}
 		counted[row] = struct{}{}
 	}
-	for key, n := range l.rows {
+	for key, n := range p.skipped.rows {
 		if key.machine != "" {
-			of(key.vulnerability).machines[c.whyNot(key.machine)]++
+			of(key.vulnerability).machines[p.census.whyNot(key.machine)]++
 		} else {
 			of(key.vulnerability).rows[inventory.RowReasonOf(key.reason)] += n
 		}

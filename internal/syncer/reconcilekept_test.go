@@ -1,6 +1,7 @@
 package syncer_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -140,6 +141,84 @@ func TestEachFindingThatIsKeptAccountsOnce(t *testing.T) {
 	}
 }
 
+// TestAFindingThatShouldBeRefusedIsTold opens one of a vulnerability whose rows are all refused, fewer than Defender counts machines.
+func TestAFindingThatShouldBeRefusedIsTold(t *testing.T) {
+	t.Parallel()
+	h, i, ids := patientHouse(t, 20, 20)
+	r, _ := h.mustReconcile(i, syncer.Incremental)
+	n := slices.IndexFunc(r.Differences, func(d syncer.Difference) bool { return len(d.Refused) > 0 && d.Open == 0 && d.Exposed > 1 })
+	if r.Unexplained != 0 || n < 0 {
+		t.Fatalf("%d unexplained, refused altogether is %d of %d", r.Unexplained, n, len(r.Differences))
+	}
+	h.makeUp(ids[1], r.Differences[n].Vulnerability)
+	told, _ := h.mustReconcile(i, syncer.Incremental)
+	if d := told.Differences[0]; told.Unexplained != 1 || d.Vulnerability != r.Differences[n].Vulnerability || d.Unexplained != -1 {
+		t.Errorf("%d unexplained, %+v", told.Unexplained, d)
+	}
+}
+
+// TestRefusedFindingsThatAreHeldBackMakeNoDifference has Microsoft tell of most vulnerabilities that they are local: their findings are to go,
+// and are held back, while Defender counts the machines as before. Others are gone.
+func TestRefusedFindingsThatAreHeldBackMakeNoDifference(t *testing.T) {
+	t.Parallel()
+	h, i, ids := patientHouse(t, 12, 12)
+	var cves []string
+	for cve := range h.openBy(ids[:9]) {
+		cves = append(cves, cve)
+	}
+	o := syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy(), Catalogue: syncer.DefaultCataloguePolicy()}
+	o.Catalogue.MaxAge = 0
+	h.syncer = syncer.New(h.store, h.links, o, h.logger(), silence{}, h.clock)
+	h.clear(0, 3)
+	h.change(world.Change{Op: "rate_vulnerability", CVEs: cves, AttackVector: "local"})
+	held := h.openBy(ids[:3])
+	for _, mode := range []syncer.Mode{syncer.Incremental, syncer.Full} {
+		r, s := h.mustReconcile(i, mode)
+		if r.Unexplained != 0 || s.held == 0 {
+			t.Errorf("%s: %d unexplained, %+v", mode, r.Unexplained, s)
+		}
+		for _, d := range r.Differences {
+			if d.Held != held[d.Vulnerability] {
+				t.Errorf("%s: %+v, want %d held", mode, d, held[d.Vulnerability])
+			}
+		}
+	}
+}
+
+// TestAMergedRecordOfAMachineOverTheQuotaCountsOnce has records merged into machines that there is no room for, with findings of their
+// own and with the same ones.
+func TestAMergedRecordOfAMachineOverTheQuotaCountsOnce(t *testing.T) {
+	t.Parallel()
+	for name, settings := range map[string]func(*inventory.Settings){"assets on": nil, "assets off": assetsOff} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newPlainHouse(t, 16, 12)
+			h.limit(8)
+			last := h.truthOf(h.machine(15))[0].CVE
+			h.change(
+				world.Change{Op: "add_findings", Machine: ptr(1), CVEs: []string{last}}, world.Change{Op: "merge_machine", Machine: ptr(1), Into: ptr(15)},
+				world.Change{Op: "merge_machine", Machine: ptr(2), Into: ptr(14)}, world.Change{Op: "merge_machine", Machine: ptr(3), Into: ptr(14)},
+			)
+			h.connect(h.tenant, settings)
+			run := h.work()
+			mustSucceed(t, run)
+			r := h.reconciliation(run)
+			if r.Unexplained != 0 {
+				t.Errorf("%d unexplained", r.Unexplained)
+			}
+			for _, d := range r.Differences {
+				var out int64
+				for _, n := range d.NotImported {
+					out += n
+				}
+				if len(d.Refused) == 0 && out != d.Exposed-d.Open {
+					t.Errorf("%d machines are left out, %d should be: %+v", out, d.Exposed-d.Open, d)
+				}
+			}
+		})
+	}
+}
+
 // TestWhatIsWrongIsToldBesideWhatIsKept loses findings and makes some up, of vulnerabilities that have findings which are kept.
 func TestWhatIsWrongIsToldBesideWhatIsKept(t *testing.T) {
 	t.Parallel()
@@ -193,7 +272,7 @@ func (h *house) makeUp(machine, cve string) (unplant func()) {
 	h.sql(`delete from finding f`+ofOne, machine, cve)
 	h.sql(`
 		insert into finding (tenant_id, asset_id, vulnerability_id, software_ids, severity, severity_source, attack_vector, state, first_seen_at, created_at, updated_at)
-		select f.tenant_id, (select id from asset where source_id = $1), f.vulnerability_id, f.software_ids, f.severity, f.severity_source, f.attack_vector, 1, f.first_seen_at, f.created_at, f.updated_at
-		from finding f join vulnerability v on v.id = f.vulnerability_id where v.name = $2 limit 1`, machine, cve)
+		select f.tenant_id, a.id, v.id, f.software_ids, f.severity, f.severity_source, f.attack_vector, 1, f.first_seen_at, f.created_at, f.updated_at
+		from finding f, asset a, vulnerability v where a.source_id = $1 and v.name = $2 limit 1`, machine, cve)
 	return func() { h.sql(`delete from finding f`+ofOne, machine, cve) }
 }

@@ -57,7 +57,7 @@ func (e *execution) vulnerabilities(ctx context.Context, r *StageReport, c *cens
 	}
 	r.publish()
 	e.saveProgress(ctx) // what follows may take as long as Microsoft likes, and the run may be ended meanwhile by somebody else
-	return e.reconcile(ctx, c, p.merged)
+	return e.reconcile(ctx, p)
 }
 
 // setOut decides how to read the report.
