@@ -130,10 +130,10 @@ func (st *stage) writeSurroundings(ctx context.Context, tx *sqlx.Tx, o syncer.Ap
 	return st.writeRemediations(ctx, tx, c)
 }
 
-// writeRemediations keeps what is recommended. Changes do not tell whether an update is there: what the whole report said of that stays.
+// writeRemediations keeps what is recommended. Changes do not tell whether an update is there: what the whole report said of that stays,
+// and when it tells it of one that only changes had told so far, that is no change of what is recommended.
 func (st *stage) writeRemediations(ctx context.Context, tx *sqlx.Tx, c *syncer.FindingChanges) error {
-	// Anti-join first: a conflicting insert would lock and log every known row even when nothing changes. One that was
-	// there has an xmax once it is updated.
+	// Anti-join first: a conflicting insert would lock and log every known row even when nothing changes.
 	return tx.GetContext(ctx, &c.Readvised, `
 		with written as (
 		insert into remediation as m (tenant_id, software_id, vulnerability_id, update_text, update_id, update_url, update_ready, exploitability)
@@ -148,9 +148,11 @@ func (st *stage) writeRemediations(ctx context.Context, tx *sqlx.Tx, c *syncer.F
 		  and coalesce(k.update_ready = s.update_ready, s.update_ready is null))
 		on conflict (tenant_id, software_id, vulnerability_id) do update set update_text = excluded.update_text, update_id = excluded.update_id,
 		  update_url = excluded.update_url, update_ready = coalesce(excluded.update_ready, m.update_ready), exploitability = excluded.exploitability
-		returning xmax <> 0 as known
+		returning m.*
 		)
-		select count(*) from written where known`, st.job.Tenant)
+		select count(*) from written w join remediation k using (tenant_id, software_id, vulnerability_id) -- as they were: none of the new ones
+		where k.tenant_id = $1 and ((k.update_text, k.update_id, k.update_url, k.exploitability) <> (w.update_text, w.update_id, w.update_url, w.exploitability)
+		  or k.update_ready <> w.update_ready)`, st.job.Tenant)
 }
 
 // closeAll takes every open finding of the integration out of scope, because its import was switched off.

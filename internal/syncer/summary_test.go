@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"pgp.internal/defender/internal/connector/defender/defendersim"
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
@@ -72,6 +73,31 @@ func TestWhatLiesAroundFindingsIsAChange(t *testing.T) {
 			advice.on.Store(true)
 			h.mustSayOf(h.again(i, syncer.Full), "recommendations changed")
 		})
+	}
+}
+
+// TestWhatOnlyAWholeReadingTellsIsNoChange has a finding come by a reading of changes, which does not tell whether there is an update.
+func TestWhatOnlyAWholeReadingTellsIsNoChange(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 8, 6)
+	h.readChanges()
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	untold := func() int64 {
+		return h.number(`select count(*) from remediation where tenant_id = $1 and update_ready is null`, h.tenant)
+	}
+	before := untold()
+	h.both(time.Hour)
+	for seed := range uint64(20) {
+		h.change(world.Change{Op: "publish_vulnerability", Seed: seed, Severity: "critical", AttackVector: "network"})
+	}
+	if run := h.again(i, syncer.Incremental); !plan(run).Changes || untold() == before {
+		t.Fatalf("read by %+v, %d recommendations lack something", plan(run), untold()-before)
+	}
+	full := h.again(i, syncer.Full)
+	mustSucceed(t, full)
+	if untold() != before || !full.Report.NoChanges {
+		t.Errorf("%d recommendations lack something still: %s", untold()-before, full.Report.Summary)
 	}
 }
 
