@@ -75,6 +75,8 @@ type Holdings struct {
 	Withheld, Refused map[string]int64
 	// Partial are vulnerabilities with open findings that the catalogue does not have, so that Defender counts no machines of them.
 	Partial map[string]bool
+
+	unasked bool // only machines were listed that reported lately: the rows of stale ones are of machines that were not
 }
 
 // Keeping is why an asset keeps its findings as they were though its machine does not count.
@@ -117,6 +119,7 @@ func (e *execution) reconcile(ctx context.Context, p *pass) error {
 	if err != nil {
 		return err
 	}
+	held.unasked = e.partial
 	r := Reconciliation{Run: e.run.PublicID, TakenAt: e.now(), Assets: held.Assets, Missing: held.MissingAssets}
 	if told != nil {
 		r.Unavailable = fault.As(told).Code
@@ -170,6 +173,9 @@ func (h *Holdings) difference(name string, machines int64, left *leftOut) Differ
 	}
 	d.cancel(&d.Missing, NotListed)
 	d.cancel(&d.Stale, inventory.Stale)
+	if h.unasked {
+		d.cancel(&d.Stale, NotListed)
+	}
 	return d
 }
 

@@ -108,6 +108,34 @@ func TestFindingsOfStaleAssetsAccountForTheDifference(t *testing.T) {
 	}
 }
 
+// TestFindingsOfStaleAssetsThatAreNotAskedForAccountForTheDifference lists the machines that reported lately, while the rows are read
+// whole because some were merged.
+func TestFindingsOfStaleAssetsThatAreNotAskedForAccountForTheDifference(t *testing.T) {
+	t.Parallel()
+	h, i, ids := patientHouse(t, 10, 20)
+	h.readAsIfLarge()
+	shared := []string{h.truthOf(ids[0])[0].CVE}
+	h.change(world.Change{Op: "touch_machine", Machine: ptr(0), LastSeenDaysAgo: 40}, world.Change{Op: "add_findings", Machine: ptr(7), CVEs: shared},
+		world.Change{Op: "add_findings", Machine: ptr(8), CVEs: shared}, world.Change{Op: "merge_machine", Machine: ptr(7), Into: ptr(8)})
+	mustSucceed(t, h.again(i, syncer.Full))
+	want := h.openOf(ids[:1])
+	for _, step := range []struct {
+		change, merge string
+		stale         int64
+	}{{"remove_findings", "unmerge_machine", want}, {"restore_findings", "merge_machine", 0}} {
+		h.both(time.Minute)
+		h.change(world.Change{Op: step.change, Machine: ptr(0)}, world.Change{Op: step.merge, Machine: ptr(7), Into: ptr(8)},
+			world.Change{Op: "touch_machine", Machine: ptr(7)}, world.Change{Op: "touch_machine", Machine: ptr(8)})
+		r, s := h.mustReconcile(i, syncer.Incremental)
+		if run := h.latest(i); !run.Report.StageNamed(syncer.StageAssets).Partial {
+			t.Fatal("all machines were listed")
+		}
+		if r.Unexplained != 0 || s.stale != step.stale || s.missing+s.held != 0 {
+			t.Errorf("%s: %d unexplained, %+v, want %d stale", step.change, r.Unexplained, s, step.stale)
+		}
+	}
+}
+
 // TestEachFindingThatIsKeptAccountsOnce has all ways at once: a drop of findings that is held back, stale assets with rows and without, of
 // one that is not listed either, missing assets, rows that are refused, merged records and others beyond the quota.
 func TestEachFindingThatIsKeptAccountsOnce(t *testing.T) {
