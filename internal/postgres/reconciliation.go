@@ -98,14 +98,14 @@ func (st *stage) addWithheld(ctx context.Context, tx *sqlx.Tx, held *syncer.Hold
 	return nil
 }
 
-// openOf counts open findings by vulnerability: those that are stored, not what the counters say of them, which a defect may have
-// wrong. While no other integration of the tenant has assets they need not be asked whose they are.
+// openOf counts open findings by vulnerability. The tenant's counters tell them, which a full run recounts, while no other integration has
+// assets; otherwise its findings have to be counted.
 const openOf = `
 	with others as (select exists (select from asset_tally where tenant_id = $1 and integration_id <> $2 and assets > 0) as shared)
+	select v.name, e.open_assets::bigint from exposure e join vulnerability v on v.id = e.vulnerability_id
+	where e.tenant_id = $1 and e.open_assets > 0 and not (select shared from others)
+	union all
 	select v.name, n.open from (
-	  select f.vulnerability_id, count(*) as open from finding f
-	  where not (select shared from others) and f.tenant_id = $1 and f.state = 1 group by f.vulnerability_id
-	  union all
 	  select f.vulnerability_id, count(*) as open from finding f join asset a on a.tenant_id = $1 and a.id = f.asset_id
 	  where (select shared from others) and f.tenant_id = $1 and f.state = 1 and a.integration_id = $2 group by f.vulnerability_id
 	) n join vulnerability v on v.id = n.vulnerability_id`

@@ -49,10 +49,22 @@ func (h *house) lose(machine, cve string) (unplant func()) {
 	h.t.Helper()
 	h.sql(`create table lost as select * from finding limit 0`)
 	h.sql(`with gone as (delete from finding f`+ofOne+` returning f.*) insert into lost select * from gone`, machine, cve)
+	h.count(cve, -1)
 	return func() {
 		h.sql(`with back as (insert into finding select * from lost) select 1`)
 		h.sql(`drop table lost`)
+		h.count(cve, 1)
 	}
+}
+
+// count has the counter of a vulnerability follow what was lost or made up.
+func (h *house) count(cve string, by int) {
+	h.t.Helper()
+	h.sql(`
+		insert into exposure as e (tenant_id, vulnerability_id, open_assets, severity, first_seen_at)
+		select f.tenant_id, v.id, 0, 4, now() from vulnerability v, (select tenant_id from finding limit 1) f where v.name = $1
+		on conflict do nothing`, cve)
+	h.sql(`update exposure e set open_assets = open_assets + $2 from vulnerability v where v.id = e.vulnerability_id and v.name = $1`, cve, by)
 }
 
 // makeUp opens a finding that no row tells of, and gives what takes it away.
@@ -63,7 +75,8 @@ func (h *house) makeUp(machine, cve string) (unplant func()) {
 		insert into finding (tenant_id, asset_id, vulnerability_id, software_ids, severity, severity_source, attack_vector, state, first_seen_at, created_at, updated_at)
 		select f.tenant_id, a.id, v.id, f.software_ids, f.severity, f.severity_source, f.attack_vector, 1, f.first_seen_at, f.created_at, f.updated_at
 		from finding f, asset a, vulnerability v where a.source_id = $1 and v.name = $2 limit 1`, machine, cve)
-	return func() { h.sql(`delete from finding f`+ofOne, machine, cve) }
+	h.count(cve, 1)
+	return func() { h.sql(`delete from finding f`+ofOne, machine, cve); h.count(cve, -1) }
 }
 
 // TestAFindingThatShouldBeRefusedIsTold opens one of a vulnerability whose rows are all refused, fewer than Defender counts machines.
