@@ -34,8 +34,9 @@ type RepeatStore interface {
 const (
 	maxIdempotencyKey = 255
 	// giveUpWithin is how long giving a name back may take; else it is free again by its own time.
-	// The request may have waited for the database before, and together that stays below 5 seconds.
 	giveUpWithin = time.Second
+	// giveUpSoon is the same after the database may have been waited for in vain: both together stay below 5 seconds.
+	giveUpSoon = 300 * time.Millisecond
 	// attemptMargin is what an attempt has beyond its budget: a commit under way may still come through.
 	attemptMargin = 10 * time.Second
 	// repeatSoon is when the answer to a request that is being carried out may be there.
@@ -114,38 +115,47 @@ func canonical(body []byte) []byte {
 
 // first carries out the request, and answers only when the answer is kept.
 func (s *server) first(w http.ResponseWriter, r *http.Request, e endpoint, a *repeat.Attempt) error {
-	kept := false
+	kept, within := false, giveUpWithin
 	defer func() { // also when the handler panics
 		if !kept {
-			s.giveUp(r, a)
+			s.giveUp(r, a, within)
 		}
 	}()
 	held := &heldAnswer{ResponseWriter: w}
 	if err := e.handle(held, r.WithContext(repeat.With(r.Context(), a))); err != nil {
+		within = timeToGiveUp(err)
 		return err
 	}
-	kept = s.keepAnswer(r, a, held)
+	var err error
+	if kept, err = s.keepAnswer(r, a, held); err != nil {
+		within = timeToGiveUp(err)
+		s.Log.WarnContext(r.Context(), "the answer to a request with an Idempotency-Key was not kept",
+			slog.String("request_id", exchangeOf(r.Context()).id), slog.String("error", err.Error()))
+	}
 	held.send()
 	return nil
 }
 
 // keepAnswer tells whether the answer is kept. Where it cannot be, the change stands, and a repetition is answered by what it made.
-func (s *server) keepAnswer(r *http.Request, a *repeat.Attempt, held *heldAnswer) bool {
+func (s *server) keepAnswer(r *http.Request, a *repeat.Attempt, held *heldAnswer) (kept bool, err error) {
 	box, err := exchangeOf(r.Context()).seal.close(held.kept())
-	if err == nil {
-		var kept bool
-		if kept, err = s.Repeats.KeepAnswer(r.Context(), a, box); err == nil {
-			return kept
-		}
+	if err != nil {
+		return false, err
 	}
-	s.Log.WarnContext(r.Context(), "the answer to a request with an Idempotency-Key was not kept",
-		slog.String("request_id", exchangeOf(r.Context()).id), slog.String("error", err.Error()))
-	return false
+	return s.Repeats.KeepAnswer(r.Context(), a, box)
+}
+
+// timeToGiveUp is how long giving a name back may take after a request that failed.
+func timeToGiveUp(err error) time.Duration {
+	if faultOf(err).Code == fault.CodeUnavailable {
+		return giveUpSoon
+	}
+	return giveUpWithin
 }
 
 // giveUp lets the request be tried again at once, also when the caller has gone.
-func (s *server) giveUp(r *http.Request, a *repeat.Attempt) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), giveUpWithin)
+func (s *server) giveUp(r *http.Request, a *repeat.Attempt, within time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), within)
 	defer cancel()
 	if err := s.Repeats.GiveUpRequest(ctx, a); err != nil {
 		s.Log.WarnContext(ctx, "a request with an Idempotency-Key can only be repeated after its time",

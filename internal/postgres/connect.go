@@ -36,7 +36,7 @@ func newConnector(dsn string, o Options) (driver.Connector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the database URL cannot be used: %w", err)
 	}
-	c.Dialer(deadlineDialer{limit: o.StatementTimeout + ioGrace})
+	c.Dialer(deadlineDialer{limit: o.StatementTimeout + ioGrace, bounded: o.WaitFor > 0})
 	return sessions{c, o.WaitFor > 0}, nil
 }
 
@@ -64,7 +64,10 @@ func sessionSettings(o Options) map[string]string {
 }
 
 // deadlineDialer makes connections whose every read and write has a deadline.
-type deadlineDialer struct{ limit time.Duration }
+type deadlineDialer struct {
+	limit   time.Duration
+	bounded bool // reaching the database is given up before the context of who wants it ends, as statements are
+}
 
 func (d deadlineDialer) Dial(network, address string) (net.Conn, error) {
 	return d.DialContext(context.Background(), network, address)
@@ -77,7 +80,11 @@ func (d deadlineDialer) DialTimeout(network, address string, timeout time.Durati
 }
 
 func (d deadlineDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, openWithin)
+	within := openWithin
+	if until, ok := ctx.Deadline(); ok && d.bounded {
+		within = min(within, time.Until(until)-giveUpBefore)
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	c, err := (&net.Dialer{}).DialContext(ctx, network, address)
 	if err != nil {

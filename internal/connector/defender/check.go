@@ -42,8 +42,27 @@ func (s *source) Check(ctx context.Context, want connector.Probe) []connector.Ch
 	ctx, cancel := context.WithTimeout(ctx, s.conn.cfg.Timeouts.Check)
 	defer cancel()
 	if want != (connector.Probe{}) { // a run asks for the token alone, unless another credential waits
-		ctx = withPerson(ctx)
+		ctx = withPerson(ctx, cancel)
 	}
+	checks := s.check(ctx, want)
+	if lost := personOf(ctx).loss(); lost != nil {
+		return undecided(checks, lost)
+	}
+	return checks
+}
+
+// undecided makes every step that was needed end with what the count of calls met.
+func undecided(checks []connector.Check, lost error) []connector.Check {
+	for i, c := range checks {
+		if !c.Skipped {
+			checks[i] = result(c.Name, lost, c.Duration)
+		}
+	}
+	return checks
+}
+
+// check makes the steps of Check.
+func (s *source) check(ctx context.Context, want connector.Probe) []connector.Check {
 	started := time.Now()
 	t, err := s.freshToken(ctx, checkTries)
 	checks := []connector.Check{result(stepToken, err, time.Since(started))}
@@ -137,12 +156,13 @@ func (s *source) permissionCheck(probes []*probe, t token) connector.Check {
 	return connector.FailedCheck(stepPermissions, f, 0)
 }
 
-// result turns a step's outcome into a check. A context that ended is Microsoft not answering in the time there was.
+// result turns a step's outcome into a check. A context that ended is Microsoft not answering in the time there was, unless it ended in
+// this service's own count of calls.
 func result(step string, err error, took time.Duration) connector.Check {
 	if err == nil {
 		return connector.Check{Name: step, OK: true, Duration: took}
 	}
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) && !fault.Is(err, fault.CodeUnavailable) {
 		err = fault.Wrap(err, fault.CodeUpstreamTimeout, "Microsoft did not answer in the time a check may take.")
 	}
 	return connector.FailedCheck(step, fault.As(err), took)

@@ -19,18 +19,8 @@ type pending struct {
 	at       time.Time
 }
 
-type personKey struct{}
-
-// withPerson marks the calls of a check that somebody waits for.
-func withPerson(ctx context.Context) context.Context {
-	return context.WithValue(ctx, personKey{}, true)
-}
-
-// forPerson tells whether somebody waits for the calls under a context.
-func forPerson(ctx context.Context) bool { return ctx.Value(personKey{}) != nil }
-
 func (s *source) caller(ctx context.Context) Caller {
-	return Caller{ID: s.id, Person: forPerson(ctx)}
+	return Caller{ID: s.id, Person: personOf(ctx) != nil}
 }
 
 func (s *source) key(ctx context.Context, e Endpoint) BudgetKey {

@@ -60,7 +60,7 @@ func (s *SharedBudget) Take(ctx context.Context, key BudgetKey, by Caller) (Perm
 		if err != nil {
 			return p, err
 		}
-		g, err := s.ledger.TakeCall(ctx, r)
+		g, err := s.of(ctx).TakeCall(ctx, r)
 		if err != nil {
 			return p, err
 		}
@@ -90,6 +90,14 @@ func (s *SharedBudget) request(ctx context.Context, key BudgetKey, by Caller) (c
 	return r, ctx.Err()
 }
 
+// of is the ledger as it is asked under a context.
+func (s *SharedBudget) of(ctx context.Context) Ledger {
+	if p := personOf(ctx); p != nil {
+		return personalLedger{s.ledger, p}
+	}
+	return s.ledger
+}
+
 func callKey(key BudgetKey) connector.CallKey {
 	return connector.CallKey{Application: key.ClientID, Directory: key.DirectoryID, Family: string(key.Family)}
 }
@@ -98,16 +106,16 @@ func callKey(key BudgetKey) connector.CallKey {
 func (s *SharedBudget) await(ctx context.Context, r connector.CallRequest, g connector.CallGrant) (stands bool, err error) {
 	if err = s.sleep(ctx, g.Wait); err == nil {
 		r.At = s.clock()
-		stands, err = s.ledger.CallStands(ctx, r)
+		stands, err = s.of(ctx).CallStands(ctx, r)
 	}
 	if stands && err == nil {
 		return true, nil
 	}
 	settling, cancel := settling(ctx)
 	defer cancel()
-	failed := s.ledger.ReturnCall(settling, r, g)
+	failed := s.of(ctx).ReturnCall(settling, r, g)
 	if g.Probe {
-		failed = errors.Join(failed, s.ledger.ProbeEnded(settling, r))
+		failed = errors.Join(failed, s.of(ctx).ProbeEnded(settling, r))
 	}
 	if err == nil {
 		err = failed // else the first one tells enough: the call is lost, and the probe's lease runs out
@@ -118,7 +126,7 @@ func (s *SharedBudget) await(ctx context.Context, r connector.CallRequest, g con
 // settling is a context for what has to be told though the call's own may have ended.
 func settling(ctx context.Context) (context.Context, context.CancelFunc) {
 	limit := settleLimit
-	if forPerson(ctx) {
+	if personOf(ctx) != nil {
 		limit = settleForPerson
 	}
 	return context.WithTimeout(context.WithoutCancel(ctx), limit)
@@ -146,21 +154,21 @@ func (s *SharedBudget) End(ctx context.Context, key BudgetKey, by Caller, p Perm
 	switch {
 	case how == Unanswered:
 		const whole = time.Second
-		return s.ledger.CallFailed(ctx, connector.CallFailure{
+		return s.of(ctx).CallFailed(ctx, connector.CallFailure{
 			CallRequest: r, Threshold: breakerThreshold, Shortest: breakerShortest, Longest: breakerLongest,
 			Cut: float64(s.random(whole)) / float64(whole),
 		})
 	case how == Answered && p.failing:
-		return false, s.ledger.CallAnswered(ctx, r.CallKey)
+		return false, s.of(ctx).CallAnswered(ctx, r.CallKey)
 	case how == Undecided && p.probe:
-		return false, s.ledger.ProbeEnded(ctx, r)
+		return false, s.of(ctx).ProbeEnded(ctx, r)
 	}
 	return false, nil
 }
 
 // Retry implements [Budget].
 func (s *SharedBudget) Retry(ctx context.Context, key BudgetKey) (bool, error) {
-	return s.ledger.RepeatCall(ctx, callKey(key))
+	return s.of(ctx).RepeatCall(ctx, callKey(key))
 }
 
 // Hold implements [Budget].
@@ -169,7 +177,7 @@ func (s *SharedBudget) Hold(ctx context.Context, key BudgetKey, d time.Duration)
 	defer cancel()
 	r := connector.CallRequest{CallKey: callKey(key), At: s.clock()}
 	r.Minute, r.Hour = key.Family.quota().rates()
-	return s.ledger.HoldCalls(ctx, r, d)
+	return s.of(ctx).HoldCalls(ctx, r, d)
 }
 
 // now is for texts only: what is counted goes by the ledger's clock.

@@ -18,8 +18,9 @@ type Line struct {
 	text     []byte
 
 	held   chan struct{} // closed when the first connection stands still
+	frozen chan struct{} // closed when all that are made stand still
 	mended chan struct{} // closed when all go on
-	once   struct{ held, mended sync.Once }
+	once   struct{ held, frozen, mended sync.Once }
 }
 
 // NewLine leads to the database of dsn. A connection stands still behind the packet in which its client has sent text, until
@@ -34,7 +35,7 @@ func NewLine(t testing.TB, dsn, text string) *Line {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Line{listener: listener, server: u.Host, dsn: *u, text: []byte(text), held: make(chan struct{}), mended: make(chan struct{})}
+	l := &Line{listener: listener, server: u.Host, dsn: *u, text: []byte(text), held: make(chan struct{}), frozen: make(chan struct{}), mended: make(chan struct{})}
 	l.dsn.Host = listener.Addr().String()
 	go l.accept()
 	t.Cleanup(func() { l.Mend(); _ = listener.Close() })
@@ -46,6 +47,9 @@ func (l *Line) URL() string { return l.dsn.String() }
 
 // Held is closed once a connection stands still.
 func (l *Line) Held() <-chan struct{} { return l.held }
+
+// Freeze has all connections stand still, also those that are yet to be made.
+func (l *Line) Freeze() { l.once.frozen.Do(func() { close(l.frozen) }) }
 
 // Mend lets everything pass, what was held back first.
 func (l *Line) Mend() { l.once.mended.Do(func() { close(l.mended) }) }
@@ -86,6 +90,8 @@ type carried struct {
 func (c *carried) wait() {
 	select {
 	case <-c.still:
+		<-c.line.mended
+	case <-c.line.frozen:
 		<-c.line.mended
 	default:
 	}

@@ -1,0 +1,104 @@
+package defender
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/fault"
+)
+
+// person is somebody who waits for the result of a check. Each call of the ledger may wait for the database as long as a request may
+// take, so after one in vain there are no more, and the check is over: what it found until then decides nothing.
+type person struct {
+	stop context.CancelFunc // ends the check's calls
+
+	mu   sync.Mutex
+	lost error // what the ledger met
+}
+
+type personKey struct{}
+
+// withPerson marks the calls of a check that somebody waits for. stop is to end those under way.
+func withPerson(ctx context.Context, stop context.CancelFunc) context.Context {
+	return context.WithValue(ctx, personKey{}, &person{stop: stop})
+}
+
+// personOf gives who waits for the calls under a context; nil if nobody does.
+func personOf(ctx context.Context) *person {
+	p, _ := ctx.Value(personKey{}).(*person)
+	return p
+}
+
+func (p *person) loss() error {
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost
+}
+
+// ask makes one call of the ledger, unless one has failed. A time that ended in it is the ledger's, and says nothing of Microsoft.
+func (p *person) ask(ctx context.Context, call func() error) error {
+	if lost := p.loss(); lost != nil {
+		return lost
+	}
+	err := call()
+	var known *fault.Error
+	if err != nil && ctx.Err() != nil && !errors.As(err, &known) {
+		err = fault.Wrap(err, fault.CodeUnavailable, "a call to Microsoft could not be counted in the time a check may take")
+	}
+	if !fault.Is(err, fault.CodeUnavailable) || errors.Is(ctx.Err(), context.Canceled) { // who has left has met nothing
+		return err
+	}
+	p.mu.Lock()
+	p.lost = err
+	p.mu.Unlock()
+	p.stop()
+	return err
+}
+
+// personalLedger is a ledger as somebody who waits asks it.
+type personalLedger struct {
+	ledger Ledger
+	person *person
+}
+
+func (l personalLedger) TakeCall(ctx context.Context, r connector.CallRequest) (g connector.CallGrant, err error) {
+	err = l.person.ask(ctx, func() (err error) { g, err = l.ledger.TakeCall(ctx, r); return err })
+	return g, err
+}
+
+func (l personalLedger) CallStands(ctx context.Context, r connector.CallRequest) (stands bool, err error) {
+	err = l.person.ask(ctx, func() (err error) { stands, err = l.ledger.CallStands(ctx, r); return err })
+	return stands, err
+}
+
+func (l personalLedger) ReturnCall(ctx context.Context, r connector.CallRequest, g connector.CallGrant) error {
+	return l.person.ask(ctx, func() error { return l.ledger.ReturnCall(ctx, r, g) })
+}
+
+func (l personalLedger) RepeatCall(ctx context.Context, k connector.CallKey) (allowed bool, err error) {
+	err = l.person.ask(ctx, func() (err error) { allowed, err = l.ledger.RepeatCall(ctx, k); return err })
+	return allowed, err
+}
+
+func (l personalLedger) HoldCalls(ctx context.Context, r connector.CallRequest, d time.Duration) error {
+	return l.person.ask(ctx, func() error { return l.ledger.HoldCalls(ctx, r, d) })
+}
+
+func (l personalLedger) CallFailed(ctx context.Context, f connector.CallFailure) (opened bool, err error) {
+	err = l.person.ask(ctx, func() (err error) { opened, err = l.ledger.CallFailed(ctx, f); return err })
+	return opened, err
+}
+
+func (l personalLedger) CallAnswered(ctx context.Context, k connector.CallKey) error {
+	return l.person.ask(ctx, func() error { return l.ledger.CallAnswered(ctx, k) })
+}
+
+func (l personalLedger) ProbeEnded(ctx context.Context, r connector.CallRequest) error {
+	return l.person.ask(ctx, func() error { return l.ledger.ProbeEnded(ctx, r) })
+}
