@@ -114,6 +114,7 @@ func TestATokenActsForTheTenantsItNames(t *testing.T) {
 		"its only one":              {m.token(tenant.ReadOnly, mine), "", 200, mineID},
 		"its only one, named":       {m.token(tenant.ReadOnly, mine), strings.ToUpper(mine), 200, mineID},
 		"by id":                     {m.token(tenant.ReadOnly, mineID), "", 200, mineID},
+		"its only one, twice":       {m.token(tenant.ReadOnly, mine, strings.ToUpper(mine)), "", 200, mineID},
 		"one of two":                {m.token(tenant.ReadOnly, mine, otherID), otherID, 200, otherID},
 		"none of two":               {m.token(tenant.ReadOnly, mine, other), "", 400, ""},
 		"another than its own":      {m.token(tenant.Admin, mine), other, 403, ""},

@@ -126,7 +126,8 @@ func (v *Verifier) token(c *claims) (Token, error) {
 	}
 	accounts, ok := c.texts(v.cfg.TenantClaim)
 	for _, account := range accounts {
-		if account = strings.TrimSpace(account); account != "" && !slices.Contains(t.Tenants, account) {
+		same := func(named string) bool { return tenant.SameName(named, account) }
+		if account = strings.TrimSpace(account); account != "" && !slices.ContainsFunc(t.Tenants, same) {
 			t.Tenants = append(t.Tenants, account)
 		}
 		ok = ok && plainText(account)
