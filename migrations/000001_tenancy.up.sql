@@ -40,6 +40,8 @@ create function app_system() returns boolean
   language sql stable parallel safe
   return coalesce(current_setting('app.system', true), '') = 'on';
 
+-- Times that whole lists are read with are of the years 1 to 9999: the application's role could write one that the program cannot read or
+-- show, and would take everything down that stands beside it. "least" and "greatest" pass over what is null.
 create table tenant (
   id          int generated always as identity primary key,
   public_id   uuid not null unique,
@@ -47,7 +49,9 @@ create table tenant (
   pgp_account text not null default '',
   state       text not null default 'active' check (state in ('active', 'suspended', 'deleting')),
   created_at  timestamptz not null default now(),
-  updated_at  timestamptz not null default now()
+  updated_at  timestamptz not null default now(),
+  constraint tenant_times_check
+    check (least(created_at, updated_at) >= '0001-01-01 00:00:00+00' and greatest(created_at, updated_at) < '10000-01-01 00:00:00+00')
 );
 -- Tokens name tenants by it.
 create unique index tenant_account on tenant (lower(pgp_account collate "C")) where pgp_account <> '';
@@ -63,7 +67,8 @@ create table entitlement (
   valid_until          date,
   source               text not null default '',
   version              bigint not null default 1,
-  updated_at           timestamptz not null default now()
+  updated_at           timestamptz not null default now(),
+  constraint entitlement_days_check check (least(valid_from, valid_until) >= '0001-01-01' and greatest(valid_from, valid_until) < '10000-01-01')
 );
 alter table entitlement enable row level security, force row level security;
 create policy tenant_wall on entitlement using (tenant_id = app_tenant() or app_system());
@@ -81,7 +86,9 @@ create table api_key (
   last_used_at timestamptz,
   revoked_at   timestamptz,
   created_at   timestamptz not null default now(),
-  primary key (tenant_id, public_id)
+  primary key (tenant_id, public_id),
+  constraint api_key_times_check check (least(expires_at, last_used_at, revoked_at, created_at) >= '0001-01-01 00:00:00+00'
+    and greatest(expires_at, last_used_at, revoked_at, created_at) < '10000-01-01 00:00:00+00')
 );
 -- Looked up before the tenant is known.
 create unique index api_key_hash on api_key (hash);

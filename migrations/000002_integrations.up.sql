@@ -37,7 +37,12 @@ create table integration (
   created_at        timestamptz not null default now(),
   updated_at        timestamptz not null default now(),
   primary key (tenant_id, id),
-  unique (tenant_id, public_id)
+  unique (tenant_id, public_id),
+  constraint integration_times_check check (
+    least(secret_updated_at, secret_expires_at, staged_expires_at, staged_at, staged_checked_at, next_run_at, recheck_at, last_success_at,
+          purge_at, created_at, updated_at) >= '0001-01-01 00:00:00+00'
+    and greatest(secret_updated_at, secret_expires_at, staged_expires_at, staged_at, staged_checked_at, next_run_at, recheck_at, last_success_at,
+          purge_at, created_at, updated_at) < '10000-01-01 00:00:00+00')
 );
 create unique index integration_directory on integration (tenant_id, type, directory_id) where state not in ('disconnecting', 'disconnected');
 create index integration_due on integration (next_run_at) where next_run_at is not null;
@@ -66,7 +71,9 @@ create table run (
   updated_at     timestamptz not null default now(),
   primary key (tenant_id, id),
   unique (tenant_id, public_id),
-  foreign key (tenant_id, integration_id) references integration (tenant_id, id) on delete cascade
+  foreign key (tenant_id, integration_id) references integration (tenant_id, id) on delete cascade,
+  constraint run_times_check check (least(created_at, started_at, finished_at, updated_at) >= '0001-01-01 00:00:00+00'
+    and greatest(created_at, started_at, finished_at, updated_at) < '10000-01-01 00:00:00+00')
 );
 create unique index run_active on run (tenant_id, integration_id) where state in ('queued', 'running', 'cancelling');
 create index run_by_integration on run (tenant_id, integration_id, id desc);
@@ -90,7 +97,9 @@ create table job (
   lease_until      timestamptz,
   cancel_requested boolean not null default false,
   last_error       text not null default '', -- a code, never a text from outside
-  created_at       timestamptz not null default now()
+  created_at       timestamptz not null default now(),
+  constraint job_times_check check (least(run_at, lease_until, created_at) >= '0001-01-01 00:00:00+00'
+    and greatest(run_at, lease_until, created_at) < '10000-01-01 00:00:00+00')
 );
 create unique index job_live on job (tenant_id, kind, subject) where state <> 'dead';
 create index job_due on job (run_at, id) where state = 'queued';

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -57,6 +58,33 @@ func TestAPIKeysOutliveTheKeysOfTheKeyring(t *testing.T) {
 	}
 	if out := must(t, with(newer), "audit", "list", "--tenant", made.ID, "--action", "api_key.resealed"); strings.Count(out, "api_key.resealed") != 2 || !strings.Contains(out, spare.ID) {
 		t.Errorf("the trail: %s", out)
+	}
+}
+
+// TestResealGoesOnBehindAnAPIKeyWithAnOddTime gives one a life that does not end, which the table would refuse.
+func TestResealGoesOnBehindAnAPIKeyWithAnOddTime(t *testing.T) {
+	t.Parallel()
+	environ := environment(t)[:1]
+	older, newer := seal.NewKey().Reveal(), seal.NewKey().Reveal()
+	old, both := append(environ[:1:1], "DEFENDERD_KEYRING="+older), append(environ[:1:1], "DEFENDERD_KEYRING="+newer+"\n"+older)
+	made := decode[tenantView](t, must(t, old, "tenant", "create", "--name", "Contoso", "-o", "json"))
+	var keys [2]keyView
+	for i := range keys {
+		keys[i] = decode[keyView](t, must(t, old, "api-key", "create", "--tenant", made.ID, "--name", fmt.Sprint(i), "--role", "readonly", "-o", "json"))
+	}
+	db := ownerOf(t, strings.TrimPrefix(environ[0], "DEFENDERD_DATABASE_URL="))
+	execute(t, db, "alter table api_key drop constraint api_key_times_check; update api_key set expires_at = 'infinity' where name = '0'")
+	if err := start(t, both, "--roles", "http").stop(t); err != nil { // which makes the newer one known
+		t.Fatal(err)
+	}
+	if _, err := invoke(t, both, "keyring", "reseal"); err == nil || !strings.Contains(err.Error(), keys[0].ID) || strings.Contains(err.Error(), keys[1].ID) {
+		t.Errorf("it ends with %v, want %s named", err, keys[0].ID)
+	}
+	if out := must(t, both, "audit", "list", "--tenant", made.ID, "--action", "api_key.resealed"); !strings.Contains(out, keys[1].ID) || strings.Contains(out, keys[0].ID) {
+		t.Errorf("the trail: %s", out)
+	}
+	if out := must(t, both, "api-key", "list", "--tenant", made.ID); !strings.Contains(out, keys[0].ID) || !strings.Contains(out, keys[1].ID) {
+		t.Errorf("the list: %s", out)
 	}
 }
 

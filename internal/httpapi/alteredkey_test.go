@@ -65,3 +65,38 @@ func TestAKeyChangedInTheDatabaseLetsNobodyIn(t *testing.T) {
 		t.Errorf("planted: %d %s", got.status, got.body)
 	}
 }
+
+// TestAnAPIKeyWithAnOddTimeHidesNoOther writes times that no program writes: the table refuses them, and where it did not, the key that
+// was made to last for ever is refused and its tenant's list is read all the same.
+func TestAnAPIKeyWithAnOddTimeHidesNoOther(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	text := h.key(h.mine.id, tenant.APIKey{Name: "odd", Role: tenant.ReadOnly, ExpiresAt: time.Now().Add(time.Hour)})
+	h.exec("alter table api_key add column made_for timestamptz; update api_key set made_for = expires_at")
+	odd := []string{"infinity", "-infinity", "20000-01-01 00:00:00+00", "0044-03-15 00:00:00+00 BC"}
+	changes := map[string]int{} // what becomes of the key itself
+	for column, status := range map[string]int{"last_used_at": http.StatusOK, "created_at": http.StatusOK, "expires_at": http.StatusUnauthorized} {
+		for _, at := range odd {
+			changes[fmt.Sprintf("update api_key set %s = '%s' where name = 'odd'", column, at)] = status
+		}
+	}
+	for change := range changes {
+		if _, err := h.owner.Exec(change); err == nil || !strings.Contains(err.Error(), "api_key_times_check") {
+			t.Errorf("%s: %v", change, err)
+		}
+	}
+	h.exec("alter table api_key drop constraint api_key_times_check")
+	for change, status := range changes {
+		h.exec("update api_key set last_used_at = null, created_at = now(), expires_at = made_for; " + change)
+		list := h.send(raw{method: http.MethodGet, path: "/v1/api-keys", key: h.mine.keys[tenant.Admin], client: h.checked()})
+		if list.status != http.StatusOK || strings.Count(list.body, `"role"`) != 4 {
+			t.Errorf("%s: %d %s", change, list.status, list.body)
+		}
+		if got := h.asks(text, ""); got.status != status {
+			t.Errorf("%s: %d %s", change, got.status, got.body)
+		}
+	}
+	if got := h.refusals(); !slices.Contains(got, "odd key_altered 1") {
+		t.Errorf("%v", got)
+	}
+}

@@ -18,21 +18,21 @@ import (
 )
 
 type apiKeyRow struct {
-	PublicID   uuid.UUID    `db:"public_id"`
-	Name       string       `db:"name"`
-	Role       string       `db:"role"`
-	Hint       string       `db:"hint"`
-	ExpiresAt  time.Time    `db:"expires_at"`
-	LastUsedAt sql.NullTime `db:"last_used_at"`
-	CreatedAt  time.Time    `db:"created_at"`
+	PublicID   uuid.UUID       `db:"public_id"`
+	Name       string          `db:"name"`
+	Role       string          `db:"role"`
+	Hint       string          `db:"hint"`
+	ExpiresAt  cell[time.Time] `db:"expires_at"`
+	LastUsedAt cell[time.Time] `db:"last_used_at"`
+	CreatedAt  cell[time.Time] `db:"created_at"`
 }
 
 const apiKeyColumns = `public_id, name, role, hint, expires_at, last_used_at, created_at` // #nosec G101 -- names of columns
 
 func (r apiKeyRow) key() tenant.APIKey {
 	return tenant.APIKey{
-		PublicID: r.PublicID, Name: r.Name, Role: tenant.Role(r.Role), Hint: r.Hint, ExpiresAt: r.ExpiresAt.UTC(),
-		LastUsedAt: utc(r.LastUsedAt), CreatedAt: r.CreatedAt.UTC(),
+		PublicID: r.PublicID, Name: r.Name, Role: tenant.Role(r.Role), Hint: r.Hint, ExpiresAt: onCalendar(r.ExpiresAt),
+		LastUsedAt: onCalendar(r.LastUsedAt), CreatedAt: onCalendar(r.CreatedAt),
 	}
 }
 
@@ -60,7 +60,7 @@ func (s *Store) CreateAPIKey(ctx context.Context, id tenant.ID, k tenant.APIKey,
 			return err
 		}
 		changes := audit.Diff(audit.Diff(nil, "name", "", k.Name), "role", "", k.Role)
-		changes = audit.Diff(changes, "expires_at", time.Time{}, row.ExpiresAt)
+		changes = audit.Diff(changes, "expires_at", time.Time{}, row.ExpiresAt.V)
 		return s.record(ctx, tx, id, deed{action: audit.APIKeyCreated, resource: on(tenant.KeyPrefix, row.PublicID), changes: changes})
 	})
 	return row.key(), err
@@ -115,14 +115,14 @@ const lastUsedGrain = time.Minute
 
 // keyHolder is what the database tells of who presents a key.
 type keyHolder struct {
-	TenantID  int32     `db:"tenant_id"`
-	PublicID  uuid.UUID `db:"public_id"`
-	Name      string    `db:"name"`
-	Role      string    `db:"role"`
-	ExpiresAt time.Time `db:"expires_at"`
-	Box       []byte    `db:"box"`
-	Touch     bool      `db:"touch"`
-	Refused   string    `db:"refused"`
+	TenantID  int32           `db:"tenant_id"`
+	PublicID  uuid.UUID       `db:"public_id"`
+	Name      string          `db:"name"`
+	Role      string          `db:"role"`
+	ExpiresAt cell[time.Time] `db:"expires_at"`
+	Box       []byte          `db:"box"`
+	Touch     bool            `db:"touch"`
+	Refused   string          `db:"refused"`
 }
 
 // PrincipalByKey finds who presents a key. Unknown, expired and revoked keys, those whose row was changed outside
@@ -141,7 +141,7 @@ func (s *Store) PrincipalByKey(ctx context.Context, key seal.Secret) (tenant.Pri
 	if err != nil {
 		return tenant.Principal{}, classify(ctx, err)
 	}
-	id, k := tenant.ID(row.TenantID), tenant.APIKey{PublicID: row.PublicID, Name: row.Name, Role: tenant.Role(row.Role), ExpiresAt: row.ExpiresAt}
+	id, k := tenant.ID(row.TenantID), tenant.APIKey{PublicID: row.PublicID, Name: row.Name, Role: tenant.Role(row.Role), ExpiresAt: onCalendar(row.ExpiresAt)}
 	p := tenant.Principal{Tenant: id, KeyID: row.PublicID, Name: row.Name, Role: k.Role, Refused: tenant.Refusal(row.Refused)}
 	if p.Refused == "" && !s.keySeals.Genuine(id, &k, key, row.Box) {
 		p.Refused = tenant.KeyAltered

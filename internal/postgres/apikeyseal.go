@@ -20,12 +20,12 @@ func (s *Store) APIKeysBySeal(ctx context.Context) (map[string]int, error) {
 // APIKeysToReseal implements [tenant.KeyResealStore].
 func (s *Store) APIKeysToReseal(ctx context.Context, sealing string, after tenant.StoredKey, n int) ([]tenant.StoredKey, error) {
 	var rows []struct {
-		TenantID  int32     `db:"tenant_id"`
-		PublicID  uuid.UUID `db:"public_id"`
-		Name      string    `db:"name"`
-		Role      string    `db:"role"`
-		ExpiresAt time.Time `db:"expires_at"`
-		Box       []byte    `db:"box"`
+		TenantID  int32           `db:"tenant_id"`
+		PublicID  uuid.UUID       `db:"public_id"`
+		Name      string          `db:"name"`
+		Role      string          `db:"role"`
+		ExpiresAt cell[time.Time] `db:"expires_at"`
+		Box       []byte          `db:"box"`
 	}
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		// A box begins with the format 1, and length and text of its key's id. Keys that cannot be used any more have no need of one.
@@ -38,7 +38,7 @@ func (s *Store) APIKeysToReseal(ctx context.Context, sealing string, after tenan
 	list := make([]tenant.StoredKey, len(rows))
 	for i, r := range rows {
 		list[i] = tenant.StoredKey{
-			Tenant: tenant.ID(r.TenantID), Key: tenant.APIKey{PublicID: r.PublicID, Name: r.Name, Role: tenant.Role(r.Role), ExpiresAt: r.ExpiresAt}, Box: r.Box,
+			Tenant: tenant.ID(r.TenantID), Key: tenant.APIKey{PublicID: r.PublicID, Name: r.Name, Role: tenant.Role(r.Role), ExpiresAt: onCalendar(r.ExpiresAt)}, Box: r.Box,
 		}
 	}
 	return list, err

@@ -27,6 +27,14 @@ func (c *cell[T]) Scan(value any) error {
 	return nil
 }
 
+// onCalendar reads a time that may be null. One outside the years 2000 to 9999 is none, which the tables' checks refuse: it reads as zero.
+func onCalendar(c cell[time.Time]) time.Time {
+	if year := c.V.UTC().Year(); !c.Valid || year < 2000 || year > 9999 {
+		return time.Time{}
+	}
+	return c.V.UTC()
+}
+
 type auditRow struct {
 	TenantID     int32           `db:"tenant_id"`
 	Sequence     int64           `db:"sequence"`
@@ -50,18 +58,15 @@ type auditRow struct {
 var errUnreadable = errors.New("the audit event is not as it was written")
 
 // sealed is the event of the row; an error says that the row is not as this package writes them, and what of it could be read is in the
-// event all the same. A time outside the years 2000 to 9999 is none (the table's check since migration 15), and reads as zero.
+// event all the same.
 func (r *auditRow) sealed() (audit.Sealed, error) {
 	s := audit.Sealed{KeyID: r.KeyID.V, Hash: r.Hash.V, Event: audit.Event{
-		ID: r.PublicID.V, Tenant: tenant.ID(r.TenantID), Sequence: r.Sequence, At: r.At.V.UTC(),
+		ID: r.PublicID.V, Tenant: tenant.ID(r.TenantID), Sequence: r.Sequence, At: onCalendar(r.At),
 		Actor:  audit.Actor{Kind: audit.Kind(r.ActorKind.V), ID: r.ActorID.V, Name: r.ActorName.V},
 		Action: audit.Action(r.Action.V), Resource: audit.Resource{Type: r.ResourceType.V, ID: r.ResourceID.V},
 		Outcome: audit.Outcome(r.Outcome.V), RequestID: r.RequestID.V, Address: r.Address.V,
 	}}
-	if year := s.At.Year(); year < 2000 || year > 9999 {
-		s.At, r.At.Valid = time.Time{}, false
-	}
-	whole := r.PublicID.Valid && r.At.Valid && r.Changes.Valid && r.Hash.Valid
+	whole := r.PublicID.Valid && !s.At.IsZero() && r.Changes.Valid && r.Hash.Valid
 	for _, text := range []cell[string]{
 		r.ActorKind, r.ActorID, r.ActorName, r.Action, r.ResourceType, r.ResourceID, r.Outcome, r.RequestID, r.Address, r.KeyID,
 	} {
