@@ -13,7 +13,7 @@ create policy tenant_wall on tenant_key using (tenant_id = app_tenant() or app_s
 grant select, insert, update, delete on tenant_key to defender_app;
 
 -- The check value of a key service's key is renewed with the version of that key.
-grant update on keyring_check to defender_app;
+grant update (box) on keyring_check to defender_app;
 
 -- A secret that comes in was sealed with a data key that is stored, and that stays until the transaction has ended: so a
 -- data key can be replaced and dropped while others write, and no secret is left without its key.

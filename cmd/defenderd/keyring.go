@@ -100,7 +100,8 @@ func (p *program) keyringCheck() *cli.Command {
 				return err
 			}
 			return p.withAnyKeyring(ctx, lookup, func(s *postgres.Store, _ *seal.Ring) error {
-				return errors.Join(p.showStored(ctx, cmd, s, cfg.Keyring), fitsStore(ctx, s, cfg.Keyring, keys), checkKEKs(ctx, s, keys))
+				strays, err := fitsStore(ctx, s, cfg.Keyring, keys)
+				return errors.Join(p.showStored(ctx, cmd, s, cfg.Keyring), err, strange(strays), checkKEKs(ctx, s, keys))
 			})
 		},
 	}

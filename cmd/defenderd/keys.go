@@ -46,14 +46,19 @@ func keysOf(ctx context.Context, cfg config.Config, observer kms.Observer) (*env
 const acceptWithin = 4 * time.Second
 
 // acceptKeys refuses keys that do not fit what is stored, and leaves a check value for each key that is new to the database. A
-// key service that the database knows may be away: then the service starts, and says so.
+// key service that the database knows may be away, and somebody may have written a box that no key made: then the service starts, and says so.
 func acceptKeys(ctx context.Context, s *postgres.Store, cfg config.Config, keys *envelope.Keys, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, acceptWithin)
 	defer cancel()
-	if err := fitsStore(ctx, s, cfg.Keyring, keys); err != nil {
+	strays, err := fitsStore(ctx, s, cfg.Keyring, keys)
+	if err != nil {
 		return err
 	}
-	err := checkKEKs(ctx, s, keys)
+	for _, stray := range strays {
+		log.Error("what is stored there names a key that was never in use, and opens with none: somebody has written it past the service",
+			"tenant", stray.Tenant, "object", stray.Object, "key", stray.Key)
+	}
+	err = checkKEKs(ctx, s, keys)
 	if fault.Is(err, fault.CodeKeysUnavailable) {
 		log.Warn("the key service does not answer: secrets cannot be opened or stored until it does", "error", err)
 	} else if err != nil {
@@ -63,12 +68,6 @@ func acceptKeys(ctx context.Context, s *postgres.Store, cfg config.Config, keys 
 		return err
 	}
 	return leaveKEKCheck(ctx, s, keys)
-}
-
-// fitsStore tells whether the keys open what is stored: each check value whose key the keyring has, and no key may be missing
-// that still seals a secret or an API key, or wraps a data key.
-func fitsStore(ctx context.Context, s *postgres.Store, ring *seal.Ring, keys *envelope.Keys) error {
-	return errors.Join(checkKeys(ctx, s, ring), checkNoneMissing(ctx, s, ring), checkNoKeySealMissing(ctx, s, ring), checkNoKEKMissing(ctx, s, keys))
 }
 
 // checkKeys refuses a key that is not the one the database knows by its id.
@@ -114,55 +113,6 @@ func checkSealing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error
 func knownKeys(ctx context.Context, s *postgres.Store) ([]string, error) {
 	checks, err := s.KeyringChecks(ctx)
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(checks)), ofKeyService), err
-}
-
-func checkNoneMissing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
-	inUse, err := s.SealingKeys(ctx)
-	if err != nil {
-		return err
-	}
-	var problems []error
-	for _, id := range slices.Sorted(maps.Keys(inUse)) {
-		if !slices.Contains(ring.IDs(), id) {
-			problems = append(problems, fmt.Errorf("%sKEYRING: the key %q is missing, and %d stored secrets are sealed with it", config.Prefix, id, inUse[id]))
-		}
-	}
-	return errors.Join(problems...)
-}
-
-// checkNoKeySealMissing refuses a keyring without a key that API keys are sealed with: they would all be refused. One whose box was
-// ruined is refused anyway, and no reason to refuse the others too; resealing names it.
-func checkNoKeySealMissing(ctx context.Context, s *postgres.Store, ring *seal.Ring) error {
-	inUse, err := s.APIKeysBySeal(ctx)
-	if err != nil {
-		return err
-	}
-	var problems []error
-	for _, id := range slices.Sorted(maps.Keys(inUse)) {
-		if id != "" && !slices.Contains(ring.IDs(), id) {
-			problems = append(problems, fmt.Errorf("%sKEYRING: the key %q is missing, and %d API keys are sealed with it: bring it back, or revoke them if it is lost", config.Prefix, id, inUse[id]))
-		}
-	}
-	return errors.Join(problems...)
-}
-
-// checkNoKEKMissing refuses keys without one that wrapped a data key.
-func checkNoKEKMissing(ctx context.Context, s *postgres.Store, keys *envelope.Keys) error {
-	inUse, err := s.DataKeysByKEK(ctx)
-	if err != nil {
-		return err
-	}
-	var problems []error
-	for _, name := range slices.Sorted(maps.Keys(inUse)) {
-		if id, ours := strings.CutPrefix(name, envelope.KeyringPrefix); keys.Opens(name) {
-			continue
-		} else if ours {
-			problems = append(problems, fmt.Errorf("%sKEYRING: the key %q is missing, and %d data keys are wrapped by it", config.Prefix, id, inUse[name]))
-		} else {
-			problems = append(problems, fmt.Errorf("%sKEK: %d data keys are wrapped by %q, which is neither this nor one of %sKEK_FORMER", config.Prefix, inUse[name], name, config.Prefix))
-		}
-	}
-	return errors.Join(problems...)
 }
 
 // ofKeyService tells the name of a key-encryption key, an address, from the id of one of the keyring.

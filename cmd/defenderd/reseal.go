@@ -51,6 +51,11 @@ func (p *program) reseal(ctx context.Context, cmd *cli.Command, s *postgres.Stor
 	if err := errors.Join(checkSealing(ctx, s, cfg.Keyring), checkKEKs(ctx, s, keys)); err != nil {
 		return err
 	}
+	if cfg.KEK != "" { // known by its name before anything is wrapped by it: what names a key that never was known is no reason to miss it
+		if err := leaveKEKCheck(ctx, s, keys); err != nil {
+			return err
+		}
+	}
 	wrapped, err := keys.Rewrap(ctx, s, resealBatch)
 	if err != nil {
 		return fmt.Errorf("%d data keys were wrapped anew, then: %w; the same command goes on", wrapped.Done, err)

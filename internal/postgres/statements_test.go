@@ -43,6 +43,7 @@ var acrossTenants = []string{
 	"having count(*) > 1",                     // tenants whose data key was replaced
 	"as header\n",                             // secrets to seal anew
 	"from idempotency where created_at <",     // old answers
+	"), stray as (",                           // boxes whose key was never in use
 }
 
 // beginnings are completed by conditions on the tenant wherever they are used.
