@@ -68,7 +68,7 @@ create table entitlement (
   source               text not null default '',
   version              bigint not null default 1,
   updated_at           timestamptz not null default now(),
-  constraint entitlement_days_check check (least(valid_from, valid_until) >= '0001-01-01' and greatest(valid_from, valid_until) < '10000-01-01')
+  constraint entitlement_days_check check (least(valid_from, valid_until) >= '0001-01-01 BC' and greatest(valid_from, valid_until) < '10000-01-01') -- what callers may write: 0000 to 9999
 );
 alter table entitlement enable row level security, force row level security;
 create policy tenant_wall on entitlement using (tenant_id = app_tenant() or app_system());

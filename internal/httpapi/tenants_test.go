@@ -73,6 +73,11 @@ func entitle(t *testing.T, c *api.Client, id string) {
 			t.Errorf("%+v: %v", e, err)
 		}
 	}
+	got, err = set(api.EntitlementsInput{ValidFrom: new("0000-01-01"), ValidUntil: new("9999-12-31")})
+	must(t, err)
+	if got.ValidFrom != "0000-01-01" || got.ValidUntil != "9999-12-31" {
+		t.Errorf("the first and the last day: %+v", got)
+	}
 	got, err = set(api.EntitlementsInput{})
 	must(t, err)
 	if got.EffectiveNow || got.MaxAssets != nil || got.ValidFrom+got.ValidUntil != "" || got.Reason != "entitlement_missing" {
