@@ -60,10 +60,13 @@ func (m *microsoft) mustBeOurFault(r raw, within time.Duration) {
 	}
 }
 
-// waitedFor is a store of keys behind a database that was waited for in vain.
+// waitedFor is a store of keys behind a database that is waited for in vain, for a key named "long" as long as there is time.
 type waitedFor struct{ httpapi.KeyStore }
 
-func (waitedFor) CreateAPIKey(context.Context, tenant.ID, tenant.APIKey, seal.Secret) (tenant.APIKey, error) {
+func (waitedFor) CreateAPIKey(ctx context.Context, _ tenant.ID, k tenant.APIKey, _ seal.Secret) (tenant.APIKey, error) {
+	if k.Name == "long" {
+		<-ctx.Done()
+	}
 	return tenant.APIKey{}, fault.New(fault.CodeUnavailable, "")
 }
 
@@ -92,11 +95,12 @@ func TestAnIdempotencyKeyIsGivenBackInWhatTimeIsLeft(t *testing.T) {
 		status int
 		most   time.Duration
 	}{
-		`{"name":"x","role":"readonly"}`: {http.StatusServiceUnavailable, 300 * time.Millisecond},
-		`{"name":"x","role":"nobody"}`:   {http.StatusBadRequest, time.Second},
+		`{"name":"long","role":"readonly"}`:  {http.StatusServiceUnavailable, 300 * time.Millisecond},
+		`{"name":"short","role":"readonly"}`: {http.StatusServiceUnavailable, time.Second}, // such as for want of a connection
+		`{"name":"short","role":"nobody"}`:   {http.StatusBadRequest, time.Second},
 	} {
 		r := raw{method: http.MethodPost, path: "/v1/api-keys", key: h.mine.keys[tenant.Admin], body: body, header: map[string]string{"Content-Type": "application/json"}}
-		r.header["Idempotency-Key"] = strconv.Itoa(want.status)
+		r.header["Idempotency-Key"] = "k-" + strconv.Itoa(len(body))
 		for range 2 { // the second is not told that the first is under way
 			if got := h.send(r); got.status != want.status {
 				t.Errorf("%s: %d %s", body, got.status, got.body)

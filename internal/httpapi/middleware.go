@@ -30,6 +30,7 @@ const statusClientGone = 499
 // exchange is what is known about one request while it is served. It is written by one goroutine only.
 type exchange struct {
 	id        string
+	started   time.Time
 	route     string
 	principal tenant.Principal
 	refused   string // why a token does not count
@@ -49,7 +50,7 @@ func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{})
 func (s *server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
-		x := &exchange{id: requestID(r), route: unmatched}
+		x := &exchange{id: requestID(r), started: started, route: unmatched}
 		setHeaders(w.Header(), x.id)
 		s.Meter.RequestStarted()
 		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)

@@ -35,7 +35,9 @@ const (
 	maxIdempotencyKey = 255
 	// giveUpWithin is how long giving a name back may take; else it is free again by its own time.
 	giveUpWithin = time.Second
-	// giveUpSoon is the same after the database may have been waited for in vain: both together stay below 5 seconds.
+	// giveUpBy is how long after its beginning a request that the database may have held still tries, and giveUpSoon for how long in
+	// any case: however long the database held it, both together stay below 5 seconds.
+	giveUpBy   = 4900 * time.Millisecond
 	giveUpSoon = 300 * time.Millisecond
 	// attemptMargin is what an attempt has beyond its budget: a commit under way may still come through.
 	attemptMargin = 10 * time.Second
@@ -123,12 +125,12 @@ func (s *server) first(w http.ResponseWriter, r *http.Request, e endpoint, a *re
 	}()
 	held := &heldAnswer{ResponseWriter: w}
 	if err := e.handle(held, r.WithContext(repeat.With(r.Context(), a))); err != nil {
-		within = timeToGiveUp(err)
+		within = timeToGiveUp(r, err)
 		return err
 	}
 	var err error
 	if kept, err = s.keepAnswer(r, a, held); err != nil {
-		within = timeToGiveUp(err)
+		within = timeToGiveUp(r, err)
 		s.Log.WarnContext(r.Context(), "the answer to a request with an Idempotency-Key was not kept",
 			slog.String("request_id", exchangeOf(r.Context()).id), slog.String("error", err.Error()))
 	}
@@ -146,11 +148,12 @@ func (s *server) keepAnswer(r *http.Request, a *repeat.Attempt, held *heldAnswer
 }
 
 // timeToGiveUp is how long giving a name back may take after a request that failed.
-func timeToGiveUp(err error) time.Duration {
-	if faultOf(err).Code == fault.CodeUnavailable {
-		return giveUpSoon
+func timeToGiveUp(r *http.Request, err error) time.Duration {
+	if faultOf(err).Code != fault.CodeUnavailable {
+		return giveUpWithin
 	}
-	return giveUpWithin
+	left := giveUpBy - time.Since(exchangeOf(r.Context()).started)
+	return min(max(left, giveUpSoon), giveUpWithin)
 }
 
 // giveUp lets the request be tried again at once, also when the caller has gone.
