@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,8 +54,10 @@ func TestLargeBodiesTakeNoMemory(t *testing.T) {
 				t.Errorf("health: %d after %v", got.status, time.Since(began))
 			}
 			all.Wait()
-			if grown := peak(); grown > 50<<20 {
-				t.Errorf("the heap grew by %d MiB", grown>>20)
+			grown := peak()
+			t.Logf("the heap grew by %d MiB", grown>>20)
+			if grown > 50<<20 {
+				t.Error("that is more than 50 MiB")
 			}
 		})
 	}
@@ -93,7 +96,7 @@ func (h *house) post12(body io.Reader, length int64, status int) {
 	}
 }
 
-// watchHeap tells by how much the heap grew at most until it is asked.
+// watchHeap tells by how much the heap grew at most until it is asked: by what is held, since it has garbage collected early.
 func watchHeap(t *testing.T) (peak func() uint64) {
 	t.Helper()
 	inUse := func() uint64 {
@@ -101,6 +104,7 @@ func watchHeap(t *testing.T) (peak func() uint64) {
 		runtime.ReadMemStats(&m)
 		return m.HeapInuse
 	}
+	collecting := debug.SetGCPercent(10)
 	runtime.GC()
 	before, most := inUse(), uint64(0)
 	stop, stopped := make(chan struct{}), make(chan struct{})
@@ -120,6 +124,7 @@ func watchHeap(t *testing.T) (peak func() uint64) {
 	return func() uint64 {
 		close(stop)
 		<-stopped
+		debug.SetGCPercent(collecting)
 		return most - min(most, before)
 	}
 }
