@@ -26,8 +26,10 @@ func reconciliation(r *syncer.Reconciliation) api.Reconciliation {
 		Machines: api.MachineReconciliation{Listed: r.Listed, Accepted: r.Accepted, Skipped: byReason(r.Skipped), Missing: r.Missing, Assets: map[string]int64{}},
 		Vulnerabilities: api.VulnerabilityReconciliation{
 			Total: r.Vulnerabilities, Equal: r.Equal, Explained: r.Explained, Unexplained: r.Unexplained, ExposedMachines: r.Exposed, OpenFindings: r.Open,
+			NotImported: byReason(r.Sum.NotImported), RefusedRows: byReason(r.Sum.Refused), Missing: r.Sum.Missing, Stale: r.Sum.Stale, Held: r.Sum.Held,
+			Uncatalogued: r.Uncatalogued, Unaccounted: r.Unaccounted,
 		},
-		Differences: each(r.Differences, difference),
+		Differences: each(r.Differences, difference), Omitted: r.Omitted,
 	}
 	if !r.TakenAt.IsZero() {
 		out.RunID = runID(r.Run)

@@ -33,29 +33,17 @@ type Reconciliation struct {
 	Unexplained     int64 // with any other
 	Exposed         int64 // machines, summed over the vulnerabilities
 	Open            int64 // findings
+	Sum             Reasons
+	Uncatalogued    int64 // open findings of vulnerabilities that Defender's catalogue does not have, which are in no other sum but Open
+	Unaccounted     int64 // machines and findings that nothing accounts for, whichever there is more of, summed over the vulnerabilities
 	Differences     []Difference
-}
-
-// Difference is a vulnerability of which Defender counts other machines than there are open findings, or should. Exposed is
-// Open, what was left out (NotImported, and of Refused as many as there are machines with nothing else), less what was kept
-// (Missing, Stale, Held), and Unexplained.
-type Difference struct {
-	Vulnerability string
-	Exposed       int64                      // machines by Defender's count
-	Open          int64                      // findings
-	NotImported   map[inventory.Reason]int64 // machines with rows of it that are no assets, without those whose findings are kept open
-	Refused       map[inventory.Reason]int64 // rows of it on assets
-	Missing       int64                      // open findings of it on assets that were not listed, and have no rows of it any more
-	Stale         int64                      // open findings of it on stale assets, kept as they were, that have no rows of it any more
-	Held          int64                      // open findings of it that a drop was to close, of findings or of assets, which is held back
-	Uncatalogued  bool                       // Defender's catalogue does not have it
-	Unexplained   int64                      // machines that none of these accounts for; negative when there are more findings
+	Omitted         int64 // differences beyond those
 }
 
 // NotListed is why a machine is not imported that has rows in the report and is in no list of machines.
 const NotListed inventory.Reason = "not_listed"
 
-// maxDifferences bounds what is kept of the differences, those first that nothing accounts for.
+// maxDifferences bounds what is kept of the differences, those first that nothing accounts for, then the largest.
 const maxDifferences = 200
 
 // walkExposedEvery is how often the whole catalogue is read for Defender's counts where it refuses to tell them alone: some
@@ -140,7 +128,7 @@ func (r *Reconciliation) compare(exposed map[string]int64, held *Holdings, left 
 	for name, machines := range exposed {
 		d := held.difference(name, machines, left[name])
 		r.Vulnerabilities++
-		r.Exposed, r.Open = r.Exposed+d.Exposed, r.Open+d.Open
+		r.add(&d)
 		switch {
 		case d.Unexplained != 0:
 			r.Unexplained++
@@ -153,64 +141,23 @@ func (r *Reconciliation) compare(exposed map[string]int64, held *Holdings, left 
 		r.Differences = append(r.Differences, d)
 	}
 	slices.SortFunc(r.Differences, func(a, b Difference) int {
-		return cmp.Or(cmp.Compare(magnitude(b.Unexplained), magnitude(a.Unexplained)), cmp.Compare(b.Exposed-b.Open, a.Exposed-a.Open),
+		return cmp.Or(cmp.Compare(magnitude(b.Unexplained), magnitude(a.Unexplained)), cmp.Compare(magnitude(b.Exposed-b.Open), magnitude(a.Exposed-a.Open)),
 			cmp.Compare(a.Vulnerability, b.Vulnerability))
 	})
-	r.Differences = slices.Clone(r.Differences[:min(len(r.Differences), maxDifferences)])
+	listed := min(len(r.Differences), maxDifferences)
+	r.Omitted = int64(len(r.Differences) - listed)
+	r.Differences = slices.Clone(r.Differences[:listed])
 }
 
-// difference holds what is stored of a vulnerability against so many machines.
-func (h *Holdings) difference(name string, machines int64, left *leftOut) Difference {
-	d := Difference{
-		Vulnerability: name, Exposed: machines, Open: h.Open[name], Uncatalogued: h.Partial[name] && machines == 0,
-		Missing: h.Kept[KeptMissing][name], Stale: h.Kept[KeptStale][name], Held: h.Kept[KeptHeld][name] + h.Withheld[name],
+// add puts what is known of a vulnerability into the sums.
+func (r *Reconciliation) add(d *Difference) {
+	r.Exposed, r.Open, r.Unaccounted = r.Exposed+d.Exposed, r.Open+d.Open, r.Unaccounted+magnitude(d.Unexplained)
+	if d.Uncatalogued {
+		r.Uncatalogued += d.Open
+		return
 	}
-	if left != nil {
-		d.NotImported, d.Refused = left.machines, left.rows
-	}
-	if !d.Uncatalogued {
-		d.explain(h.Refused[name], left != nil && left.refused)
-	}
-	d.cancel(&d.Missing, NotListed)
-	d.cancel(&d.Stale, inventory.Stale)
-	if h.unasked {
-		d.cancel(&d.Stale, NotListed)
-	}
-	return d
+	r.Sum.add(&d.Reasons)
 }
-
-// explain takes off the machines that were left out, all of which Defender counts, and puts back the findings that were kept, whether
-// the machine has rows still, which makes it one of those, or not. Machines of refused rows it takes off up to as many as there are
-// rows, since several may be of one machine, and some of a machine that has other rows which count; but at least one row each is
-// of the refused findings that are held back, which are open. If all rows were refused, no other finding should be open, and none
-// makes up for a machine.
-func (d *Difference) explain(heldRefused int64, allRefused bool) {
-	kept := d.Missing + d.Stale + d.Held
-	machines, refused, wrong := d.Exposed-d.Open+kept, -heldRefused, int64(0)
-	for _, n := range d.NotImported {
-		machines -= n
-	}
-	for _, n := range d.Refused {
-		refused += n
-	}
-	if allRefused {
-		wrong = d.Open - kept - heldRefused
-	}
-	machines += wrong
-	d.Unexplained = machines - max(0, min(machines, refused)) - wrong
-}
-
-// cancel drops findings that are kept against the machines that were left out for the same reason: they have both, and make no difference.
-func (d *Difference) cancel(kept *int64, reason inventory.Reason) {
-	if both := min(*kept, d.NotImported[reason]); both > 0 {
-		*kept -= both
-		if d.NotImported[reason] -= both; d.NotImported[reason] == 0 {
-			delete(d.NotImported, reason)
-		}
-	}
-}
-
-func magnitude(n int64) int64 { return max(n, -n) }
 
 // leftOut is what was skipped of the rows of a vulnerability.
 type leftOut struct {

@@ -23,7 +23,37 @@ func (h *house) reconciliation(run syncer.Run) syncer.Reconciliation {
 			h.t.Logf("%+v", d)
 		}
 	}
+	h.mustAddUp(&r)
 	return r
+}
+
+// mustAddUp holds the sums of a reconciliation against its totals and its differences: every machine and finding is in one of them.
+func (h *house) mustAddUp(r *syncer.Reconciliation) {
+	h.t.Helper()
+	var refused, notImported, kept, unaccounted int64
+	for _, n := range r.Sum.Refused {
+		refused += n
+	}
+	for _, n := range r.Sum.NotImported {
+		notImported += n
+	}
+	kept = r.Sum.Missing + r.Sum.Stale + r.Sum.Held + r.Uncatalogued
+	rest := r.Exposed - r.Open - notImported + kept // machines of refused rows, and what nothing accounts for
+	if rest < -r.Unaccounted || rest > refused+r.Unaccounted {
+		h.t.Errorf("%d exposed, %d open, %d not imported, %d kept, %d rows refused, %d unaccounted for", r.Exposed, r.Open, notImported, kept, refused, r.Unaccounted)
+	}
+	if listed := int64(len(r.Differences)); listed+r.Omitted != r.Explained+r.Unexplained || r.Omitted > 0 && listed < 200 {
+		h.t.Errorf("%d differences, %d omitted, %d explained, %d unexplained", listed, r.Omitted, r.Explained, r.Unexplained)
+	}
+	if r.Unexplained > 200 {
+		return
+	}
+	for _, d := range r.Differences {
+		unaccounted += max(d.Unexplained, -d.Unexplained)
+	}
+	if unaccounted != r.Unaccounted {
+		h.t.Errorf("the differences leave %d unaccounted for, the sum %d", unaccounted, r.Unaccounted)
+	}
 }
 
 func TestWhatIsLeftOutAccountsForTheDifferencesFromDefendersCounts(t *testing.T) {
