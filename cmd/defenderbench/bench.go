@@ -52,7 +52,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	}
 	b.report = &report.Report{
 		Date: b.began, Command: commandLine(os.Args), Build: version, Go: runtime.Version(), Machine: proc.ThisMachine(), Failures: []string{},
-		Setup: report.Setup{PageRows: o.pageRows, Catalogue: o.catalogue, RowsPerMachine: o.rowsPerMachine, Connections: o.connections, Seconds: o.seconds},
+		Setup: report.Setup{PageRows: o.pageRows, Catalogue: o.catalogue, RowsPerMachine: o.rowsPerMachine, Connections: o.connections, Seconds: o.seconds, WalkedPages: walkedPages},
 	}
 	b.report.Database, b.report.Settings, err = b.server.describe(ctx)
 	return b, err

@@ -83,6 +83,9 @@ func (z *sizeRun) reads(ctx context.Context) (err error) {
 			errs = append(errs, fmt.Errorf("%s: %w", r.name, err))
 		}
 	}
+	if err := z.filtered(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("findings by filter: %w", err))
+	}
 	return errors.Join(errs...)
 }
 

@@ -74,6 +74,7 @@ func (s *Size) write(b *strings.Builder) {
 			len(c.Each), seconds(slices.Min(c.Each)), seconds(slices.Max(c.Each)))
 	}
 	s.writeReads(b)
+	s.writeWalks(b)
 	if e := s.Export; e != nil {
 		fmt.Fprintf(b, "\nExport: %s findings (%s of NDJSON) in %s, %s; processor time %s of the service and %s of the database, peak memory of the service %s.",
 			whole(e.Findings), megabytes(e.Bytes), seconds(e.Seconds), rate(e.Findings, e.Seconds, "findings/s"), seconds(e.CPU.Service), seconds(e.CPU.Database), mebibytes(e.PeakBytes))
@@ -148,6 +149,21 @@ func (s *Size) writeReads(b *strings.Builder) {
 		}
 		g.row(r.Name, whole(int64(r.Page)), perSecond(r.Rate), fmt.Sprintf("%.2f ms", r.P50), fmt.Sprintf("%.2f ms", r.P99),
 			fmt.Sprintf("%.1f kB", float64(r.Bytes)/1e3), limit, part)
+	}
+}
+
+func (s *Size) writeWalks(b *strings.Builder) {
+	if len(s.Walks) == 0 {
+		return
+	}
+	b.WriteString("\n")
+	g := newGrid(b, "Findings by filter", "Pages:", "Findings:", "Median:", "Longest:", "Further pages")
+	for _, w := range s.Walks {
+		further := "yes"
+		if w.Ended {
+			further = "no"
+		}
+		g.row(w.Filter, whole(int64(w.Pages)), whole(int64(w.Findings)), fmt.Sprintf("%.1f ms", w.Median), fmt.Sprintf("%.1f ms", w.Longest), further)
 	}
 }
 

@@ -29,7 +29,9 @@ func (r *Report) writeMethod(b *strings.Builder) {
 * Pages have 50 entries and are read over %d connections that stay open, without compression, %s seconds each; answers are read and thrown away. Their
   limit is `+"`pgbench -M prepared`"+` with as many clients on the statements that the service makes for that page, recorded and not copied, by an account
   without row-level security.
+* Findings by filter are walked from the first page on, most severe first, by one client that decodes the answers: %d pages, or to the end. A page passes
+  over a bounded number of findings, so it may be short or empty with others behind it.
 * The export is `+"`GET /v1/findings?state=open`"+` as NDJSON. Its limit is psql's `+"`\\copy … to stdout`"+` of all findings joined with their asset, vulnerability,
   software, places and updates, a line for each piece of software.
-`, r.Setup.RowsPerMachine, Count(int64(r.Setup.Catalogue)), r.Setup.PageRows, r.Setup.Connections, fmt.Sprint(r.Setup.Seconds))
+`, r.Setup.RowsPerMachine, Count(int64(r.Setup.Catalogue)), r.Setup.PageRows, r.Setup.Connections, fmt.Sprint(r.Setup.Seconds), r.Setup.WalkedPages)
 }

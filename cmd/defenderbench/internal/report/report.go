@@ -35,8 +35,9 @@ type Setup struct {
 	PageRows       int     `json:"page_rows"` // rows asked for per page of the vulnerability report
 	Catalogue      int     `json:"catalogue"`
 	RowsPerMachine int     `json:"rows_per_machine"`
-	Connections    int     `json:"connections"` // that read at once
-	Seconds        float64 `json:"seconds"`     // that each page is read for
+	Connections    int     `json:"connections"`  // that read at once
+	Seconds        float64 `json:"seconds"`      // that each page is read for
+	WalkedPages    int     `json:"walked_pages"` // of a list under a filter
 }
 
 // Size is what was found with a directory of one size.
@@ -48,6 +49,7 @@ type Size struct {
 	Phases    []Phase    `json:"phases"`
 	Copy      *Copy      `json:"copy,omitempty"`
 	Reads     []Read     `json:"reads"`
+	Walks     []Walk     `json:"walks,omitempty"`
 	Export    *Export    `json:"export,omitempty"`
 	Together  []Together `json:"together,omitempty"`
 	Relations []Relation `json:"relations"`
@@ -135,6 +137,16 @@ type Read struct {
 	P99      float64 `json:"p99_ms"`
 	Bytes    int64   `json:"bytes"` // of one answer
 	TPS      float64 `json:"pgbench_tps"`
+}
+
+// Walk is the first pages of findings under a filter, one after another.
+type Walk struct {
+	Filter   string  `json:"filter"`
+	Pages    int     `json:"pages"`
+	Findings int     `json:"findings"` // on these pages
+	Ended    bool    `json:"ended"`    // there are no more
+	Median   float64 `json:"median_ms"`
+	Longest  float64 `json:"longest_ms"`
 }
 
 // Export is all findings in one answer, and its limit: \copy of the same to stdout.

@@ -150,3 +150,15 @@ func TestImportsAtOnceTellWhatEachFurtherOneTakes(t *testing.T) {
 		}
 	}
 }
+
+func TestWalksTellWhereTheyEnded(t *testing.T) {
+	t.Parallel()
+	r := full()
+	r.Sizes[0].Walks = []Walk{{Filter: "fixed", Pages: 1, Ended: true, Median: 3, Longest: 3}, {Filter: "critical", Pages: 20, Findings: 1000, Median: 8.25, Longest: 20.6}}
+	text := r.Markdown()
+	for _, want := range []string{"| fixed | 1 | 0 | 3.0 ms | 3.0 ms | no |", "| critical | 20 | 1,000 | 8.2 ms | 20.6 ms | yes |"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+}
