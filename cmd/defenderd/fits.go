@@ -32,7 +32,7 @@ func fitsStore(ctx context.Context, s *postgres.Store, ring *seal.Ring, keys *en
 	if err := errors.Join(f.secrets(ctx, s), f.apiKeys(ctx, s), f.dataKeys(ctx, s)); err != nil || !f.strays {
 		return nil, err
 	}
-	return s.Strays(ctx, append(f.ids, f.checks...), f.keks, mostStrays)
+	return s.Strays(ctx, append(f.ids, slices.DeleteFunc(f.checks, ofKeyService)...), f.keks, mostStrays)
 }
 
 // fitting holds the keys against what is stored.
@@ -44,9 +44,10 @@ type fitting struct {
 	strays bool     // something names a key that the database never knew
 }
 
-// lacks tells whether a key by that name was in use and is gone. Where the database knows no key yet, any may have been.
-func (f *fitting) lacks(name string) bool {
-	if len(f.checks) == 0 || slices.Contains(f.checks, name) {
+// lacks tells whether a key by that name, of a key service or else of a keyring, was in use and is gone. Where the database knows no key
+// yet, any may have been that can have such a name.
+func (f *fitting) lacks(name string, ofService bool) bool {
+	if ofKeyService(name) == ofService && (len(f.checks) == 0 || slices.Contains(f.checks, name)) {
 		return true
 	}
 	f.strays = true
@@ -60,7 +61,7 @@ func (f *fitting) secrets(ctx context.Context, s *postgres.Store) error {
 	}
 	var problems []error
 	for _, id := range slices.Sorted(maps.Keys(inUse)) {
-		if !slices.Contains(f.ids, id) && f.lacks(id) {
+		if !slices.Contains(f.ids, id) && f.lacks(id, false) {
 			problems = append(problems, fmt.Errorf("%sKEYRING: the key %q is missing, and %d stored secrets are sealed with it", config.Prefix, id, inUse[id]))
 		}
 	}
@@ -76,7 +77,7 @@ func (f *fitting) apiKeys(ctx context.Context, s *postgres.Store) error {
 	}
 	var problems []error
 	for _, id := range slices.Sorted(maps.Keys(inUse)) {
-		if id != "" && !slices.Contains(f.ids, id) && f.lacks(id) {
+		if id != "" && !slices.Contains(f.ids, id) && f.lacks(id, false) {
 			problems = append(problems, fmt.Errorf("%sKEYRING: the key %q is missing, and %d API keys are sealed with it: bring it back, or revoke them if it is lost", config.Prefix, id, inUse[id]))
 		}
 	}
@@ -95,7 +96,7 @@ func (f *fitting) dataKeys(ctx context.Context, s *postgres.Store) error {
 		if !ours {
 			id, _, _ = strings.Cut(name, "#") // check values are stored without the version
 		}
-		if !f.keys.Opens(name) && !f.lacks(id) {
+		if !f.keys.Opens(name) && !f.lacks(id, !ours) {
 			continue
 		}
 		f.keks = append(f.keks, name)

@@ -101,10 +101,19 @@ func (p *program) keyringCheck() *cli.Command {
 			}
 			return p.withAnyKeyring(ctx, lookup, func(s *postgres.Store, _ *seal.Ring) error {
 				strays, err := fitsStore(ctx, s, cfg.Keyring, keys)
-				return errors.Join(p.showStored(ctx, cmd, s, cfg.Keyring), err, strange(strays), checkKEKs(ctx, s, keys))
+				return errors.Join(p.showStored(ctx, cmd, s, cfg.Keyring), err, strange(strays), checkDataKeys(ctx, s, keys))
 			})
 		},
 	}
+}
+
+// checkDataKeys unwraps all data keys, if the key services can be asked and are the right ones.
+func checkDataKeys(ctx context.Context, s *postgres.Store, keys *envelope.Keys) error {
+	if err := checkKEKs(ctx, s, keys); err != nil {
+		return err
+	}
+	tenants, err := keys.Unreadable(ctx, s, resealBatch)
+	return errors.Join(err, unreadableDataKeys(ctx, s, tenants))
 }
 
 // overrideKeyring makes --file win over the setting.

@@ -18,6 +18,13 @@ var planted = map[string]string{
 	"a data key":          `update tenant_key set kek = 'keyring:abc'`,
 	"that of a service":   `update tenant_key set kek = 'hashivault://transit/abc#v1'`,
 	"a name not in UTF-8": `update api_key set box = '\x0102fffe'`,
+
+	// The names of keys that are in use or were, where keys of the other kind are named.
+	"a data key by a bare id":        `update tenant_key set kek = (select min(key_id) from keyring_check where key_id not like '%://%')`,
+	"one with a version":             `update tenant_key set kek = (select min(key_id) from keyring_check where key_id not like '%://%') || '#9'`,
+	"a service in a keyring":         `update tenant_key set kek = 'keyring:' || (select key_id from keyring_check where key_id like '%://%')`,
+	"a service that sealed a secret": `update integration set secret_box = (select '\x01'::bytea || set_byte('\x00', 0, length(key_id)) || convert_to(key_id, 'UTF8') from keyring_check where key_id like '%://%')`,
+	"a service that sealed API keys": `update api_key set box = (select '\x01'::bytea || set_byte('\x00', 0, length(key_id)) || convert_to(key_id, 'UTF8') from keyring_check where key_id like '%://%')`,
 }
 
 // TestAPlantedBoxStopsNoStart starts the service on each, which names it; "keyring check" does too, and ends with status 1.
@@ -29,6 +36,7 @@ func TestAPlantedBoxStopsNoStart(t *testing.T) {
 	owner := onlyTenant(t, environ)
 	url, _ := (&program{environ: environ}).env("DEFENDERD_DATABASE_URL")
 	db := ownerOf(t, url)
+	execute(t, db, `insert into keyring_check (key_id, box) values ('hashivault://pgp?address=https://vault.example', '\x00')`)
 	execute(t, db, `create table before_api_key as table api_key; create table before_integration as table integration; create table before_tenant_key as table tenant_key`)
 	for name, statement := range planted {
 		execute(t, db, "begin; set local role defender_app; set local app.system = 'on'; "+statement+"; commit")
@@ -72,6 +80,38 @@ func TestAKeyThatWasInUseIsMissedBesideAPlantedBox(t *testing.T) {
 		_, err := invoke(t, with(newer), "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
 		if err == nil || !strings.Contains(err.Error(), "missing") || !strings.Contains(err.Error(), idOf(older)) {
 			t.Errorf("%s: %v", left, err)
+		}
+	}
+}
+
+// TestADamagedDataKeyIsNamed ruins what the key in use wrapped: checking and resealing tell whose it is, and the start does not ask.
+func TestADamagedDataKeyIsNamed(t *testing.T) {
+	t.Parallel()
+	line := seal.NewKey().Reveal()
+	environ, _ := connected(t, line)
+	keyed := append(environ[:len(environ):len(environ)], "DEFENDERD_KEYRING="+line)
+	owner := onlyTenant(t, environ)
+	must(t, keyed, "keyring", "check")
+	url, _ := (&program{environ: environ}).env("DEFENDERD_DATABASE_URL")
+	execute(t, ownerOf(t, url), `update tenant_key set wrapped = '\x00'`)
+	for _, command := range []string{"check", "reseal"} {
+		_, err := invoke(t, keyed, "keyring", command)
+		if exitOf(err) != exitFailure || err == nil || !strings.Contains(err.Error(), "1 data keys open with no key there is") || !strings.Contains(err.Error(), owner) {
+			t.Errorf("keyring %s ends with %v", command, err)
+		}
+	}
+	if err := start(t, keyed, "--roles", "http").stop(t); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTablesQuoteWhatTerminalsWouldObey(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"Contoso, Łódź \"West\"": "Contoso, Łódź \"West\"", "": "", "\x1b[2J": `"\x1b[2J"`, "a\tb": `"a\tb"`, "a\n": `"a\n"`, "\u202exe": `"\u202exe"`, "\xff\xfe": `"\xff\xfe"`,
+	} {
+		if got := printable(text); got != want {
+			t.Errorf("%q is shown as %s", text, got)
 		}
 	}
 }

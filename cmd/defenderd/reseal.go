@@ -81,7 +81,8 @@ func (p *program) reseal(ctx context.Context, cmd *cli.Command, s *postgres.Stor
 	if err != nil {
 		return fmt.Errorf("%d API keys were sealed anew, then: %w; the same command goes on", apiKeys.Done, err)
 	}
-	return errors.Join(p.showStored(ctx, cmd, s, cfg.Keyring), unreadable(ctx, s, wrapped, sealed), unreadableAPIKeys(apiKeys))
+	return errors.Join(p.showStored(ctx, cmd, s, cfg.Keyring), unreadableDataKeys(ctx, s, wrapped.Unreadable), unreadableSecrets(sealed),
+		unreadableAPIKeys(apiKeys))
 }
 
 // renewKEKCheck stores a check value of the present version, so that older ones can be withdrawn at the key service.
@@ -93,30 +94,34 @@ func renewKEKCheck(ctx context.Context, s *postgres.Store, keys *envelope.Keys) 
 	return s.RenewKEKCheck(ctx, name, box)
 }
 
-// unreadable names what no key opened.
-func unreadable(ctx context.Context, s *postgres.Store, wrapped envelope.Rewrapped, sealed connector.Resealed) error {
-	var problems []error
-	if n := len(wrapped.Unreadable); n > 0 {
-		tenants, err := s.ListTenants(ctx, tenant.Filter{})
-		if err != nil {
-			return err
-		}
-		var names []string
-		for _, t := range tenants {
-			if slices.Contains(wrapped.Unreadable, t.ID) {
-				names = append(names, tenant.PublicText(tenant.TenantPrefix, t.PublicID))
-			}
-		}
-		problems = append(problems, fmt.Errorf("%d data keys open with no key there is: bring the key back; they are of: %s", n, first20(names)))
+// unreadableDataKeys names those that no key unwraps by their tenants.
+func unreadableDataKeys(ctx context.Context, s *postgres.Store, of []tenant.ID) error {
+	if len(of) == 0 {
+		return nil
 	}
-	if n := len(sealed.Unreadable); n > 0 {
-		var names []string
-		for _, id := range sealed.Unreadable {
-			names = append(names, tenant.PublicText(tenant.IntegrationPrefix, id))
-		}
-		problems = append(problems, fmt.Errorf("%d secrets open with no key there is: bring the key back, or let their owners enter them again: %s", n, first20(names)))
+	tenants, err := s.ListTenants(ctx, tenant.Filter{})
+	if err != nil {
+		return err
 	}
-	return errors.Join(problems...)
+	var names []string
+	for _, t := range tenants {
+		if slices.Contains(of, t.ID) {
+			names = append(names, tenant.PublicText(tenant.TenantPrefix, t.PublicID))
+		}
+	}
+	return fmt.Errorf("%d data keys open with no key there is: bring the key back that wrapped them, or their rows from a backup; they are of: %s", len(of), first20(names))
+}
+
+// unreadableSecrets names those that no key opened by their integrations.
+func unreadableSecrets(r connector.Resealed) error {
+	if len(r.Unreadable) == 0 {
+		return nil
+	}
+	var names []string
+	for _, id := range r.Unreadable {
+		names = append(names, tenant.PublicText(tenant.IntegrationPrefix, id))
+	}
+	return fmt.Errorf("%d secrets open with no key there is: bring the key back, or let their owners enter them again: %s", len(names), first20(names))
 }
 
 // unreadableAPIKeys names the API keys that let nobody in any more.

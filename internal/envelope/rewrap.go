@@ -11,9 +11,8 @@ import (
 // RewrapStore is what [Keys.Rewrap] and [Keys.Renew] need of the database.
 type RewrapStore interface {
 	Store
-	// DataKeysNotWrappedBy lists up to n data keys of all tenants that another key wrapped, ordered by tenant and number, after
-	// the given one.
-	DataKeysNotWrappedBy(ctx context.Context, kek string, after DataKey, n int) ([]DataKey, error)
+	// DataKeys lists up to n data keys of all tenants, ordered by tenant and number, after the given one.
+	DataKeys(ctx context.Context, after DataKey, n int) ([]DataKey, error)
 	// ReplaceWrapped puts what is wrapped anew in the place of old, or reports false if that is no longer what is stored.
 	ReplaceWrapped(ctx context.Context, old, renewed DataKey) (bool, error)
 	// SingleDataKeys lists up to n tenants with one data key, by ascending id after the given one. One with more is in the middle
@@ -29,42 +28,57 @@ type Rewrapped struct {
 	Unreadable []tenant.ID // tenants with a data key that none of the keys unwraps; left as it was
 }
 
-// Rewrap wraps every data key that another key has wrapped with the current one, batch by batch. What is done stays done when
-// it is interrupted; the next call goes on with the rest. Secrets are not touched.
+// Rewrap wraps every data key that another key has wrapped with the current one, batch by batch, and unwraps the others to see that they
+// can be. What is done stays done when it is interrupted; the next call goes on with the rest. Secrets are not touched.
 func (k *Keys) Rewrap(ctx context.Context, store RewrapStore, batch int) (r Rewrapped, err error) {
 	name, err := k.currentName(ctx)
 	if err != nil {
 		return r, err
 	}
+	r.Unreadable, err = k.unwrapAll(ctx, store, batch, func(d DataKey, clear seal.Secret) error {
+		if d.KEK == name {
+			return nil
+		}
+		renewed, err := k.wrap(ctx, d, clear)
+		if err != nil {
+			return err
+		}
+		replaced, err := store.ReplaceWrapped(ctx, d, renewed)
+		if replaced {
+			r.Done++
+		}
+		return err
+	})
+	return r, err
+}
+
+// Unreadable lists the tenants with a data key that none of the keys unwraps.
+func (k *Keys) Unreadable(ctx context.Context, store RewrapStore, batch int) ([]tenant.ID, error) {
+	return k.unwrapAll(ctx, store, batch, func(DataKey, seal.Secret) error { return nil })
+}
+
+// unwrapAll hands over every data key that can be unwrapped, and lists the tenants of the others.
+func (k *Keys) unwrapAll(ctx context.Context, store RewrapStore, batch int, use func(DataKey, seal.Secret) error) (unreadable []tenant.ID, err error) {
 	for after := (DataKey{}); ; {
-		list, err := store.DataKeysNotWrappedBy(ctx, name, after, batch)
+		list, err := store.DataKeys(ctx, after, batch)
 		if err != nil || len(list) == 0 {
-			return r, err
+			return unreadable, err
 		}
 		for _, d := range list {
 			after = d
-			switch done, err := k.rewrap(ctx, store, d); {
-			case errors.Is(err, seal.ErrUnknownKey) || errors.Is(err, seal.ErrUnreadable):
-				r.Unreadable = append(r.Unreadable, d.Tenant)
-			case err != nil:
-				return r, err
-			case done:
-				r.Done++
+			clear, err := k.unwrap(ctx, d)
+			if errors.Is(err, seal.ErrUnknownKey) || errors.Is(err, seal.ErrUnreadable) {
+				unreadable = append(unreadable, d.Tenant)
+				continue
+			}
+			if err == nil {
+				err = use(d, clear)
+			}
+			if err != nil {
+				return unreadable, err
 			}
 		}
 	}
-}
-
-func (k *Keys) rewrap(ctx context.Context, store RewrapStore, d DataKey) (bool, error) {
-	clear, err := k.unwrap(ctx, d)
-	if err != nil {
-		return false, err
-	}
-	renewed, err := k.wrap(ctx, d, clear)
-	if err != nil {
-		return false, err
-	}
-	return store.ReplaceWrapped(ctx, d, renewed)
 }
 
 // currentName asks the current key for its name, which has its version in it: only what it wraps tells that.

@@ -115,11 +115,10 @@ func (s *Store) DataKeysByKEK(ctx context.Context) (map[string]int, error) {
 	return counts, err
 }
 
-// DataKeysNotWrappedBy implements [envelope.RewrapStore].
-func (s *Store) DataKeysNotWrappedBy(ctx context.Context, kek string, after envelope.DataKey, n int) ([]envelope.DataKey, error) {
+// DataKeys implements [envelope.RewrapStore].
+func (s *Store) DataKeys(ctx context.Context, after envelope.DataKey, n int) ([]envelope.DataKey, error) {
 	return s.dataKeys(ctx, `
-		select tenant_id, number, kek, wrapped from tenant_key
-		where kek <> $1 and (tenant_id, number) > ($2, $3) order by tenant_id, number limit $4`, kek, after.Tenant, after.Number, n)
+		select tenant_id, number, kek, wrapped from tenant_key where (tenant_id, number) > ($1, $2) order by tenant_id, number limit $3`, after.Tenant, after.Number, n)
 }
 
 // SingleDataKeys implements [envelope.RewrapStore].
