@@ -20,7 +20,8 @@ type HeldChanges struct {
 	Items []HeldChange `json:"items"`
 }
 
-// HeldChange is a drop to nothing or by more than half that a run met and did not believe. Samples names some of what would leave.
+// HeldChange is a drop to nothing or by more than half that a run met and did not believe, with the figures of that run. Samples names
+// some of what would leave. Latest is what a later run found, and what an approval lets go; nil until one has looked.
 type HeldChange struct {
 	Kind       HeldKind     `json:"kind"`
 	RunID      string       `json:"run_id"`
@@ -29,7 +30,18 @@ type HeldChange struct {
 	After      int64        `json:"after"`
 	Leaving    int64        `json:"leaving"`
 	Samples    []SkipSample `json:"samples"`
+	Latest     *HeldReading `json:"latest,omitempty"`
 	ApprovedAt time.Time    `json:"approved_at,omitzero"`
+}
+
+// HeldReading is what the last run found that looked at a held change and held it back still.
+type HeldReading struct {
+	RunID   string       `json:"run_id"`
+	At      time.Time    `json:"at"`
+	Before  int64        `json:"before"`
+	After   int64        `json:"after"`
+	Leaving int64        `json:"leaving"`
+	Samples []SkipSample `json:"samples"`
 }
 
 // ApproveHeldChangeRequest names the change that was looked at.

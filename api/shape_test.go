@@ -41,7 +41,7 @@ var components = map[string]reflect.Type{
 	"Difference":    typ[Difference](),
 	"ReportReading": typ[ReportReading](), "ReadingKind": typ[ReadingKind](),
 	"FindingHistory": typ[FindingHistory](), "FindingEvent": typ[FindingEvent](), "FindingChange": typ[FindingChange](),
-	"HeldChanges": typ[HeldChanges](), "HeldChange": typ[HeldChange](), "HeldKind": typ[HeldKind](), "ApproveHeldChangeRequest": typ[ApproveHeldChangeRequest](),
+	"HeldChanges": typ[HeldChanges](), "HeldChange": typ[HeldChange](), "HeldReading": typ[HeldReading](), "HeldKind": typ[HeldKind](), "ApproveHeldChangeRequest": typ[ApproveHeldChangeRequest](),
 
 	"Address": typ[Address](), "OperatingSystem": typ[OperatingSystem](), "CloudInstance": typ[CloudInstance](), "SeverityCounts": typ[SeverityCounts](), "VulnerabilitySummary": typ[VulnerabilitySummary](),
 	"PGPAsset": typ[PGPAsset](), "Asset": typ[Asset](), "AssetPage": typ[Page[Asset]](), "ListEnd": typ[ListEnd](), "AssetState": typ[AssetState](),

@@ -7,7 +7,8 @@ import (
 	"pgp.internal/defender/internal/fault"
 )
 
-// Held is a drop that the removal guard keeps from happening until a second complete run agrees or somebody approves of it.
+// Held is a drop that the removal guard keeps from happening until a second complete run agrees or somebody approves of it, as the
+// last run found it that held it back.
 type Held struct {
 	Kind       string // what would leave: assets or findings
 	At         time.Time

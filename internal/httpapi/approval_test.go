@@ -34,7 +34,7 @@ func TestAPersonLetsAHeldDropGo(t *testing.T) {
 	a.work(t, 1)
 	held, err := c.ListHeldChanges(ctx, i.ID)
 	must(t, err)
-	if len(held.Items) != 1 || held.Items[0].RunID != run.ID || held.Items[0].Kind != api.HeldAssets || held.Items[0].Leaving != 8 || len(held.Items[0].Samples) != 8 {
+	if len(held.Items) != 1 || held.Items[0].RunID != run.ID || held.Items[0].Latest != nil || held.Items[0].Kind != api.HeldAssets || held.Items[0].Leaving != 8 || len(held.Items[0].Samples) != 8 {
 		t.Fatalf("held: %+v", held)
 	}
 	if n := count(api.AssetActive); n != 10 {
@@ -50,16 +50,21 @@ func TestAPersonLetsAHeldDropGo(t *testing.T) {
 	if len(w) != 1 || w[0].Code != "removal_held_back" || !strings.Contains(w[0].Detail, "8 of 10 assets") || !strings.Contains(w[0].Remedy, "approve") || w[0].DaysLeft != nil {
 		t.Errorf("told of the integration: %+v", w)
 	}
-	must(t, a.sim.Change(directory.String(), world.Change{Op: "remove_machines", From: 8, To: 10}))
 	outdated := run.ID
+	must(t, a.sim.Change(directory.String(), world.Change{Op: "remove_machines", From: 8, To: 9}))
+	run, err = c.StartRun(ctx, i.ID, api.StartRunRequest{})
+	must(t, err)
+	a.work(t, 1)
+	mustStand(t, c, i.ID, outdated, run.ID)
+	must(t, a.sim.Change(directory.String(), world.Change{Op: "remove_machines", From: 9, To: 10}))
 	run, err = c.StartRun(ctx, i.ID, api.StartRunRequest{})
 	must(t, err)
 	a.work(t, 1)
 	mustPointTo(t, second(c.ApproveHeldChange(ctx, i.ID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: outdated})), run.ID)
 	approved, err := c.ApproveHeldChange(ctx, i.ID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: run.ID})
 	must(t, err)
-	if time.Since(approved.ApprovedAt) > time.Hour {
-		t.Errorf("approved at %v", approved.ApprovedAt)
+	if time.Since(approved.ApprovedAt) > time.Hour || approved.Leaving != 10 || approved.Latest != nil {
+		t.Errorf("approved: %+v", approved)
 	}
 	if w := warned(); len(w) != 1 || !strings.Contains(w[0].Remedy, "has approved") {
 		t.Errorf("told once it is approved: %+v", w)
@@ -75,6 +80,29 @@ func TestAPersonLetsAHeldDropGo(t *testing.T) {
 	mustPointTo(t, second(c.ApproveHeldChange(ctx, i.ID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: run.ID})), "")
 	if held, err = c.ListHeldChanges(ctx, i.ID); err != nil || len(held.Items) != 0 {
 		t.Errorf("still held: %+v %v", held, err)
+	}
+}
+
+// mustStand fails unless the change that the first run met is told by its figures and, in the same words and numbers everywhere, by those
+// of the latest run.
+func mustStand(t *testing.T, c *api.Client, integration, first, latest string) {
+	t.Helper()
+	held, err := c.ListHeldChanges(t.Context(), integration)
+	must(t, err)
+	h := held.Items[0]
+	if l := h.Latest; h.RunID != first || h.Leaving != 8 || l == nil || l.RunID != latest || l.Before != 10 || l.After != 1 || l.Leaving != 9 || len(l.Samples) != 9 || !l.At.After(h.HeldAt) {
+		t.Fatalf("held: %+v, latest %+v", h, h.Latest)
+	}
+	i, err := c.GetIntegration(t.Context(), integration)
+	must(t, err)
+	run, err := c.GetRun(t.Context(), latest)
+	must(t, err)
+	for text, told := range map[string]string{
+		"9 of 10 assets": i.Warnings[0].Detail, "9 assets would have left": run.Warnings[0].Detail, "9 held back": run.Summary,
+	} {
+		if !strings.Contains(told, text) {
+			t.Errorf("%q is not in %q", text, told)
+		}
 	}
 }
 

@@ -46,8 +46,14 @@ func (s *server) approveHeldChange(w http.ResponseWriter, r *http.Request) error
 }
 
 func heldChange(h *syncer.HeldChange) api.HeldChange {
-	return api.HeldChange{
+	out := api.HeldChange{
 		Kind: api.HeldKind(h.Kind), RunID: runID(h.Run), HeldAt: h.At, Before: h.Before, After: h.After, Leaving: h.Leaving,
 		Samples: listed(each(h.Samples, skipSample)), ApprovedAt: h.ApprovedAt,
 	}
+	if l := h.Latest; l != nil {
+		out.Latest = &api.HeldReading{
+			RunID: runID(l.Run), At: l.At, Before: l.Before, After: l.After, Leaving: l.Leaving, Samples: listed(each(l.Samples, skipSample)),
+		}
+	}
+	return out
 }

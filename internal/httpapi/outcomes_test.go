@@ -152,7 +152,8 @@ func approveHeld(t *testing.T, h *house, c *api.Client, x objects) {
 	run, err := c.GetRun(ctx, x.run)
 	must(t, err)
 	h.exec(`update integration set guard = '{"held": {"assets": {"run": "` + plainID(x.run) + `", "before": 9, "after": 2, "leaving": 7, "at": "2026-11-28T10:00:00Z",
-		"samples": [{"SourceID": "00aa", "Name": "build-07", "Detail": "removed"}]}}}' where public_id = '` + plainID(run.IntegrationID) + `'`)
+		"samples": [{"SourceID": "00aa", "Name": "build-07", "Detail": "removed"}],
+		"latest": {"run": "` + plainID(x.run) + `", "before": 9, "after": 1, "leaving": 8, "at": "2026-11-28T11:00:00Z"}}}}' where public_id = '` + plainID(run.IntegrationID) + `'`)
 	held, err := c.ListHeldChanges(ctx, run.IntegrationID)
 	must(t, err)
 	if len(held.Items) != 1 || held.Items[0].RunID != x.run || held.Items[0].Leaving != 7 || len(held.Items[0].Samples) != 1 || !held.Items[0].ApprovedAt.IsZero() {
@@ -163,8 +164,13 @@ func approveHeld(t *testing.T, h *house, c *api.Client, x objects) {
 	must(t, err)
 	again, err := c.ApproveHeldChange(ctx, run.IntegrationID, request)
 	must(t, err)
-	if approved.ApprovedAt.IsZero() || !again.ApprovedAt.Equal(approved.ApprovedAt) {
+	if approved.ApprovedAt.IsZero() || approved.Latest.Leaving != 8 || !again.ApprovedAt.Equal(approved.ApprovedAt) {
 		t.Errorf("approved at %v, and again at %v", approved.ApprovedAt, again.ApprovedAt)
+	}
+	told, err := c.ListAuditEvents(ctx, api.ListAuditEventsOptions{Action: []api.AuditAction{api.AuditHeldChangeApproved}})
+	must(t, err)
+	if changes := told.Items[0].Changes; len(changes) != 3 || changes[2].Field != "latest_run_id" || changes[2].After != x.run {
+		t.Errorf("the audit trail tells %+v", changes)
 	}
 	request.Kind = api.HeldFindings
 	if err := second(c.ApproveHeldChange(ctx, run.IntegrationID, request)); !api.HasCode(err, api.CodeConflict) {

@@ -26,15 +26,31 @@ type guardDocument struct {
 	Rules map[string]string     `json:"rules,omitempty"` // digest of the settings under which the last reading went through
 }
 
+// guardEntry is a drop with the figures of the run that met it, which later readings are compared with: a drop that creeps is a further
+// one in the end.
 type guardEntry struct {
-	Run      string          `json:"run"`
-	Before   int64           `json:"before"`
-	After    int64           `json:"after"`
-	Leaving  int64           `json:"leaving"`
-	Samples  []syncer.Sample `json:"samples,omitempty"` // of what would leave, at most heldSamples
-	At       time.Time       `json:"at"`
-	Approved time.Time       `json:"approved,omitzero"` // when somebody let it through
-	Agreed   bool            `json:"agreed,omitempty"`  // it is held no more, and remembered while what it let go has yet to leave
+	guardFigures
+	Latest   *guardFigures `json:"latest,omitempty"`  // of the last whole reading that held it back still
+	Approved time.Time     `json:"approved,omitzero"` // when somebody let it through
+	Agreed   bool          `json:"agreed,omitempty"`  // it is held no more, and remembered while what it let go has yet to leave
+}
+
+// guardFigures are what a run showed of a drop.
+type guardFigures struct {
+	Run     string          `json:"run"`
+	Before  int64           `json:"before"`
+	After   int64           `json:"after"`
+	Leaving int64           `json:"leaving"`
+	Samples []syncer.Sample `json:"samples,omitempty"` // of what would leave, at most heldSamples
+	At      time.Time       `json:"at"`
+}
+
+// stands is what is held back now, and what an approval lets go.
+func (e guardEntry) stands() guardFigures {
+	if e.Latest != nil {
+		return *e.Latest
+	}
+	return e.guardFigures
 }
 
 // waits tells whether a drop is held back still.
@@ -84,7 +100,7 @@ type ruling struct {
 // further large drop, or after a person has approved of what the last one showed; a read without a drop makes the guard forget,
 // but not one that could not read all.
 // Once the customer has changed the settings, records that did arrive and are refused now leave, also while what is absent is held
-// back. That stays as the run met it, with its figures, while most of what counted then is absent.
+// back. That stays the drop that the run met, while most of what counted then is absent.
 //
 // What it remembers is written at the end of the transaction, so that nobody who changes the integration waits for it.
 func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r reading) (ruling, error) {
@@ -104,7 +120,7 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	agreed := doubted && !r.partly && earlier.agrees(r, st.job.Subject.String())
 	ruled.hold = doubtful && !agreed
 	if agreed && !earlier.Approved.IsZero() {
-		ruled.approved = earlier.At
+		ruled.approved = earlier.stands().At // no whole reading looks again between an approval and the one that goes through with it
 	}
 	next := guardDocument{Held: orEmpty(maps.Clone(known.Held)), Rules: orEmpty(maps.Clone(known.Rules))}
 	switch {
@@ -114,11 +130,15 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	case agreed:
 		earlier.Agreed = true
 		next.Held[measure] = earlier
-	case doubted && !earlier.further(r) && earlier.Run != st.job.Subject.String(): // too soon to agree
 	default:
-		if next.Held[measure], err = st.hold(ctx, tx, r, ruled); err != nil {
+		figures, err := st.figures(ctx, tx, r, ruled)
+		if err != nil {
 			return ruling{}, err
 		}
+		if earlier.Latest = &figures; !doubted || earlier.further(r) || earlier.Run == figures.Run { // it is no case of too soon to agree
+			earlier = guardEntry{guardFigures: figures}
+		}
+		next.Held[measure] = earlier
 	}
 	if measured == "" || !next.waits(measure) {
 		next.Rules[measure] = digest
@@ -129,11 +149,11 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	return ruled, nil
 }
 
-// hold is a drop that this run is the first to meet.
-func (st *stage) hold(ctx context.Context, tx *sqlx.Tx, r reading, ruled ruling) (held guardEntry, err error) {
-	held = guardEntry{Run: st.job.Subject.String(), Before: r.before, After: r.after, Leaving: r.leaving, At: r.now}
-	held.Samples, err = r.samples(ctx, tx, ruled.chosen)
-	return held, err
+// figures are what this run shows of a drop that it holds back.
+func (st *stage) figures(ctx context.Context, tx *sqlx.Tx, r reading, ruled ruling) (f guardFigures, err error) {
+	f = guardFigures{Run: st.job.Subject.String(), Before: r.before, After: r.after, Leaving: r.leaving, At: r.now}
+	f.Samples, err = r.samples(ctx, tx, ruled.chosen)
+	return f, err
 }
 
 // lasts tells whether most of what counted when the drop was met is absent still, whatever has come into scope since.

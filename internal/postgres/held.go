@@ -49,7 +49,8 @@ func (c *guardColumn) Scan(src any) error {
 	*c = nil
 	for _, kind := range heldKinds {
 		if e, ok := known.Held[string(kind)]; ok && !e.Agreed {
-			*c = append(*c, connector.Held{Kind: string(kind), At: e.At.UTC(), Before: e.Before, Leaving: e.Leaving, ApprovedAt: e.Approved.UTC()})
+			now := e.stands()
+			*c = append(*c, connector.Held{Kind: string(kind), At: now.At.UTC(), Before: now.Before, Leaving: now.Leaving, ApprovedAt: e.Approved.UTC()})
 		}
 	}
 	return nil
@@ -90,10 +91,19 @@ func (s *Store) ApproveHeldChange(ctx context.Context, t tenant.ID, integration 
 		}
 		return s.record(ctx, tx, t, deed{
 			action: audit.HeldChangeApproved, resource: on(tenant.IntegrationPrefix, integration),
-			changes: audit.Diff(audit.Diff(nil, "kind", "", kind), "run_id", "", tenant.PublicText(tenant.RunPrefix, run)),
+			changes: approvalOf(held),
 		})
 	})
 	return held, err
+}
+
+// approvalOf names what was approved of, and by whose figures if a later run has looked at it.
+func approvalOf(h syncer.HeldChange) []audit.Change {
+	changes := audit.Diff(audit.Diff(nil, "kind", "", h.Kind), "run_id", "", tenant.PublicText(tenant.RunPrefix, h.Run))
+	if h.Latest != nil {
+		changes = audit.Diff(changes, "latest_run_id", "", tenant.PublicText(tenant.RunPrefix, h.Latest.Run))
+	}
+	return changes
 }
 
 // notHeld says why there is nothing to approve of, and names the run whose change is held back instead, if there is one.
@@ -109,9 +119,9 @@ func notHeld(kind syncer.HeldKind, now guardEntry, held bool) *fault.Error {
 		return f
 	}
 	other := now.change(kind)
-	name := tenant.PublicText(tenant.RunPrefix, other.Run)
-	f := fault.Newf(fault.CodeConflict, "It is not what is held back now: %s met another change on %s and would have taken %d of %d %s out of the inventory.",
-		name, other.At.Format("2 January 2006, 15:04 MST"), other.Leaving, other.Before, kind)
+	name, stands := tenant.PublicText(tenant.RunPrefix, other.Run), now.stands()
+	f := fault.Newf(fault.CodeConflict, "It is not what is held back now: %s met another change on %s, and %d of %d %s would leave the inventory.",
+		name, other.At.Format("2 January 2006, 15:04 MST"), stands.Leaving, stands.Before, kind)
 	f.Remedy = "List the held changes, look at that one, and approve of it by the run_id " + name + " if it is right."
 	f.Data = other.Run
 	return f
@@ -127,8 +137,14 @@ func readGuard(ctx context.Context, tx *sqlx.Tx, t tenant.ID, integration uuid.U
 }
 
 func (e guardEntry) change(kind syncer.HeldKind) syncer.HeldChange {
-	run, _ := uuid.Parse(e.Run) // written by this package
-	return syncer.HeldChange{
-		Kind: kind, Run: run, At: e.At.UTC(), Before: e.Before, After: e.After, Leaving: e.Leaving, Samples: e.Samples, ApprovedAt: e.Approved,
+	change := syncer.HeldChange{Kind: kind, HeldReading: e.reading(), ApprovedAt: e.Approved}
+	if e.Latest != nil {
+		change.Latest = new(e.Latest.reading())
 	}
+	return change
+}
+
+func (f guardFigures) reading() syncer.HeldReading {
+	run, _ := uuid.Parse(f.Run) // written by this package
+	return syncer.HeldReading{Run: run, At: f.At.UTC(), Before: f.Before, After: f.After, Leaving: f.Leaving, Samples: f.Samples}
 }

@@ -10,13 +10,19 @@ import (
 	"pgp.internal/defender/internal/syncer"
 )
 
-// mustStillHold demands that the run holds back what the first one met, all but what is gone of 12 assets, with its figures.
+// mustStillHold demands that the run holds back what the first one met, all but what is gone of 12 assets, with its figures; and that a
+// later run's are told beside them.
 func (h *house) mustStillHold(i connector.Integration, run, first syncer.Run, leaving int64) {
 	h.t.Helper()
 	mustSucceed(h.t, run)
 	held := h.held(i)
 	if len(held) != 1 || held[0].Run != first.PublicID || held[0].Before != 12 || held[0].After != 12-leaving || held[0].Leaving != leaving {
 		h.t.Fatalf("held %+v, want %d of 12 since the run %s: %s", held, leaving, first.PublicID, run.Report.Summary)
+	}
+	if run.PublicID != first.PublicID {
+		h.mustStand(i, run, syncer.StageAssets)
+	} else if held[0].Latest != nil {
+		h.t.Errorf("a change that was just met has been looked at: %+v", held[0].Latest)
 	}
 }
 

@@ -52,7 +52,7 @@ func TestADropOfFindingsIsConfirmedHoursLater(t *testing.T) {
 			h.mustHold(again(time.Second), before)
 			soon := again(5 * time.Hour)
 			h.mustHold(soon, before)
-			if list := h.held(connector.Integration{Tenant: h.tenant, PublicID: soon.IntegrationPublic}); len(list) != 1 || list[0].Kind != syncer.HeldFindings || list[0].Run != held.PublicID {
+			if list := h.held(connector.Integration{Tenant: h.tenant, PublicID: soon.IntegrationPublic}); len(list) != 1 || list[0].Kind != syncer.HeldFindings || list[0].Run != held.PublicID || list[0].Latest.Run != soon.PublicID {
 				t.Errorf("held: %+v", list)
 			}
 			run := again(time.Hour)

@@ -237,19 +237,28 @@ func TestWhatIsLeftOfADropIsBelieved(t *testing.T) {
 	}
 }
 
-// TestAnApprovalLetsGoWhatWasSeen has one more machine be missing twice, the first time after the run that was approved of.
+// TestAnApprovalLetsGoWhatWasSeen has one more machine be missing, before or after the last run that looked at what was approved of.
 func TestAnApprovalLetsGoWhatWasSeen(t *testing.T) {
 	t.Parallel()
-	h, i, held := usualRemoval(t)
-	h.change(leave(11))
-	h.both(time.Hour)
-	mustSucceed(t, h.again(i, syncer.Incremental))
-	h.approve(i, held)
-	h.both(time.Hour)
-	run := h.again(i, syncer.Incremental)
-	mustSucceed(t, run)
-	if n := assetCounts(t, run).Removed; n != 10 {
-		t.Errorf("%d removed, want the 10 that were shown: %s", n, run.Report.Summary)
+	for name, want := range map[string]int64{"unseen": 10, "seen": 11} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, i, held := usualRemoval(t)
+			h.t = t
+			if name == "seen" {
+				h.change(leave(11))
+			}
+			h.both(time.Hour)
+			h.mustStand(i, h.again(i, syncer.Incremental), syncer.StageAssets)
+			h.approve(i, held)
+			h.change(leave(11))
+			h.both(time.Hour)
+			run := h.again(i, syncer.Incremental)
+			mustSucceed(t, run)
+			if n := assetCounts(t, run).Removed; n != want {
+				t.Errorf("%d removed, want the %d that were shown: %s", n, want, run.Report.Summary)
+			}
+		})
 	}
 }
 
@@ -264,7 +273,7 @@ func TestAPartialReadUsesNoApprovalUp(t *testing.T) {
 		h.both(time.Minute)
 		mustEnd(t, h.again(i, syncer.Incremental), syncer.PartiallySucceeded, "")
 		bad.path = ""
-		if list := h.held(i); len(list) != 1 || list[0].Run != held.PublicID {
+		if list := h.held(i); len(list) != 1 || list[0].Run != held.PublicID || list[0].Latest != nil {
 			t.Fatalf("held: %+v", list)
 		}
 	}

@@ -209,14 +209,20 @@ type Sample struct {
 
 // HeldChange is what the removal guard keeps from happening until a second complete run agrees or somebody approves of it.
 type HeldChange struct {
-	Kind       HeldKind
-	Run        uuid.UUID // that met it
-	At         time.Time
-	Before     int64 // records in scope until then
-	After      int64 // that would be left
-	Leaving    int64
-	Samples    []Sample
-	ApprovedAt time.Time // zero while nobody has
+	Kind        HeldKind
+	HeldReading              // that met it
+	Latest      *HeldReading // that held it back still; nil until a later run has looked
+	ApprovedAt  time.Time    // zero while nobody has
+}
+
+// HeldReading is what a whole reading by a run showed of a drop.
+type HeldReading struct {
+	Run     uuid.UUID
+	At      time.Time
+	Before  int64 // records in scope until then
+	After   int64 // that would be left
+	Leaving int64
+	Samples []Sample
 }
 
 // HeldKind is what a held change is about.
