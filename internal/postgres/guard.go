@@ -53,6 +53,12 @@ func (e guardEntry) stands() guardFigures {
 	return e.guardFigures
 }
 
+// told is what of a kind is held back now, if anything is.
+func (d guardDocument) told(kind syncer.HeldKind) (guardEntry, bool) {
+	e, ok := d.Held[string(kind)]
+	return e, ok && !e.Agreed && e.stands().Leaving > 0
+}
+
 // waits tells whether a drop is held back still.
 func (d guardDocument) waits(measure string) bool {
 	e, ok := d.Held[measure]

@@ -24,7 +24,7 @@ func (s *Store) HeldChanges(ctx context.Context, t tenant.ID, integration uuid.U
 			return err
 		}
 		for _, kind := range heldKinds {
-			if e, ok := known.Held[string(kind)]; ok && !e.Agreed {
+			if e, told := known.told(kind); told {
 				held = append(held, e.change(kind))
 			}
 		}
@@ -48,7 +48,7 @@ func (c *guardColumn) Scan(src any) error {
 	}
 	*c = nil
 	for _, kind := range heldKinds {
-		if e, ok := known.Held[string(kind)]; ok && !e.Agreed {
+		if e, told := known.told(kind); told {
 			now := e.stands()
 			*c = append(*c, connector.Held{Kind: string(kind), At: now.At.UTC(), Before: now.Before, Leaving: now.Leaving, ApprovedAt: e.Approved.UTC()})
 		}
@@ -70,9 +70,9 @@ func (s *Store) ApproveHeldChange(ctx context.Context, t tenant.ID, integration 
 		if err != nil {
 			return err
 		}
-		e, ok := known.Held[string(kind)]
-		if !ok || e.Agreed || e.Run != run.String() {
-			return notHeld(kind, e, ok)
+		e, told := known.told(kind)
+		if !told || e.Run != run.String() {
+			return notHeld(kind, e, told)
 		}
 		if e.Approved.IsZero() {
 			e.Approved = now.UTC()
@@ -109,13 +109,13 @@ func approvalOf(h syncer.HeldChange) []audit.Change {
 // notHeld says why there is nothing to approve of, and names the run whose change is held back instead, if there is one.
 func notHeld(kind syncer.HeldKind, now guardEntry, held bool) *fault.Error {
 	switch {
-	case !held:
-		f := fault.Newf(fault.CodeConflict, "No change of %s is held back any more: it went through, or what was missing is there again.", kind)
-		f.Remedy = "Nothing to do; the runs of the integration tell which it was."
-		return f
 	case now.Agreed:
 		f := fault.Newf(fault.CodeConflict, "The change of %s is not held back any more: a later run agreed to it, and it is on its way.", kind)
 		f.Remedy = "Nothing to do: what is missing leaves with the next runs."
+		return f
+	case !held:
+		f := fault.Newf(fault.CodeConflict, "No change of %s is held back any more: it went through, what was missing is there again, or the settings leave it out.", kind)
+		f.Remedy = "Nothing to do; the runs of the integration tell which it was."
 		return f
 	}
 	other := now.change(kind)

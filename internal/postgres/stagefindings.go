@@ -88,7 +88,7 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 	switch loaded := st.load; {
 	case o.CloseReason != inventory.Accepted:
 		steps = steps[:0]
-		steps = append(steps, st.closeAll)
+		steps = append(steps, st.closeAll, st.withholdNothing)
 	case loaded != nil:
 		steps = loaded.steps(st)
 	case o.Changes:
@@ -210,6 +210,22 @@ func (st *stage) withholdClosings(ctx context.Context, tx *sqlx.Tx, r ruling) (i
 		return 0, err
 	}
 	return affected(ctx, tx, `delete from delta where op = any($1)`, pq.Array(closings(r.chosen)))
+}
+
+// withholdNothing notes that no finding is held back while all are out of scope. The drop is remembered for when their import is on again.
+func (st *stage) withholdNothing(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	known, err := readGuard(ctx, tx, st.job.Tenant, st.integration.PublicID)
+	if err != nil {
+		return err
+	}
+	e, told := known.told(syncer.HeldFindings)
+	if !told {
+		return nil
+	}
+	e.Latest = &guardFigures{Run: st.job.Subject.String(), At: o.Now}
+	known.Held[guardFindings] = e
+	st.remember = &known
+	return nil
 }
 
 // closingFindings names some of the findings that would close.

@@ -8,6 +8,7 @@ import (
 
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
+	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
 )
@@ -116,6 +117,28 @@ func TestWhatNewSettingsRefuseIsHeldNoMore(t *testing.T) {
 	h.mustStillHold(i, run, first, 10)
 	if now := h.mustStand(i, run, syncer.StageAssets); stands(now) != [3]int64{10, 2, 8} || assetCounts(t, run).OutOfScope != 2 {
 		t.Errorf("latest %+v: %s", now, run.Report.Summary)
+	}
+}
+
+// TestNoFindingIsHeldWhileTheirImportIsOff switches the import off while most findings are held back, and on again.
+func TestNoFindingIsHeldWhileTheirImportIsOff(t *testing.T) {
+	t.Parallel()
+	h, again, first := heldRows(t, func(h *house) { h.believeAfter(syncer.DefaultRemovalPolicy()) })
+	i := connector.Integration{ID: first.IntegrationID, Tenant: h.tenant, PublicID: first.IntegrationPublic}
+	met := h.held(i)[0]
+	h.set(i, func(s *inventory.Settings) { s.ImportVulnerabilities = false })
+	run := again(time.Minute)
+	current := h.integration(i)
+	if held, warnings := h.held(i), current.HeldWarnings(); len(held) != 0 || len(warnings) != 0 {
+		t.Errorf("held while nothing is open: %+v, warnings %v; %s", held, warnings, run.Report.Summary)
+	}
+	if _, err := h.store.ApproveHeldChange(t.Context(), h.tenant, i.PublicID, syncer.HeldFindings, first.PublicID, h.now); !fault.Is(err, fault.CodeConflict) {
+		t.Errorf("approving of what is not held: %v", err)
+	}
+	h.set(i, func(s *inventory.Settings) { s.ImportVulnerabilities = true })
+	now := h.mustStand(i, again(time.Minute), syncer.StageVulnerabilities)
+	if held := h.held(i)[0]; held.Run != first.PublicID || stands(held.HeldReading) != stands(met.HeldReading) || now.Leaving != met.Leaving {
+		t.Errorf("once it is on again: %+v, latest %+v", held, now)
 	}
 }
 
