@@ -44,10 +44,12 @@ type HeldReading struct {
 	Samples []SkipSample `json:"samples"`
 }
 
-// ApproveHeldChangeRequest names the change that was looked at.
+// ApproveHeldChangeRequest names the change that was looked at, and with LatestRunID the run whose figures were: that of Latest, or RunID
+// where there is none. If another one has looked since, nothing is approved of. Left out, what the last one found is.
 type ApproveHeldChangeRequest struct {
-	Kind  HeldKind `json:"kind" validate:"required,oneof=assets findings"`
-	RunID string   `json:"run_id" validate:"required"`
+	Kind        HeldKind `json:"kind" validate:"required,oneof=assets findings"`
+	RunID       string   `json:"run_id" validate:"required"`
+	LatestRunID *string  `json:"latest_run_id,omitempty"`
 }
 
 // ListHeldChanges tells what the removal guard holds back. Role: readonly.

@@ -56,12 +56,13 @@ func TestAPersonLetsAHeldDropGo(t *testing.T) {
 	must(t, err)
 	a.work(t, 1)
 	mustStand(t, c, i.ID, outdated, run.ID)
+	mustHaveLooked(t, c, i.ID, outdated, run.ID)
 	must(t, a.sim.Change(directory.String(), world.Change{Op: "remove_machines", From: 9, To: 10}))
 	run, err = c.StartRun(ctx, i.ID, api.StartRunRequest{})
 	must(t, err)
 	a.work(t, 1)
 	mustPointTo(t, second(c.ApproveHeldChange(ctx, i.ID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: outdated})), run.ID)
-	approved, err := c.ApproveHeldChange(ctx, i.ID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: run.ID})
+	approved, err := c.ApproveHeldChange(ctx, i.ID, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: run.ID, LatestRunID: &run.ID})
 	must(t, err)
 	if time.Since(approved.ApprovedAt) > time.Hour || approved.Leaving != 10 || approved.Latest != nil {
 		t.Errorf("approved: %+v", approved)
@@ -103,6 +104,21 @@ func mustStand(t *testing.T, c *api.Client, integration, first, latest string) {
 		if !strings.Contains(told, text) {
 			t.Errorf("%q is not in %q", text, told)
 		}
+	}
+}
+
+// mustHaveLooked fails unless an approval by the figures of the first run is refused once the latest one has looked, and one that
+// names no run.
+func mustHaveLooked(t *testing.T, c *api.Client, integration, first, latest string) {
+	t.Helper()
+	var p *api.Problem
+	err := second(c.ApproveHeldChange(t.Context(), integration, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: first, LatestRunID: &first}))
+	if !errors.As(err, &p) || p.Code != api.CodeConflict || p.RunID != first || !strings.Contains(p.Detail, "9 of 10 assets") || !strings.Contains(p.Detail, latest) {
+		t.Errorf("an approval of what the first run found: %v", err)
+	}
+	err = second(c.ApproveHeldChange(t.Context(), integration, api.ApproveHeldChangeRequest{Kind: api.HeldAssets, RunID: first, LatestRunID: new("last")}))
+	if !errors.As(err, &p) || p.Code != api.CodeInvalidRequest || len(p.Errors) != 1 || p.Errors[0].Pointer != "/latest_run_id" {
+		t.Errorf("an approval by what is no run: %v", err)
 	}
 }
 

@@ -82,7 +82,7 @@ type Integrations interface {
 // RunStore starts, reads and cancels runs.
 type RunStore interface {
 	HeldChanges(ctx context.Context, t tenant.ID, integration uuid.UUID) ([]syncer.HeldChange, error)
-	ApproveHeldChange(ctx context.Context, t tenant.ID, integration uuid.UUID, kind syncer.HeldKind, run uuid.UUID, now time.Time) (syncer.HeldChange, error)
+	ApproveHeldChange(ctx context.Context, t tenant.ID, integration uuid.UUID, a syncer.Approval, now time.Time) (syncer.HeldChange, error)
 	StartRun(ctx context.Context, t tenant.ID, integration uuid.UUID, mode syncer.Mode) (syncer.Run, error)
 	StartPreview(ctx context.Context, t tenant.ID, integration uuid.UUID, mode syncer.Mode, p syncer.Preview) (syncer.Run, error)
 	ListRuns(ctx context.Context, t tenant.ID, f syncer.RunFilter, page inventory.PageRequest) ([]syncer.Run, inventory.Position, error)

@@ -60,8 +60,8 @@ func (c *guardColumn) Scan(src any) error {
 var heldKinds = []syncer.HeldKind{syncer.HeldAssets, syncer.HeldFindings}
 
 // ApproveHeldChange lets the next run go through with what the given run met, unless it meets a further drop by then. The
-// fault conflict says that something else is held back now, or nothing. An active integration gets its run soon.
-func (s *Store) ApproveHeldChange(ctx context.Context, t tenant.ID, integration uuid.UUID, kind syncer.HeldKind, run uuid.UUID, now time.Time) (held syncer.HeldChange, err error) {
+// fault conflict says that something else is held back now, or nothing, or that another run has looked at it since. An active integration gets its run soon.
+func (s *Store) ApproveHeldChange(ctx context.Context, t tenant.ID, integration uuid.UUID, a syncer.Approval, now time.Time) (held syncer.HeldChange, err error) {
 	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
 		if _, err := lockIntegration(ctx, tx, t, integration, 0); err != nil {
 			return err
@@ -70,15 +70,18 @@ func (s *Store) ApproveHeldChange(ctx context.Context, t tenant.ID, integration 
 		if err != nil {
 			return err
 		}
-		e, told := known.told(kind)
-		if !told || e.Run != run.String() {
-			return notHeld(kind, e, told)
+		e, told := known.told(a.Kind)
+		if !told || e.Run != a.Run.String() {
+			return notHeld(a.Kind, e, told)
+		}
+		if a.Latest != uuid.Nil && a.Latest.String() != e.stands().Run {
+			return notLookedAt(a.Kind, e)
 		}
 		if e.Approved.IsZero() {
 			e.Approved = now.UTC()
-			known.Held[string(kind)] = e
+			known.Held[string(a.Kind)] = e
 		}
-		held = e.change(kind)
+		held = e.change(a.Kind)
 		body, err := json.Marshal(known)
 		if err != nil {
 			return err
@@ -124,6 +127,17 @@ func notHeld(kind syncer.HeldKind, now guardEntry, held bool) *fault.Error {
 		name, other.At.Format("2 January 2006, 15:04 MST"), stands.Leaving, stands.Before, kind)
 	f.Remedy = "List the held changes, look at that one, and approve of it by the run_id " + name + " if it is right."
 	f.Data = other.Run
+	return f
+}
+
+// notLookedAt says that other figures stand than those that were looked at.
+func notLookedAt(kind syncer.HeldKind, now guardEntry) *fault.Error {
+	stands := now.stands().reading()
+	name := tenant.PublicText(tenant.RunPrefix, stands.Run)
+	f := fault.Newf(fault.CodeConflict, "Other figures stand now: %s looked at the change on %s, and %d of %d %s would leave the inventory.",
+		name, stands.At.Format("2 January 2006, 15:04 MST"), stands.Leaving, stands.Before, kind)
+	f.Remedy = "List the held changes, look at what stands, and approve of it by the latest_run_id " + name + " if it is right."
+	f.Data = now.reading().Run
 	return f
 }
 

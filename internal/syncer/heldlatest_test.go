@@ -132,7 +132,7 @@ func TestNoFindingIsHeldWhileTheirImportIsOff(t *testing.T) {
 	if held, warnings := h.held(i), current.HeldWarnings(); len(held) != 0 || len(warnings) != 0 {
 		t.Errorf("held while nothing is open: %+v, warnings %v; %s", held, warnings, run.Report.Summary)
 	}
-	if _, err := h.store.ApproveHeldChange(t.Context(), h.tenant, i.PublicID, syncer.HeldFindings, first.PublicID, h.now); !fault.Is(err, fault.CodeConflict) {
+	if _, err := h.store.ApproveHeldChange(t.Context(), h.tenant, i.PublicID, syncer.Approval{Kind: syncer.HeldFindings, Run: first.PublicID}, h.now); !fault.Is(err, fault.CodeConflict) {
 		t.Errorf("approving of what is not held: %v", err)
 	}
 	h.set(i, func(s *inventory.Settings) { s.ImportVulnerabilities = true })

@@ -68,7 +68,7 @@ func TestADropOfFindingsIsConfirmedHoursLater(t *testing.T) {
 func TestAPersonLetsADropOfFindingsThrough(t *testing.T) {
 	t.Parallel()
 	h, again, held := heldRows(t, func(h *house) { h.believeAfter(syncer.DefaultRemovalPolicy()) })
-	_, err := h.store.ApproveHeldChange(t.Context(), h.tenant, held.IntegrationPublic, syncer.HeldFindings, held.PublicID, h.now)
+	_, err := h.store.ApproveHeldChange(t.Context(), h.tenant, held.IntegrationPublic, syncer.Approval{Kind: syncer.HeldFindings, Run: held.PublicID}, h.now)
 	must(t, err)
 	if c := findingCounts(t, again(time.Second)); c.Fixed == 0 {
 		t.Errorf("nothing was fixed: %+v", c)

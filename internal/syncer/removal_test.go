@@ -88,7 +88,7 @@ func TestAPersonMayLetAHeldChangeThrough(t *testing.T) {
 		t.Errorf("a sample is %+v", c.Samples[0])
 	}
 	approve := func(kind syncer.HeldKind, run uuid.UUID) error {
-		_, err := h.store.ApproveHeldChange(t.Context(), h.tenant, i.PublicID, kind, run, h.now)
+		_, err := h.store.ApproveHeldChange(t.Context(), h.tenant, i.PublicID, syncer.Approval{Kind: kind, Run: run}, h.now)
 		return err
 	}
 	for kind, other := range map[syncer.HeldKind]uuid.UUID{syncer.HeldFindings: run.PublicID, syncer.HeldAssets: uuid.New()} {
@@ -115,7 +115,7 @@ func TestAnApprovalIsOfWhatWasSeen(t *testing.T) {
 	h.change(leave(12))
 	run := h.again(i, syncer.Incremental)
 	h.mustHold(run, before)
-	if _, err := h.store.ApproveHeldChange(t.Context(), h.tenant, i.PublicID, syncer.HeldAssets, run.PublicID, h.now); err != nil {
+	if _, err := h.store.ApproveHeldChange(t.Context(), h.tenant, i.PublicID, syncer.Approval{Kind: syncer.HeldAssets, Run: run.PublicID}, h.now); err != nil {
 		t.Fatal(err)
 	}
 	h.change(leave(18)) // meanwhile most of the rest went too
@@ -310,7 +310,7 @@ func TestAHeldDropHasTheMachinesListedWhole(t *testing.T) {
 
 func (h *house) approve(i connector.Integration, held syncer.Run) {
 	h.t.Helper()
-	if _, err := h.store.ApproveHeldChange(h.t.Context(), i.Tenant, i.PublicID, syncer.HeldAssets, held.PublicID, h.now); err != nil {
+	if _, err := h.store.ApproveHeldChange(h.t.Context(), i.Tenant, i.PublicID, syncer.Approval{Kind: syncer.HeldAssets, Run: held.PublicID}, h.now); err != nil {
 		h.t.Fatal(err)
 	}
 }

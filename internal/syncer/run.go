@@ -225,6 +225,13 @@ type HeldReading struct {
 	Samples []Sample
 }
 
+// Approval names a held change that was looked at.
+type Approval struct {
+	Kind   HeldKind
+	Run    uuid.UUID // that met it
+	Latest uuid.UUID // whose figures were looked at; zero for whoever looked last
+}
+
 // HeldKind is what a held change is about.
 type HeldKind string
 

@@ -130,7 +130,7 @@ func (w *randomWorld) somebody() {
 	}
 	for _, c := range w.held(w.linked) {
 		if w.random.IntN(2) == 0 {
-			if _, err := w.store.ApproveHeldChange(w.t.Context(), w.tenant, w.linked.PublicID, c.Kind, c.Run, w.now); err != nil {
+			if _, err := w.store.ApproveHeldChange(w.t.Context(), w.tenant, w.linked.PublicID, syncer.Approval{Kind: c.Kind, Run: c.Run}, w.now); err != nil {
 				w.t.Fatal(err)
 			}
 		}
