@@ -25,6 +25,7 @@ type StageDiagnostics struct {
 	Retries      int64                   `json:"retries"`
 	ThrottledMS  int64                   `json:"throttled_ms"`
 	Bytes        int64                   `json:"bytes"`
+	CatalogueAt  time.Time               `json:"catalogue_read_at,omitzero"` // of the stage catalogue: as of when the one is that the run went by
 	Fetched      int64                   `json:"fetched"`
 	Accepted     int64                   `json:"accepted"`
 	Skipped      map[string]int64        `json:"skipped"`

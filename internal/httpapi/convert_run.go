@@ -126,7 +126,7 @@ func stageDiagnostics(r *syncer.Run, s *syncer.StageReport) api.StageDiagnostics
 		Name: runStage(r, s.Name), State: api.RunStageState(s.State), DurationMS: s.Duration.Milliseconds(), Calls: s.Calls,
 		Pages: s.Pages, ResumedPages: s.Resumed, Retries: s.Retries, ThrottledMS: s.Throttled.Milliseconds(), Bytes: s.Bytes, Fetched: s.Counts.Fetched,
 		Accepted: s.Counts.Accepted, Skipped: map[string]int64{}, Samples: map[string][]api.SkipSample{},
-		Funnel: funnel(s), Report: reportReading(s.Plan),
+		Funnel: funnel(s), Report: reportReading(s.Plan), CatalogueAt: s.CatalogueAt.UTC(),
 	}
 	if from, err := uuid.Parse(s.ResumedFrom); err == nil {
 		out.ResumedFrom = runID(from)

@@ -68,7 +68,7 @@ func TestRunsTellWhatTheyDid(t *testing.T) {
 			Counts: syncer.Counts{Fetched: 3, Accepted: 2, Skipped: 1, Created: 2, OutOfScope: 4, Removed: 1}, SkippedBy: map[inventory.Reason]int64{inventory.PlatformMobile: 1},
 			Samples: map[inventory.Reason][]syncer.Sample{inventory.PlatformMobile: {{SourceID: "s", Name: "iPhone", Detail: "iOS"}}},
 		},
-		{Name: syncer.StageCatalogue, State: syncer.Succeeded, Counts: syncer.Counts{Fetched: 1000, Created: 1000}},
+		{Name: syncer.StageCatalogue, State: syncer.Succeeded, Counts: syncer.Counts{Fetched: 1000, Created: 1000}, CatalogueAt: begun},
 		{Name: syncer.StageVulnerabilities, State: syncer.Cancelled, Counts: syncer.Counts{Fetched: 7, Updated: 1, Reopened: 2, Fixed: 3}, Resumed: 2, ResumedFrom: earlier.String()},
 	}, Warnings: []syncer.Notice{{Code: "platform_unrecognised", Title: "Unknown platform"}}}
 	must(t, h.store.FinishRun(ctx, jobs[0], started, syncer.Consequence{Succeeded: true}))
@@ -91,6 +91,9 @@ func TestRunsTellWhatTheyDid(t *testing.T) {
 	}
 	if s := d.Stages[2]; s.ResumedPages != 2 || s.ResumedFrom != "run_"+strings.ReplaceAll(earlier.String(), "-", "") || d.Stages[0].ResumedFrom != "" {
 		t.Errorf("gone on with %d pages of %q, %q", s.ResumedPages, s.ResumedFrom, d.Stages[0].ResumedFrom)
+	}
+	if !d.Stages[1].CatalogueAt.Equal(begun) || !d.Stages[0].CatalogueAt.IsZero() {
+		t.Errorf("the catalogue is as of %v", d.Stages[1].CatalogueAt)
 	}
 	must(t, second(c.DisconnectIntegration(ctx, i.ID, api.DataPurge)))
 	for name, x := range map[string]struct {

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -46,7 +47,7 @@ func (s *Store) BeginCatalogue(ctx context.Context, j job.Job, source connector.
 			return err
 		}
 		full := !row.FullReadAt.Valid || row.Now.Sub(row.FullReadAt.Time) > p.FullEvery
-		turn = syncer.CatalogueTurn{StartedAt: row.Now}
+		turn = syncer.CatalogueTurn{StartedAt: row.Now, ReadAt: cmp.Or(row.ReadAt.Time, row.GapsAt.Time)}
 		switch {
 		case row.Leased:
 			turn.Wait = !row.ReadAt.Valid && !row.GapsAt.Valid && p.WaitForAny

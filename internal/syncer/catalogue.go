@@ -18,6 +18,7 @@ const cataloguePoll = 500 * time.Millisecond
 // makes nothing count as missing; it is read for again.
 func (e *execution) catalogue(ctx context.Context, r *StageReport) (err error) {
 	turn, err := e.awaitTurn(ctx)
+	r.CatalogueAt = turn.ReadAt
 	if err != nil || !turn.Read {
 		return err
 	}
@@ -43,7 +44,9 @@ func (e *execution) catalogue(ctx context.Context, r *StageReport) (err error) {
 	if err == nil {
 		err = r.settled()
 	}
-	complete = err == nil
+	if complete = err == nil; complete {
+		r.CatalogueAt = turn.StartedAt
+	}
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
 )
 
 // catalogueReads tells how often the whole catalogue and its changes were asked for since the journal was cleared.
@@ -53,6 +54,41 @@ func TestTheCatalogueIsReadOnceForAllTenants(t *testing.T) {
 	mustSucceed(t, h.again(i, syncer.Incremental))
 	if whole, changes := h.catalogueReads(); whole != 1 || changes != 0 {
 		t.Errorf("after a week it was read %d times whole and %d times for changes", whole, changes)
+	}
+}
+
+// TestARunTellsAsOfWhenTheCatalogueIs goes by a catalogue that an earlier run has read, by one of its own, and by one of yesterday that
+// somebody else is reading anew.
+func TestARunTellsAsOfWhenTheCatalogueIs(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 6, 4)
+	h.readCatalogue(syncer.DefaultCataloguePolicy())
+	i := h.connect(h.tenant, nil)
+	first := h.work()
+	at := func(run syncer.Run) time.Time {
+		t.Helper()
+		mustSucceed(t, run)
+		return run.Report.StageNamed(syncer.StageCatalogue).CatalogueAt
+	}
+	read := at(first)
+	if first.Report.NoChanges || h.number(`select count(*) from catalogue_read where read_at = '`+read.Format(time.RFC3339Nano)+`'`) != 1 {
+		t.Errorf("the first run tells %v", read)
+	}
+	again := h.again(i, syncer.Incremental)
+	if !again.Report.NoChanges || !at(again).Equal(read) {
+		t.Errorf("the next one tells %v, want %v", at(again), read)
+	}
+	told := syncer.Explain(again, h.integration(i), tenant.Entitlement{InternalAssessments: true}, h.now)
+	if len(told) != 1 || told[0].Code != syncer.ExplainNothingNew || !strings.Contains(told[0].Detail, "as of "+read.UTC().Format("2 January 2006, 15:04 MST")) {
+		t.Errorf("it explains %+v", told)
+	}
+	h.sql(`update catalogue_read set read_at = read_at - interval '1 day'`)
+	if renewed := at(h.again(i, syncer.Incremental)); !renewed.After(read) {
+		t.Errorf("the run that read it again tells %v, the first %v", renewed, read)
+	}
+	h.sql(`update catalogue_read set holder = 'busy', lease_until = now() + interval '1 hour', read_at = read_at - interval '1 day'`)
+	if old := at(h.again(i, syncer.Incremental)); old.After(read) || old.IsZero() {
+		t.Errorf("while it is read, a run tells %v", old)
 	}
 }
 

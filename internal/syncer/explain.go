@@ -58,12 +58,22 @@ func Explain(run Run, i connector.Integration, e tenant.Entitlement, now time.Ti
 		out = append(out, explainRows(run)...)
 	}
 	if run.Report.NoChanges && len(empty) == 0 {
-		add(ExplainNothingNew)
+		out = append(out, explainNothingNew(run))
 	}
 	if run.Report.Restarted {
 		add(ExplainRestarted)
 	}
 	return out
+}
+
+// explainNothingNew says by which catalogue: what it tells otherwise since, no run has judged by yet.
+func explainNothingNew(run Run) Notice {
+	s := run.Report.StageNamed(StageCatalogue)
+	if s == nil || s.CatalogueAt.IsZero() {
+		return explained(ExplainNothingNew, "")
+	}
+	return explained(ExplainNothingNew, fmt.Sprintf("Everything was read, and what is stored equals it: by the catalogue of vulnerabilities as of %s. "+
+		"What Microsoft has changed in that since comes with a later run.", s.CatalogueAt.UTC().Format("2 January 2006, 15:04 MST")))
 }
 
 func explainMissing(run Run) []Notice {

@@ -190,6 +190,7 @@ type StageReport struct {
 	Retries       int64
 	Throttled     time.Duration
 	WaitsUntil    time.Time `json:",omitzero"` // when the wait ends that was under way when the report was stored
+	CatalogueAt   time.Time `json:",omitzero"` // of the stage catalogue: as of when the one is that the run went by
 	Bytes         int64
 
 	spentBefore connector.Usage // what the source had spent when the stage began

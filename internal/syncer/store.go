@@ -123,7 +123,8 @@ type CatalogueTurn struct {
 	Wait      bool      // somebody else is making the first read
 	Since     time.Time // zero for everything
 	StartedAt time.Time
-	Unread    int64 // of what was read: entries that could not be read
+	ReadAt    time.Time // as of when what is there already is; zero while there is none
+	Unread    int64     // of what was read: entries that could not be read
 }
 
 // Software names a product version.
