@@ -141,15 +141,19 @@ func TestDemoEndsByCtrlC(t *testing.T) {
 	}
 }
 
+// TestADemoThatNeverStartedFixesNoSizes waits for the stage to be set, which is in other sizes then, and for no walk.
 func TestADemoThatNeverStartedFixesNoSizes(t *testing.T) {
 	t.Parallel()
 	dir, environ := demoDirectory(t)
 	if _, err := invoke(t, []string{"DATABASE_URL=postgres://nobody@127.0.0.1:1/none?sslmode=disable"}, "demo", "--exit", "--dir", dir, "--machines", "2"); err == nil {
 		t.Fatal("started without a database")
 	}
-	out := must(t, environ, append([]string{"demo", "--exit", "--dir", dir}, smallDemo...)...)
-	if !strings.Contains(out, "a directory of 20 machines") {
-		t.Errorf("not in the sizes asked for:\n%s", out)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	out := &signalling{text: "service:   on", cancel: cancel}
+	err := run(ctx, append([]string{"defenderd", "demo", "--exit", "--dir", dir}, smallDemo...), environ, out, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "interrupted") || !strings.Contains(out.seen.String(), out.text) || !strings.Contains(out.seen.String(), "a directory of 20 machines") {
+		t.Errorf("not in the sizes asked for: %v\n%s", err, &out.seen)
 	}
 }
 
