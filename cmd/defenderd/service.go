@@ -47,6 +47,7 @@ type service struct {
 	engine    *job.Engine
 	scheduler *syncer.Scheduler
 	watch     *syncer.CredentialWatch
+	repeats   *httpapi.GiveBack
 	public    *listener
 	admin     *listener
 	draining  atomic.Bool
@@ -139,6 +140,7 @@ func (s *service) wire() error {
 		if err != nil {
 			return err
 		}
+		s.repeats = httpapi.NewGiveBack(s.requests, s.log)
 		if s.public, err = listen("api", s.cfg.Listen, s.api(integrations, wake, meter, build), publicBounds(s.cfg.MaxConnections), s.log); err != nil {
 			return err
 		}
@@ -226,7 +228,7 @@ func holder() string {
 func (s *service) api(integrations *connector.Service, wake func(), meter *metrics.Metrics, build metrics.Build) http.Handler {
 	return httpapi.New(httpapi.Deps{
 		Integrations: integrations, Runs: s.requests, Assets: s.requests, Vulnerabilities: s.requests, Findings: s.requests,
-		Tenants: s.requests, Keys: s.requests, Tokens: s.tokens(), Audit: s.requests, Platform: s.requests, Repeats: s.requests, Explain: syncer.Explain, Wake: wake, Now: time.Now,
+		Tenants: s.requests, Keys: s.requests, Tokens: s.tokens(), Audit: s.requests, Platform: s.requests, Repeats: s.repeats, Explain: syncer.Explain, Wake: wake, Now: time.Now,
 		Limits: s.cfg.Limits, TrustedProxies: s.cfg.TrustedProxies, CursorKey: s.cfg.Keyring.Derive("cursor"), OpenAPI: contract.OpenAPI,
 		Version: httpapi.Version{Version: build.Version, Revision: build.Revision}, Log: s.log, Meter: meter,
 	})
@@ -271,6 +273,9 @@ func (s *service) release() error {
 		if l != nil {
 			errs = append(errs, l.close())
 		}
+	}
+	if s.repeats != nil {
+		s.repeats.Stop()
 	}
 	for _, store := range []*postgres.Store{s.requests, s.work} {
 		if store != nil {

@@ -33,7 +33,7 @@ type RepeatStore interface {
 // Bounds of a request with an Idempotency-Key.
 const (
 	maxIdempotencyKey = 255
-	// giveUpWithin is how long giving a name back may take; else it is free again by its own time.
+	// giveUpWithin is how long giving a name back may take; else [GiveBack] goes on with it.
 	giveUpWithin = time.Second
 	// giveUpBy is how long after its beginning a request that the database may have held still tries, and giveUpSoon for how long in
 	// any case: however long the database held it, both together stay below 5 seconds.
@@ -73,12 +73,21 @@ func (s *server) once(w http.ResponseWriter, r *http.Request, e endpoint) error 
 	case found.Request != a.Request:
 		return fault.New(fault.CodeIdempotencyReused, "")
 	case !found.Done():
-		f := fault.New(fault.CodeIdempotencyInProgress, "")
-		f.RetryAfter = repeatSoon
-		return f
+		return inProgress(found.HeldFor)
 	}
 	return s.repeated(w, r, e, found)
 }
+// inProgress says how long the key is taken at most. Whose time for an answer is over was broken off: its repetition is for then.
+func inProgress(held time.Duration) error {
+	f := fault.Newf(fault.CodeIdempotencyInProgress, "a request with the same Idempotency-Key has not been answered yet, or was broken off; the key is free in %d seconds at the latest",
+		wholeSeconds(max(held, repeatSoon)))
+	f.RetryAfter = repeatSoon
+	if held < attemptMargin {
+		f.RetryAfter = max(held, repeatSoon)
+	}
+	return f
+}
+
 
 func idempotencyKey(r *http.Request) (string, error) {
 	values := r.Header.Values("Idempotency-Key")
@@ -161,7 +170,7 @@ func (s *server) giveUp(r *http.Request, a *repeat.Attempt, within time.Duration
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), within)
 	defer cancel()
 	if err := s.Repeats.GiveUpRequest(ctx, a); err != nil {
-		s.Log.WarnContext(ctx, "a request with an Idempotency-Key can only be repeated after its time",
+		s.Log.WarnContext(ctx, "the key of a request with an Idempotency-Key was not given back at once",
 			slog.String("request_id", exchangeOf(ctx).id), slog.String("error", err.Error()))
 	}
 }

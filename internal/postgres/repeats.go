@@ -49,14 +49,17 @@ func takeName(ctx context.Context, tx *sqlx.Tx, a *repeat.Attempt) (mine bool, e
 
 func recall(ctx context.Context, tx *sqlx.Tx, a *repeat.Attempt) (m repeat.Memory, err error) {
 	var row struct {
-		Request  []byte `db:"request"`
-		Made     string `db:"made"`
-		Keepsake []byte `db:"keepsake"`
-		Answer   []byte `db:"answer"`
+		Request  []byte  `db:"request"`
+		Made     string  `db:"made"`
+		Keepsake []byte  `db:"keepsake"`
+		Answer   []byte  `db:"answer"`
+		Held     float64 `db:"held"` // finite, whatever stands in the table
 	}
-	err = tx.GetContext(ctx, &row, `select request, made, keepsake, answer from idempotency where tenant_id = $1 and name = $2`, a.Tenant, a.Name[:])
+	err = tx.GetContext(ctx, &row, `
+		select request, made, keepsake, answer, extract(epoch from least(greatest(held_until, now()), now() + make_interval(secs => $3)) - now()) held
+		from idempotency where tenant_id = $1 and name = $2`, a.Tenant, a.Name[:], repeat.KeepFor.Seconds())
 	copy(m.Request[:], row.Request)
-	m.Made, m.Keepsake, m.Answer = row.Made, row.Keepsake, row.Answer
+	m.Made, m.Keepsake, m.Answer, m.HeldFor = row.Made, row.Keepsake, row.Answer, time.Duration(row.Held*float64(time.Second))
 	return m, err
 }
 

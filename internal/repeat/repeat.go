@@ -29,7 +29,8 @@ type Memory struct {
 	Request  [sha256.Size]byte
 	Made     string // public id of what it changed; empty as long as it changed nothing
 	Keepsake []byte
-	Answer   []byte // sealed; empty if the process ended before it was kept
+	Answer   []byte        // sealed; empty if the process ended before it was kept
+	HeldFor  time.Duration // how long the try has the name, if it changes nothing
 }
 
 // Done tells whether the request has been carried out.
