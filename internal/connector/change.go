@@ -124,7 +124,7 @@ func (s *Service) RotateSecret(ctx context.Context, t tenant.ID, id uuid.UUID, r
 // stored under a key that everything else has left. A version other than 0 must be the current one.
 func (s *Service) changeSecret(ctx context.Context, current Integration, version int64, secret seal.Secret, binding string, change func(*Integration, seal.Box) error) (Integration, error) {
 	for attempt := 1; ; attempt++ {
-		box, err := s.sealer.Seal(ctx, current.Tenant, secret, binding)
+		box, err := s.seal(ctx, current.Tenant, secret, binding)
 		if err != nil {
 			return Integration{}, err
 		}

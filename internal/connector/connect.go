@@ -53,7 +53,7 @@ func (s *Service) Connect(ctx context.Context, t tenant.ID, d Draft) (Integratio
 		return Integration{}, checks, err
 	}
 	i.PublicID = uuid.Must(uuid.NewV7())
-	if i.SecretBox, err = s.sealer.Seal(ctx, t, creds.Secret, i.binding()); err != nil {
+	if i.SecretBox, err = s.seal(ctx, t, creds.Secret, i.binding()); err != nil {
 		return Integration{}, checks, err
 	}
 	i, err = s.store.CreateIntegration(ctx, i)

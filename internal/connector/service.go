@@ -17,7 +17,7 @@ import (
 
 // Sealer turns a tenant's secret into a box that opens only for the same tenant under the same binding; envelope.Sealer is one.
 // The error of Open has [seal.ErrUnreadable] or [seal.ErrUnknownKey] in its chain if the box does not open with the keys there
-// are. Whatever else comes back is passing.
+// are, and so has that of Seal if the tenant's data key does not. Whatever else comes back is passing.
 type Sealer interface {
 	Seal(ctx context.Context, t tenant.ID, clear seal.Secret, binding string) (seal.Box, error)
 	Open(ctx context.Context, t tenant.ID, box seal.Box, binding string) (seal.Secret, error)
@@ -122,6 +122,18 @@ func (s *Service) Open(ctx context.Context, i Integration) (Source, error) {
 		return nil, err
 	}
 	return c.Open(Credentials{DirectoryID: i.DirectoryID, ClientID: i.ClientID, Method: i.Method, Secret: secret}), nil
+}
+
+// seal makes a box of a secret. That the tenant's data key does not open is told as what it is: no defect, and nothing that whoever enters a
+// secret could mend.
+func (s *Service) seal(ctx context.Context, t tenant.ID, secret seal.Secret, binding string) (seal.Box, error) {
+	box, err := s.sealer.Seal(ctx, t, secret, binding)
+	if unreadable(err) {
+		f := fault.Wrap(err, fault.CodeSecretUnreadable, "The tenant's data key, which seals its secrets, does not open with the keys this service has. Nothing was stored.")
+		f.Remedy = "The operator checks the keyring and the tenant's data key; what was asked for can be repeated then."
+		return nil, f
+	}
+	return box, err
 }
 
 // Entitlement reads what the tenant's subscription includes.

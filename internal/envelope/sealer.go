@@ -21,7 +21,8 @@ type Sealer struct {
 func NewSealer(store Store, keys *Keys, ring *seal.Ring) *Sealer { return &Sealer{store, keys, ring} }
 
 // Seal encrypts a secret with the tenant's data key, which it makes if the tenant has none. The binding names the one place
-// the box is for. The error is a fault with the code key_service_unavailable if the data key cannot be unwrapped now.
+// the box is for. The error is a fault with the code key_service_unavailable if the data key cannot be unwrapped now;
+// [seal.ErrUnreadable] or [seal.ErrUnknownKey] is in its chain if it never can be, unless keys come back.
 func (s *Sealer) Seal(ctx context.Context, t tenant.ID, clear seal.Secret, binding string) (seal.Box, error) {
 	stored, found, err := s.store.DataKey(ctx, t, 0)
 	if err == nil && !found {

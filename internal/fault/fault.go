@@ -15,7 +15,7 @@ type Kind int
 
 // The kinds, from the caller's point of view.
 const (
-	Internal        Kind = iota // our defect: nothing the caller can change
+	Internal        Kind = iota // our defect, or the operator's to mend: nothing the caller can change
 	Invalid                     // the request is malformed or breaks the contract
 	Unauthenticated             // no usable credential came with the request
 	Forbidden                   // the credential is good but does not allow this
