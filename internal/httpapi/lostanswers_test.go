@@ -91,3 +91,26 @@ func TestADeadAttemptGivesWay(t *testing.T) {
 		t.Errorf("after its time: %d %s", got.status, got.body)
 	}
 }
+
+// TestWhatWasMadeMayNotBeToldAnyMore writes, past the service, what no request made, beside an answer that is lost.
+func TestWhatWasMadeMayNotBeToldAnyMore(t *testing.T) {
+	t.Parallel()
+	m := newMint(t)
+	h := newHouse(t, m.into)
+	for id, c := range h.creations(m.token(tenant.Platform)) {
+		r := h.keyed(c.raw, id)
+		if got := h.send(r); got.status/100 != 2 {
+			t.Fatalf("%s: %d %s", id, got.status, got.body)
+		}
+		for _, made := range []string{"garbage", "int_", "tnt_0", "run_00000000-0000-0000-0000-000000000001"} {
+			h.exec(`update idempotency set answer = null, made = '` + made + `'`)
+			got := h.send(r)
+			if p := got.problem(t); got.status != http.StatusConflict || p.Code != api.CodeConflict || got.header.Get("Idempotent-Replayed") != "" || !strings.Contains(p.Detail, "with another key") {
+				t.Errorf("%s made %s: %d %s", id, made, got.status, got.body)
+			}
+		}
+	}
+	if !strings.Contains(h.log.String(), "cannot be shown any more") {
+		t.Error("the log does not tell it")
+	}
+}

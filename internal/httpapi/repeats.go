@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -77,6 +76,7 @@ func (s *server) once(w http.ResponseWriter, r *http.Request, e endpoint) error 
 	}
 	return s.repeated(w, r, e, found)
 }
+
 // inProgress says how long the key is taken at most. Whose time for an answer is over was broken off: its repetition is for then.
 func inProgress(held time.Duration) error {
 	f := fault.Newf(fault.CodeIdempotencyInProgress, "a request with the same Idempotency-Key has not been answered yet, or was broken off; the key is free in %d seconds at the latest",
@@ -87,7 +87,6 @@ func inProgress(held time.Duration) error {
 	}
 	return f
 }
-
 
 func idempotencyKey(r *http.Request) (string, error) {
 	values := r.Header.Values("Idempotency-Key")
@@ -187,7 +186,12 @@ func (s *server) repeated(w http.ResponseWriter, r *http.Request, e endpoint, m 
 		s.Log.WarnContext(r.Context(), "a kept answer cannot be read; its object is shown as it is now",
 			slog.String("request_id", exchangeOf(r.Context()).id), slog.String("error", err.Error()))
 	}
-	return e.again(w, r, m.Made, func() (string, error) { return seal.open(m.Keepsake) })
+	err := e.again(w, r, m.Made, func() (string, error) { return seal.open(m.Keepsake) })
+	if fault.Is(err, fault.CodeConflict) {
+		s.Log.WarnContext(r.Context(), "what a request with an Idempotency-Key made cannot be shown any more",
+			slog.String("request_id", exchangeOf(r.Context()).id), slog.String("error", err.Error()))
+	}
+	return err
 }
 
 // replayed is the header that tells an answer to a repetition.
@@ -204,11 +208,13 @@ func keepsake(r *http.Request, secret seal.Secret) error {
 	return err
 }
 
-// madeID reads the id of what a request made.
+// madeID reads the id of what a request made. What is none was written past the service.
 func madeID(prefix, made string) (uuid.UUID, error) {
 	id, ok := parseID(prefix, made)
 	if !ok {
-		return uuid.Nil, fault.Newf(fault.CodeInternal, "what the request made is no %s", strings.TrimSuffix(prefix, "_"))
+		f := fault.New(fault.CodeConflict, "what was kept of the request does not tell any more what it made")
+		f.Remedy = "Look whether that is there; if not, send the request with another key."
+		return uuid.Nil, f
 	}
 	return id, nil
 }
