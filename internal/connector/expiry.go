@@ -44,7 +44,11 @@ func (i *Integration) ExpiryWarning(now time.Time) (w ExpiryWarning, due bool) {
 	w = ExpiryWarning{ExpiresAt: ends, DaysLeft: max(0, int(math.Ceil(left.Hours()/day.Hours())))}
 	what, on := i.Method.Proof(), ends.UTC().Format("2 January 2006, 15:04 MST")
 	if w.DaysLeft == 0 {
-		w.Fault = fault.New(fault.CodeSecretExpired, fmt.Sprintf("The %s expired on %s.", what, on))
+		said := fmt.Sprintf("The %s expired on %s.", what, on)
+		if !ends.Equal(i.SecretExpiresAt) { // nobody knows when, but that it had by then
+			said = fmt.Sprintf("The %s has expired: Microsoft has refused it as that since %s.", what, on)
+		}
+		w.Fault = fault.New(fault.CodeSecretExpired, said)
 		w.Fault.Cause, w.Fault.Remedy = fmt.Sprintf("The %s has passed its expiry date.", what), i.Method.Renewal()+"."
 	} else {
 		w.Fault = fault.New(fault.CodeSecretExpiring, fmt.Sprintf("The %s expires on %s: %s left.", what, on, days(w.DaysLeft)))

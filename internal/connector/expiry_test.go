@@ -29,3 +29,19 @@ func TestAnExpiryIsToldOfWhatExpires(t *testing.T) {
 		}
 	}
 }
+
+// TestWhenASecretExpiredIsNotMadeUp knows of it by Microsoft's refusal alone, or by what somebody said as well.
+func TestWhenASecretExpiredIsNotMadeUp(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 29, 17, 0, 0, 0, time.UTC)
+	for said, want := range map[time.Time]string{
+		{}:                      "The client secret has expired: Microsoft has refused it as that since 29 November 2026, 16:00 UTC.",
+		now.Add(time.Hour):      "The client secret has expired: Microsoft has refused it as that since 29 November 2026, 16:00 UTC.",
+		now.Add(-time.Hour * 5): "The client secret expired on 29 November 2026, 12:00 UTC.",
+	} {
+		i := connector.Integration{Method: connector.MethodSecret, SecretExpiresAt: said, SecretExpiredAt: now.Add(-time.Hour)}
+		if w, due := i.ExpiryWarning(now); !due || fault.NoticeOf(w.Fault).Detail != want {
+			t.Errorf("said to be %v: %q", said, fault.NoticeOf(w.Fault).Detail)
+		}
+	}
+}

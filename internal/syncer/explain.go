@@ -72,8 +72,8 @@ func explainNothingNew(run Run) Notice {
 	if s == nil || s.CatalogueAt.IsZero() {
 		return explained(ExplainNothingNew, "")
 	}
-	return explained(ExplainNothingNew, fmt.Sprintf("Everything was read, and what is stored equals it: by the catalogue of vulnerabilities as of %s. "+
-		"What Microsoft has changed in that since comes with a later run.", s.CatalogueAt.UTC().Format("2 January 2006, 15:04 MST")))
+	return explained(ExplainNothingNew, fmt.Sprintf("Everything that was to be read was, and nothing that is stored had to be changed, by the catalogue of vulnerabilities as of %s. "+
+		"What Microsoft has changed in that since comes with a later run.", moment(s.CatalogueAt)))
 }
 
 func explainMissing(run Run) []Notice {

@@ -163,7 +163,7 @@ func result(step string, err error, took time.Duration) connector.Check {
 		return connector.Check{Name: step, OK: true, Duration: took}
 	}
 	if (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) && !fault.Is(err, fault.CodeUnavailable) {
-		err = fault.Wrap(err, fault.CodeUpstreamTimeout, "Microsoft did not answer in the time a check may take.")
+		err = fault.Wrap(err, fault.CodeUpstreamTimeout, "Microsoft did not answer in the time that trying the credentials may take.")
 	}
 	return connector.FailedCheck(step, fault.As(err), took)
 }

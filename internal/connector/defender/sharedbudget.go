@@ -134,11 +134,12 @@ func settling(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // refusal explains why a call was not granted.
 func (s *SharedBudget) refusal(g connector.CallGrant) error {
+	const toTheSecond = "2 January 2006, 15:04:05 MST"
 	var e *fault.Error
 	switch g.Refused {
 	case connector.RefusedOpen:
 		e = fault.Newf(fault.CodeUpstreamUnavailable, "Microsoft has not answered for this application and directory since %s; the next try is at %s at the earliest.",
-			g.Since.UTC().Format(time.RFC3339), s.now().Add(g.Wait).UTC().Format(time.RFC3339))
+			g.Since.UTC().Format(toTheSecond), s.now().Add(g.Wait).UTC().Format(toTheSecond))
 	default:
 		e = fault.New(fault.CodeUpstreamThrottled, "The request budget that Microsoft grants this application in this directory is used up for the moment.")
 	}
