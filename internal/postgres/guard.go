@@ -24,6 +24,7 @@ const (
 type guardDocument struct {
 	Held  map[string]guardEntry `json:"held,omitempty"`  // drops that wait for a second complete read
 	Rules map[string]string     `json:"rules,omitempty"` // digest of the settings under which the last reading went through
+	Read  map[string]string     `json:"read,omitempty"`  // and of those of the last reading, which may have been held back
 }
 
 // guardEntry is a drop with the figures of the run that met it, which later readings are compared with: a drop that creeps is a further
@@ -120,7 +121,8 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	}
 	measured := known.Rules[measure]
 	ruled := ruling{chosen: measured != "" && measured != digest}
-	r, fell := r.weigh(ruled.chosen)
+	last := known.Read[measure]
+	r, fell := r.weigh(ruled.chosen || last != "" && last != digest)
 	earlier, doubted := known.Held[measure]
 	doubtful := r.leaving > 0 && (fell || doubted && earlier.lasts(r))
 	agreed := doubted && !r.partly && earlier.agrees(r, st.job.Subject.String())
@@ -128,7 +130,7 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	if agreed && !earlier.Approved.IsZero() {
 		ruled.approved = earlier.stands().At // no whole reading looks again between an approval and the one that goes through with it
 	}
-	next := guardDocument{Held: orEmpty(maps.Clone(known.Held)), Rules: orEmpty(maps.Clone(known.Rules))}
+	next := guardDocument{Held: orEmpty(maps.Clone(known.Held)), Rules: orEmpty(maps.Clone(known.Rules)), Read: orEmpty(maps.Clone(known.Read))}
 	switch {
 	case doubted && r.partly: // it shows nothing
 	case !doubtful:
@@ -149,7 +151,8 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	if measured == "" || !next.waits(measure) {
 		next.Rules[measure] = digest
 	}
-	if doubtful || doubted || !maps.Equal(next.Rules, known.Rules) {
+	next.Read[measure] = digest
+	if doubtful || doubted || !maps.Equal(next.Rules, known.Rules) || !maps.Equal(next.Read, known.Read) {
 		st.remember = &next
 	}
 	return ruled, nil

@@ -66,7 +66,7 @@ func (st *stage) compareChanges(ctx context.Context, tx *sqlx.Tx, _ syncer.Apply
 		            end as op
 		  from settled
 		)
-		select asset_id, vulnerability_id, old_severity, old_software as old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op
+		select asset_id, vulnerability_id, old_severity, old_software as old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op, false as withdrawn
 		from decided where op is not null`, st.job.Tenant, inventory.FromVulnerable)
 	if err != nil {
 		return err

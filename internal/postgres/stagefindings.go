@@ -128,6 +128,7 @@ func (st *stage) stageSeen(ctx context.Context, seen []syncer.SeenAsset) error {
 // compareFindings works out what to do about each finding of the changed parts of assets. The letters of op:
 // c created, u updated, r reopened (was fixed), b back (was out of scope), f fixed, o out of scope, s still out of scope but
 // for another reason, g gone: it was out of scope for a reason that is none any more, such as an import that was off, and has no row.
+// What left with its asset or its import had been open; withdrawn tells it from what a rule for rows refused.
 func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
 	_, err := tx.ExecContext(ctx, `analyze incoming_finding; analyze rejected; analyze changed_asset`)
 	if err != nil {
@@ -141,7 +142,8 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 		       case when f.asset_id is null then 'c'
 		            when i.asset_id is null and f.state = 3 then case when r.reason is null then 'g' else 's' end
 		            when i.asset_id is null then case when r.reason is null then 'f' else 'o' end
-		            when f.state = 2 then 'r' when f.state = 3 then 'b' else 'u' end as op
+		            when f.state = 2 then 'r' when f.state = 3 then 'b' else 'u' end as op,
+		       f.state = 3 and f.state_reason <> all($2::text[]) as withdrawn
 		from incoming_finding i
 		full join (
 		  select f.asset_id, f.vulnerability_id, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.state, f.state_reason
@@ -161,25 +163,18 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 	return err
 }
 
-// guardFindings holds back closings when open findings, and those that were before their import was switched off, drop to nothing or
-// by more than half.
+// guardFindings holds back closings when open findings, and those that were before they left with their assets or their import, drop to
+// nothing or by more than half: that assets or the import are back shows no more of what is gone than if they had never been away.
 func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	r := reading{before: o.Open, now: o.Now, over: betweenReadings(o.Removal), partly: o.Incomplete}
-	var closing, gone int64
+	r := reading{now: o.Now, over: betweenReadings(o.Removal), partly: o.Incomplete}
 	err := tx.QueryRowxContext(ctx, `
-		select (select count(*) from incoming_finding) + $1::bigint,
-		       (select count(*) from delta where op = 'o'),
-		       (select count(*) from delta where op in ('f', 'o', 'g')), (select count(*) from delta where op = 'g'),
-		       (select count(*) from delta where op in ('c', 'r', 'b'))`,
-		o.Unchanged).Scan(&r.after, &r.refused, &closing, &gone, &r.fresh)
+		select $2::bigint + count(*) filter (where withdrawn and op in ('b', 'g')), (select count(*) from incoming_finding) + $1::bigint,
+		       count(*) filter (where op = 'o'), count(*) filter (where op in ('f', 'o', 'g')), count(*) filter (where op in ('c', 'r') or op = 'b' and not withdrawn)
+		from delta`, o.Unchanged, o.Open).Scan(&r.before, &r.after, &r.refused, &r.leaving, &r.fresh)
 	if err != nil {
 		return err
 	}
-	r.before += gone
-	if o.Open == 0 { // the import is on again: what is back was there before
-		r.fresh = 0
-	}
-	r.leaving, r.samples = closing, st.closingFindings
+	r.samples = st.closingFindings
 	ruling, err := st.guard(ctx, tx, guardFindings, r)
 	if err != nil || !ruling.hold {
 		return err
@@ -189,7 +184,10 @@ func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 	if err != nil {
 		return err
 	}
-	c.Held, err = st.withholdClosings(ctx, tx, ruling)
+	if c.Held, err = st.withholdClosings(ctx, tx, ruling); err != nil {
+		return err
+	}
+	c.BackUnread, err = st.keepWithdrawn(ctx, tx)
 	return err
 }
 
@@ -201,15 +199,24 @@ func closings(absent bool) []string {
 	return []string{"f", "o", "g"}
 }
 
-// withholdClosings takes back what the guard holds back, and counts it. Those that are open are remembered; see Holdings.
+// withholdClosings takes back what the guard holds back, and counts it. It is remembered; see Holdings.
 func (st *stage) withholdClosings(ctx context.Context, tx *sqlx.Tx, r ruling) (int64, error) {
-	_, err := tx.ExecContext(ctx, `
-		insert into withheld (asset_id, vulnerability_id, refused) select asset_id, vulnerability_id, op = 'o' from delta where op = any($1) and op <> 'g'`,
+	held, err := affected(ctx, tx, `
+		insert into withheld (asset_id, vulnerability_id, refused) select asset_id, vulnerability_id, op = 'o' from delta where op = any($1)`,
 		pq.Array(closings(r.chosen)))
 	if err != nil {
 		return 0, err
 	}
-	return affected(ctx, tx, `delete from delta where op = any($1)`, pq.Array(closings(r.chosen)))
+	_, err = tx.ExecContext(ctx, `delete from delta where op <> 'g' and op = any($1)`, pq.Array(closings(r.chosen)))
+	return held, err
+}
+
+// keepWithdrawn opens what had left with its asset or its import and is held back, as it was: had it stayed, it would be open now. It counts
+// what it opens.
+func (st *stage) keepWithdrawn(ctx context.Context, tx *sqlx.Tx) (int64, error) {
+	return affected(ctx, tx, `
+		update delta d set op = 'b', software_ids = f.software_ids, severity = f.severity, source = f.severity_source, attack_vector = f.attack_vector, first_seen_at = f.first_seen_at
+		from finding f where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op = 'g'`, st.job.Tenant)
 }
 
 // withholdNothing notes that no finding is held back while all are out of scope. The drop is remembered for when their import is on again.
@@ -264,7 +271,7 @@ func (st *stage) updateFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Apply
 		)
 		select count(*) filter (where op <> 'r'), count(*) filter (where op = 'r'), count(*) filter (where op = 'b') from done`,
 		st.job.Tenant, o.Now).Scan(&c.Updated, &c.Reopened, &c.Back)
-	c.Unchanged = o.Unchanged + incoming + c.StaleBack - c.Created - c.Updated - c.Reopened
+	c.Unchanged = o.Unchanged + incoming + c.BackUnread - c.Created - c.Updated - c.Reopened
 	return err
 }
 

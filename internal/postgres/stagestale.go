@@ -61,7 +61,8 @@ func (st *stage) settleKinds(ctx context.Context, tx *sqlx.Tx, judge *inventory.
 		v := k.vulnerability()
 		return int64(inventory.RowReasonCode(judge.Finding(inventory.TraitsOf(&v), k.Severity, k.Source, k.Exploitability)))
 	})
-	return tx.QueryRowxContext(ctx, `
+	var back int64
+	err := tx.QueryRowxContext(ctx, `
 		with settled as (
 		  insert into delta (asset_id, vulnerability_id, old_severity, old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op)
 		  select f.asset_id, f.vulnerability_id, f.severity, f.software_ids, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.first_seen_at, k.code,
@@ -76,5 +77,7 @@ func (st *stage) settleKinds(ctx context.Context, tx *sqlx.Tx, judge *inventory.
 		st.job.Tenant, st.integration.ID, rowReasonNames(),
 		pq.Array(each(kinds, func(k staleKind) int32 { return k.ID })), pq.Array(each(kinds, func(k staleKind) int32 { return int32(k.Severity) })),
 		pq.Array(each(kinds, func(k staleKind) int32 { return int32(k.Source) })), pq.Array(each(kinds, func(k staleKind) string { return k.Exploitability })),
-		pq.Array(codes)).Scan(&c.StaleOut, &c.StaleBack)
+		pq.Array(codes)).Scan(&c.StaleOut, &back)
+	c.BackUnread += back
+	return err
 }

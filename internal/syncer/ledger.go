@@ -11,7 +11,7 @@ import (
 type Ledger struct {
 	OpenBefore int64 // open findings of the integration before the run
 	OpenAfter  int64 // and after it
-	Present    int64 // findings that a whole reading has, and those of stale assets that came back
+	Present    int64 // findings that a whole reading has, and those that came back without having been read
 	Back       int64 // of Updated: out of scope before, and open again
 	StillOut   int64 // of Updated: out of scope still, for another reason, or gone meanwhile; the stage assets has this figure alone
 	Corrected  int64 // open findings that only wrong counters had, or had not, until a full run set them right
@@ -80,10 +80,10 @@ func (c *FindingChanges) balance(o *ApplyFindings, recount bool) error {
 	if c.Miscounted > 0 {
 		return unbalanced(StageVulnerabilities, "%d assets have other findings than were read of them", c.Miscounted)
 	}
-	present := c.Created + c.Updated - c.StillOut - c.StaleBack + c.Reopened + c.Unchanged
+	present := c.Created + c.Updated - c.StillOut - c.BackUnread + c.Reopened + c.Unchanged
 	if whole := !o.Changes && o.CloseReason == ""; whole && present != o.Present {
 		return unbalanced(StageVulnerabilities, "%d findings were read, and %d created, %d updated, %d reopened, %d unchanged",
-			o.Present, c.Created, c.Updated-c.StillOut-c.StaleBack, c.Reopened, c.Unchanged)
+			o.Present, c.Created, c.Updated-c.StillOut-c.BackUnread, c.Reopened, c.Unchanged)
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func (c *FindingChanges) balance(o *ApplyFindings, recount bool) error {
 // ledger spans the whole run: what was open before it includes the findings that left with their assets.
 func (e *execution) ledger(c *FindingChanges, present int64) Ledger {
 	return Ledger{
-		OpenBefore: e.openBefore, OpenAfter: c.OpenAfter, Present: present + c.StaleBack, Back: c.Back, StillOut: c.StillOut,
+		OpenBefore: e.openBefore, OpenAfter: c.OpenAfter, Present: present + c.BackUnread, Back: c.Back, StillOut: c.StillOut,
 		Corrected: c.Corrected + c.OpenBefore - (e.openBefore - e.withdrawn),
 	}
 }

@@ -290,7 +290,8 @@ type FindingChanges struct {
 	Corrected                   int64    // by how much a recount changed the open findings
 	Back                        int64    // of Updated: out of scope before, and open again
 	StillOut                    int64    // of Updated: out of scope still, for another reason, or gone meanwhile
-	StaleOut, StaleBack         int64    // of OutOfScope and Back: those of stale assets, which were not read
+	StaleOut                    int64    // of OutOfScope: those of stale assets, which were not read
+	BackUnread                  int64    // of Back: those of stale assets, and those without a row whose closing is held back
 	OpenBefore, OpenAfter       int64    // open findings by the counters of the integration's assets
 	Miscounted                  int64    // compared assets whose counters differ from what was staged of them
 	Moved                       int64    // assets with software that lies elsewhere than it did

@@ -1,0 +1,144 @@
+package syncer_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// absences are settings that take all findings out of scope, with what brings them back.
+var absences = map[string][2]func(*inventory.Settings){
+	"import off": {noVulnerabilities, func(s *inventory.Settings) { s.ImportVulnerabilities = true }},
+	"no asset left": {
+		func(s *inventory.Settings) { s.IPDeny = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")} }, func(s *inventory.Settings) { s.IPDeny = nil },
+	},
+}
+
+// mustHoldAgain brings findings back of which so many are gone, and demands that these are held back, open as they were before.
+func mustHoldAgain(t *testing.T, h *house, i connector.Integration, before, gone int64) {
+	t.Helper()
+	told := h.preview(i, syncer.Incremental, h.integration(i).Settings)
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	mustBeAlike(t, told, run)
+	held := h.held(i)
+	if len(held) != 1 || held[0].Kind != syncer.HeldFindings {
+		t.Fatalf("held: %+v; %s", held, run.Report.Summary)
+	}
+	now := held[0].HeldReading
+	if held[0].Latest != nil {
+		now = *held[0].Latest
+	}
+	if got, want := stands(now), [3]int64{before, before - gone, gone}; got != want {
+		t.Errorf("held are %d, want %d", got, want)
+	}
+	r := h.reconciliation(run)
+	if n := run.Report.StageNamed(syncer.StageVulnerabilities); n.Held != gone || r.Open != before || r.Sum.Held != gone || r.Unexplained != 0 || n.Counts.Fixed != 0 {
+		t.Errorf("%d open of %d, %d held by the run and %d by the reconciliation, which leaves %d unexplained, of %d; %d fixed",
+			r.Open, before, n.Held, r.Sum.Held, r.Unexplained, gone, n.Counts.Fixed)
+	}
+	h.mustAudit(h.tenant)
+}
+
+// mustLetGo demands that a run six hours later agrees.
+func (h *house) mustLetGo(i connector.Integration) {
+	h.t.Helper()
+	h.both(7 * time.Hour)
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(h.t, run)
+	if held := h.held(i); len(held) != 0 {
+		h.t.Errorf("held six hours later: %+v", held)
+	}
+	h.mustEqualTruth(h.tenant)
+	h.mustNeedNothing(i)
+}
+
+// TestADropWhileFindingsWereOutOfScopeIsHeldBack clears more than half of what was open, while nothing is.
+func TestADropWhileFindingsWereOutOfScopeIsHeldBack(t *testing.T) {
+	t.Parallel()
+	for name, set := range absences {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, i, ids := patientHouse(t, 20, 8)
+			before, gone := h.openOf(ids), int64(0)
+			h.set(i, set[0])
+			mustSucceed(t, h.again(i, syncer.Incremental))
+			for n := 0; gone*2 <= before; n++ { // hardly more than half
+				gone += int64(len(h.truthOf(ids[n])))
+				h.clear(n, n+1)
+			}
+			h.set(i, set[1])
+			mustHoldAgain(t, h, i, before, gone)
+			h.mustLetGo(i)
+		})
+	}
+}
+
+// TestWhatIsHeldBackSurvivesSettingsThatAreTakenBack takes all out of scope during a hold, and in again.
+func TestWhatIsHeldBackSurvivesSettingsThatAreTakenBack(t *testing.T) {
+	t.Parallel()
+	for name, set := range absences {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, i, ids := patientHouse(t, 20, 8)
+			before, gone := h.openOf(ids), h.openOf(ids[5:])
+			h.clear(5, 20)
+			mustHoldAgain(t, h, i, before, gone)
+			h.set(i, set[0])
+			mustSucceed(t, h.again(i, syncer.Incremental))
+			if n := h.openOf(ids); n != 0 {
+				t.Fatalf("%d are open", n)
+			}
+			h.set(i, set[1])
+			mustHoldAgain(t, h, i, before, gone)
+			mustHoldAgain(t, h, i, before, gone)
+			h.mustLetGo(i)
+		})
+	}
+}
+
+// TestAFewThatWentWhileOutOfScopeAreFixed clears less than half.
+func TestAFewThatWentWhileOutOfScopeAreFixed(t *testing.T) {
+	t.Parallel()
+	for name, set := range absences {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, i, _ := patientHouse(t, 20, 8)
+			h.set(i, set[0])
+			mustSucceed(t, h.again(i, syncer.Incremental))
+			h.clear(0, 5)
+			h.set(i, set[1])
+			mustSucceed(t, h.again(i, syncer.Incremental))
+			if held := h.held(i); len(held) != 0 {
+				t.Errorf("held: %+v", held)
+			}
+			h.mustEqualTruth(h.tenant)
+		})
+	}
+}
+
+// TestFiguresOfAHoldFitEachOtherWhenSettingsAreTakenBack raises the least severity during a hold and lowers it again: what is let in by that is
+// neither among what counted nor among what would be left.
+func TestFiguresOfAHoldFitEachOtherWhenSettingsAreTakenBack(t *testing.T) {
+	t.Parallel()
+	h, i, _ := patientHouse(t, 20, 8)
+	h.clear(5, 20)
+	least := h.integration(i).Settings.MinSeverity
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	for _, severity := range []inventory.Severity{inventory.SeverityCritical, least} {
+		h.set(i, func(s *inventory.Settings) { s.MinSeverity = severity })
+		mustSucceed(t, h.again(i, syncer.Incremental))
+		held := h.held(i)
+		if len(held) != 1 || held[0].Latest == nil {
+			t.Fatalf("held: %+v", held)
+		}
+		if now := held[0].Latest; now.Leaving == 0 || now.Before-now.Leaving != now.After {
+			t.Errorf("with %v: %d", severity, stands(*now))
+		}
+	}
+	h.mustLetGo(i)
+}
