@@ -38,7 +38,7 @@ var acrossTenants = []string{
 	"union select tenant_id from audit_head",  // chains to verify
 	"from tenant_key group by 1",              // data keys by what wraps them
 	"order by tenant_id, public_id limit $4",  // API keys to seal anew
-	"where kek <> $1",                         // data keys to wrap anew
+	"where (tenant_id, number) > ($1, $2)",    // data keys to unwrap and wrap anew
 	"having count(*) = 1",                     // tenants whose data key is to be replaced
 	"having count(*) > 1",                     // tenants whose data key was replaced
 	"as header\n",                             // secrets to seal anew

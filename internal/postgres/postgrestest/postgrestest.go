@@ -51,12 +51,18 @@ func OpenUnnamed(t testing.TB, dsn string, o postgres.Options) *postgres.Store {
 	}
 	o.MaxConns = min(o.MaxConns, 8) // many tests share one server
 	store, err := postgres.Open(context.Background(), dsn, o, slog.New(slog.DiscardHandler))
+	for try := 1; err != nil && try < openTries; try++ {
+		store, err = postgres.Open(context.Background(), dsn, o, slog.New(slog.DiscardHandler))
+	}
 	if err != nil {
 		t.Fatalf("open the test database: %v", err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	return store
 }
+
+// openTries are needed where many packages are tested at once: a store gives a connection few seconds to come about, as it should.
+const openTries = 5
 
 // keySeals are the same for all stores of a test run that do not bring theirs.
 var keySeals = sync.OnceValue(func() *tenant.KeySeals {
