@@ -212,7 +212,7 @@ func TestAnOpenBreakerSaysSinceWhenAndUntilWhen(t *testing.T) {
 	}
 	_, err := s.Take(ctx, s.key, Caller{ID: 2})
 	e := fault.As(err)
-	if e.Code != fault.CodeUpstreamUnavailable || !strings.Contains(e.Detail, "since 2026-01-05T00:00:00Z; the next try is at 2026-01-05T00:00:") {
+	if e.Code != fault.CodeUpstreamUnavailable || !strings.Contains(e.Detail, "since 5 January 2026, 00:00:00 UTC; the next try is at 5 January 2026, 00:00:") {
 		t.Fatalf("%v", err)
 	}
 	if e.RetryAfter < breakerShortest*4/5 || e.RetryAfter > breakerShortest {

@@ -52,7 +52,11 @@ func (c *compressor) Write(p []byte) (int, error) {
 	if c.enc == nil {
 		return c.ResponseWriter.Write(p)
 	}
-	return c.enc.Write(p)
+	enc := c.enc
+	c.enc = nil // a fault that breaks the response off in here leaves none that could be closed
+	n, err := enc.Write(p)
+	c.enc = enc
+	return n, err
 }
 
 func (c *compressor) finish(log *slog.Logger) {
