@@ -34,6 +34,7 @@ type guardEntry struct {
 	Latest   *guardFigures `json:"latest,omitempty"`  // of the last whole reading that held it back still
 	Approved time.Time     `json:"approved,omitzero"` // when somebody let it through
 	Agreed   bool          `json:"agreed,omitempty"`  // it is held no more, and remembered while what it let go has yet to leave
+	Unseen   time.Time     `json:"unseen,omitzero"`   // when a reading last had nothing of it in sight; one agrees that much later
 }
 
 // guardFigures are what a run showed of a drop.
@@ -80,6 +81,7 @@ type reading struct {
 	now     time.Time
 	over    time.Duration                                                  // between the reading that was held back and one that agrees
 	samples func(context.Context, *sqlx.Tx, bool) ([]syncer.Sample, error) // of what would leave, or of the absent alone
+	unseen  func(context.Context, *sqlx.Tx, time.Time) (int64, error)      // records that went out of sight since then, which shows nothing of them; nil for none
 }
 
 // weigh tells what a reading shows of the source, and whether that is a drop. Settings that were changed decide on what is read, and on
@@ -124,7 +126,11 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	last := known.Read[measure]
 	r, fell := r.weigh(ruled.chosen || last != "" && last != digest)
 	earlier, doubted := known.Held[measure]
-	doubtful := r.leaving > 0 && (fell || doubted && earlier.lasts(r))
+	lasts, err := st.lasts(ctx, tx, earlier, r)
+	if err != nil {
+		return ruling{}, err
+	}
+	doubtful := r.leaving > 0 && (fell || lasts)
 	agreed := doubted && !r.partly && earlier.agrees(r, st.job.Subject.String())
 	ruled.hold = doubtful && !agreed
 	if agreed && !earlier.Approved.IsZero() {
@@ -133,6 +139,8 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	next := guardDocument{Held: orEmpty(maps.Clone(known.Held)), Rules: orEmpty(maps.Clone(known.Rules)), Read: orEmpty(maps.Clone(known.Read))}
 	switch {
 	case doubted && r.partly: // it shows nothing
+	case !doubtful && lasts:
+		next.Held[measure] = earlier.outOfSight(r, st.job.Subject.String())
 	case !doubtful:
 		delete(next.Held, measure)
 	case agreed:
@@ -165,8 +173,22 @@ func (st *stage) figures(ctx context.Context, tx *sqlx.Tx, r reading, ruled ruli
 	return f, err
 }
 
-// lasts tells whether most of what counted when the drop was met is absent still, whatever has come into scope since.
-func (e guardEntry) lasts(r reading) bool { return drops(e.Before, e.Before-r.leaving) }
+// lasts tells whether most of what counted when the drop was met is absent still, whatever has come into scope since, or may be: of what
+// went out of sight meanwhile nobody knows.
+func (st *stage) lasts(ctx context.Context, tx *sqlx.Tx, e guardEntry, r reading) (bool, error) {
+	if drops(e.Before, e.Before-r.leaving) || e.Before == 0 || e.Agreed || r.unseen == nil {
+		return drops(e.Before, e.Before-r.leaving), nil
+	}
+	unseen, err := r.unseen(ctx, tx, e.At)
+	return drops(e.Before, e.Before-r.leaving-unseen), err
+}
+
+// outOfSight is the entry once a reading shows nothing of it: there is nothing to be told, approved of, or agreed to.
+func (e guardEntry) outOfSight(r reading, run string) guardEntry {
+	e.Latest = &guardFigures{Run: run, Before: r.before, After: r.after, At: r.now}
+	e.Approved, e.Unseen = time.Time{}, r.now
+	return e
+}
 
 // further tells whether so much more is absent than when the drop was met that what is left would be a drop in itself.
 func (e guardEntry) further(r reading) bool {
@@ -176,7 +198,7 @@ func (e guardEntry) further(r reading) bool {
 
 // agrees tells whether a whole reading by a run confirms the drop, or goes through with what somebody has approved of.
 func (e guardEntry) agrees(r reading, run string) bool {
-	return !e.further(r) && (!e.Approved.IsZero() || e.Agreed || e.Run != run && r.now.Sub(e.At) >= r.over)
+	return !e.further(r) && (!e.Approved.IsZero() || e.Agreed || e.Run != run && r.now.Sub(e.At) >= r.over && r.now.Sub(e.Unseen) >= r.over)
 }
 
 // writeGuard stores what guard wants to be remembered, if anything.

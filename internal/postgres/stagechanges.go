@@ -132,7 +132,7 @@ func refusals(refused []syncer.RefusedVulnerability) (ids, reasons any) {
 
 // guardChanges holds back closings like guardFindings.
 func (st *stage) guardChanges(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	r := reading{before: o.Open, now: o.Now, over: betweenReadings(o.Removal), partly: o.Incomplete}
+	r := reading{before: o.Open, now: o.Now, over: betweenReadings(o.Removal), partly: o.Incomplete, samples: st.closingFindings, unseen: st.unseenFindings}
 	var closing int64
 	err := tx.QueryRowxContext(ctx, `
 		select count(*) filter (where op in ('f', 'o')), count(*) filter (where op in ('c', 'r', 'b')), count(*) filter (where op = 'o') from delta`).
@@ -141,7 +141,7 @@ func (st *stage) guardChanges(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFi
 		return err
 	}
 	r.after = r.before - closing + r.fresh
-	r.leaving, r.samples = closing, st.closingFindings
+	r.leaving = closing
 	ruling, err := st.guard(ctx, tx, guardFindings, r)
 	if err != nil || !ruling.hold {
 		return err

@@ -152,7 +152,7 @@ func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 	var withdrawn, outOfScope, removed, stillOut int64
 	err := tx.GetContext(ctx, &withdrawn, `
 		with closed as (
-		  update finding f set state = 3, state_reason = l.reason, closed_at = now(), updated_at = now(),
+		  update finding f set state = 3, state_reason = l.reason, closed_at = $3, updated_at = now(),
 		         last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
 		  from leaving l join asset a on a.tenant_id = $1 and a.id = l.id
 		  where f.tenant_id = $1 and f.asset_id = l.id and f.state = 1 and l.state <> 'stale'

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
 )
@@ -45,7 +46,7 @@ func mustHoldAgain(t *testing.T, h *house, i connector.Integration, before, gone
 }
 
 // mustLetGo demands that a run six hours later agrees.
-func (h *house) mustLetGo(i connector.Integration) {
+func mustLetGo(h *house, i connector.Integration) {
 	h.t.Helper()
 	h.both(7 * time.Hour)
 	run := h.again(i, syncer.Incremental)
@@ -73,7 +74,7 @@ func TestADropWhileFindingsWereOutOfScopeIsHeldBack(t *testing.T) {
 			}
 			h.set(i, set[1])
 			mustHoldAgain(t, h, i, before, gone)
-			h.mustLetGo(i)
+			mustLetGo(h, i)
 		})
 	}
 }
@@ -96,7 +97,7 @@ func TestWhatIsHeldBackSurvivesSettingsThatAreTakenBack(t *testing.T) {
 			h.set(i, set[1])
 			mustHoldAgain(t, h, i, before, gone)
 			mustHoldAgain(t, h, i, before, gone)
-			h.mustLetGo(i)
+			mustLetGo(h, i)
 		})
 	}
 }
@@ -140,5 +141,82 @@ func TestFiguresOfAHoldFitEachOtherWhenSettingsAreTakenBack(t *testing.T) {
 			t.Errorf("with %v: %d", severity, stands(*now))
 		}
 	}
-	h.mustLetGo(i)
+	mustLetGo(h, i)
+}
+
+// partings take the first ten machines out of sight, and bring them back.
+var partings = map[string][2]func(*house, connector.Integration){
+	"an address that is denied": {
+		func(h *house, i connector.Integration) {
+			var deny []netip.Prefix
+			for n := range 10 {
+				a := h.asset(h.tenant, h.machine(n))
+				for _, address := range a.Addresses {
+					deny = append(deny, netip.PrefixFrom(address.IP, address.IP.BitLen()))
+				}
+			}
+			h.set(i, func(s *inventory.Settings) { s.IPDeny = deny })
+		},
+		func(h *house, i connector.Integration) { h.set(i, func(s *inventory.Settings) { s.IPDeny = nil }) },
+	},
+	"a list without them": {
+		func(h *house, _ connector.Integration) { h.change(leave(10)) }, func(h *house, _ connector.Integration) { h.change(back(10)) },
+	},
+	"machines that are silent": {
+		func(h *house, _ connector.Integration) {
+			for n := range 10 {
+				h.change(world.Change{Op: "touch_machine", Machine: ptr(n), LastSeenDaysAgo: 40})
+			}
+		},
+		func(h *house, _ connector.Integration) {
+			for n := range 10 {
+				h.change(world.Change{Op: "touch_machine", Machine: ptr(n)})
+			}
+		},
+	},
+	"machines that are merged": {
+		func(h *house, _ connector.Integration) {
+			for n := range 10 {
+				h.change(world.Change{Op: "merge_machine", Machine: ptr(n), Into: ptr(19)})
+			}
+		},
+		func(h *house, _ connector.Integration) {
+			for n := range 10 {
+				h.change(world.Change{Op: "unmerge_machine", Machine: ptr(n)})
+			}
+		},
+	},
+}
+
+// TestWhatIsHeldBackIsNotLetGoInParts has most of the machines with a drop go out of sight during its hold: what stays in sight of it is no
+// drop by itself, and neither is what comes back.
+func TestWhatIsHeldBackIsNotLetGoInParts(t *testing.T) {
+	t.Parallel()
+	for name, part := range partings {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, i, ids := patientHouse(t, 20, 8)
+			before, gone, cleared := h.openOf(ids), int64(0), 0
+			for ; gone*2 <= before; cleared++ { // hardly more than half
+				gone += int64(len(h.truthOf(ids[cleared])))
+				h.clear(cleared, cleared+1)
+			}
+			mustHoldAgain(t, h, i, before, gone)
+			rest := h.openOf(ids[10:cleared])
+			part[0](h, i)
+			for range 2 {
+				h.both(time.Minute)
+				run := h.again(i, syncer.Incremental)
+				mustSucceed(t, run)
+				s := run.Report.StageNamed(syncer.StageVulnerabilities)
+				if s.Counts.Fixed != 0 || s.Held != rest || h.openOf(ids[10:cleared]) != rest {
+					t.Errorf("out of sight: %d fixed, %d held, want %d: %s", s.Counts.Fixed, s.Held, rest, run.Report.Summary)
+				}
+			}
+			part[1](h, i)
+			mustHoldAgain(t, h, i, before, gone)
+			mustHoldAgain(t, h, i, before, gone)
+			mustLetGo(h, i)
+		})
+	}
 }
