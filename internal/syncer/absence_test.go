@@ -16,6 +16,11 @@ func (h *house) both(d time.Duration) {
 	h.sim.Advance(d)
 }
 
+// toMorning lets time go by until a day begins, whose machines were last seen when they were: the next day they were seen again.
+func (h *house) toMorning() {
+	h.both(h.now.UTC().Truncate(24 * time.Hour).Add(24*time.Hour + time.Minute).Sub(h.now))
+}
+
 // mustNeedNothing fails the test if a full run finds anything to do.
 func (h *house) mustNeedNothing(i connector.Integration) {
 	h.t.Helper()

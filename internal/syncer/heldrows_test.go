@@ -15,6 +15,7 @@ import (
 func heldRows(t *testing.T, build func(*house)) (h *house, again func(time.Duration) syncer.Run, held syncer.Run) {
 	h = newPlainHouse(t, 12, 8)
 	build(h)
+	h.toMorning()
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
 	h.both(time.Hour)
