@@ -35,6 +35,7 @@ type guardEntry struct {
 	Approved time.Time     `json:"approved,omitzero"` // when somebody let it through
 	Agreed   bool          `json:"agreed,omitempty"`  // it is held no more, and remembered while what it let go has yet to leave
 	Unseen   time.Time     `json:"unseen,omitzero"`   // when a reading last had nothing of it in sight; one agrees that much later
+	Kept     int64         `json:"kept,omitempty"`    // records that were out of sight, and kept, when it was met
 }
 
 // guardFigures are what a run showed of a drop.
@@ -61,12 +62,6 @@ func (d guardDocument) told(kind syncer.HeldKind) (guardEntry, bool) {
 	return e, ok && !e.Agreed && e.stands().Leaving > 0
 }
 
-// waits tells whether a drop is held back still.
-func (d guardDocument) waits(measure string) bool {
-	e, ok := d.Held[measure]
-	return ok && !e.Agreed
-}
-
 // heldSamples bounds what is kept of a change that is held back.
 const heldSamples = 50
 
@@ -81,7 +76,13 @@ type reading struct {
 	now     time.Time
 	over    time.Duration                                                  // between the reading that was held back and one that agrees
 	samples func(context.Context, *sqlx.Tx, bool) ([]syncer.Sample, error) // of what would leave, or of the absent alone
-	unseen  func(context.Context, *sqlx.Tx, time.Time) (int64, error)      // records that went out of sight since then, which shows nothing of them; nil for none
+	unseen  func(context.Context, *sqlx.Tx, time.Time) (unseen, error)     // nil for none
+}
+
+// unseen are records that are out of sight, which shows nothing of them.
+type unseen struct {
+	Left int64 // out of scope since a time
+	Kept int64 // in scope, and as they were
 }
 
 // weigh tells what a reading shows of the source, and whether that is a drop. Settings that were changed decide on what is read, and on
@@ -125,45 +126,75 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	ruled := ruling{chosen: measured != "" && measured != digest}
 	last := known.Read[measure]
 	r, fell := r.weigh(ruled.chosen || last != "" && last != digest)
-	earlier, doubted := known.Held[measure]
-	lasts, err := st.lasts(ctx, tx, earlier, r)
+	d := doubt{r: r}
+	d.earlier, d.known = known.Held[measure]
+	if d.lasts, err = st.lasts(ctx, tx, d.earlier, r); err != nil {
+		return ruling{}, err
+	}
+	d.now = r.leaving > 0 && (fell || d.lasts)
+	d.agreed = d.known && !r.partly && d.earlier.agrees(r, st.job.Subject.String())
+	ruled.hold = d.now && !d.agreed
+	if d.agreed && !d.earlier.Approved.IsZero() {
+		ruled.approved = d.earlier.stands().At // no whole reading looks again between an approval and the one that goes through with it
+	}
+	held, keep, err := st.next(ctx, tx, d, ruled)
 	if err != nil {
 		return ruling{}, err
 	}
-	doubtful := r.leaving > 0 && (fell || lasts)
-	agreed := doubted && !r.partly && earlier.agrees(r, st.job.Subject.String())
-	ruled.hold = doubtful && !agreed
-	if agreed && !earlier.Approved.IsZero() {
-		ruled.approved = earlier.stands().At // no whole reading looks again between an approval and the one that goes through with it
-	}
-	next := guardDocument{Held: orEmpty(maps.Clone(known.Held)), Rules: orEmpty(maps.Clone(known.Rules)), Read: orEmpty(maps.Clone(known.Read))}
-	switch {
-	case doubted && r.partly: // it shows nothing
-	case !doubtful && lasts:
-		next.Held[measure] = earlier.outOfSight(r, st.job.Subject.String())
-	case !doubtful:
-		delete(next.Held, measure)
-	case agreed:
-		earlier.Agreed = true
-		next.Held[measure] = earlier
-	default:
-		figures, err := st.figures(ctx, tx, r, ruled)
-		if err != nil {
-			return ruling{}, err
-		}
-		if earlier.Latest = &figures; !doubted || earlier.further(r) || earlier.Run == figures.Run { // it is no case of too soon to agree
-			earlier = guardEntry{guardFigures: figures}
-		}
-		next.Held[measure] = earlier
-	}
-	if measured == "" || !next.waits(measure) {
-		next.Rules[measure] = digest
-	}
-	next.Read[measure] = digest
-	if doubtful || doubted || !maps.Equal(next.Rules, known.Rules) || !maps.Equal(next.Read, known.Read) {
+	next := known.after(measure, digest, held, keep)
+	if d.now || d.known || !maps.Equal(next.Rules, known.Rules) || !maps.Equal(next.Read, known.Read) {
 		st.remember = &next
 	}
 	return ruled, nil
+}
+
+// after is what is known after a reading under settings with that digest. While a drop is held back, none went through.
+func (d guardDocument) after(measure, digest string, held guardEntry, keep bool) guardDocument {
+	next := guardDocument{Held: orEmpty(maps.Clone(d.Held)), Rules: orEmpty(maps.Clone(d.Rules)), Read: orEmpty(maps.Clone(d.Read))}
+	if delete(next.Held, measure); keep {
+		next.Held[measure] = held
+	}
+	if _, waits := next.told(syncer.HeldKind(measure)); next.Rules[measure] == "" || !waits {
+		next.Rules[measure] = digest
+	}
+	next.Read[measure] = digest
+	return next
+}
+
+// doubt is what a reading is held against.
+type doubt struct {
+	r       reading
+	earlier guardEntry // of a drop that an earlier reading met
+	known   bool       // there is one
+	lasts   bool       // what it met may be absent still
+	now     bool       // what would leave now is doubtful
+	agreed  bool       // and yet it goes through
+}
+
+// next is what is to be remembered, if anything.
+func (st *stage) next(ctx context.Context, tx *sqlx.Tx, d doubt, ruled ruling) (e guardEntry, keep bool, err error) {
+	e = d.earlier
+	run := st.job.Subject.String()
+	switch {
+	case d.known && d.r.partly: // it shows nothing
+		return e, true, nil
+	case !d.now && d.lasts:
+		return e.outOfSight(d.r, run), true, nil
+	case !d.now:
+		return e, false, nil
+	case d.agreed:
+		e.Agreed = true
+		return e, true, nil
+	}
+	figures, err := st.figures(ctx, tx, d.r, ruled)
+	if err != nil {
+		return e, false, err
+	}
+	if e.Latest = &figures; d.known && !e.further(d.r) && e.Run != run { // too soon to agree
+		return e, true, nil
+	}
+	e, err = st.met(ctx, tx, d.r, figures)
+	return e, true, err
 }
 
 // figures are what this run shows of a drop that it holds back.
@@ -179,8 +210,19 @@ func (st *stage) lasts(ctx context.Context, tx *sqlx.Tx, e guardEntry, r reading
 	if drops(e.Before, e.Before-r.leaving) || e.Before == 0 || e.Agreed || r.unseen == nil {
 		return drops(e.Before, e.Before-r.leaving), nil
 	}
-	unseen, err := r.unseen(ctx, tx, e.At)
-	return drops(e.Before, e.Before-r.leaving-unseen), err
+	out, err := r.unseen(ctx, tx, e.At)
+	return drops(e.Before, e.Before-r.leaving-out.Left-max(0, out.Kept-e.Kept)), err
+}
+
+// met is the entry of a drop that this run is the first to meet.
+func (st *stage) met(ctx context.Context, tx *sqlx.Tx, r reading, figures guardFigures) (guardEntry, error) {
+	e := guardEntry{guardFigures: figures}
+	if r.unseen == nil {
+		return e, nil
+	}
+	out, err := r.unseen(ctx, tx, r.now)
+	e.Kept = out.Kept
+	return e, err
 }
 
 // outOfSight is the entry once a reading shows nothing of it: there is nothing to be told, approved of, or agreed to.
