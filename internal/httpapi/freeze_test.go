@@ -103,7 +103,7 @@ func TestAnIdempotencyKeyIsGivenBackInWhatTimeIsLeft(t *testing.T) {
 		r.header["Idempotency-Key"] = "k-" + strconv.Itoa(len(body))
 		for range 2 { // the second is not told that the first is under way
 			if got := h.send(r); got.status != want.status {
-				t.Errorf("%s: %d %s", body, got.status, got.body)
+				t.Fatalf("%s: %d %s", body, got.status, got.body) // and perhaps nothing was given back
 			}
 			if within := <-times.within; within > want.most || within < want.most/2 {
 				t.Errorf("%s: %v for giving the key back, want %v", body, within, want.most)
