@@ -102,8 +102,12 @@ func TestAnIdempotencyKeyIsGivenBackInWhatTimeIsLeft(t *testing.T) {
 		r := raw{method: http.MethodPost, path: "/v1/api-keys", key: h.mine.keys[tenant.Admin], body: body, header: map[string]string{"Content-Type": "application/json"}}
 		r.header["Idempotency-Key"] = "k-" + strconv.Itoa(len(body))
 		for range 2 { // the second is not told that the first is under way
-			if got := h.send(r); got.status != want.status {
-				t.Fatalf("%s: %d %s", body, got.status, got.body) // and perhaps nothing was given back
+			got := h.send(r)
+			for tries := 1; len(times.within) == 0 && tries < 5; tries++ { // a busy machine's database did not let it begin
+				got = h.send(r)
+			}
+			if got.status != want.status || len(times.within) == 0 { // it is given back before the answer
+				t.Fatalf("%s: %d %s", body, got.status, got.body)
 			}
 			if within := <-times.within; within > want.most || within < want.most/2 {
 				t.Errorf("%s: %v for giving the key back, want %v", body, within, want.most)
