@@ -126,23 +126,23 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	ruled := ruling{chosen: measured != "" && measured != digest}
 	last := known.Read[measure]
 	r, fell := r.weigh(ruled.chosen || last != "" && last != digest)
-	d := doubt{r: r}
-	d.earlier, d.known = known.Held[measure]
-	if d.lasts, err = st.lasts(ctx, tx, d.earlier, r); err != nil {
+	v := verdict{reading: r}
+	v.earlier, v.known = known.Held[measure]
+	if v.lasts, err = st.lasts(ctx, tx, v.earlier, r); err != nil {
 		return ruling{}, err
 	}
-	d.now = r.leaving > 0 && (fell || d.lasts)
-	d.agreed = d.known && !r.partly && d.earlier.agrees(r, st.job.Subject.String())
-	ruled.hold = d.now && !d.agreed
-	if d.agreed && !d.earlier.Approved.IsZero() {
-		ruled.approved = d.earlier.stands().At // no whole reading looks again between an approval and the one that goes through with it
+	v.doubtful = r.leaving > 0 && (fell || v.lasts)
+	v.agreed = v.known && !r.partly && v.earlier.agrees(r, st.job.Subject.String())
+	ruled.hold = v.doubtful && !v.agreed
+	if v.agreed && !v.earlier.Approved.IsZero() {
+		ruled.approved = v.earlier.stands().At // no whole reading looks again between an approval and the one that goes through with it
 	}
-	held, keep, err := st.next(ctx, tx, d, ruled)
+	held, keep, err := st.remembered(ctx, tx, v, ruled)
 	if err != nil {
 		return ruling{}, err
 	}
 	next := known.after(measure, digest, held, keep)
-	if d.now || d.known || !maps.Equal(next.Rules, known.Rules) || !maps.Equal(next.Read, known.Read) {
+	if v.doubtful || v.known || !maps.Equal(next.Rules, known.Rules) || !maps.Equal(next.Read, known.Read) {
 		st.remember = &next
 	}
 	return ruled, nil
@@ -161,39 +161,39 @@ func (d guardDocument) after(measure, digest string, held guardEntry, keep bool)
 	return next
 }
 
-// doubt is what a reading is held against.
-type doubt struct {
-	r       reading
-	earlier guardEntry // of a drop that an earlier reading met
-	known   bool       // there is one
-	lasts   bool       // what it met may be absent still
-	now     bool       // what would leave now is doubtful
-	agreed  bool       // and yet it goes through
+// verdict is what comes of a reading in view of an earlier one.
+type verdict struct {
+	reading
+	earlier  guardEntry // of a drop that an earlier reading met
+	known    bool       // there is one
+	lasts    bool       // what it met may be absent still
+	doubtful bool       // a drop would leave now
+	agreed   bool       // and goes through
 }
 
-// next is what is to be remembered, if anything.
-func (st *stage) next(ctx context.Context, tx *sqlx.Tx, d doubt, ruled ruling) (e guardEntry, keep bool, err error) {
-	e = d.earlier
+// remembered is the entry to be kept, if any is.
+func (st *stage) remembered(ctx context.Context, tx *sqlx.Tx, v verdict, ruled ruling) (e guardEntry, keep bool, err error) {
+	e = v.earlier
 	run := st.job.Subject.String()
 	switch {
-	case d.known && d.r.partly: // it shows nothing
+	case v.known && v.partly: // it shows nothing
 		return e, true, nil
-	case !d.now && d.lasts:
-		return e.outOfSight(d.r, run), true, nil
-	case !d.now:
+	case !v.doubtful && v.lasts:
+		return e.outOfSight(guardFigures{Run: run, Before: v.before, After: v.after, At: v.now}), true, nil
+	case !v.doubtful:
 		return e, false, nil
-	case d.agreed:
+	case v.agreed:
 		e.Agreed = true
 		return e, true, nil
 	}
-	figures, err := st.figures(ctx, tx, d.r, ruled)
+	figures, err := st.figures(ctx, tx, v.reading, ruled)
 	if err != nil {
 		return e, false, err
 	}
-	if e.Latest = &figures; d.known && !e.further(d.r) && e.Run != run { // too soon to agree
+	if e.Latest = &figures; v.known && !e.further(v.reading) && e.Run != run { // too soon to agree
 		return e, true, nil
 	}
-	e, err = st.met(ctx, tx, d.r, figures)
+	e, err = st.met(ctx, tx, v.reading, figures)
 	return e, true, err
 }
 
@@ -207,11 +207,12 @@ func (st *stage) figures(ctx context.Context, tx *sqlx.Tx, r reading, ruled ruli
 // lasts tells whether most of what counted when the drop was met is absent still, whatever has come into scope since, or may be: of what
 // went out of sight meanwhile nobody knows.
 func (st *stage) lasts(ctx context.Context, tx *sqlx.Tx, e guardEntry, r reading) (bool, error) {
-	if drops(e.Before, e.Before-r.leaving) || e.Before == 0 || e.Agreed || r.unseen == nil {
-		return drops(e.Before, e.Before-r.leaving), nil
+	left := e.Before - r.leaving
+	if drops(e.Before, left) || e.Before == 0 || e.Agreed || r.unseen == nil {
+		return drops(e.Before, left), nil
 	}
 	out, err := r.unseen(ctx, tx, e.At)
-	return drops(e.Before, e.Before-r.leaving-out.Left-max(0, out.Kept-e.Kept)), err
+	return drops(e.Before, left-out.Left-max(0, out.Kept-e.Kept)), err
 }
 
 // met is the entry of a drop that this run is the first to meet.
@@ -225,10 +226,9 @@ func (st *stage) met(ctx context.Context, tx *sqlx.Tx, r reading, figures guardF
 	return e, err
 }
 
-// outOfSight is the entry once a reading shows nothing of it: there is nothing to be told, approved of, or agreed to.
-func (e guardEntry) outOfSight(r reading, run string) guardEntry {
-	e.Latest = &guardFigures{Run: run, Before: r.before, After: r.after, At: r.now}
-	e.Approved, e.Unseen = time.Time{}, r.now
+// outOfSight is the entry once a run shows nothing of it: there is nothing to be told, approved of, or agreed to.
+func (e guardEntry) outOfSight(by guardFigures) guardEntry {
+	e.Latest, e.Approved, e.Unseen = &by, time.Time{}, by.At
 	return e
 }
 

@@ -87,8 +87,7 @@ func (st *stage) withholdNothing(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 	if !told {
 		return nil
 	}
-	e.Latest = &guardFigures{Run: st.job.Subject.String(), At: o.Now}
-	known.Held[guardFindings] = e
+	known.Held[guardFindings] = e.outOfSight(guardFigures{Run: st.job.Subject.String(), At: o.Now})
 	st.remember = &known
 	return nil
 }

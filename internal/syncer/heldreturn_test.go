@@ -58,68 +58,73 @@ func mustLetGo(h *house, i connector.Integration) {
 	h.mustNeedNothing(i)
 }
 
-// TestADropWhileFindingsWereOutOfScopeIsHeldBack clears more than half of what was open, while nothing is.
-func TestADropWhileFindingsWereOutOfScopeIsHeldBack(t *testing.T) {
+// clearHalf takes away the findings of the first machines, hardly more than half of all, and counts both.
+func (h *house) clearHalf(all int64, ids []string) (gone int64, machines int) {
+	h.t.Helper()
+	for ; gone*2 <= all; machines++ {
+		gone += int64(len(h.truthOf(ids[machines])))
+		h.clear(machines, machines+1)
+	}
+	return gone, machines
+}
+
+// eachAbsence carries out a test with twenty machines, whose findings all leave the scope by away and come back into it by home.
+func eachAbsence(t *testing.T, test func(t *testing.T, h *house, i connector.Integration, ids []string, away, home func())) {
 	t.Parallel()
 	for name, set := range absences {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h, i, ids := patientHouse(t, 20, 8)
-			before, gone := h.openOf(ids), int64(0)
-			h.set(i, set[0])
-			mustSucceed(t, h.again(i, syncer.Incremental))
-			for n := 0; gone*2 <= before; n++ { // hardly more than half
-				gone += int64(len(h.truthOf(ids[n])))
-				h.clear(n, n+1)
-			}
-			h.set(i, set[1])
-			mustHoldAgain(t, h, i, before, gone)
-			mustLetGo(h, i)
+			test(t, h, i, ids, func() {
+				t.Helper()
+				h.set(i, set[0])
+				mustSucceed(t, h.again(i, syncer.Incremental))
+				if n := h.openOf(ids); n != 0 {
+					t.Fatalf("%d are open", n)
+				}
+			}, func() { h.set(i, set[1]) })
 		})
 	}
+}
+
+// TestADropWhileFindingsWereOutOfScopeIsHeldBack clears more than half of what was open, while nothing is.
+func TestADropWhileFindingsWereOutOfScopeIsHeldBack(t *testing.T) {
+	eachAbsence(t, func(t *testing.T, h *house, i connector.Integration, ids []string, away, home func()) {
+		before := h.openOf(ids)
+		away()
+		gone, _ := h.clearHalf(before, ids)
+		home()
+		mustHoldAgain(t, h, i, before, gone)
+		mustLetGo(h, i)
+	})
 }
 
 // TestWhatIsHeldBackSurvivesSettingsThatAreTakenBack takes all out of scope during a hold, and in again.
 func TestWhatIsHeldBackSurvivesSettingsThatAreTakenBack(t *testing.T) {
-	t.Parallel()
-	for name, set := range absences {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h, i, ids := patientHouse(t, 20, 8)
-			before, gone := h.openOf(ids), h.openOf(ids[5:])
-			h.clear(5, 20)
-			mustHoldAgain(t, h, i, before, gone)
-			h.set(i, set[0])
-			mustSucceed(t, h.again(i, syncer.Incremental))
-			if n := h.openOf(ids); n != 0 {
-				t.Fatalf("%d are open", n)
-			}
-			h.set(i, set[1])
-			mustHoldAgain(t, h, i, before, gone)
-			mustHoldAgain(t, h, i, before, gone)
-			mustLetGo(h, i)
-		})
-	}
+	eachAbsence(t, func(t *testing.T, h *house, i connector.Integration, ids []string, away, home func()) {
+		before, gone := h.openOf(ids), h.openOf(ids[5:])
+		h.clear(5, 20)
+		mustHoldAgain(t, h, i, before, gone)
+		away()
+		home()
+		mustHoldAgain(t, h, i, before, gone)
+		mustHoldAgain(t, h, i, before, gone)
+		mustLetGo(h, i)
+	})
 }
 
 // TestAFewThatWentWhileOutOfScopeAreFixed clears less than half.
 func TestAFewThatWentWhileOutOfScopeAreFixed(t *testing.T) {
-	t.Parallel()
-	for name, set := range absences {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h, i, _ := patientHouse(t, 20, 8)
-			h.set(i, set[0])
-			mustSucceed(t, h.again(i, syncer.Incremental))
-			h.clear(0, 5)
-			h.set(i, set[1])
-			mustSucceed(t, h.again(i, syncer.Incremental))
-			if held := h.held(i); len(held) != 0 {
-				t.Errorf("held: %+v", held)
-			}
-			h.mustEqualTruth(h.tenant)
-		})
-	}
+	eachAbsence(t, func(t *testing.T, h *house, i connector.Integration, _ []string, away, home func()) {
+		away()
+		h.clear(0, 5)
+		home()
+		mustSucceed(t, h.again(i, syncer.Incremental))
+		if held := h.held(i); len(held) != 0 {
+			t.Errorf("held: %+v", held)
+		}
+		h.mustEqualTruth(h.tenant)
+	})
 }
 
 // TestFiguresOfAHoldFitEachOtherWhenSettingsAreTakenBack raises the least severity during a hold and lowers it again: what is let in by that is
@@ -196,11 +201,8 @@ func TestWhatIsHeldBackIsNotLetGoInParts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h, i, ids := patientHouse(t, 20, 8)
-			before, gone, cleared := h.openOf(ids), int64(0), 0
-			for ; gone*2 <= before; cleared++ { // hardly more than half
-				gone += int64(len(h.truthOf(ids[cleared])))
-				h.clear(cleared, cleared+1)
-			}
+			before := h.openOf(ids)
+			gone, cleared := h.clearHalf(before, ids)
 			mustHoldAgain(t, h, i, before, gone)
 			rest := h.openOf(ids[10:cleared])
 			part[0](h, i)
