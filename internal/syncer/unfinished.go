@@ -34,5 +34,5 @@ func (e *execution) whatFollows(c *Consequence) string {
 		return " The next run of the schedule tries again."
 	}
 	due := c.RetryAt.Add(time.Minute - time.Nanosecond).Truncate(time.Minute) // a minute that is not over yet would be too early
-	return " The next run is due on " + due.UTC().Format("2 January 2006, 15:04 MST") + " at the latest."
+	return " The next run is due on " + moment(due) + " at the latest."
 }
