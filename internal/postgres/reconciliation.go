@@ -15,7 +15,7 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// noteKept remembers the assets that keep their open findings as they are although the run looks at no row of them.
+// noteKept remembers the assets that keep their findings, as far as the settings take them, although the run looks at no row of them.
 func (st *stage) noteKept(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
 	_, err := tx.ExecContext(ctx, `
 		insert into kept_asset (asset_id, why)

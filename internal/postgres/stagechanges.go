@@ -34,7 +34,7 @@ var behind = []byte{2}
 // changeSteps apply changes; but for the comparing they are those of a whole reading.
 func (st *stage) changeSteps() []findingStep {
 	return []findingStep{
-		st.compareChanges, st.refuseVulnerabilities, st.retellRefused, st.guardChanges, st.settleStale, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.retellLeft, st.recordEvents, st.countFindings, st.rateExposures, st.keepSums,
+		st.compareChanges, st.refuseVulnerabilities, st.retellRefused, st.guardChanges, st.settleKept, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.retellLeft, st.recordEvents, st.countFindings, st.rateExposures, st.keepSums,
 		st.noteAssets, st.countMoved, st.mergeSurroundings, st.countUntouched,
 	}
 }
@@ -93,7 +93,8 @@ func (st *stage) refuseVulnerabilities(ctx context.Context, tx *sqlx.Tx, o synce
 		  from unnest($3::int[], $4::smallint[]) as r (vulnerability_id, reason)
 		  join finding f on f.tenant_id = $1 and f.vulnerability_id = r.vulnerability_id and f.state = 1
 		  join asset a on a.tenant_id = $1 and a.id = f.asset_id and a.integration_id = $2 and a.state in ('active', 'inactive')
-		  where not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)
+		  where a.id not in (select asset_id from kept_asset)
+		    and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)
 		  returning asset_id
 		)
 		insert into changed_asset (asset_id, hash, parts, open_unknown, open_low, open_medium, open_high, open_critical)
@@ -119,7 +120,8 @@ func (st *stage) retellRefused(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		join finding f on f.tenant_id = $1 and f.vulnerability_id = r.vulnerability_id and f.state = 3
 		  and f.state_reason = any($5::text[]) and f.state_reason <> ($5::text[])[r.reason + 1]
 		join asset a on a.tenant_id = $1 and a.id = f.asset_id and a.integration_id = $2 and a.state in ('active', 'inactive')
-		where not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)`,
+		where a.id not in (select asset_id from kept_asset)
+		  and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)`,
 		st.job.Tenant, st.integration.ID, ids, reasons, rowReasonNames())
 	return err
 }
@@ -163,7 +165,7 @@ func (st *stage) keepSums(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindin
 
 // countUntouched says how many findings of assets that were listed are as they were.
 func (st *stage) countUntouched(_ context.Context, _ *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	c.Unchanged = o.Open - (c.Updated - c.Back - c.StillOut) - c.Fixed - (c.OutOfScope - c.StaleOut)
+	c.Unchanged = o.Open - (c.Updated - c.Back - c.StillOut) - c.Fixed - (c.OutOfScope - c.KeptOut)
 	return nil
 }
 

@@ -57,7 +57,8 @@ func (st *stage) rateExposures(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyF
 	return err
 }
 
-// releaseCarriers lets assets go that were there for their findings alone and have none left.
+// releaseCarriers lets assets go that were there for their findings alone and have none left. One that is kept without being read is no
+// machine of this run, and waits.
 func (st *stage) releaseCarriers(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) (err error) {
 	if !o.CarriersOnly {
 		return nil
@@ -65,7 +66,7 @@ func (st *stage) releaseCarriers(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 	err = tx.SelectContext(ctx, &c.ReleasedNamed, `
 		update asset set state = 'out_of_scope', state_reason = $3, finding_hash = '', updated_at = now()
 		where tenant_id = $1 and integration_id = $2 and import_state = 'carrier' and state in ('active', 'inactive')
-		  and open_critical + open_high + open_medium + open_low + open_unknown = 0
+		  and open_critical + open_high + open_medium + open_low + open_unknown = 0 and id not in (select asset_id from kept_asset)
 		returning source_id as sourceid, hostname as name`,
 		st.job.Tenant, st.integration.ID, string(inventory.ImportAssetsOff))
 	c.Released = int64(len(c.ReleasedNamed))

@@ -81,7 +81,7 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 		return c, err
 	}
 	steps := []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
-		st.keepUntold, st.compareFindings, st.keepUnread, st.guardFindings, st.settleStale, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.retellLeft, st.recordEvents, st.countFindings,
+		st.keepUntold, st.compareFindings, st.keepUnread, st.guardFindings, st.settleKept, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.retellLeft, st.recordEvents, st.countFindings,
 		st.recountFindings, st.rateExposures, st.noteAssets, st.countMoved, st.writeSurroundings, st.releaseCarriers,
 	}
 	switch loaded := st.load; {

@@ -42,7 +42,7 @@ func (st *stage) beginWhole(ctx context.Context) (err error) {
 		return err
 	}
 	p := &machinePlan{ApplyMachines: st.again.machines}
-	for _, step := range []machineStep{st.gatherMachines, st.updateAssets, st.releaseAssets, st.ration, st.bringBack, st.insertNumbered, st.insertAssets, st.leaveBehind} {
+	for _, step := range []machineStep{st.gatherMachines, st.updateAssets, st.releaseAssets, st.ration, st.bringBack, st.insertNumbered, st.insertAssets, st.leaveBehind, st.noteKept} {
 		if err := step(ctx, st.whole, p); err != nil {
 			err = errors.Join(err, st.whole.Rollback())
 			st.whole = nil

@@ -48,7 +48,7 @@ func (h *house) kept(i connector.Integration) string {
 	return text
 }
 
-func mustBeAlike(t *testing.T, told, done syncer.Run) {
+func mustBeAlike(t testing.TB, told, done syncer.Run) {
 	t.Helper()
 	for _, name := range []syncer.Stage{syncer.StageAssets, syncer.StageVulnerabilities} {
 		a, b := told.Report.StageNamed(name), done.Report.StageNamed(name)

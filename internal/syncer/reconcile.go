@@ -67,7 +67,7 @@ type Holdings struct {
 	unasked bool // only machines were listed that reported lately: the rows of stale ones are of machines that were not
 }
 
-// Keeping is why an asset keeps its findings as they were though its machine does not count.
+// Keeping is why an asset keeps its findings, as far as the settings take them, though its machine does not count.
 type Keeping string
 
 const (

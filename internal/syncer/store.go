@@ -267,7 +267,7 @@ type ApplyFindings struct {
 	// already why it is.
 	Refused []RefusedVulnerability
 	// Rejudged says that other settings than those of the last reading decide: unless the run comes to its end, the next one has
-	// to judge all again. Judge is by them; it is asked of findings whose rows nobody reads, those of stale assets.
+	// to judge all again. Judge is by them; it is asked of findings whose rows nobody reads, those of kept assets.
 	Rejudged bool
 	Judge    *inventory.Judge
 	// CarriersOnly releases carriers that have no open finding any more.
@@ -290,8 +290,8 @@ type FindingChanges struct {
 	Corrected                   int64    // by how much a recount changed the open findings
 	Back                        int64    // of Updated: out of scope before, and open again
 	StillOut                    int64    // of Updated: out of scope still, for another reason, or gone meanwhile
-	StaleOut                    int64    // of OutOfScope: those of stale assets, which were not read
-	BackUnread                  int64    // of Back: those of stale assets, and those without a row whose closing is held back
+	KeptOut                     int64    // of OutOfScope: those of assets that are kept without being read
+	BackUnread                  int64    // of Back: those of such assets, and those without a row whose closing is held back
 	OpenBefore, OpenAfter       int64    // open findings by the counters of the integration's assets
 	Miscounted                  int64    // compared assets whose counters differ from what was staged of them
 	Moved                       int64    // assets with software that lies elsewhere than it did

@@ -1,0 +1,160 @@
+package syncer_test
+
+import (
+	"testing"
+	"time"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender"
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// withAbsent has the first of twenty machines be out of the list and kept: so few that they are missing, or so many that the drop is held back.
+// The report is read whole each time, or what changed in it.
+func withAbsent(t *testing.T, large bool, absent int) (h *house, i connector.Integration, gone, listed []string) {
+	h = newPlainHouse(t, 20, 12)
+	h.wire(defender.Config{Pages: defender.Pages{Rows: 40, Batch: 7}})
+	h.believeAfter(syncer.DefaultRemovalPolicy())
+	if large {
+		h.readChangesAndCountMisses()
+	}
+	i = h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	for n := range 20 {
+		if n < absent {
+			gone = append(gone, h.machine(n))
+		} else {
+			listed = append(listed, h.machine(n))
+		}
+	}
+	h.both(time.Hour)
+	h.change(leave(absent))
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	return h, i, gone, listed
+}
+
+// weighed counts the findings of assets: those of a severity and up, and the others.
+func (h *house) weighed(machines []string, from inventory.Severity) (grave, others int64) {
+	h.t.Helper()
+	for _, source := range machines {
+		for _, f := range h.findingsOf(h.tenant, source) {
+			if f.Severity >= from {
+				grave++
+			} else {
+				others++
+			}
+		}
+	}
+	return grave, others
+}
+
+// mustFollow checks the findings of assets in scope: those of a severity and up are open, the others out of scope for the reason.
+func (h *house) mustFollow(machines []string, from inventory.Severity, reason inventory.Reason) {
+	h.t.Helper()
+	for _, source := range machines {
+		if a := h.asset(h.tenant, source); a.State != inventory.AssetActive && a.State != inventory.AssetInactive {
+			h.t.Errorf("the asset is %s", a.State)
+		}
+		for cve, f := range h.findingsOf(h.tenant, source) {
+			state, why := inventory.FindingOpen, ""
+			if f.Severity < from {
+				state, why = inventory.FindingOutOfScope, string(reason)
+			}
+			if f.State != state || f.StateReason != why {
+				h.t.Errorf("%s, %s, is %s %q, want %s %q", cve, f.Severity, f.State, f.StateReason, state, why)
+			}
+		}
+	}
+	h.mustAudit(h.tenant)
+}
+
+// asTold carries out a run that must do what a preview of it told, and balance.
+func (h *house) asTold(i connector.Integration) syncer.Run {
+	h.t.Helper()
+	told := h.preview(i, syncer.Incremental, h.integration(i).Settings)
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(h.t, run)
+	mustBeAlike(h.t, told, run)
+	mustBalance(h.t, run)
+	return run
+}
+
+// eachAbsent carries out a test with machines that are missing and with machines that are held, by each way of reading.
+func eachAbsent(t *testing.T, test func(t *testing.T, large bool, absent int)) {
+	t.Parallel()
+	for kind, absent := range map[string]int{"missing": 4, "held": 15} {
+		for way, large := range map[string]bool{"whole report": false, "changes": true} {
+			t.Run(kind+", "+way, func(t *testing.T) {
+				t.Parallel()
+				test(t, large, absent)
+			})
+		}
+	}
+}
+
+// TestAbsentAssetsFollowTheSettings narrows the settings, narrows them otherwise and takes that back while nobody reads the rows of some assets:
+// what becomes of findings, and what the run tells of it, depends on neither that nor the way the others are read.
+func TestAbsentAssetsFollowTheSettings(t *testing.T) {
+	eachAbsent(t, func(t *testing.T, large bool, absent int) {
+		h, i, gone, listed := withAbsent(t, large, absent)
+		grave, others := h.weighed(listed, inventory.SeverityHigh)
+		_, more := h.weighed(gone, inventory.SeverityHigh)
+		h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityHigh })
+		run := h.asTold(i)
+		if c := findingCounts(t, run); plan(run).Changes != large || c.Unchanged != grave || c.OutOfScope != others+more || c.Changes() != c.OutOfScope {
+			t.Errorf("by %+v: %+v, want %d unchanged, %d and %d out of scope", plan(run), c, grave, others, more)
+		}
+		h.mustFollow(append(listed, gone...), inventory.SeverityHigh, inventory.SeverityBelowMin)
+
+		h.set(i, func(s *inventory.Settings) {
+			s.MinSeverity, s.AttackVectors = inventory.SeverityLow, []inventory.AttackVector{inventory.VectorAdjacent}
+		})
+		h.asTold(i)
+		for _, source := range gone {
+			for cve, f := range h.findingsOf(h.tenant, source) {
+				if f.AttackVector == inventory.VectorNetwork && f.StateReason != string(inventory.VectorNotSelected) || f.StateReason == string(inventory.SeverityBelowMin) {
+					t.Errorf("%s, by %s, is %s %q", cve, f.AttackVector, f.State, f.StateReason)
+				}
+			}
+		}
+		h.set(i, func(s *inventory.Settings) { *s = inventory.DefaultSettings() })
+		run = h.asTold(i)
+		if c := findingCounts(t, run); c.OutOfScope+c.Fixed+c.Created+c.Reopened != 0 {
+			t.Errorf("taken back: %+v", c)
+		}
+		h.mustFollow(append(listed, gone...), inventory.SeverityUnknown, "")
+		if r := h.reconciliation(run); r.Unexplained != 0 {
+			t.Errorf("%d are left unexplained: %+v", r.Unexplained, r.Sum)
+		}
+		h.mustNeedNothing(i)
+		h.change(back(absent))
+		mustSucceed(t, h.again(i, syncer.Incremental))
+		h.mustEqualTruth(h.tenant)
+		h.mustNeedNothing(i)
+	})
+}
+
+// TestAbsentAssetsGetTheirFindingsBack switches the import of vulnerabilities off, and on again once machines have gone out of the list.
+func TestAbsentAssetsGetTheirFindingsBack(t *testing.T) {
+	eachAbsent(t, func(t *testing.T, large bool, absent int) {
+		h, i, gone, listed := withAbsent(t, large, absent)
+		h.set(i, noVulnerabilities)
+		h.asTold(i)
+		h.mustFollow(append(listed, gone...), beyondAll, inventory.ImportVulnerabilitiesOff)
+		h.set(i, func(s *inventory.Settings) { s.ImportVulnerabilities, s.MinSeverity = true, inventory.SeverityHigh })
+		run := h.asTold(i)
+		h.mustFollow(gone, inventory.SeverityHigh, inventory.SeverityBelowMin)
+		if r := h.reconciliation(run); r.Unexplained != 0 {
+			t.Errorf("%d are left unexplained: %+v", r.Unexplained, r.Sum)
+		}
+		h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityLow })
+		h.asTold(i)
+		h.mustFollow(append(listed, gone...), inventory.SeverityUnknown, "")
+		h.mustNeedNothing(i)
+		h.change(back(absent))
+		mustSucceed(t, h.again(i, syncer.Incremental))
+		h.mustEqualTruth(h.tenant)
+		h.mustNeedNothing(i)
+	})
+}
