@@ -23,7 +23,7 @@ func (st *stage) noteKept(ctx context.Context, tx *sqlx.Tx, p *machinePlan) erro
 		                  when a.state = 'stale' then $5 else $6 end
 		from asset a left join incoming i on i.source_id = a.source_id
 		where a.tenant_id = $1 and a.integration_id = $2
-		  and (a.state = 'stale' or a.state in ('active', 'inactive') and (i.reason <> '' or i.idx is null and not $3))`,
+		  and (a.state = 'stale' or a.state in ('active', 'inactive') and (i.reason <> '' or i.idx is null and (not $3 or a.missing_since is not null)))`,
 		st.job.Tenant, st.integration.ID, p.Partial, string(syncer.KeptMissing), string(syncer.KeptStale), string(syncer.KeptHeld))
 	return err
 }

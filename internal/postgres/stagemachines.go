@@ -189,27 +189,29 @@ func (st *stage) insertAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) 
 	return err
 }
 
-// leaveBehind marks the assets that stay in scope without being read.
+// leaveBehind marks the assets that stay in scope without being read, but for those that have yet to get back what they had lost; see settleKept.
 func (st *stage) leaveBehind(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
 	if p.Partial {
-		return nil // the others are read as well, as far as there are changes of their rows
+		return nil // the others are read as well, as far as there are changes of their rows, and what is missing was marked by a whole list
 	}
 	_, err := tx.ExecContext(ctx, `
 		update asset a set finding_hash = $3
 		where a.tenant_id = $1 and a.integration_id = $2 and a.state in ('active', 'inactive') and a.finding_hash <> $3
-		  and not exists (select from incoming i where i.source_id = a.source_id and i.reason = '')`,
+		  and not exists (select from incoming i where i.source_id = a.source_id and i.reason = '')
+		  and not (a.finding_hash = '' and exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id))`,
 		st.job.Tenant, st.integration.ID, behind)
 	return err
 }
 
-// listAssets hands the run the assets it may attach findings to.
+// listAssets hands the run the assets it may attach findings to. Where only some machines were asked for, that is the others as well, unless
+// the last whole list missed them.
 func (st *stage) listAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
 	rows, err := tx.QueryxContext(ctx, `
 		select coalesce(i.idx, -1), case when i.idx is null then a.source_id else '' end, a.id, a.finding_hash, a.open_critical + a.open_high + a.open_medium + a.open_low + a.open_unknown,
 		       a.finding_hash = $5 or a.finding_hash = '' and exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id),
 		       a.finding_hash = $3, a.finding_hash = '', coalesce(extract(epoch from a.first_seen_at)::bigint, 0)
 		from asset a left join incoming i on i.source_id = a.source_id
-		where a.tenant_id = $1 and a.integration_id = $2 and (i.reason = '' or $4 and i.idx is null and a.state in ('active', 'inactive'))`,
+		where a.tenant_id = $1 and a.integration_id = $2 and (i.reason = '' or $4 and i.idx is null and a.state in ('active', 'inactive') and a.missing_since is null)`,
 		st.job.Tenant, st.integration.ID, uncompared, p.Partial, behind)
 	if err != nil {
 		return err

@@ -158,3 +158,86 @@ func TestAbsentAssetsGetTheirFindingsBack(t *testing.T) {
 		h.mustNeedNothing(i)
 	})
 }
+
+// TestACarrierThatIsKeptIsNoMachineOfTheRun takes all findings out of scope, those of listed carriers and of missing ones, which nobody read.
+func TestACarrierThatIsKeptIsNoMachineOfTheRun(t *testing.T) {
+	t.Parallel()
+	h, i, ids := patientHouse(t, 20, 12)
+	h.set(i, assetsOff)
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	var carriers []string
+	for _, source := range ids[:8] {
+		if open(h.asset(h.tenant, source)) > 0 {
+			carriers = append(carriers, source)
+		}
+	}
+	h.change(leave(8))
+	h.set(i, func(s *inventory.Settings) {
+		s.AttackVectors, s.UnknownVector = []inventory.AttackVector{inventory.VectorPhysical}, inventory.UnknownExclude
+	})
+	run := h.asTold(i)
+	if c := assetCounts(t, run); c.Fetched != 12 || c.OutOfScope > 12 || c.Accepted < 0 {
+		t.Errorf("of 12 machines: %+v", c)
+	}
+	h.mustFollow(carriers, beyondAll, inventory.VectorNotSelected)
+}
+
+// TestAnAssetThatWentMissingOnItsWayBackHasWhatTheSettingsGiveIt lets assets in again by a run that ends before it has read the report.
+func TestAnAssetThatWentMissingOnItsWayBackHasWhatTheSettingsGiveIt(t *testing.T) {
+	t.Parallel()
+	h, i, ids := patientHouse(t, 20, 12)
+	away := partings["an address that is denied"]
+	away[0](h, i)
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	h.mustAllBe(ids[3], len(h.findingsOf(h.tenant, ids[3])), inventory.FindingOutOfScope, string(inventory.IPNone))
+	away[1](h, i)
+	if _, err := h.store.StartRun(t.Context(), i.Tenant, i.PublicID, syncer.Incremental); err != nil {
+		t.Fatal(err)
+	}
+	h.holdAt("software_vulnerabilities").stop()
+	h.sim.ClearFaults()
+	h.change(leave(4))
+	h.believeAfter(syncer.DefaultRemovalPolicy()) // elsewhere, where nothing of the lists is kept
+	run := h.work()
+	mustSucceed(t, run)
+	mustBalance(t, run)
+	h.mustFollow(ids, inventory.SeverityUnknown, "")
+	h.change(back(4))
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	h.mustEqualTruth(h.tenant)
+	h.mustNeedNothing(i)
+}
+
+// TestAMissingAssetFollowsTheSettingsBetweenWholeLists narrows the settings while the machines that reported lately are all that is listed, and one that
+// the last whole list missed is among the others.
+func TestAMissingAssetFollowsTheSettingsBetweenWholeLists(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 20, 12)
+	h.readAsIfLarge()
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	last := h.machine(3)
+	h.change(leave(3))
+	h.both(73 * time.Hour)
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	h.change(leave(4))
+	mustSucceed(t, h.next(i)) // lists all once more, and misses the last one
+	var listed []string
+	for source := range h.assets(h.tenant, inventory.AssetActive, inventory.AssetInactive) {
+		if source != last {
+			listed = append(listed, source)
+		}
+	}
+	grave, others := h.weighed(listed, inventory.SeverityHigh)
+	_, more := h.weighed([]string{last}, inventory.SeverityHigh)
+	h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityHigh })
+	h.both(time.Hour)
+	run := h.asTold(i)
+	if !run.Report.StageNamed(syncer.StageAssets).Partial || !plan(run).Changes {
+		t.Fatalf("all machines were listed, or the report was read: %+v", plan(run))
+	}
+	if c := findingCounts(t, run); more == 0 || c.Unchanged != grave || c.OutOfScope != others+more || c.Changes() != c.OutOfScope {
+		t.Errorf("%+v, want %d unchanged, %d and %d out of scope", c, grave, others, more)
+	}
+	h.mustFollow(append(listed, last), inventory.SeverityHigh, inventory.SeverityBelowMin)
+}
