@@ -37,14 +37,16 @@ func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 	return err
 }
 
-// unseenFindings counts those that left with their assets or their import since a time, and are not back, and those of assets that are kept as
-// they were: stale, missing from the list, or held back.
+// unseenFindings counts those that left with their assets or their import since a time, and are not back, and those of assets that are kept without
+// being read: stale, missing from the list, or held back. What these lost with their import counts with them, because settleKept gives it back.
 func (st *stage) unseenFindings(ctx context.Context, tx *sqlx.Tx, since time.Time) (n unseen, err error) {
 	err = tx.QueryRowxContext(ctx, `
 		select (select count(*) from finding f join asset a on a.tenant_id = $1 and a.id = f.asset_id
 		        where f.tenant_id = $1 and a.integration_id = $2 and f.state = 3 and f.closed_at >= $3 and f.state_reason <> all($4::text[])
+		          and f.asset_id not in (select asset_id from kept_asset)
 		          and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)),
-		       (select count(*) from kept_asset k join finding f on f.tenant_id = $1 and f.asset_id = k.asset_id and f.state = 1)`,
+		       (select count(*) from kept_asset k join finding f on f.tenant_id = $1 and f.asset_id = k.asset_id
+		        where f.state = 1 or f.state = 3 and f.state_reason <> all($4::text[]))`,
 		st.job.Tenant, st.integration.ID, since, rowReasonNames()).Scan(&n.Left, &n.Kept)
 	return n, err
 }
