@@ -163,9 +163,9 @@ func (st *stage) keepSums(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindin
 	return err
 }
 
-// countUntouched says how many findings of assets that were listed are as they were.
+// countUntouched says how many findings of assets that were listed are as they were, without those that are open only because they are held back.
 func (st *stage) countUntouched(_ context.Context, _ *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	c.Unchanged = o.Open - (c.Updated - c.Back - c.StillOut) - c.Fixed - (c.OutOfScope - c.KeptOut)
+	c.Unchanged = o.Open - (c.Updated - c.Back - c.StillOut) - c.Fixed - (c.OutOfScope - c.KeptOut) - c.Held
 	return nil
 }
 

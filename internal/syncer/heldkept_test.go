@@ -53,3 +53,24 @@ func TestWhatWasMissingAllAlongIsNoPartOfAHold(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatIsHeldBackIsNotUnchanged meets a drop of findings by each way of reading.
+func TestWhatIsHeldBackIsNotUnchanged(t *testing.T) {
+	t.Parallel()
+	for way, large := range map[string]bool{"whole report": false, "changes": true} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			h, i, _, listed := withAbsent(t, large, 2)
+			before, gone := h.openOf(listed), int64(0)
+			for _, source := range listed[3:] {
+				gone += int64(len(h.truthOf(source)))
+				h.change(world.Change{Op: "remove_findings", MachineID: source})
+			}
+			run := h.asTold(i)
+			s := run.Report.StageNamed(syncer.StageVulnerabilities)
+			if plan(run).Changes != large || s.Held != gone || s.Counts.Unchanged != before-gone {
+				t.Errorf("by %+v: %d held and %d unchanged, want %d and %d", plan(run), s.Held, s.Counts.Unchanged, gone, before-gone)
+			}
+		})
+	}
+}
