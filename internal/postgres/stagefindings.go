@@ -87,7 +87,7 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 	switch loaded := st.load; {
 	case o.CloseReason != inventory.Accepted:
 		steps = steps[:0]
-		steps = append(steps, st.closeAll, st.withholdNothing)
+		steps = append(steps, st.closeAll, st.retellClosed, st.withholdNothing)
 	case loaded != nil:
 		steps = loaded.steps(st)
 	case o.Changes:

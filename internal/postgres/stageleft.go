@@ -30,3 +30,21 @@ func (st *stage) retellLeft(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 	c.StillOut += n
 	return err
 }
+
+// retellClosed gives findings that left with their asset the reason that is true now that the asset is back and their import is off.
+func (st *stage) retellClosed(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	n, err := affected(ctx, tx, `
+		with told as (
+		  update finding f set state_reason = $4, updated_at = $3
+		  from asset a
+		  where a.tenant_id = $1 and a.integration_id = $2 and a.state in ('active', 'inactive', 'stale')
+		    and f.tenant_id = $1 and f.asset_id = a.id and f.state = 3 and f.state_reason <> $4 and f.state_reason <> all($7::text[])
+		  returning f.asset_id, f.vulnerability_id, f.severity, f.state_reason
+		)
+		insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, reason, severity)
+		select $1, asset_id, vulnerability_id, $5, $3, $6, state_reason, severity from told`,
+		st.job.Tenant, st.integration.ID, o.Now, string(o.CloseReason), st.job.RunID, inventory.EventOutOfScope, rowReasonNames())
+	c.Updated += n
+	c.StillOut += n
+	return err
+}

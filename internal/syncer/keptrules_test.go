@@ -241,3 +241,29 @@ func TestAMissingAssetFollowsTheSettingsBetweenWholeLists(t *testing.T) {
 	}
 	h.mustFollow(append(listed, last), inventory.SeverityHigh, inventory.SeverityBelowMin)
 }
+
+// TestTheReasonIsTheOneThatIsTrueNow takes findings out of scope with their assets, and lets these back in while the import of findings is off.
+func TestTheReasonIsTheOneThatIsTrueNow(t *testing.T) {
+	t.Parallel()
+	h, i, ids := patientHouse(t, 20, 8)
+	away := partings["an address that is denied"]
+	away[0](h, i)
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	away[1](h, i)
+	h.set(i, noVulnerabilities)
+	before := h.findingRows(h.tenant)
+	run := h.asTold(i)
+	h.mustAccount(run, before)
+	h.mustFollow(ids, beyondAll, inventory.ImportVulnerabilitiesOff)
+	if again := h.again(i, syncer.Incremental); !again.Report.NoChanges {
+		t.Errorf("afterwards: %s", again.Report.Summary)
+	}
+	away[0](h, i)
+	h.set(i, func(s *inventory.Settings) { s.ImportVulnerabilities = true })
+	h.asTold(i)
+	h.mustAllBe(ids[3], len(h.findingsOf(h.tenant, ids[3])), inventory.FindingOutOfScope, string(inventory.IPNone))
+	away[1](h, i)
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	h.mustEqualTruth(h.tenant)
+	h.mustNeedNothing(i)
+}

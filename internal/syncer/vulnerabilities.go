@@ -237,7 +237,7 @@ func (e *execution) withdrawFindings(ctx context.Context, r *StageReport) error 
 		return err
 	}
 	e.applied(StageVulnerabilities)
-	r.Counts.OutOfScope, r.Ledger = e.withdrawn+changes.OutOfScope, e.ledger(&changes, 0)
+	r.Counts.OutOfScope, r.Counts.Updated, r.Ledger = e.withdrawn+changes.OutOfScope, changes.Updated, e.ledger(&changes, 0)
 	known, err := e.store.Reading(ctx, e.run.Tenant, e.run.IntegrationID) // again: the assets may have raised a doubt
 	if err == nil {
 		e.learnt = known.withoutRows()
