@@ -108,6 +108,7 @@ create table asset (
   missing_since      timestamptz,            -- start of the first complete read that did not have it, since it was last read
   misses             smallint not null default 0, -- complete reads that did not have it since then
   missed_in          bigint,                 -- number of the run that made the last of them
+  held_findings      int not null default 0, -- of its open findings, those that the run held back which last had it in sight
   content_hash       bytea not null,         -- of everything a user sees except the times of sighting
   finding_hash       bytea not null default '', -- of the accepted rows, in parts; equal means nothing to compare
   open_critical      int not null default 0,

@@ -35,7 +35,6 @@ type guardEntry struct {
 	Approved time.Time     `json:"approved,omitzero"` // when somebody let it through
 	Agreed   bool          `json:"agreed,omitempty"`  // it is held no more, and remembered while what it let go has yet to leave
 	Unseen   time.Time     `json:"unseen,omitzero"`   // when a reading last had nothing of it in sight; one agrees that much later
-	Kept     int64         `json:"kept,omitempty"`    // records that were out of sight, and kept, when it was met
 }
 
 // guardFigures are what a run showed of a drop.
@@ -76,13 +75,7 @@ type reading struct {
 	now     time.Time
 	over    time.Duration                                                  // between the reading that was held back and one that agrees
 	samples func(context.Context, *sqlx.Tx, bool) ([]syncer.Sample, error) // of what would leave, or of the absent alone
-	unseen  func(context.Context, *sqlx.Tx, time.Time) (unseen, error)     // nil for none
-}
-
-// unseen are records that are out of sight, which shows nothing of them.
-type unseen struct {
-	Left int64 // out of scope since a time
-	Kept int64 // in scope, and as they were
+	unseen  func(context.Context, *sqlx.Tx) (int64, error)                 // counts what is held back and out of sight; nil for nothing
 }
 
 // weigh tells what a reading shows of the source, and whether that is a drop. Settings that were changed decide on what is read, and on
@@ -104,6 +97,8 @@ type ruling struct {
 	hold     bool
 	approved time.Time // of the reading that showed what somebody has let through; zero for none
 	chosen   bool      // what arrived and is refused leaves even so: the customer's settings want it
+	waits    bool      // a drop is held back from now on, or was until now and is remembered still
+	ended    bool      // one was remembered, and went through or is over
 }
 
 // guard decides whether what left has to wait for a second complete read. One agrees if it comes late enough and does not show a
@@ -141,6 +136,8 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r readi
 	if err != nil {
 		return ruling{}, err
 	}
+	ruled.waits = keep && !held.Agreed && !(v.known && v.partly)
+	ruled.ended = v.known && (!keep || held.Agreed)
 	next := known.after(measure, digest, held, keep)
 	if v.doubtful || v.known || !maps.Equal(next.Rules, known.Rules) || !maps.Equal(next.Read, known.Read) {
 		st.remember = &next
@@ -193,8 +190,7 @@ func (st *stage) remembered(ctx context.Context, tx *sqlx.Tx, v verdict, ruled r
 	if e.Latest = &figures; v.known && !e.further(v.reading) && e.Run != run { // too soon to agree
 		return e, true, nil
 	}
-	e, err = st.met(ctx, tx, v.reading, figures)
-	return e, true, err
+	return guardEntry{guardFigures: figures}, true, nil
 }
 
 // figures are what this run shows of a drop that it holds back.
@@ -205,25 +201,14 @@ func (st *stage) figures(ctx context.Context, tx *sqlx.Tx, r reading, ruled ruli
 }
 
 // lasts tells whether most of what counted when the drop was met is absent still, whatever has come into scope since, or may be: of what
-// went out of sight meanwhile nobody knows.
+// is held back and has gone out of sight meanwhile nobody knows.
 func (st *stage) lasts(ctx context.Context, tx *sqlx.Tx, e guardEntry, r reading) (bool, error) {
 	left := e.Before - r.leaving
 	if drops(e.Before, left) || e.Before == 0 || e.Agreed || r.unseen == nil {
 		return drops(e.Before, left), nil
 	}
-	out, err := r.unseen(ctx, tx, e.At)
-	return drops(e.Before, left-out.Left-max(0, out.Kept-e.Kept)), err
-}
-
-// met is the entry of a drop that this run is the first to meet.
-func (st *stage) met(ctx context.Context, tx *sqlx.Tx, r reading, figures guardFigures) (guardEntry, error) {
-	e := guardEntry{guardFigures: figures}
-	if r.unseen == nil {
-		return e, nil
-	}
-	out, err := r.unseen(ctx, tx, r.now)
-	e.Kept = out.Kept
-	return e, err
+	unseen, err := r.unseen(ctx, tx)
+	return drops(e.Before, left-unseen), err
 }
 
 // outOfSight is the entry once a run shows nothing of it: there is nothing to be told, approved of, or agreed to.

@@ -145,8 +145,11 @@ func (st *stage) guardChanges(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFi
 	r.after = r.before - closing + r.fresh
 	r.leaving = closing
 	ruling, err := st.guard(ctx, tx, guardFindings, r)
-	if err != nil || !ruling.hold {
+	if err != nil {
 		return err
+	}
+	if !ruling.hold {
+		return st.noteHeld(ctx, tx, ruling)
 	}
 	c.Held, err = st.withholdClosings(ctx, tx, ruling)
 	return err

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"time"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -22,8 +21,11 @@ func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		return err
 	}
 	ruling, err := st.guard(ctx, tx, guardFindings, r)
-	if err != nil || !ruling.hold {
+	if err != nil {
 		return err
+	}
+	if !ruling.hold {
+		return st.noteHeld(ctx, tx, ruling)
 	}
 	// The hash of an asset with withheld changes stays old, so that the next run compares it again.
 	_, err = tx.ExecContext(ctx, `delete from changed_asset where asset_id in (select asset_id from delta where op = any($1))`, pq.Array(closings(ruling.chosen)))
@@ -37,18 +39,30 @@ func (st *stage) guardFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 	return err
 }
 
-// unseenFindings counts those that left with their assets or their import since a time, and are not back, and those of assets that are kept without
-// being read: stale, missing from the list, or held back. What these lost with their import counts with them, because settleKept gives it back.
-func (st *stage) unseenFindings(ctx context.Context, tx *sqlx.Tx, since time.Time) (n unseen, err error) {
-	err = tx.QueryRowxContext(ctx, `
-		select (select count(*) from finding f join asset a on a.tenant_id = $1 and a.id = f.asset_id
-		        where f.tenant_id = $1 and a.integration_id = $2 and f.state = 3 and f.closed_at >= $3 and f.state_reason <> all($4::text[])
-		          and f.asset_id not in (select asset_id from kept_asset)
-		          and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)),
-		       (select count(*) from kept_asset k join finding f on f.tenant_id = $1 and f.asset_id = k.asset_id
-		        where f.state = 1 or f.state = 3 and f.state_reason <> all($4::text[]))`,
-		st.job.Tenant, st.integration.ID, since, rowReasonNames()).Scan(&n.Left, &n.Kept)
+// unseenFindings counts what is held back of assets that are out of sight: missing from the list, stale, held back themselves, or out of scope.
+// An asset that was removed is gone for certain, and its findings with it.
+func (st *stage) unseenFindings(ctx context.Context, tx *sqlx.Tx) (n int64, err error) {
+	err = tx.GetContext(ctx, &n, `
+		select coalesce(sum(held_findings), 0) from asset
+		where tenant_id = $1 and integration_id = $2 and held_findings > 0 and state <> 'removed'
+		  and (state not in ('active', 'inactive') or id in (select asset_id from kept_asset))`, st.job.Tenant, st.integration.ID)
 	return n, err
+}
+
+// noteHeld remembers of each asset in sight how many of its findings are held back, and of all that none is once a hold has ended.
+func (st *stage) noteHeld(ctx context.Context, tx *sqlx.Tx, r ruling) (err error) {
+	switch {
+	case r.ended:
+		_, err = tx.ExecContext(ctx, `
+			update asset set held_findings = 0 where tenant_id = $1 and integration_id = $2 and held_findings > 0`, st.job.Tenant, st.integration.ID)
+	case r.waits:
+		_, err = tx.ExecContext(ctx, `
+			update asset a set held_findings = coalesce(w.held, 0)
+			from asset b left join (select asset_id, count(*) as held from withheld group by asset_id) w on w.asset_id = b.id
+			where a.tenant_id = $1 and b.tenant_id = $1 and b.id = a.id and b.integration_id = $2 and b.state in ('active', 'inactive')
+			  and b.id not in (select asset_id from kept_asset) and b.held_findings <> coalesce(w.held, 0)`, st.job.Tenant, st.integration.ID)
+	}
+	return err
 }
 
 // closings are the operations that close findings, or those alone whose rows are absent.
@@ -59,7 +73,7 @@ func closings(absent bool) []string {
 	return []string{"f", "o", "g"}
 }
 
-// withholdClosings takes back what the guard holds back, and counts it. It is remembered; see Holdings.
+// withholdClosings takes back what the guard holds back, and counts it. It is remembered; see Holdings and noteHeld.
 func (st *stage) withholdClosings(ctx context.Context, tx *sqlx.Tx, r ruling) (int64, error) {
 	held, err := affected(ctx, tx, `
 		insert into withheld (asset_id, vulnerability_id, refused) select asset_id, vulnerability_id, op = 'o' from delta where op = any($1)`,
@@ -68,6 +82,9 @@ func (st *stage) withholdClosings(ctx context.Context, tx *sqlx.Tx, r ruling) (i
 		return 0, err
 	}
 	_, err = tx.ExecContext(ctx, `delete from delta where op <> 'g' and op = any($1)`, pq.Array(closings(r.chosen)))
+	if err == nil {
+		err = st.noteHeld(ctx, tx, r)
+	}
 	return held, err
 }
 

@@ -189,14 +189,14 @@ func (h *house) fault(f defendersim.Fault) string {
 	return id
 }
 
-// snapshot is everything a tenant has, as text, apart from times of writing: equal texts mean that nothing was written.
+// snapshot is everything a tenant has, as text, apart from what runs remember for the next one: equal texts mean that nothing was written.
 func (h *house) snapshot(t tenant.ID) string {
 	h.t.Helper()
 	var b strings.Builder
 	db := h.owner()
 	defer func() { _ = db.Close() }()
 	for _, query := range []string{
-		`select (to_jsonb(a) - 'finding_hash')::text from asset a where tenant_id = $1 order by id`,
+		`select (to_jsonb(a) - 'finding_hash' - 'held_findings')::text from asset a where tenant_id = $1 order by id`,
 		`select w::text from asset_word w where tenant_id = $1 order by asset_id, word`,
 		`select f::text from finding f where tenant_id = $1 order by asset_id, vulnerability_id`,
 		`select e::text from exposure e where tenant_id = $1 order by vulnerability_id`,
