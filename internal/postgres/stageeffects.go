@@ -134,26 +134,26 @@ func (st *stage) writeSurroundings(ctx context.Context, tx *sqlx.Tx, o syncer.Ap
 // writeRemediations keeps what is recommended. Changes do not tell whether an update is there: what the whole report said of that stays,
 // and when it tells it of one that only changes had told so far, that is no change of what is recommended.
 func (st *stage) writeRemediations(ctx context.Context, tx *sqlx.Tx, c *syncer.FindingChanges) error {
-	// Anti-join first: a conflicting insert would lock and log every known row even when nothing changes.
+	// Join first: a conflicting insert would lock and log every known row even when nothing changes, and a join with what was written would
+	// meet all that is new, which no statistics tell of yet.
 	return tx.GetContext(ctx, &c.Readvised, `
-		with written as (
-		insert into remediation as m (tenant_id, software_id, vulnerability_id, update_text, update_id, update_url, update_ready, exploitability)
-		select $1, s.software_id, s.vulnerability_id, s.update_text, s.update_id, s.update_url, s.update_ready, s.exploitability
-		from (
+		with advised as (
 		  select distinct on (software_id, vulnerability_id) * from stage_remediation
 		  order by software_id, vulnerability_id, changed_at desc, update_text desc, update_id desc, update_url desc, update_ready desc nulls last, exploitability desc
-		) s
-		where not exists (
-		  select from remediation k where k.tenant_id = $1 and k.software_id = s.software_id and k.vulnerability_id = s.vulnerability_id
-		  and (k.update_text, k.update_id, k.update_url, k.exploitability) = (s.update_text, s.update_id, s.update_url, s.exploitability)
-		  and coalesce(k.update_ready = s.update_ready, s.update_ready is null))
-		on conflict (tenant_id, software_id, vulnerability_id) do update set update_text = excluded.update_text, update_id = excluded.update_id,
-		  update_url = excluded.update_url, update_ready = coalesce(excluded.update_ready, m.update_ready), exploitability = excluded.exploitability
-		returning m.*
+		), news as (
+		  select s.*, coalesce((k.update_text, k.update_id, k.update_url, k.exploitability) <> (s.update_text, s.update_id, s.update_url, s.exploitability)
+		    or k.update_ready <> s.update_ready, false) as readvised
+		  from advised s left join remediation k on k.tenant_id = $1 and k.software_id = s.software_id and k.vulnerability_id = s.vulnerability_id
+		  where k.software_id is null
+		    or (k.update_text, k.update_id, k.update_url, k.exploitability) <> (s.update_text, s.update_id, s.update_url, s.exploitability)
+		    or not coalesce(k.update_ready = s.update_ready, s.update_ready is null)
+		), written as (
+		  insert into remediation as m (tenant_id, software_id, vulnerability_id, update_text, update_id, update_url, update_ready, exploitability)
+		  select $1, software_id, vulnerability_id, update_text, update_id, update_url, update_ready, exploitability from news
+		  on conflict (tenant_id, software_id, vulnerability_id) do update set update_text = excluded.update_text, update_id = excluded.update_id,
+		    update_url = excluded.update_url, update_ready = coalesce(excluded.update_ready, m.update_ready), exploitability = excluded.exploitability
 		)
-		select count(*) from written w join remediation k using (tenant_id, software_id, vulnerability_id) -- as they were: none of the new ones
-		where k.tenant_id = $1 and ((k.update_text, k.update_id, k.update_url, k.exploitability) <> (w.update_text, w.update_id, w.update_url, w.exploitability)
-		  or k.update_ready <> w.update_ready)`, st.job.Tenant)
+		select count(*) from news where readvised`, st.job.Tenant)
 }
 
 // closeAll takes every open finding of the integration out of scope, because its import was switched off.
