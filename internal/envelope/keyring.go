@@ -26,6 +26,11 @@ func (k keyring) Opens(name string) bool {
 	return ours && slices.Contains(k.ring.IDs(), id)
 }
 
-func (k keyring) Unwrap(_ context.Context, _ string, wrapped []byte, place string) (seal.Secret, error) {
+// Unwrap refuses what another key wrapped than the name says: such a row would count as moved to a key that does not open it, until the one
+// that does is thrown away.
+func (k keyring) Unwrap(_ context.Context, name string, wrapped []byte, place string) (seal.Secret, error) {
+	if KeyringPrefix+seal.Box(wrapped).KeyID() != name {
+		return seal.Secret{}, seal.ErrUnreadable
+	}
 	return k.ring.Open(wrapped, place)
 }
