@@ -29,12 +29,19 @@ func withStale(t *testing.T, large bool) (*house, connector.Integration, string)
 	return h, i, source
 }
 
-// mustBeStale checks the stale asset's findings: those of min severity and up are open, the others out of scope for the reason.
+// mustBeStale checks that the asset is stale, and its findings; see mustBeJudged.
 func (h *house) mustBeStale(source string, from inventory.Severity, reason inventory.Reason) {
 	h.t.Helper()
 	if a := h.asset(h.tenant, source); a.State != inventory.AssetStale {
 		h.t.Errorf("the asset is %s", a.State)
 	}
+	h.mustBeJudged(source, from, reason)
+	h.mustAudit(h.tenant)
+}
+
+// mustBeJudged checks the findings of an asset: those of a severity and up are open, the others out of scope for the reason.
+func (h *house) mustBeJudged(source string, from inventory.Severity, reason inventory.Reason) {
+	h.t.Helper()
 	for cve, f := range h.findingsOf(h.tenant, source) {
 		state, why := inventory.FindingOpen, ""
 		if f.Severity < from {
@@ -44,7 +51,6 @@ func (h *house) mustBeStale(source string, from inventory.Severity, reason inven
 			h.t.Errorf("%s, %s, is %s %q, want %s %q", cve, f.Severity, f.State, f.StateReason, state, why)
 		}
 	}
-	h.mustAudit(h.tenant)
 }
 
 // TestTheCountsOfAnIntegrationAreOfTheSameAssets has a stale asset with open findings.
