@@ -89,7 +89,11 @@ func lowered(title string) string { return strings.ToLower(title[:1]) + title[1:
 func holdings(run *Run) []string {
 	var parts []string
 	if s := run.Report.StageNamed(StageAssets); s != nil {
-		parts = append(parts, fmt.Sprintf("%d assets", s.Counts.Unchanged))
+		which := ""
+		if s.Partial {
+			which = " that reported since the last run"
+		}
+		parts = append(parts, fmt.Sprintf("%d assets%s", s.Counts.Unchanged, which))
 	}
 	if s := run.Report.StageNamed(StageVulnerabilities); s != nil {
 		parts = append(parts, fmt.Sprintf("%d findings", s.Counts.Unchanged))

@@ -31,6 +31,20 @@ func TestARunThatStopsHalfWayTellsWhatItDid(t *testing.T) {
 	}
 }
 
+// TestAQuietRunOfAPartOfTheListSaysSo asks for the machines that reported since the last run, of which there are none.
+func TestAQuietRunOfAPartOfTheListSaysSo(t *testing.T) {
+	t.Parallel()
+	h := askingForReported(t)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.pass(time.Minute)
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	if want := "Nothing changed: 0 assets that reported since the last run, "; !strings.HasPrefix(run.Report.Summary, want) {
+		t.Errorf("it says %s", run.Report.Summary)
+	}
+}
+
 // advising rewrites what Microsoft recommends.
 type advising struct {
 	next http.Handler
