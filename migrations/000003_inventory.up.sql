@@ -108,7 +108,8 @@ create table asset (
   missing_since      timestamptz,            -- start of the first complete read that did not have it, since it was last read
   misses             smallint not null default 0, -- complete reads that did not have it since then
   missed_in          bigint,                 -- number of the run that made the last of them
-  held_findings      int not null default 0, -- of its open findings, those that the run held back which last had it in sight
+  held_findings      int not null default 0, -- of its findings, those with held_since
+  held_told          boolean not null default false, -- they are among what is told of a held change, which a person may approve of
   content_hash       bytea not null,         -- of everything a user sees except the times of sighting
   finding_hash       bytea not null default '', -- of the accepted rows, in parts; equal means nothing to compare
   open_critical      int not null default 0,
@@ -128,6 +129,7 @@ create index asset_by_hostname on asset (tenant_id, hostname, id);
 create index asset_by_last_seen on asset
   (tenant_id, (case when last_seen_at is null then '-infinity' else last_seen_at end), id);
 create index asset_by_created on asset (tenant_id, created_at, id);
+create index asset_held on asset (tenant_id, integration_id, id) where held_findings > 0;
 alter table asset enable row level security, force row level security;
 create policy tenant_wall on asset using (tenant_id = app_tenant());
 grant select, insert, update, delete on asset to defender_app;

@@ -18,6 +18,7 @@ create table finding (
   first_seen_at    timestamptz not null,     -- by the source
   last_seen_at     timestamptz,              -- frozen when it closes; while open the asset's findings_seen_at counts
   closed_at        timestamptz,              -- fixed or taken out of scope
+  held_since       timestamptz,              -- when the removal guard first held its closing back, until it closes or is there again
   reopened_at      timestamptz,
   created_at       timestamptz not null,
   updated_at       timestamptz not null,

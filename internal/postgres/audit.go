@@ -20,7 +20,7 @@ type CounterDifference struct {
 // something else; none means that all of them agree. It reads everything the tenant has, so it is for operators and tests.
 func (s *Store) AuditCounters(ctx context.Context, t tenant.ID) (differences []CounterDifference, err error) {
 	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
-		for _, audit := range []string{auditAssets, auditExposures, auditAssetTally, auditExposureTally} {
+		for _, audit := range []string{auditAssets, auditHeld, auditExposures, auditAssetTally, auditExposureTally} {
 			var found []CounterDifference
 			if err := tx.SelectContext(ctx, &found, audit, t); err != nil {
 				return err
@@ -46,6 +46,13 @@ const (
 		select s.name as counter, s.public_id::text as subject, s.stored::bigint as stored, coalesce(c.n, 0) as counted
 		from stored s left join counted c on c.asset_id = s.id and c.severity = s.severity
 		where s.stored <> coalesce(c.n, 0)
+		order by 1, 2`
+	auditHeld = `
+		select 'asset_held_findings' as counter, a.public_id::text as subject, a.held_findings::bigint as stored, coalesce(n.held, 0) as counted
+		from asset a left join (
+		  select asset_id, count(*) as held from finding where tenant_id = $1 and held_since is not null group by asset_id
+		) n on n.asset_id = a.id
+		where a.tenant_id = $1 and a.held_findings <> coalesce(n.held, 0)
 		order by 1, 2`
 	auditExposures = `
 		select p.name as counter, v.name as subject, p.stored::bigint as stored, p.counted

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"maps"
 	"time"
 
@@ -24,7 +23,7 @@ const (
 type guardDocument struct {
 	Held  map[string]guardEntry `json:"held,omitempty"`  // drops that wait for a second complete read
 	Rules map[string]string     `json:"rules,omitempty"` // digest of the settings under which the last reading went through
-	Read  map[string]string     `json:"read,omitempty"`  // and of those of the last reading, which may have been held back
+	Read  map[string]string     `json:"read,omitempty"`  // of assets: and of those of the last reading, which may have been held back
 }
 
 // guardEntry is a drop with the figures of the run that met it, which later readings are compared with: a drop that creeps is a further
@@ -34,7 +33,6 @@ type guardEntry struct {
 	Latest   *guardFigures `json:"latest,omitempty"`  // of the last whole reading that held it back still
 	Approved time.Time     `json:"approved,omitzero"` // when somebody let it through
 	Agreed   bool          `json:"agreed,omitempty"`  // it is held no more, and remembered while what it let go has yet to leave
-	Unseen   time.Time     `json:"unseen,omitzero"`   // when a reading last had nothing of it in sight; one agrees that much later
 }
 
 // guardFigures are what a run showed of a drop.
@@ -64,7 +62,7 @@ func (d guardDocument) told(kind syncer.HeldKind) (guardEntry, bool) {
 // heldSamples bounds what is kept of a change that is held back.
 const heldSamples = 50
 
-// reading is what a complete read did to a measure.
+// reading is what a complete list did to the assets.
 type reading struct {
 	before  int64 // in scope until now
 	after   int64 // in scope from now on
@@ -75,7 +73,6 @@ type reading struct {
 	now     time.Time
 	over    time.Duration                                                  // between the reading that was held back and one that agrees
 	samples func(context.Context, *sqlx.Tx, bool) ([]syncer.Sample, error) // of what would leave, or of the absent alone
-	unseen  func(context.Context, *sqlx.Tx) (int64, error)                 // counts what is held back and out of sight; nil for nothing
 }
 
 // weigh tells what a reading shows of the source, and whether that is a drop. Settings that were changed decide on what is read, and on
@@ -95,66 +92,71 @@ func drops(before, after int64) bool { return before > 0 && (after == 0 || after
 // ruling is what the guard says.
 type ruling struct {
 	hold     bool
-	approved time.Time // of the reading that showed what somebody has let through; zero for none
+	approved time.Time // of the list that showed what somebody has let through; zero for none
 	chosen   bool      // what arrived and is refused leaves even so: the customer's settings want it
-	waits    bool      // a drop is held back from now on, or was until now and is remembered still
-	ended    bool      // one was remembered, and went through or is over
 }
 
-// guard decides whether what left has to wait for a second complete read. One agrees if it comes late enough and does not show a
-// further large drop, or after a person has approved of what the last one showed; a read without a drop makes the guard forget,
-// but not one that could not read all.
+// guard decides whether assets that left have to wait for a second complete list. One agrees if it comes late enough and does not show a
+// further large drop, or after a person has approved of what the last one showed; a list without a drop makes the guard forget,
+// but not one that could not be read whole. Findings are told apart one by one; see guardRows.
 // Once the customer has changed the settings, records that did arrive and are refused now leave, also while what is absent is held
 // back. That stays the drop that the run met, while most of what counted then is absent.
 //
 // What it remembers is written at the end of the transaction, so that nobody who changes the integration waits for it.
-func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, measure string, r reading) (ruling, error) {
+func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, r reading) (ruling, error) {
 	known, err := readGuard(ctx, tx, st.job.Tenant, st.integration.PublicID)
 	if err != nil {
 		return ruling{}, err
 	}
-	digest, err := rulesDigest(measure, st.integration.Settings)
+	digest, err := rulesDigest(guardAssets, st.integration.Settings)
 	if err != nil {
 		return ruling{}, err
 	}
-	measured := known.Rules[measure]
-	ruled := ruling{chosen: measured != "" && measured != digest}
-	last := known.Read[measure]
+	ruled := ruling{chosen: known.ruledAnew(guardAssets, digest)}
+	last := known.Read[guardAssets]
 	r, fell := r.weigh(ruled.chosen || last != "" && last != digest)
 	v := verdict{reading: r}
-	v.earlier, v.known = known.Held[measure]
-	if v.lasts, err = st.lasts(ctx, tx, v.earlier, r); err != nil {
-		return ruling{}, err
-	}
+	v.earlier, v.known = known.Held[guardAssets]
+	v.lasts = drops(v.earlier.Before, v.earlier.Before-r.leaving) // most of what counted when it was met is absent still, whatever has come since
 	v.doubtful = r.leaving > 0 && (fell || v.lasts)
 	v.agreed = v.known && !r.partly && v.earlier.agrees(r, st.job.Subject.String())
 	ruled.hold = v.doubtful && !v.agreed
 	if v.agreed && !v.earlier.Approved.IsZero() {
-		ruled.approved = v.earlier.stands().At // no whole reading looks again between an approval and the one that goes through with it
+		ruled.approved = v.earlier.stands().At // no whole list is looked at between an approval and the run that goes through with it
 	}
 	held, keep, err := st.remembered(ctx, tx, v, ruled)
 	if err != nil {
 		return ruling{}, err
 	}
-	ruled.waits = keep && !held.Agreed && !(v.known && v.partly)
-	ruled.ended = v.known && (!keep || held.Agreed)
-	next := known.after(measure, digest, held, keep)
+	next := known.after(digest, held, keep)
 	if v.doubtful || v.known || !maps.Equal(next.Rules, known.Rules) || !maps.Equal(next.Read, known.Read) {
-		st.remember = &next
+		st.remember = &remembrance{was: known, now: next}
 	}
 	return ruled, nil
 }
 
-// after is what is known after a reading under settings with that digest. While a drop is held back, none went through.
-func (d guardDocument) after(measure, digest string, held guardEntry, keep bool) guardDocument {
+// ruledAnew tells whether a reading goes by other settings than the last one of a measure that went through.
+func (d guardDocument) ruledAnew(measure, digest string) bool {
+	rules := d.Rules[measure]
+	return rules != "" && rules != digest
+}
+
+// with is the document with another entry for a measure, or without one.
+func (d guardDocument) with(measure string, held guardEntry, keep bool) guardDocument {
 	next := guardDocument{Held: orEmpty(maps.Clone(d.Held)), Rules: orEmpty(maps.Clone(d.Rules)), Read: orEmpty(maps.Clone(d.Read))}
 	if delete(next.Held, measure); keep {
 		next.Held[measure] = held
 	}
-	if _, waits := next.told(syncer.HeldKind(measure)); next.Rules[measure] == "" || !waits {
-		next.Rules[measure] = digest
+	return next
+}
+
+// after is what is known after a list under settings with that digest. While a drop is held back, none went through.
+func (d guardDocument) after(digest string, held guardEntry, keep bool) guardDocument {
+	next := d.with(guardAssets, held, keep)
+	if _, waits := next.told(syncer.HeldAssets); next.Rules[guardAssets] == "" || !waits {
+		next.Rules[guardAssets] = digest
 	}
-	next.Read[measure] = digest
+	next.Read[guardAssets] = digest
 	return next
 }
 
@@ -163,7 +165,7 @@ type verdict struct {
 	reading
 	earlier  guardEntry // of a drop that an earlier reading met
 	known    bool       // there is one
-	lasts    bool       // what it met may be absent still
+	lasts    bool       // what it met is absent still
 	doubtful bool       // a drop would leave now
 	agreed   bool       // and goes through
 }
@@ -171,12 +173,9 @@ type verdict struct {
 // remembered is the entry to be kept, if any is.
 func (st *stage) remembered(ctx context.Context, tx *sqlx.Tx, v verdict, ruled ruling) (e guardEntry, keep bool, err error) {
 	e = v.earlier
-	run := st.job.Subject.String()
 	switch {
 	case v.known && v.partly: // it shows nothing
 		return e, true, nil
-	case !v.doubtful && v.lasts:
-		return e.outOfSight(guardFigures{Run: run, Before: v.before, After: v.after, At: v.now}), true, nil
 	case !v.doubtful:
 		return e, false, nil
 	case v.agreed:
@@ -187,7 +186,7 @@ func (st *stage) remembered(ctx context.Context, tx *sqlx.Tx, v verdict, ruled r
 	if err != nil {
 		return e, false, err
 	}
-	if e.Latest = &figures; v.known && !e.further(v.reading) && e.Run != run { // too soon to agree
+	if e.Latest = &figures; v.known && !e.further(v.reading) && e.Run != figures.Run { // too soon to agree
 		return e, true, nil
 	}
 	return guardEntry{guardFigures: figures}, true, nil
@@ -200,23 +199,6 @@ func (st *stage) figures(ctx context.Context, tx *sqlx.Tx, r reading, ruled ruli
 	return f, err
 }
 
-// lasts tells whether most of what counted when the drop was met is absent still, whatever has come into scope since, or may be: of what
-// is held back and has gone out of sight meanwhile nobody knows.
-func (st *stage) lasts(ctx context.Context, tx *sqlx.Tx, e guardEntry, r reading) (bool, error) {
-	left := e.Before - r.leaving
-	if drops(e.Before, left) || e.Before == 0 || e.Agreed || r.unseen == nil {
-		return drops(e.Before, left), nil
-	}
-	unseen, err := r.unseen(ctx, tx)
-	return drops(e.Before, left-unseen), err
-}
-
-// outOfSight is the entry once a run shows nothing of it: there is nothing to be told, approved of, or agreed to.
-func (e guardEntry) outOfSight(by guardFigures) guardEntry {
-	e.Latest, e.Approved, e.Unseen = &by, time.Time{}, by.At
-	return e
-}
-
 // further tells whether so much more is absent than when the drop was met that what is left would be a drop in itself.
 func (e guardEntry) further(r reading) bool {
 	more := r.leaving - e.Leaving
@@ -225,20 +207,7 @@ func (e guardEntry) further(r reading) bool {
 
 // agrees tells whether a whole reading by a run confirms the drop, or goes through with what somebody has approved of.
 func (e guardEntry) agrees(r reading, run string) bool {
-	return !e.further(r) && (!e.Approved.IsZero() || e.Agreed || e.Run != run && r.now.Sub(e.At) >= r.over && r.now.Sub(e.Unseen) >= r.over)
-}
-
-// writeGuard stores what guard wants to be remembered, if anything.
-func (st *stage) writeGuard(ctx context.Context, tx *sqlx.Tx) error {
-	if st.remember == nil {
-		return nil
-	}
-	body, err := json.Marshal(st.remember)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `update integration set guard = $3 where tenant_id = $1 and id = $2`, st.job.Tenant, st.integration.ID, string(body))
-	return err
+	return !e.further(r) && (!e.Approved.IsZero() || e.Agreed || e.Run != run && r.now.Sub(e.At) >= r.over)
 }
 
 // rulesDigest tells settings apart that let different records count in a measure.

@@ -77,20 +77,22 @@ const (
 		on conflict (tenant_id) do update set vulnerabilities = excluded.vulnerabilities, fixed = excluded.fixed, out_of_scope = excluded.out_of_scope
 		where (t.vulnerabilities, t.fixed, t.out_of_scope) <> (excluded.vulnerabilities, excluded.fixed, excluded.out_of_scope)`
 	recountAssets = `
-		update asset a set open_critical = n.critical, open_high = n.high, open_medium = n.medium, open_low = n.low, open_unknown = n.unknown
+		update asset a set open_critical = n.critical, open_high = n.high, open_medium = n.medium, open_low = n.low, open_unknown = n.unknown,
+		       held_findings = n.held
 		from (
 		  select k.id, coalesce(f.critical, 0) as critical, coalesce(f.high, 0) as high, coalesce(f.medium, 0) as medium,
-		         coalesce(f.low, 0) as low, coalesce(f.unknown, 0) as unknown
+		         coalesce(f.low, 0) as low, coalesce(f.unknown, 0) as unknown, coalesce(f.held, 0) as held
 		  from asset k left join (
-		    select asset_id, count(*) filter (where severity = 4) as critical, count(*) filter (where severity = 3) as high,
-		           count(*) filter (where severity = 2) as medium, count(*) filter (where severity = 1) as low,
-		           count(*) filter (where severity = 0) as unknown
-		    from finding where tenant_id = $1 and state = 1 group by asset_id
+		    select asset_id, count(*) filter (where state = 1 and severity = 4) as critical, count(*) filter (where state = 1 and severity = 3) as high,
+		           count(*) filter (where state = 1 and severity = 2) as medium, count(*) filter (where state = 1 and severity = 1) as low,
+		           count(*) filter (where state = 1 and severity = 0) as unknown, count(held_since) as held
+		    from finding where tenant_id = $1 and (state = 1 or held_since is not null) group by asset_id
 		  ) f on f.asset_id = k.id
 		  where k.tenant_id = $1
 		) n
 		where a.tenant_id = $1 and a.id = n.id
-		  and (a.open_critical, a.open_high, a.open_medium, a.open_low, a.open_unknown) <> (n.critical, n.high, n.medium, n.low, n.unknown)`
+		  and (a.open_critical, a.open_high, a.open_medium, a.open_low, a.open_unknown, a.held_findings)
+		   <> (n.critical, n.high, n.medium, n.low, n.unknown, n.held)`
 	recountExposures = `
 		insert into exposure as e (tenant_id, vulnerability_id, open_assets, fixed_assets, out_of_scope_assets, severity, first_seen_at)
 		select $1, n.vulnerability_id, n.open, n.fixed, n.outside, coalesce(nullif(v.severity, 0), n.severity, 0), n.first_seen_at

@@ -20,14 +20,14 @@ type stage struct {
 	job         job.Job
 	integration connector.Integration
 	sequence    int64
-	asked       bool           // whether findings may be loaded; see beginLoad
-	load        *load          // of the tenant's first findings
-	doubt       string         // raised by the running transaction: why the next reading has to be whole
-	relist      bool           // and whether the next list of machines has to be
-	remember    *guardDocument // what the running transaction has to write for the removal guard
-	preview     bool           // everything is taken back at the end
-	whole       *sqlx.Tx       // of a preview: from when all is read to the end
-	again       *replay        // of a preview: what its transaction begins with
+	asked       bool         // whether findings may be loaded; see beginLoad
+	load        *load        // of the tenant's first findings
+	doubt       string       // raised by the running transaction: why the next reading has to be whole
+	relist      bool         // and whether the next list of machines has to be
+	remember    *remembrance // what the running transaction has to write for the removal guard
+	preview     bool         // everything is taken back at the end
+	whole       *sqlx.Tx     // of a preview: from when all is read to the end
+	again       *replay      // of a preview: what its transaction begins with
 }
 
 // stageTables lists what the stage creates; see stagemachines.go and stagefindings.go for their columns.

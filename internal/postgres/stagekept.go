@@ -26,8 +26,9 @@ const keptFindings = `
 	where f.state in (1, 3)`
 
 // settleKept holds what is stored of kept assets to the settings, since nobody reads rows of them, whether they are stale, missing from the list
-// or held back: after a change of settings, and when they had lost their findings for a reason that is none any more. It adds to what there is
-// to do; see compareFindings.
+// or held back: after a change of settings, and when they had lost their findings for a reason that is none any more. Findings that are held back
+// themselves are open, as they are on assets that are read: no row of them arrives that settings could refuse. It adds to what there is to do; see
+// compareFindings.
 func (st *stage) settleKept(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	due := o.Rejudged
 	if !due {
@@ -62,13 +63,14 @@ func (st *stage) settleKinds(ctx context.Context, tx *sqlx.Tx, judge *inventory.
 	var back int64
 	err := tx.QueryRowxContext(ctx, `
 		with settled as (
-		  insert into delta (asset_id, vulnerability_id, old_severity, old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op)
-		  select f.asset_id, f.vulnerability_id, f.severity, f.software_ids, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.first_seen_at, k.code,
-		         case when k.code = 0 then 'b' when f.state = 1 then 'o' else 's' end
+		  insert into delta (asset_id, vulnerability_id, old_severity, old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op, held_since)
+		  select f.asset_id, f.vulnerability_id, f.severity, f.software_ids, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.first_seen_at, r.code,
+		         case when r.code = 0 then 'b' when f.state = 1 then 'o' else 's' end, f.held_since
 		  from (`+keptFindings+`) f
 		  join unnest($3::int[], $4::smallint[], $5::smallint[], $6::text[], $7::smallint[]) as k (vulnerability_id, severity, source, exploitability, code)
 		    on (f.vulnerability_id, f.severity, f.severity_source, f.exploitability) = (k.vulnerability_id, k.severity, k.source, k.exploitability)
-		  where (f.state = 1) <> (k.code = 0) or f.state = 3 and f.state_reason <> ($2::text[])[k.code + 1]
+		  cross join lateral (select case when f.held_since is null then k.code else 0 end as code) r
+		  where (f.state = 1) <> (r.code = 0) or f.state = 3 and f.state_reason <> ($2::text[])[r.code + 1]
 		  returning op
 		)
 		select count(*) filter (where op = 'o'), count(*) filter (where op = 'b') from settled`,

@@ -76,10 +76,13 @@ func (l *load) steps(st *stage) []findingStep {
 
 // guard lets the removal guard know what was read; nothing was there that could have gone.
 func (l *load) guard(st *stage) findingStep {
-	return func(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	return func(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 		c.Created = l.rows
-		_, err := st.guard(ctx, tx, guardFindings, reading{after: l.rows})
-		return err
+		h, err := st.beginHold(ctx, tx, o)
+		if err != nil {
+			return err
+		}
+		return st.rememberRows(ctx, tx, h)
 	}
 }
 

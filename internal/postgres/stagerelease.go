@@ -50,7 +50,7 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 		return err
 	}
 	r.leaving, r.samples = doubtful, st.leavingAssets
-	ruling, err := st.guard(ctx, tx, guardAssets, r)
+	ruling, err := st.guard(ctx, tx, r)
 	if err != nil {
 		return err
 	}

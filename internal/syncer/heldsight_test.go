@@ -43,21 +43,16 @@ func TestWhatComesIntoSightHidesNothingOfAHold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h, i, ids := patientHouse(t, 20, 8)
-			turnAll := func(to func(n int) world.Change, from, until int) {
-				for n := from; n < until; n++ {
-					h.change(to(n))
-				}
-			}
 			away, home := turn[0], turn[1]
-			turnAll(away, 14, 20)
+			h.turn(away, 14, 20)
 			mustSucceed(t, h.again(i, syncer.Incremental))
 			_, cleared := h.clearHalf(h.openOf(ids[:14]), ids)
 			all := h.openOf(ids)
 			h.mustHoldStill(i, "with the drop")
-			turnAll(home, 14, 20)
-			turnAll(away, 0, cleared-1)
+			h.turn(home, 14, 20)
+			h.turn(away, 0, cleared-1)
 			h.mustHoldStill(i, "with others in sight")
-			turnAll(home, 0, cleared-1)
+			h.turn(home, 0, cleared-1)
 			h.mustHoldStill(i, "with all in sight")
 			if n := h.openOf(ids); n != all {
 				t.Errorf("%d are open, were %d", n, all)

@@ -1,0 +1,250 @@
+package postgres
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"pgp.internal/defender/internal/syncer"
+)
+
+// hold is the judgement of the removal guard over the findings that a reading would close. It knows each finding of a drop
+// (finding.held_since), so that none goes, or stays, for others' sake.
+type hold struct {
+	known   guardDocument
+	earlier guardEntry // what is told of a drop that an earlier reading met
+	waits   bool       // there is one
+	digest  string     // of the settings
+	chosen  bool       // they are other ones than those of the last whole reading: what arrived and is refused leaves
+	partly  bool       // some rows could not be read
+	changes bool       // only changes were
+	now     time.Time
+	over    time.Duration // between the readings that hold a finding back and let it go
+	run     string
+	closing
+	met bool // what is new of it is a drop
+}
+
+// closing counts what a reading would close, and what else bears on whether that is a drop.
+type closing struct {
+	Before  int64 `db:"before"`  // open until now; those that left with their asset or their import and are looked for again count as if they had stayed
+	Fresh   int64 `db:"fresh"`   // open from now on, and not until now
+	Refused int64 `db:"refused"` // would close because a rule refuses their rows
+	Absent  int64 `db:"absent"`  // would close because they have none
+	Held    int64 `db:"held"`    // of those that the guard judges: held back by an earlier reading
+	Still   int64 `db:"still"`   // of these: have to wait for another one
+}
+
+// guardRows holds closings back when findings drop to nothing or by more than half: whatever is absent that no earlier reading has held back is
+// weighed against what is left without that. Such a drop waits for another reading, six hours later, or for a person who approves of what was
+// told of it; each finding by itself, wherever its asset has been meanwhile. While any has to wait, what else is absent waits with it.
+// Once the settings have changed, rows that arrived and are refused leave at once: they are no loss, and what is fresh makes up for none.
+func (st *stage) guardRows(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	h, err := st.beginHold(ctx, tx, o)
+	if err != nil {
+		return err
+	}
+	if err := st.weighRows(ctx, tx, &h, o.Open); err != nil {
+		return err
+	}
+	if h.met || h.Still > 0 {
+		if c.Held, c.BackUnread, err = st.withhold(ctx, tx, h); err != nil {
+			return err
+		}
+	}
+	if err := st.releaseRows(ctx, tx, h); err != nil {
+		return err
+	}
+	return st.rememberRows(ctx, tx, h)
+}
+
+func (st *stage) beginHold(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings) (h hold, err error) {
+	h = hold{now: o.Now, over: betweenReadings(o.Removal), partly: o.Incomplete, changes: o.Changes, run: st.job.Subject.String()}
+	if h.known, err = readGuard(ctx, tx, st.job.Tenant, st.integration.PublicID); err != nil {
+		return h, err
+	}
+	if h.digest, err = rulesDigest(guardFindings, st.integration.Settings); err != nil {
+		return h, err
+	}
+	h.chosen = h.known.ruledAnew(guardFindings, h.digest)
+	h.earlier, h.waits = h.known.Held[guardFindings]
+	return h, nil
+}
+
+// judged are the operations that the guard may hold back.
+func (h hold) judged() any {
+	if h.chosen {
+		return pq.Array([]string{"f", "g"})
+	}
+	return pq.Array([]string{"f", "g", "o"})
+}
+
+// mustWait is the condition on a held finding that it stays held: $1 is the tenant, $2 to $4 are waiting.
+const mustWait = `not (d.held_since <= $2 and d.held_since <> $3 or $4 and exists (select from asset a where a.tenant_id = $1 and a.id = d.asset_id and a.held_told))`
+
+// waiting are the arguments of mustWait: held since when a finding may go, and of what moment it may not, because this very run has met it;
+// and whether what was told may. A reading that is not whole lets nothing go.
+func (h hold) waiting() (until, met time.Time, approved bool) {
+	if h.earlier.Run == h.run {
+		met = h.earlier.At
+	}
+	if h.partly {
+		return until, met, false
+	}
+	return h.now.Add(-h.over), met, !h.earlier.Approved.IsZero()
+}
+
+// weighRows counts, and tells whether what is new is a drop.
+func (st *stage) weighRows(ctx context.Context, tx *sqlx.Tx, h *hold, open int64) error {
+	until, met, approved := h.waiting()
+	err := tx.GetContext(ctx, &h.closing, `
+		select $6::bigint + count(*) filter (where withdrawn and op in ('b', 'g')) as before, count(*) filter (where op in ('c', 'r') or op = 'b' and not withdrawn) as fresh,
+		       count(*) filter (where op = 'o') as refused, count(*) filter (where op in ('f', 'g')) as absent,
+		       count(*) filter (where op = any($5) and held_since is not null) as held,
+		       count(*) filter (where op = any($5) and held_since is not null and `+mustWait+`) as still
+		from delta d`, st.job.Tenant, until, met, approved, h.judged(), open)
+	if err != nil {
+		return err
+	}
+	fresh, left := h.Absent+h.Refused-h.Held, h.Before-h.Absent-h.Refused+h.Fresh
+	if h.chosen {
+		fresh, left = h.Absent-h.Held, h.Before-h.Absent
+	}
+	h.met = fresh > 0 && drops(h.Before-h.Held, left)
+	return nil
+}
+
+// withhold takes out of what is to be done what has to wait, and counts it, and what of it opens because it had left with its asset or its import:
+// had it stayed, it would be open now.
+func (st *stage) withhold(ctx context.Context, tx *sqlx.Tx, h hold) (held, opened int64, err error) {
+	until, met, approved := h.waiting()
+	err = tx.QueryRowxContext(ctx, `
+		with kept as (
+		  delete from delta d where op = any($5) and (held_since is null or `+mustWait+`) returning *
+		), noted as (
+		  insert into withheld (asset_id, vulnerability_id, refused) select asset_id, vulnerability_id, op = 'o' from kept
+		), marked as (
+		  update finding f set held_since = $6 from kept k
+		  where $7 and k.held_since is null and k.op <> 'g' and f.tenant_id = $1 and f.asset_id = k.asset_id and f.vulnerability_id = k.vulnerability_id
+		), opened as (
+		  insert into delta (asset_id, vulnerability_id, old_severity, old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, op, withdrawn, held_since)
+		  select f.asset_id, f.vulnerability_id, f.severity, f.software_ids, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.first_seen_at, 'b', true,
+		         case when $7 then coalesce(k.held_since, $6) else k.held_since end
+		  from kept k join finding f on f.tenant_id = $1 and f.asset_id = k.asset_id and f.vulnerability_id = k.vulnerability_id where k.op = 'g'
+		)
+		select count(*), count(*) filter (where op = 'g') from kept`, st.job.Tenant, until, met, approved, h.judged(), h.now, h.met).Scan(&held, &opened)
+	if err != nil || h.changes {
+		return held, opened, err
+	}
+	// The sum of an asset with withheld changes stays old, so that the next run compares it again.
+	_, err = tx.ExecContext(ctx, `delete from changed_asset where asset_id in (select asset_id from withheld)`)
+	return held, opened, err
+}
+
+// releaseRows forgets that findings were held back which are there again. Only a whole reading shows that of those it found nothing to do about.
+func (st *stage) releaseRows(ctx context.Context, tx *sqlx.Tx, h hold) error {
+	if h.partly || h.changes {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `
+		update finding f set held_since = null from asset a
+		where a.tenant_id = $1 and a.integration_id = $2 and a.held_findings > 0 and `+inSight+`
+		  and f.tenant_id = $1 and f.asset_id = a.id and f.held_since is not null
+		  and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)
+		  and not exists (select from withheld w where w.asset_id = f.asset_id and w.vulnerability_id = f.vulnerability_id)`, st.job.Tenant, st.integration.ID)
+	return err
+}
+
+// noteHeld counts by asset what is held back from now on.
+func (st *stage) noteHeld(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	_, err := tx.ExecContext(ctx, `
+		update asset a set held_findings = n.held, held_told = a.held_told and n.held > 0
+		from (
+		  select k.id, (select count(*) from finding f where f.tenant_id = $1 and f.asset_id = k.id and f.held_since is not null) as held
+		  from (select id from asset where tenant_id = $1 and integration_id = $2 and held_findings > 0 union select asset_id from withheld) k
+		) n
+		where a.tenant_id = $1 and a.id = n.id and a.held_findings <> n.held`, st.job.Tenant, st.integration.ID)
+	return err
+}
+
+// rememberRows has the integration remember what is to be told of this reading.
+func (st *stage) rememberRows(ctx context.Context, tx *sqlx.Tx, h hold) error {
+	figures, err := st.heldFigures(ctx, tx, h)
+	if err != nil {
+		return err
+	}
+	e, keep := h.earlier, true
+	switch {
+	case h.waits && h.partly: // it shows nothing
+	case figures.Leaving > 0 && h.waits && !h.met && e.Run != h.run:
+		e.Latest, e.Approved = &figures, time.Time{}
+	case figures.Leaving > 0:
+		e = guardEntry{guardFigures: figures}
+	case h.waits:
+		if keep, err = st.holdsElsewhere(ctx, tx, h); err != nil {
+			return err
+		}
+		e = e.outOfSight(figures)
+	default:
+		keep = false
+	}
+	next := h.known.with(guardFindings, e, keep)
+	if !h.partly || next.Rules[guardFindings] == "" {
+		next.Rules[guardFindings] = h.digest
+	}
+	if keep || h.waits || !maps.Equal(next.Rules, h.known.Rules) {
+		st.remember = &remembrance{was: h.known, now: next, rows: !h.waits || !h.partly}
+	}
+	return nil
+}
+
+// heldFigures are what this reading shows of what is held back. Settings that were changed decide on what is read: it is not among them.
+func (st *stage) heldFigures(ctx context.Context, tx *sqlx.Tx, h hold) (f guardFigures, err error) {
+	f = guardFigures{Run: h.run, Before: h.Before, After: h.Before - h.Absent - h.Refused + h.Fresh, At: h.now}
+	if h.chosen {
+		f.Before, f.After = h.Before-h.Refused, h.Before-h.Refused-h.Absent
+	}
+	if err = tx.GetContext(ctx, &f.Leaving, `select count(*) from withheld`); err != nil || f.Leaving == 0 {
+		return f, err
+	}
+	err = tx.SelectContext(ctx, &f.Samples, `
+		select a.source_id as sourceid, v.name, a.hostname as detail
+		from (
+		  select asset_id, vulnerability_id from withheld join finding f using (asset_id, vulnerability_id)
+		  where f.tenant_id = $1 order by f.severity desc, asset_id, vulnerability_id limit $2
+		) d
+		join asset a on a.tenant_id = $1 and a.id = d.asset_id join vulnerability v on v.id = d.vulnerability_id`, st.job.Tenant, heldSamples)
+	return f, err
+}
+
+// holdsElsewhere tells whether findings are held back that this reading does not look at, and that may come back with their assets.
+func (st *stage) holdsElsewhere(ctx context.Context, tx *sqlx.Tx, h hold) (some bool, err error) {
+	err = tx.GetContext(ctx, &some, `
+		select exists (select from asset a where a.tenant_id = $1 and a.integration_id = $2 and a.held_findings > 0 and a.state <> 'removed' and ($3 or not (`+inSight+`)))`,
+		st.job.Tenant, st.integration.ID, h.changes)
+	return some, err
+}
+
+// outOfSight is the entry once a run shows nothing of it: there is nothing to be told, or approved of.
+func (e guardEntry) outOfSight(by guardFigures) guardEntry {
+	e.Latest, e.Approved = &by, time.Time{}
+	return e
+}
+
+// withholdNothing notes that no finding is held back while all are out of scope. What was is remembered for when their import is on again.
+func (st *stage) withholdNothing(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	known, err := readGuard(ctx, tx, st.job.Tenant, st.integration.PublicID)
+	if err != nil {
+		return err
+	}
+	e, told := known.told(syncer.HeldFindings)
+	if !told {
+		return nil
+	}
+	next := known.with(guardFindings, e.outOfSight(guardFigures{Run: st.job.Subject.String(), At: o.Now}), true)
+	st.remember = &remembrance{was: known, now: next, rows: true}
+	return nil
+}
