@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,8 +52,11 @@ type filterCase struct {
 	name  string
 	most  bound
 	sorts []string
-	read  func(context.Context, inventory.PageRequest) error
+	read  func(context.Context, inventory.PageRequest) (inventory.Position, error)
 }
+
+// further is how many pages behind the first one are looked at too.
+const further = 2
 
 func (f inventoryFixture) checkFilter(t *testing.T, c filterCase) {
 	t.Helper()
@@ -60,16 +64,39 @@ func (f inventoryFixture) checkFilter(t *testing.T, c filterCase) {
 	for _, key := range c.sorts {
 		for _, descending := range []bool{false, true} {
 			page := inventory.PageRequest{Limit: filteredPage, Sort: inventory.Sort{Key: key, Descending: descending}}
-			for _, s := range statements(t, func(ctx context.Context) error { return c.read(ctx, page) }) {
-				cost := f.measure(t, f.mine, s)
-				if cost.read > c.most.read+rounding || cost.sorted > c.most.sorted || cost.whole != nil {
-					t.Errorf("%s by %+v reads %d rows and sorts %d, allowed are %+v; reads all of %v:\n%s", c.name, page.Sort, cost.read, cost.sorted, c.most, cost.whole, cost.plan)
-				}
+			for n := range 1 + further {
+				cost := f.checkFiltered(t, c, page, n+1)
 				most.read, most.sorted, most.took = max(most.read, cost.read), max(most.sorted, cost.sorted), max(most.took, cost.took)
+				end, err := c.read(t.Context(), page)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if page.After = end; end == nil {
+					break
+				}
 			}
 		}
 	}
 	t.Logf("%-50s reads at most %7d rows, sorts %5d, takes %7.1f ms", c.name, most.read, most.sorted, most.took.Seconds()*1000)
+}
+
+// checkFiltered demands that a page costs no more than it may, and tells the most of its statements.
+func (f inventoryFixture) checkFiltered(t *testing.T, c filterCase, page inventory.PageRequest, number int) (most planCost) {
+	t.Helper()
+	var settings []postgres.Statement
+	for _, s := range statements(t, func(ctx context.Context) error { _, err := c.read(ctx, page); return err }) {
+		if strings.HasPrefix(s.Text, "select set_config(") {
+			settings = append(settings, s)
+			continue
+		}
+		cost := f.measure(t, f.mine, s, settings...)
+		if cost.read > c.most.read+rounding || cost.sorted > c.most.sorted || cost.whole != nil {
+			t.Errorf("page %d of %s by %+v reads %d rows and sorts %d, allowed are %+v; reads all of %v:\n%s",
+				number, c.name, page.Sort, cost.read, cost.sorted, c.most, cost.whole, cost.plan)
+		}
+		most.read, most.sorted, most.took = max(most.read, cost.read), max(most.sorted, cost.sorted), max(most.took, cost.took)
+	}
+	return most
 }
 
 func (f inventoryFixture) checkFilters(t *testing.T) {
@@ -83,9 +110,9 @@ var halfway = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(crowdedAssets / 6 
 
 func (f inventoryFixture) assetCases(t *testing.T) (cases []filterCase) {
 	add := func(name string, most bound, filter inventory.AssetFilter) {
-		cases = append(cases, filterCase{"assets: " + name, most, inventory.AssetSorts, func(ctx context.Context, p inventory.PageRequest) error {
-			_, _, err := f.store.ListAssets(ctx, f.mine, filter, p)
-			return err
+		cases = append(cases, filterCase{"assets: " + name, most, inventory.AssetSorts, func(ctx context.Context, p inventory.PageRequest) (inventory.Position, error) {
+			_, end, err := f.store.ListAssets(ctx, f.mine, filter, p)
+			return end, err
 		}})
 	}
 	type filter = inventory.AssetFilter
@@ -127,9 +154,9 @@ func (f inventoryFixture) assetCases(t *testing.T) (cases []filterCase) {
 
 func (f inventoryFixture) vulnerabilityCases() (cases []filterCase) {
 	add := func(name string, most bound, filter inventory.VulnerabilityFilter) {
-		cases = append(cases, filterCase{"vulnerabilities: " + name, most, inventory.VulnerabilitySorts, func(ctx context.Context, p inventory.PageRequest) error {
-			_, _, err := f.store.ListVulnerabilities(ctx, f.mine, filter, p)
-			return err
+		cases = append(cases, filterCase{"vulnerabilities: " + name, most, inventory.VulnerabilitySorts, func(ctx context.Context, p inventory.PageRequest) (inventory.Position, error) {
+			_, end, err := f.store.ListVulnerabilities(ctx, f.mine, filter, p)
+			return end, err
 		}})
 	}
 	type filter = inventory.VulnerabilityFilter
@@ -151,9 +178,9 @@ func (f inventoryFixture) vulnerabilityCases() (cases []filterCase) {
 
 func (f inventoryFixture) findingCases(t *testing.T) (cases []filterCase) {
 	add := func(name string, most bound, filter inventory.FindingFilter) {
-		cases = append(cases, filterCase{"findings: " + name, most, inventory.FindingSorts, func(ctx context.Context, p inventory.PageRequest) error {
-			_, _, err := f.store.ListFindings(ctx, f.mine, filter, p)
-			return err
+		cases = append(cases, filterCase{"findings: " + name, most, inventory.FindingSorts, func(ctx context.Context, p inventory.PageRequest) (inventory.Position, error) {
+			_, end, err := f.store.ListFindings(ctx, f.mine, filter, p)
+			return end, err
 		}})
 	}
 	type filter = inventory.FindingFilter
@@ -165,6 +192,8 @@ func (f inventoryFixture) findingCases(t *testing.T) (cases []filterCase) {
 	add("a state that none has", shortlisted, filter{States: []inventory.FindingState{inventory.FindingOutOfScope}})
 	add("a severity", throughFindings, filter{Severities: []inventory.Severity{inventory.SeverityCritical}})
 	add("severities", throughFindings, filter{Severities: []inventory.Severity{inventory.SeverityCritical, inventory.SeverityHigh}})
+	add("another severity", throughFindings, filter{Severities: []inventory.Severity{inventory.SeverityMedium}})
+	add("lesser severities", throughFindings, filter{Severities: []inventory.Severity{inventory.SeverityMedium, inventory.SeverityLow}})
 	add("of an asset", direct, filter{Assets: assets[:1]})
 	add("of twenty assets", shortlisted, filter{Assets: assets})
 	add("of a large integration", bound{read: 1001, sorted: filteredPage + 1}, filter{Integrations: integrations[:1]})
@@ -184,10 +213,10 @@ func (f inventoryFixture) findingCases(t *testing.T) (cases []filterCase) {
 
 func (f inventoryFixture) runCases(t *testing.T) (cases []filterCase) {
 	add := func(name string, filter syncer.RunFilter) {
-		// There is one order only, and a tenant has some thousand runs in a year.
-		cases = append(cases, filterCase{"runs: " + name, bound{read: 10_000, sorted: filteredPage + 1}, []string{""}, func(ctx context.Context, p inventory.PageRequest) error {
+		// There is one order only, and a tenant has some thousand runs in a year, which pages behind the first may sort.
+		cases = append(cases, filterCase{"runs: " + name, bound{read: 10_000, sorted: filteredPage + 1}, []string{""}, func(ctx context.Context, p inventory.PageRequest) (inventory.Position, error) {
 			_, _, err := f.store.ListRuns(ctx, f.mine, filter, inventory.PageRequest{Limit: p.Limit})
-			return err
+			return nil, err
 		}})
 	}
 	integrations := f.ids(t, "select public_id from integration where tenant_id = $1 order by name", f.mine)

@@ -69,20 +69,13 @@ func (s *Store) ListFindings(ctx context.Context, id tenant.ID, f inventory.Find
 		if err != nil {
 			return err
 		}
-		statement, args := plan.list(id, k)
-		rows, err := collect(ctx, tx, (*describedRow).columns, statement, args...)
+		var rows []describedRow
+		err = plan.inOrder(ctx, tx, func() (err error) {
+			rows, end, err = plan.page(ctx, tx, id, k)
+			return err
+		})
 		if err != nil {
 			return err
-		}
-		rows, end = cut(rows, k.limit, func(r describedRow) inventory.Position { return k.position(r.SortKey, r.AssetID, int64(r.VulnID)) })
-		if end == nil {
-			walked, err := plan.walkEnd(ctx, tx, id, k)
-			if err != nil {
-				return err
-			}
-			if walked != nil {
-				end = k.position(walked.SortKey, walked.AssetID, int64(walked.VulnID))
-			}
 		}
 		findings, err = assemble(ctx, tx, id, rows)
 		return err
@@ -91,6 +84,23 @@ func (s *Store) ListFindings(ctx context.Context, id tenant.ID, f inventory.Find
 		return nil, nil, err
 	}
 	return findings, end, nil
+}
+
+// page reads a page, and where the next one begins: behind its last finding, or where its walk ended before the page was full.
+func (p *findingPlan) page(ctx context.Context, tx *sqlx.Tx, id tenant.ID, k keyset) (rows []describedRow, end inventory.Position, err error) {
+	statement, args := p.list(id, k)
+	if rows, err = collect(ctx, tx, (*describedRow).columns, statement, args...); err != nil {
+		return nil, nil, err
+	}
+	rows, end = cut(rows, k.limit, func(r describedRow) inventory.Position { return k.position(r.SortKey, r.AssetID, int64(r.VulnID)) })
+	if end != nil {
+		return rows, end, nil
+	}
+	walked, err := p.walkEnd(ctx, tx, id, k)
+	if err == nil && walked != nil {
+		end = k.position(walked.SortKey, walked.AssetID, int64(walked.VulnID))
+	}
+	return rows, end, err
 }
 
 // listAllFindings gives a page without a filter: one query for the findings, one for their instances.

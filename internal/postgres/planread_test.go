@@ -65,8 +65,8 @@ func statements(t *testing.T, read func(context.Context) error) (sent []postgres
 	return sent
 }
 
-// measure runs a statement as the application would, and tells what its plan did.
-func (f inventoryFixture) measure(t *testing.T, id tenant.ID, s postgres.Statement) planCost {
+// measure runs a statement as the application would, behind those that choose settings for it, and tells what its plan did.
+func (f inventoryFixture) measure(t *testing.T, id tenant.ID, s postgres.Statement, settings ...postgres.Statement) planCost {
 	t.Helper()
 	tx, err := f.owner.Begin()
 	if err != nil {
@@ -75,6 +75,11 @@ func (f inventoryFixture) measure(t *testing.T, id tenant.ID, s postgres.Stateme
 	defer func() { _ = tx.Rollback() }()
 	if _, err := tx.Exec(fmt.Sprintf("set local app.tenant_id = '%d'; set local role defender_app; set local jit = off", id)); err != nil {
 		t.Fatal(err)
+	}
+	for _, chosen := range settings {
+		if _, err := tx.Exec(chosen.Text, chosen.Args...); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var text []byte
 	if err := tx.QueryRow("explain (analyze, timing off, format json) "+s.Text, s.Args...).Scan(&text); err != nil {
