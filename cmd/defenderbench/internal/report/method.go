@@ -15,7 +15,7 @@ func (r *Report) writeMethod(b *strings.Builder) {
   %s vulnerabilities.
 * Microsoft's limits of calls are switched off on both sides. With them the report comes at %d rows a page and 30 pages a minute at most.
 * Before each import the simulator's pages of the report are fetched once, with the same page size and gzip, and kept by it: composing and compressing
-  them is not measured. Machines and catalogue are composed while they are read.
+  them is not measured, unless the day (UTC) changes in between: its processor time tells. Machines and catalogue are composed while they are read.
 * Decode alone is a process of its own that reads the whole report with the service's client and throws the rows away.
 * The time of an import goes from the order to its end, as the API tells both. Processor time is taken from /proc: the database's is that of the server
   with all its processes. Peak memory is the resident memory of the service in that phase (VmHWM, reset before). WAL is the distance of
