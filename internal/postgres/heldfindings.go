@@ -11,6 +11,13 @@ import (
 	"pgp.internal/defender/internal/syncer"
 )
 
+// What a finding is held back as: finding.held_as.
+const (
+	heldAbsent  = 1 // in a drop: it has no row
+	heldRefused = 2 // in a drop: a rule refuses its row
+	heldBeside  = 3 // by itself it would close, but others have to wait
+)
+
 // hold is the judgement of the removal guard over the findings that a reading would close. It knows each finding of a drop
 // (finding.held_since), so that none goes, or stays, for others' sake.
 type hold struct {
@@ -18,7 +25,8 @@ type hold struct {
 	earlier guardEntry // what is told of a drop that an earlier reading met
 	waits   bool       // there is one
 	digest  string     // of the settings
-	chosen  bool       // they are other ones than those of the last whole reading: what arrived and is refused leaves
+	changed bool       // they are other ones than those of the last whole reading
+	chosen  bool       // or than those of the last one that held nothing back: what arrived and is refused leaves
 	partly  bool       // some rows could not be read
 	changes bool       // only changes were
 	now     time.Time
@@ -30,17 +38,18 @@ type hold struct {
 
 // closing counts what a reading would close, and what else bears on whether that is a drop.
 type closing struct {
-	Before  int64 `db:"before"`  // open until now; those that left with their asset or their import and are looked for again count as if they had stayed
-	Fresh   int64 `db:"fresh"`   // open from now on, and not until now
-	Refused int64 `db:"refused"` // would close because a rule refuses their rows
-	Absent  int64 `db:"absent"`  // would close because they have none
-	Held    int64 `db:"held"`    // of those that the guard judges: held back by an earlier reading
-	Still   int64 `db:"still"`   // of these: have to wait for another one
+	Before     int64 `db:"before"`      // open until now; those that left with their asset or their import and are looked for again count as if they had stayed
+	Fresh      int64 `db:"fresh"`       // open from now on, and not until now
+	Refused    int64 `db:"refused"`     // would close because a rule refuses their rows
+	Absent     int64 `db:"absent"`      // would close because they have none
+	Held       int64 `db:"held"`        // of those that the guard judges: known for a drop, or approved of
+	HeldAbsent int64 `db:"held_absent"` // of these, absent
+	Still      int64 `db:"still"`       // of Held: have to wait for another reading
 }
 
-// guardRows holds closings back when findings drop to nothing or by more than half: whatever is absent that no earlier reading has held back is
+// guardRows holds closings back when findings drop to nothing or by more than half: whatever would close and is not known for an earlier drop is
 // weighed against what is left without that. Such a drop waits for another reading, six hours later, or for a person who approves of what was
-// told of it; each finding by itself, wherever its asset has been meanwhile. While any has to wait, what else is absent waits with it.
+// told of it; each finding by itself, wherever its asset has been meanwhile. While any has to wait, what else would close waits with it.
 // Once the settings have changed, rows that arrived and are refused leave at once: they are no loss, and what is fresh makes up for none.
 func (st *stage) guardRows(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	h, err := st.beginHold(ctx, tx, o)
@@ -70,6 +79,8 @@ func (st *stage) beginHold(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindi
 		return h, err
 	}
 	h.chosen = h.known.ruledAnew(guardFindings, h.digest)
+	last := h.known.Read[guardFindings]
+	h.changed = h.chosen || last != "" && last != h.digest
 	h.earlier, h.waits = h.known.Held[guardFindings]
 	return h, nil
 }
@@ -82,8 +93,10 @@ func (h hold) judged() any {
 	return pq.Array([]string{"f", "g", "o"})
 }
 
-// mustWait is the condition on a held finding that it stays held: $1 is the tenant, $2 to $4 are waiting.
-const mustWait = `not (d.held_since <= $2 and d.held_since <> $3 or $4 and exists (select from asset a where a.tenant_id = $1 and a.id = d.asset_id and a.held_told))`
+// mustWait is the condition on a held finding that it stays held: $1 is the tenant, $2 to $4 are waiting. One that waits beside others has no
+// time of its own.
+const mustWait = `not (d.held_as <> 3 and d.held_since <= $2 and d.held_since <> $3
+	or $4 and exists (select from asset a where a.tenant_id = $1 and a.id = d.asset_id and a.held_told))`
 
 // waiting are the arguments of mustWait: held since when a finding may go, and of what moment it may not, because this very run has met it;
 // and whether what was told may. A reading that is not whole lets nothing go.
@@ -97,21 +110,26 @@ func (h hold) waiting() (until, met time.Time, approved bool) {
 	return h.now.Add(-h.over), met, !h.earlier.Approved.IsZero()
 }
 
-// weighRows counts, and tells whether what is new is a drop.
+// weighRows counts, and tells whether what is new is a drop. What cannot be told for want of rows that could not be read has to wait if anything has.
 func (st *stage) weighRows(ctx context.Context, tx *sqlx.Tx, h *hold, open int64) error {
 	until, met, approved := h.waiting()
 	err := tx.GetContext(ctx, &h.closing, `
 		select $6::bigint + count(*) filter (where withdrawn and op in ('b', 'g')) as before, count(*) filter (where op in ('c', 'r') or op = 'b' and not withdrawn) as fresh,
 		       count(*) filter (where op = 'o') as refused, count(*) filter (where op in ('f', 'g')) as absent,
-		       count(*) filter (where op = any($5) and held_since is not null) as held,
-		       count(*) filter (where op = any($5) and held_since is not null and `+mustWait+`) as still
-		from delta d`, st.job.Tenant, until, met, approved, h.judged(), open)
+		       count(*) filter (where known) as held, count(*) filter (where known and op <> 'o') as held_absent, count(*) filter (where known and waits) as still
+		from (
+		  select *, op = any($5) and held_since is not null and (held_as <> 3 or not waits) as known
+		  from (select d.*, `+mustWait+` as waits from delta d) d
+		) d`, st.job.Tenant, until, met, approved, h.judged(), open)
 	if err != nil {
 		return err
 	}
+	if _, told := h.known.told(syncer.HeldFindings); told && h.partly {
+		h.Still = max(h.Still, 1)
+	}
 	fresh, left := h.Absent+h.Refused-h.Held, h.Before-h.Absent-h.Refused+h.Fresh
-	if h.chosen {
-		fresh, left = h.Absent-h.Held, h.Before-h.Absent
+	if h.changed {
+		fresh, left = h.Absent-h.HeldAbsent, h.Before-h.Absent
 	}
 	h.met = fresh > 0 && drops(h.Before-h.Held, left)
 	return nil
@@ -127,15 +145,19 @@ func (st *stage) withhold(ctx context.Context, tx *sqlx.Tx, h hold) (held, opene
 		), noted as (
 		  insert into withheld (asset_id, vulnerability_id, refused) select asset_id, vulnerability_id, op = 'o' from kept
 		), marked as (
-		  update finding f set held_since = $6 from kept k
-		  where $7 and k.held_since is null and k.op <> 'g' and f.tenant_id = $1 and f.asset_id = k.asset_id and f.vulnerability_id = k.vulnerability_id
+		  select asset_id, vulnerability_id, op, held_as, case when held_as < $8 or held_as = $8 and not $7 then held_since else $6 end as since,
+		         case when held_as < $8 then held_as when not $7 then $8 when op = 'o' then $9 else $10 end::smallint as now_as
+		  from kept
+		), told as (
+		  update finding f set held_since = m.since, held_as = m.now_as from marked m
+		  where m.op <> 'g' and m.held_as is distinct from m.now_as and f.tenant_id = $1 and f.asset_id = m.asset_id and f.vulnerability_id = m.vulnerability_id
 		), opened as (
-		  insert into delta (asset_id, vulnerability_id, old_severity, old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, op, withdrawn, held_since)
-		  select f.asset_id, f.vulnerability_id, f.severity, f.software_ids, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.first_seen_at, 'b', true,
-		         case when $7 then coalesce(k.held_since, $6) else k.held_since end
-		  from kept k join finding f on f.tenant_id = $1 and f.asset_id = k.asset_id and f.vulnerability_id = k.vulnerability_id where k.op = 'g'
+		  insert into delta (asset_id, vulnerability_id, old_severity, old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, op, withdrawn, held_since, held_as)
+		  select f.asset_id, f.vulnerability_id, f.severity, f.software_ids, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.first_seen_at, 'b', true, m.since, m.now_as
+		  from marked m join finding f on f.tenant_id = $1 and f.asset_id = m.asset_id and f.vulnerability_id = m.vulnerability_id where m.op = 'g'
 		)
-		select count(*), count(*) filter (where op = 'g') from kept`, st.job.Tenant, until, met, approved, h.judged(), h.now, h.met).Scan(&held, &opened)
+		select count(*), count(*) filter (where op = 'g') from kept`,
+		st.job.Tenant, until, met, approved, h.judged(), h.now, h.met, heldBeside, heldRefused, heldAbsent).Scan(&held, &opened)
 	if err != nil || h.changes {
 		return held, opened, err
 	}
@@ -150,7 +172,7 @@ func (st *stage) releaseRows(ctx context.Context, tx *sqlx.Tx, h hold) error {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, `
-		update finding f set held_since = null from asset a
+		update finding f set held_since = null, held_as = null from asset a
 		where a.tenant_id = $1 and a.integration_id = $2 and a.held_findings > 0 and `+inSight+`
 		  and f.tenant_id = $1 and f.asset_id = a.id and f.held_since is not null
 		  and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)
@@ -192,10 +214,13 @@ func (st *stage) rememberRows(ctx context.Context, tx *sqlx.Tx, h hold) error {
 		keep = false
 	}
 	next := h.known.with(guardFindings, e, keep)
-	if !h.partly || next.Rules[guardFindings] == "" {
+	if !h.partly && figures.Leaving == 0 || next.Rules[guardFindings] == "" { // while a drop is held back, no reading went through
 		next.Rules[guardFindings] = h.digest
 	}
-	if keep || h.waits || !maps.Equal(next.Rules, h.known.Rules) {
+	if !h.partly {
+		next.Read[guardFindings] = h.digest
+	}
+	if keep || h.waits || !maps.Equal(next.Rules, h.known.Rules) || !maps.Equal(next.Read, h.known.Read) {
 		st.remember = &remembrance{was: h.known, now: next, rows: !h.waits || !h.partly}
 	}
 	return nil
@@ -204,7 +229,7 @@ func (st *stage) rememberRows(ctx context.Context, tx *sqlx.Tx, h hold) error {
 // heldFigures are what this reading shows of what is held back. Settings that were changed decide on what is read: it is not among them.
 func (st *stage) heldFigures(ctx context.Context, tx *sqlx.Tx, h hold) (f guardFigures, err error) {
 	f = guardFigures{Run: h.run, Before: h.Before, After: h.Before - h.Absent - h.Refused + h.Fresh, At: h.now}
-	if h.chosen {
+	if h.changed {
 		f.Before, f.After = h.Before-h.Refused, h.Before-h.Refused-h.Absent
 	}
 	if err = tx.GetContext(ctx, &f.Leaving, `select count(*) from withheld`); err != nil || f.Leaving == 0 {

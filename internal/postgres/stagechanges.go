@@ -34,7 +34,7 @@ var behind = []byte{2}
 // changeSteps apply changes; but for the comparing they are those of a whole reading.
 func (st *stage) changeSteps() []findingStep {
 	return []findingStep{
-		st.compareChanges, st.refuseVulnerabilities, st.retellRefused, st.guardRows, st.settleKept, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.noteHeld, st.retellLeft, st.recordEvents, st.countFindings, st.rateExposures, st.keepSums,
+		st.compareChanges, st.keepUnread, st.refuseVulnerabilities, st.retellRefused, st.guardRows, st.settleKept, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.noteHeld, st.retellLeft, st.recordEvents, st.countFindings, st.rateExposures, st.keepSums,
 		st.noteAssets, st.countMoved, st.mergeSurroundings, st.countUntouched,
 	}
 }
@@ -46,14 +46,14 @@ func (st *stage) compareChanges(ctx context.Context, tx *sqlx.Tx, _ syncer.Apply
 	_, err := tx.ExecContext(ctx, `
 		create temp table delta on commit drop as
 		with merged as (
-		  select i.asset_id, i.vulnerability_id, i.severity, i.source, i.attack_vector, i.first_seen_at, i.reason, f.state, f.held_since,
+		  select i.asset_id, i.vulnerability_id, i.severity, i.source, i.attack_vector, i.first_seen_at, i.reason, f.state, f.held_since, f.held_as,
 		         f.severity as old_severity, f.severity_source as old_source, f.attack_vector as old_vector, f.software_ids as old_software,
 		         array(select unnest(f.software_ids) where f.state = 1 except select unnest(i.gone) union select unnest(i.software_ids) order by 1) as software_ids,
 		         i.software_ids = '{}' as only_gone,
 		         f.state = 1 and not f.software_ids <@ (i.software_ids || i.gone) as others
 		  from incoming_change i left join finding f on f.tenant_id = $1 and f.asset_id = i.asset_id and f.vulnerability_id = i.vulnerability_id
 		), settled as (
-		  select asset_id, vulnerability_id, old_severity, old_source, old_vector, old_software, software_ids, first_seen_at, reason, state, held_since,
+		  select asset_id, vulnerability_id, old_severity, old_source, old_vector, old_software, software_ids, first_seen_at, reason, state, held_since, held_as,
 		         case when only_gone or others and old_source > source then old_severity
 		              when others and old_source = source and source < $2 then greatest(old_severity, severity) else severity end as severity,
 		         case when only_gone or others and old_source > source then old_source else source end as source,
@@ -67,7 +67,7 @@ func (st *stage) compareChanges(ctx context.Context, tx *sqlx.Tx, _ syncer.Apply
 		  from settled
 		)
 		select asset_id, vulnerability_id, old_severity, old_software as old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op, false as withdrawn,
-		       case when op in ('f', 'o') then held_since end as held_since
+		       case when op = 'f' or op = 'o' and held_as <> 1 then held_since end as held_since, case when op = 'f' or op = 'o' and held_as <> 1 then held_as end as held_as
 		from decided where op is not null`, st.job.Tenant, inventory.FromVulnerable)
 	if err != nil {
 		return err
@@ -89,8 +89,8 @@ func (st *stage) refuseVulnerabilities(ctx context.Context, tx *sqlx.Tx, o synce
 	}
 	_, err = tx.ExecContext(ctx, `
 		with refused as (
-		  insert into delta (asset_id, vulnerability_id, old_severity, old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op, held_since)
-		  select f.asset_id, f.vulnerability_id, f.severity, f.software_ids, '{}', f.severity, f.severity_source, f.attack_vector, f.first_seen_at, r.reason, 'o', f.held_since
+		  insert into delta (asset_id, vulnerability_id, old_severity, old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op, held_since, held_as)
+		  select f.asset_id, f.vulnerability_id, f.severity, f.software_ids, '{}', f.severity, f.severity_source, f.attack_vector, f.first_seen_at, r.reason, 'o', f.held_since, f.held_as
 		  from unnest($3::int[], $4::smallint[]) as r (vulnerability_id, reason)
 		  join finding f on f.tenant_id = $1 and f.vulnerability_id = r.vulnerability_id and f.state = 1
 		  join asset a on a.tenant_id = $1 and a.id = f.asset_id and a.integration_id = $2 and a.state in ('active', 'inactive')

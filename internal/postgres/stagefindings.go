@@ -127,8 +127,8 @@ func (st *stage) stageSeen(ctx context.Context, seen []syncer.SeenAsset) error {
 // compareFindings works out what to do about each finding of the changed parts of assets. The letters of op:
 // c created, u updated, r reopened (was fixed), b back (was out of scope), f fixed, o out of scope, s still out of scope but
 // for another reason, g gone: it was out of scope for a reason that is none any more, such as an import that was off, and has no row.
-// What left with its asset or its import had been open; withdrawn tells it from what a rule for rows refused. held_since is what it is to be
-// afterwards, which is null for all that arrived; see guardRows.
+// What left with its asset or its import had been open; withdrawn tells it from what a rule for rows refused. held_since and held_as are what they are to be
+// afterwards, which is null for all that arrived, if it was absent before; see guardRows.
 func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
 	_, err := tx.ExecContext(ctx, `analyze incoming_finding; analyze rejected; analyze changed_asset`)
 	if err != nil {
@@ -143,10 +143,12 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 		            when i.asset_id is null and f.state = 3 then case when r.reason is null then 'g' else 's' end
 		            when i.asset_id is null then case when r.reason is null then 'f' else 'o' end
 		            when f.state = 2 then 'r' when f.state = 3 then 'b' else 'u' end as op,
-		       f.state = 3 and f.state_reason <> all($2::text[]) as withdrawn, case when i.asset_id is null then f.held_since end as held_since
+		       f.state = 3 and f.state_reason <> all($2::text[]) as withdrawn,
+		       case when i.asset_id is null and (r.reason is null or f.held_as <> 1) then f.held_since end as held_since,
+		       case when i.asset_id is null and (r.reason is null or f.held_as <> 1) then f.held_as end as held_as
 		from incoming_finding i
 		full join (
-		  select f.asset_id, f.vulnerability_id, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.state, f.state_reason, f.held_since
+		  select f.asset_id, f.vulnerability_id, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.state, f.state_reason, f.held_since, f.held_as
 		  from finding f join changed_asset c using (asset_id)
 		  where f.tenant_id = $1 and (c.parts >> (f.vulnerability_id % $4)) & 1 = 1
 		) f on f.asset_id = i.asset_id and f.vulnerability_id = i.vulnerability_id
@@ -180,7 +182,7 @@ func (st *stage) updateFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Apply
 	err := tx.QueryRowxContext(ctx, `
 		with done as (
 		  update finding f set software_ids = d.software_ids, severity = d.severity, severity_source = d.source, attack_vector = d.attack_vector,
-		         state = 1, state_reason = null, last_seen_at = null, closed_at = null, held_since = d.held_since, updated_at = $2,
+		         state = 1, state_reason = null, last_seen_at = null, closed_at = null, held_since = d.held_since, held_as = d.held_as, updated_at = $2,
 		         first_seen_at = least(f.first_seen_at, d.first_seen_at),
 		         reopened_at = case when d.op = 'r' then $2 else f.reopened_at end,
 		         reopen_count = f.reopen_count + (d.op = 'r')::int
@@ -197,7 +199,7 @@ func (st *stage) updateFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Apply
 func (st *stage) closeFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	return tx.QueryRowxContext(ctx, `
 		with done as (
-		  update finding f set state = case d.op when 'f' then 2 else 3 end, closed_at = $2, updated_at = $2, held_since = null,
+		  update finding f set state = case d.op when 'f' then 2 else 3 end, closed_at = $2, updated_at = $2, held_since = null, held_as = null,
 		         state_reason = case d.op when 'o' then ($3::text[])[d.reason + 1] end,
 		         last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
 		  from delta d join asset a on a.tenant_id = $1 and a.id = d.asset_id
@@ -212,7 +214,7 @@ func (st *stage) closeFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 func (st *stage) reasonFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	changed, err := affected(ctx, tx, `
 		update finding f set state = case d.op when 'g' then 2 else 3 end, state_reason = case d.op when 's' then ($3::text[])[d.reason + 1] end,
-		       closed_at = case d.op when 'g' then $2 else f.closed_at end, held_since = null, updated_at = $2
+		       closed_at = case d.op when 'g' then $2 else f.closed_at end, held_since = null, held_as = null, updated_at = $2
 		from delta d
 		where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op in ('s', 'g')`,
 		st.job.Tenant, o.Now, rowReasonNames())

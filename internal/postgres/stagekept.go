@@ -63,9 +63,9 @@ func (st *stage) settleKinds(ctx context.Context, tx *sqlx.Tx, judge *inventory.
 	var back int64
 	err := tx.QueryRowxContext(ctx, `
 		with settled as (
-		  insert into delta (asset_id, vulnerability_id, old_severity, old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op, held_since)
+		  insert into delta (asset_id, vulnerability_id, old_severity, old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op, held_since, held_as)
 		  select f.asset_id, f.vulnerability_id, f.severity, f.software_ids, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.first_seen_at, r.code,
-		         case when r.code = 0 then 'b' when f.state = 1 then 'o' else 's' end, f.held_since
+		         case when r.code = 0 then 'b' when f.state = 1 then 'o' else 's' end, f.held_since, f.held_as
 		  from (`+keptFindings+`) f
 		  join unnest($3::int[], $4::smallint[], $5::smallint[], $6::text[], $7::smallint[]) as k (vulnerability_id, severity, source, exploitability, code)
 		    on (f.vulnerability_id, f.severity, f.severity_source, f.exploitability) = (k.vulnerability_id, k.severity, k.source, k.exploitability)

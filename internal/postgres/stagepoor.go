@@ -22,20 +22,23 @@ func (st *stage) keepUntold(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 	return err
 }
 
-// keepUnread leaves findings open that are missing from rows some of which could not be read, and those whose rows were too poor to
-// be judged by.
+// keepUnread leaves findings open that are missing from rows some of which could not be read, or that changes tell to be gone, which one that
+// could not be read may have taken back; and those whose rows were too poor to be judged by.
 func (st *stage) keepUnread(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
 	if !o.Incomplete {
 		return nil
 	}
-	// The hash of an asset with withheld changes stays old, so that the next run compares it again.
 	ends := []string{"f", "g"}
 	if o.Poor {
 		ends = append(ends, "o", "s")
 	}
-	_, err := tx.ExecContext(ctx, `delete from changed_asset where asset_id in (select asset_id from delta where op = any($1))`, pq.Array(ends))
-	if err == nil {
-		_, err = tx.ExecContext(ctx, `delete from delta where op = any($1)`, pq.Array(ends))
+	// The hash of an asset with withheld changes stays old, so that the next run compares it again. Changes leave none.
+	if !o.Changes {
+		_, err := tx.ExecContext(ctx, `delete from changed_asset where asset_id in (select asset_id from delta where op = any($1))`, pq.Array(ends))
+		if err != nil {
+			return err
+		}
 	}
+	_, err := tx.ExecContext(ctx, `delete from delta where op = any($1)`, pq.Array(ends))
 	return err
 }

@@ -219,3 +219,86 @@ func TestAnApprovalDuringARunIsNotLost(t *testing.T) {
 	h.mustBeHeld(i, hidden, "after the run that goes through with it")
 	mustLetGo(h, i)
 }
+
+// TestWhatIsThereAgainIsHeldNoMoreThoughItIsRefused has findings of a hold come back after the least severity was raised above them.
+func TestWhatIsThereAgainIsHeldNoMoreThoughItIsRefused(t *testing.T) {
+	t.Parallel()
+	h, i, ids, gone, _ := heldSet(t)
+	h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityCritical })
+	h.mustHoldStill(i, "with other settings")
+	back := h.openOf(ids[:3])
+	for n := range 3 {
+		h.change(world.Change{Op: "restore_findings", Machine: ptr(n)})
+	}
+	h.mustHoldStill(i, "with some there again")
+	h.mustBeHeld(i, gone-back, "with some there again")
+	for _, source := range ids[:3] {
+		h.mustBeJudged(source, inventory.SeverityCritical, inventory.SeverityBelowMin)
+	}
+	for n := range ids {
+		h.change(world.Change{Op: "restore_findings", Machine: ptr(n)})
+	}
+	h.asTold(i)
+	h.mustBeHeld(i, 0, "with all there again")
+}
+
+// TestAnApprovalCoversWhatWaitedBesideADrop approves of a drop and of one more machine, while one of the drop is out of sight that comes back.
+func TestAnApprovalCoversWhatWaitedBesideADrop(t *testing.T) {
+	t.Parallel()
+	for name, turn := range sights {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, i, ids, gone, cleared := heldSet(t)
+			hidden, more := h.openOf(ids[:1]), h.openOf(ids[cleared:cleared+1])
+			h.turn(turn[0], 0, 1)
+			h.clear(cleared, cleared+1)
+			h.mustHoldStill(i, "with one more")
+			h.mustBeHeld(i, gone-hidden+more, "with one more")
+			h.approveFindings(i)
+			h.turn(turn[1], 0, 1)
+			h.asTold(i)
+			h.mustBeHeld(i, hidden, "with all in sight")
+			if n := h.openOf(ids[1 : cleared+1]); n != 0 {
+				t.Errorf("%d are open that were approved of", n)
+			}
+			mustLetGo(h, i)
+		})
+	}
+}
+
+// TestADropInAPartialReadingWaitsWithAHold has Microsoft rate all that a hold leaves as low, and a run meet that which cannot read all rows.
+func TestADropInAPartialReadingWaitsWithAHold(t *testing.T) {
+	t.Parallel()
+	h, i, ids := patientHouse(t, 20, 8)
+	catalogue := syncer.DefaultCataloguePolicy()
+	catalogue.MaxAge = 0
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy(), Catalogue: catalogue}, h.logger(), silence{}, h.clock)
+	h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityMedium })
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	all, cleared := h.openOf(ids), 0
+	for gone := int64(0); gone*2 <= all; cleared++ {
+		gone += h.openOf(ids[cleared : cleared+1])
+		h.clear(cleared, cleared+1)
+	}
+	h.mustHoldStill(i, "with the drop")
+	h.approveFindings(i)
+	var left []string
+	for _, source := range ids[cleared:] {
+		for _, f := range h.truthOf(source) {
+			left = append(left, f.CVE)
+		}
+	}
+	h.change(world.Change{Op: "rate_vulnerability", CVEs: left, Severity: "low"})
+	bad := &spoiler{next: h.server.Config.Handler, path: "/api/machines/SoftwareVulnerabilitiesByMachine"}
+	h.server.Config.Handler = bad
+	h.both(time.Minute)
+	mustEnd(t, h.again(i, syncer.Incremental), syncer.PartiallySucceeded, "")
+	if n := h.openOf(ids); n != all {
+		t.Errorf("%d are open, were %d", n, all)
+	}
+	bad.path = ""
+	h.asTold(i)
+	if n := h.openOf(ids[cleared:]); n == 0 || len(h.held(i)) != 1 {
+		t.Errorf("%d are open of what nobody was told of; held: %+v", n, h.held(i))
+	}
+}

@@ -198,7 +198,7 @@ func (h *house) snapshot(t tenant.ID) string {
 	for _, query := range []string{
 		`select (to_jsonb(a) - 'finding_hash' - 'held_findings' - 'held_told')::text from asset a where tenant_id = $1 order by id`,
 		`select w::text from asset_word w where tenant_id = $1 order by asset_id, word`,
-		`select (to_jsonb(f) - 'held_since')::text from finding f where tenant_id = $1 order by asset_id, vulnerability_id`,
+		`select (to_jsonb(f) - 'held_since' - 'held_as')::text from finding f where tenant_id = $1 order by asset_id, vulnerability_id`,
 		`select e::text from exposure e where tenant_id = $1 order by vulnerability_id`,
 		`select n::text from installation n where tenant_id = $1 order by asset_id`,
 		`select l::text from location l where tenant_id = $1 order by id`,

@@ -187,6 +187,9 @@ func (r spooledRow) compare(o spooledRow) int {
 	if r.gone != o.gone {
 		return cmp.Compare(bit(o.gone), bit(r.gone)) // what is there at the same time outweighs what is gone
 	}
+	if r.gone && (r.reason == 0) != (o.reason == 0) {
+		return cmp.Compare(r.reason, o.reason) // and so does what is there and refused
+	}
 	return cmp.Compare(r.location, o.location)
 }
 
