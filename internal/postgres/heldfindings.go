@@ -96,23 +96,26 @@ func (h hold) judged() any {
 // mustWait is the condition on a held finding that it stays held: $1 is the tenant, $2 to $4 are waiting. One that waits beside others has no
 // time of its own.
 const mustWait = `not (d.held_as <> 3 and d.held_since <= $2 and d.held_since <> $3
-	or $4 and exists (select from asset a where a.tenant_id = $1 and a.id = d.asset_id and a.held_told))`
+	or d.held_since <= $4 and exists (select from asset a where a.tenant_id = $1 and a.id = d.asset_id and a.held_told))`
 
 // waiting are the arguments of mustWait: held since when a finding may go, and of what moment it may not, because this very run has met it;
-// and whether what was told may. A reading that is not whole lets nothing go.
-func (h hold) waiting() (until, met time.Time, approved bool) {
+// and when somebody looked who has approved, which is of what was held by then. A reading that is not whole lets nothing go.
+func (h hold) waiting() (until, met, looked time.Time) {
 	if h.earlier.Run == h.run {
 		met = h.earlier.At
 	}
 	if h.partly {
-		return until, met, false
+		return until, met, looked
 	}
-	return h.now.Add(-h.over), met, !h.earlier.Approved.IsZero()
+	if !h.earlier.Approved.IsZero() {
+		looked = h.earlier.stands().At
+	}
+	return h.now.Add(-h.over), met, looked
 }
 
 // weighRows counts, and tells whether what is new is a drop. What cannot be told for want of rows that could not be read has to wait if anything has.
 func (st *stage) weighRows(ctx context.Context, tx *sqlx.Tx, h *hold, open int64) error {
-	until, met, approved := h.waiting()
+	until, met, looked := h.waiting()
 	err := tx.GetContext(ctx, &h.closing, `
 		select $6::bigint + count(*) filter (where withdrawn and op in ('b', 'g')) as before, count(*) filter (where op in ('c', 'r') or op = 'b' and not withdrawn) as fresh,
 		       count(*) filter (where op = 'o') as refused, count(*) filter (where op in ('f', 'g')) as absent,
@@ -120,7 +123,7 @@ func (st *stage) weighRows(ctx context.Context, tx *sqlx.Tx, h *hold, open int64
 		from (
 		  select *, op = any($5) and held_since is not null and (held_as <> 3 or not waits) as known
 		  from (select d.*, `+mustWait+` as waits from delta d) d
-		) d`, st.job.Tenant, until, met, approved, h.judged(), open)
+		) d`, st.job.Tenant, until, met, looked, h.judged(), open)
 	if err != nil {
 		return err
 	}
@@ -138,7 +141,7 @@ func (st *stage) weighRows(ctx context.Context, tx *sqlx.Tx, h *hold, open int64
 // withhold takes out of what is to be done what has to wait, and counts it, and what of it opens because it had left with its asset or its import:
 // had it stayed, it would be open now.
 func (st *stage) withhold(ctx context.Context, tx *sqlx.Tx, h hold) (held, opened int64, err error) {
-	until, met, approved := h.waiting()
+	until, met, looked := h.waiting()
 	err = tx.QueryRowxContext(ctx, `
 		with kept as (
 		  delete from delta d where op = any($5) and (held_since is null or `+mustWait+`) returning *
@@ -157,7 +160,7 @@ func (st *stage) withhold(ctx context.Context, tx *sqlx.Tx, h hold) (held, opene
 		  from marked m join finding f on f.tenant_id = $1 and f.asset_id = m.asset_id and f.vulnerability_id = m.vulnerability_id where m.op = 'g'
 		)
 		select count(*), count(*) filter (where op = 'g') from kept`,
-		st.job.Tenant, until, met, approved, h.judged(), h.now, h.met, heldBeside, heldRefused, heldAbsent).Scan(&held, &opened)
+		st.job.Tenant, until, met, looked, h.judged(), h.now, h.met, heldBeside, heldRefused, heldAbsent).Scan(&held, &opened)
 	if err != nil || h.changes {
 		return held, opened, err
 	}
