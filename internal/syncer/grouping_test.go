@@ -27,3 +27,16 @@ func TestTheStrongestSourceOfAFindingsRowsDecides(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsThereOutweighsWhatIsGoneOfTheSameSecond orders changes of one row: the last one counts.
+func TestWhatIsThereOutweighsWhatIsGoneOfTheSameSecond(t *testing.T) {
+	t.Parallel()
+	fixed := spooledRow{vulnerability: 7, software: 3, changedAt: 100, gone: true}
+	refused, there := fixed, fixed
+	refused.reason, there.gone = 1, false
+	for _, pair := range [][2]spooledRow{{fixed, refused}, {fixed, there}, {refused, there}} {
+		if pair[0].compare(pair[1]) >= 0 || pair[1].compare(pair[0]) <= 0 {
+			t.Errorf("%+v must come before %+v", pair[0], pair[1])
+		}
+	}
+}
