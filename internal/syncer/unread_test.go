@@ -16,10 +16,11 @@ import (
 	"pgp.internal/defender/internal/syncer"
 )
 
-// spoiler stands between client and simulator and spoils the third record of every list below a path.
+// spoiler stands between client and simulator and spoils records of the lists at a path: the third one, or those that spoils names.
 type spoiler struct {
-	next http.Handler
-	path string
+	next   http.Handler
+	path   string
+	spoils func(record map[string]any) bool
 }
 
 func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -35,15 +36,30 @@ func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "", http.StatusBadGateway)
 		return
 	}
-	if rows, ok := list["value"].([]any); ok && len(rows) > 2 {
-		rows[2] = "no record"
-	} else if ok {
-		list["value"] = append(rows, "no record")
+	if rows, ok := list["value"].([]any); ok {
+		list["value"] = s.spoil(rows)
 	}
 	var body bytes.Buffer
 	_ = json.NewEncoder(&body).Encode(list)
 	w.Header().Set("Content-Type", answer.Header().Get("Content-Type"))
 	_, _ = w.Write(body.Bytes())
+}
+
+func (s *spoiler) spoil(rows []any) []any {
+	const unreadable = "no record"
+	switch {
+	case s.spoils != nil:
+		for n := range rows {
+			if record, ok := rows[n].(map[string]any); ok && s.spoils(record) {
+				rows[n] = unreadable
+			}
+		}
+		return rows
+	case len(rows) > 2:
+		rows[2] = unreadable
+		return rows
+	}
+	return append(rows, unreadable)
 }
 
 func TestRecordsThatCannotBeReadAreSetAside(t *testing.T) {
