@@ -19,6 +19,18 @@ func heldSet(t *testing.T) (h *house, i connector.Integration, ids []string, gon
 	return h, i, ids, gone, cleared
 }
 
+// eachSight carries out a test with such a house by each way of taking machines out of sight, and of bringing them back.
+func eachSight(t *testing.T, test func(t *testing.T, h *house, i connector.Integration, ids []string, gone int64, cleared int, turn [2]func(n int) world.Change)) {
+	t.Parallel()
+	for name, turn := range sights {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, i, ids, gone, cleared := heldSet(t)
+			test(t, h, i, ids, gone, cleared, turn)
+		})
+	}
+}
+
 // turn takes machines out of sight, or brings them back.
 func (h *house) turn(to func(n int) world.Change, from, until int) {
 	for n := from; n < until; n++ {
@@ -51,51 +63,41 @@ func (h *house) approveFindings(i connector.Integration) {
 
 // TestSettingsLeaveWhatIsHeldAndOutOfSight raises the least severity while machines of a hold are out of sight, and lowers it once they are back.
 func TestSettingsLeaveWhatIsHeldAndOutOfSight(t *testing.T) {
-	t.Parallel()
-	for name, turn := range sights {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h, i, ids, gone, cleared := heldSet(t)
-			h.turn(turn[0], 0, cleared-1)
-			h.mustHoldStill(i, "with most out of sight")
-			least := h.integration(i).Settings.MinSeverity
-			h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityCritical })
-			h.mustHoldStill(i, "with other settings")
-			h.turn(turn[1], 0, cleared-1)
-			h.mustHoldStill(i, "with all in sight")
-			h.mustBeHeld(i, gone, "with all in sight")
-			h.set(i, func(s *inventory.Settings) { s.MinSeverity = least })
-			h.mustHoldStill(i, "with the settings as they were")
-			h.mustBeHeld(i, gone, "with the settings as they were")
-			if n := h.openOf(ids[:cleared]); n != gone {
-				t.Errorf("%d are open, want %d", n, gone)
-			}
-			mustLetGo(h, i)
-		})
-	}
+	eachSight(t, func(t *testing.T, h *house, i connector.Integration, ids []string, gone int64, cleared int, turn [2]func(n int) world.Change) {
+		h.turn(turn[0], 0, cleared-1)
+		h.mustHoldStill(i, "with most out of sight")
+		least := h.integration(i).Settings.MinSeverity
+		h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityCritical })
+		h.mustHoldStill(i, "with other settings")
+		h.turn(turn[1], 0, cleared-1)
+		h.mustHoldStill(i, "with all in sight")
+		h.mustBeHeld(i, gone, "with all in sight")
+		h.set(i, func(s *inventory.Settings) { s.MinSeverity = least })
+		h.mustHoldStill(i, "with the settings as they were")
+		h.mustBeHeld(i, gone, "with the settings as they were")
+		if n := h.openOf(ids[:cleared]); n != gone {
+			t.Errorf("%d are open, want %d", n, gone)
+		}
+		mustLetGo(h, i)
+	})
 }
 
 // TestANewDropWaitsThoughAnOldOneIsOver has most of a hold be out of sight until it could go, when most of what is left is cleared.
 func TestANewDropWaitsThoughAnOldOneIsOver(t *testing.T) {
-	t.Parallel()
-	for name, turn := range sights {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h, i, ids, _, cleared := heldSet(t)
-			h.turn(turn[0], 0, cleared-1)
-			h.mustHoldStill(i, "with most out of sight")
-			h.both(7 * time.Hour)
-			fresh := h.openOf(ids[cleared:19])
-			h.clear(cleared, 19)
-			run := h.asTold(i)
-			h.mustBeHeld(i, fresh, "with the new drop")
-			if n := h.openOf(ids[cleared:19]); n != fresh || h.held(i)[0].Run != run.PublicID {
-				t.Errorf("%d are open, want %d; held: %+v", n, fresh, h.held(i))
-			}
-			h.turn(turn[1], 0, cleared-1)
-			mustLetGo(h, i)
-		})
-	}
+	eachSight(t, func(t *testing.T, h *house, i connector.Integration, ids []string, _ int64, cleared int, turn [2]func(n int) world.Change) {
+		h.turn(turn[0], 0, cleared-1)
+		h.mustHoldStill(i, "with most out of sight")
+		h.both(7 * time.Hour)
+		fresh := h.openOf(ids[cleared:19])
+		h.clear(cleared, 19)
+		run := h.asTold(i)
+		h.mustBeHeld(i, fresh, "with the new drop")
+		if n := h.openOf(ids[cleared:19]); n != fresh || h.held(i)[0].Run != run.PublicID {
+			t.Errorf("%d are open, want %d; held: %+v", n, fresh, h.held(i))
+		}
+		h.turn(turn[1], 0, cleared-1)
+		mustLetGo(h, i)
+	})
 }
 
 // TestAnApprovalCoversWhatItShowed approves of what is in sight of a hold, and brings the rest back before and after the run that goes through with it.
@@ -244,24 +246,19 @@ func TestWhatIsThereAgainIsHeldNoMoreThoughItIsRefused(t *testing.T) {
 
 // TestAnApprovalCoversWhatWaitedBesideADrop approves of a drop and of one more machine, while one of the drop is out of sight that comes back.
 func TestAnApprovalCoversWhatWaitedBesideADrop(t *testing.T) {
-	t.Parallel()
-	for name, turn := range sights {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h, i, ids, gone, cleared := heldSet(t)
-			hidden, more := h.openOf(ids[:1]), h.openOf(ids[cleared:cleared+1])
-			h.turn(turn[0], 0, 1)
-			h.clear(cleared, cleared+1)
-			h.mustHoldStill(i, "with one more")
-			h.mustBeHeld(i, gone-hidden+more, "with one more")
-			h.approveFindings(i)
-			h.turn(turn[1], 0, 1)
-			h.asTold(i)
-			h.mustBeHeld(i, hidden, "with all in sight")
-			if n := h.openOf(ids[1 : cleared+1]); n != 0 {
-				t.Errorf("%d are open that were approved of", n)
-			}
-			mustLetGo(h, i)
-		})
-	}
+	eachSight(t, func(t *testing.T, h *house, i connector.Integration, ids []string, gone int64, cleared int, turn [2]func(n int) world.Change) {
+		hidden, more := h.openOf(ids[:1]), h.openOf(ids[cleared:cleared+1])
+		h.turn(turn[0], 0, 1)
+		h.clear(cleared, cleared+1)
+		h.mustHoldStill(i, "with one more")
+		h.mustBeHeld(i, gone-hidden+more, "with one more")
+		h.approveFindings(i)
+		h.turn(turn[1], 0, 1)
+		h.asTold(i)
+		h.mustBeHeld(i, hidden, "with all in sight")
+		if n := h.openOf(ids[1 : cleared+1]); n != 0 {
+			t.Errorf("%d are open that were approved of", n)
+		}
+		mustLetGo(h, i)
+	})
 }
