@@ -21,17 +21,17 @@ const (
 // hold is the judgement of the removal guard over the findings that a reading would close. It knows each finding of a drop
 // (finding.held_since), so that none goes, or stays, for others' sake.
 type hold struct {
-	known   guardDocument
-	earlier guardEntry // what is told of a drop that an earlier reading met
-	waits   bool       // there is one
-	digest  string     // of the settings
-	changed bool       // they are other ones than those of the last whole reading
-	chosen  bool       // or than those of the last one that held nothing back: what arrived and is refused leaves
-	partly  bool       // some rows could not be read
-	changes bool       // only changes were
-	now     time.Time
-	over    time.Duration // between the readings that hold a finding back and let it go
-	run     string
+	known    guardDocument
+	earlier  guardEntry // what is told of a drop that an earlier reading met
+	waits    bool       // there is one
+	digest   string     // of the settings
+	rejudged bool       // they are other ones than those of the last whole reading
+	chosen   bool       // or than those of the last one that held nothing back: what arrived and is refused leaves
+	partly   bool       // some rows could not be read
+	changes  bool       // only changes were
+	now      time.Time
+	over     time.Duration // between the readings that hold a finding back and let it go
+	run      string
 	closing
 	met bool // what is new of it is a drop
 }
@@ -50,7 +50,8 @@ type closing struct {
 // guardRows holds closings back when findings drop to nothing or by more than half: whatever would close and is not known for an earlier drop is
 // weighed against what is left without that. Such a drop waits for another reading, six hours later, or for a person who approves of what was
 // told of it; each finding by itself, wherever its asset has been meanwhile. While any has to wait, what else would close waits with it.
-// Once the settings have changed, rows that arrived and are refused leave at once: they are no loss, and what is fresh makes up for none.
+// Once the settings have changed, rows that arrived and are refused leave at once: they are no loss, and what is fresh makes up for none. That
+// goes for all of them, those of a drop of refused rows too, until nothing is held back any more.
 func (st *stage) guardRows(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	h, err := st.beginHold(ctx, tx, o)
 	if err != nil {
@@ -80,7 +81,7 @@ func (st *stage) beginHold(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindi
 	}
 	h.chosen = h.known.ruledAnew(guardFindings, h.digest)
 	last := h.known.Read[guardFindings]
-	h.changed = h.chosen || last != "" && last != h.digest
+	h.rejudged = h.chosen || last != "" && last != h.digest
 	h.earlier, h.waits = h.known.Held[guardFindings]
 	return h, nil
 }
@@ -131,7 +132,7 @@ func (st *stage) weighRows(ctx context.Context, tx *sqlx.Tx, h *hold, open int64
 		h.Still = max(h.Still, 1)
 	}
 	fresh, left := h.Absent+h.Refused-h.Held, h.Before-h.Absent-h.Refused+h.Fresh
-	if h.changed {
+	if h.rejudged {
 		fresh, left = h.Absent-h.HeldAbsent, h.Before-h.Absent
 	}
 	h.met = fresh > 0 && drops(h.Before-h.Held, left)
@@ -151,7 +152,7 @@ func (st *stage) withhold(ctx context.Context, tx *sqlx.Tx, h hold) (held, opene
 		  select asset_id, vulnerability_id, op, held_as, case when held_as < $8 or held_as = $8 and not $7 then held_since else $6 end as since,
 		         case when held_as < $8 then held_as when not $7 then $8 when op = 'o' then $9 else $10 end::smallint as now_as
 		  from kept
-		), told as (
+		), written as (
 		  update finding f set held_since = m.since, held_as = m.now_as from marked m
 		  where m.op <> 'g' and m.held_as is distinct from m.now_as and f.tenant_id = $1 and f.asset_id = m.asset_id and f.vulnerability_id = m.vulnerability_id
 		), opened as (
@@ -169,7 +170,8 @@ func (st *stage) withhold(ctx context.Context, tx *sqlx.Tx, h hold) (held, opene
 	return held, opened, err
 }
 
-// releaseRows forgets that findings were held back which are there again. Only a whole reading shows that of those it found nothing to do about.
+// releaseRows forgets that findings were held back which are there again. Only a whole reading shows that of those it found nothing to do about:
+// what came back in one that is not whole stays held, and closes with the drop if it is gone again by the next.
 func (st *stage) releaseRows(ctx context.Context, tx *sqlx.Tx, h hold) error {
 	if h.partly || h.changes {
 		return nil
@@ -232,7 +234,7 @@ func (st *stage) rememberRows(ctx context.Context, tx *sqlx.Tx, h hold) error {
 // heldFigures are what this reading shows of what is held back. Settings that were changed decide on what is read: it is not among them.
 func (st *stage) heldFigures(ctx context.Context, tx *sqlx.Tx, h hold) (f guardFigures, err error) {
 	f = guardFigures{Run: h.run, Before: h.Before, After: h.Before - h.Absent - h.Refused + h.Fresh, At: h.now}
-	if h.changed {
+	if h.rejudged {
 		f.Before, f.After = h.Before-h.Refused, h.Before-h.Refused-h.Absent
 	}
 	if err = tx.GetContext(ctx, &f.Leaving, `select count(*) from withheld`); err != nil || f.Leaving == 0 {
