@@ -40,9 +40,10 @@ type runRow struct {
 }
 
 const runQuery = `
-	select r.id, r.public_id, r.tenant_id, r.integration_id, i.public_id as integration_public, r.kind, r.trigger, r.mode,
-	       r.state, r.stage, r.report, r.preview, r.created_at, r.updated_at, r.started_at, r.finished_at
-	from run r join integration i on i.tenant_id = r.tenant_id and i.id = r.integration_id`
+	select r.id, r.public_id, r.tenant_id, r.integration_id,
+	       (select i.public_id from integration i where i.tenant_id = r.tenant_id and i.id = r.integration_id) as integration_public,
+	       r.kind, r.trigger, r.mode, r.state, r.stage, r.report, r.preview, r.created_at, r.updated_at, r.started_at, r.finished_at
+	from run r`
 
 func (r runRow) run() (syncer.Run, error) {
 	run := syncer.Run{
@@ -154,7 +155,8 @@ func (s *Store) ListRuns(ctx context.Context, t tenant.ID, f syncer.RunFilter, p
 	var rows []runRow
 	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
 		return tx.SelectContext(ctx, &rows, runQuery+`
-			where r.tenant_id = $1 and r.id < $2 and (cardinality($3::uuid[]) = 0 or i.public_id = any($3))
+			where r.tenant_id = $1 and r.id < $2 and (cardinality($3::uuid[]) = 0 or r.integration_id = any(array(
+			    select i.id from integration i where i.tenant_id = $1 and i.public_id = any($3))))
 			  and (cardinality($4::text[]) = 0 or r.state = any($4)) and (cardinality($5::text[]) = 0 and not $9 or r.kind = 'purge' and $9 or r.kind <> 'purge' and r.trigger = any($5))
 			  and ($6::timestamptz is null or r.created_at >= $6) and ($7::timestamptz is null or r.created_at < $7)
 			order by r.id desc limit $8`,

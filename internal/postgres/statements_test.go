@@ -47,7 +47,7 @@ var acrossTenants = []string{
 }
 
 // beginnings are completed by conditions on the tenant wherever they are used.
-var beginnings = []string{"i.staged_notice, i.settings,", "i.public_id as integration_public, r.kind,"}
+var beginnings = []string{"i.staged_notice, i.settings,", "and i.id = r.integration_id) as integration_public,"}
 
 // TestEveryStatementNamesTheTenant reads the SQL of this package: each mention of a table with tenants' data needs a
 // condition on, or a value for, the tenant. Row-level security would keep tenants apart all the same; this is what lets
