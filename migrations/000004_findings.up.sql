@@ -19,7 +19,7 @@ create table finding (
   last_seen_at     timestamptz,              -- frozen when it closes; while open the asset's findings_seen_at counts
   closed_at        timestamptz,              -- fixed or taken out of scope
   held_since       timestamptz,              -- when the removal guard first held its closing back, until it closes or is there again
-  held_as          smallint,                 -- and as what: 1 absent in a drop, 2 refused in a drop, 3 absent or refused beside one
+  held_as          smallint,                 -- and as what: 1 absent in a drop, 2 refused in a drop; 3 and 4 the same beside one
   reopened_at      timestamptz,
   created_at       timestamptz not null,
   updated_at       timestamptz not null,

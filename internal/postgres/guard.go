@@ -23,14 +23,14 @@ const (
 type guardDocument struct {
 	Held  map[string]guardEntry `json:"held,omitempty"`  // drops that wait for a second complete read
 	Rules map[string]string     `json:"rules,omitempty"` // digest of the settings under which the last reading went through
-	Read  map[string]string     `json:"read,omitempty"`  // and of those of the last reading, which may have been held back
+	Read  map[string]string     `json:"read,omitempty"`  // and of those of the last reading, which may have been held back; of findings, the last whole one
 }
 
 // guardEntry is a drop with the figures of the run that met it, which later readings are compared with: a drop that creeps is a further
 // one in the end.
 type guardEntry struct {
 	guardFigures
-	Latest   *guardFigures `json:"latest,omitempty"`  // of the last whole reading that held it back still
+	Latest   *guardFigures `json:"latest,omitempty"`  // of the last reading that looked and held it back still
 	Approved time.Time     `json:"approved,omitzero"` // when somebody let it through
 	Agreed   bool          `json:"agreed,omitempty"`  // it is held no more, and remembered while what it let go has yet to leave
 }
@@ -112,9 +112,8 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, r reading) (ruling, err
 	if err != nil {
 		return ruling{}, err
 	}
-	ruled := ruling{chosen: known.ruledAnew(guardAssets, digest)}
-	last := known.Read[guardAssets]
-	r, fell := r.weigh(ruled.chosen || last != "" && last != digest)
+	ruled := ruling{chosen: anew(known.Rules, guardAssets, digest)}
+	r, fell := r.weigh(ruled.chosen || anew(known.Read, guardAssets, digest))
 	v := verdict{reading: r}
 	v.earlier, v.known = known.Held[guardAssets]
 	v.lasts = drops(v.earlier.Before, v.earlier.Before-r.leaving) // most of what counted when it was met is absent still, whatever has come since
@@ -135,10 +134,9 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, r reading) (ruling, err
 	return ruled, nil
 }
 
-// ruledAnew tells whether a reading goes by other settings than the last one of a measure that went through.
-func (d guardDocument) ruledAnew(measure, digest string) bool {
-	rules := d.Rules[measure]
-	return rules != "" && rules != digest
+// anew tells whether a reading goes by other settings than an earlier one of a measure, by the digests of that, if there was one.
+func anew(earlier map[string]string, measure, digest string) bool {
+	return earlier[measure] != "" && earlier[measure] != digest
 }
 
 // with is the document with another entry for a measure, or without one.

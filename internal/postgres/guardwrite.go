@@ -13,6 +13,7 @@ import (
 type remembrance struct {
 	was, now guardDocument
 	rows     bool // findings were looked at: which assets show some that are held back changes
+	partly   bool // by a reading that was not whole
 }
 
 // writeGuard stores what the guard wants to be remembered, if anything. What somebody approved of while the transaction judged by older
@@ -53,13 +54,16 @@ func (r *remembrance) heed(stored guardDocument) map[string]bool {
 }
 
 // noteTold marks the assets whose held findings are told by the reading of this transaction, which is what an approval covers. Of what was
-// approved of meanwhile, by the figures of an earlier reading, nothing comes to be covered besides.
+// approved of meanwhile, by the figures of an earlier reading, nothing comes to be covered besides; and a reading that was not whole tells only
+// what it holds back itself, so that assets with others are not covered.
 func (st *stage) noteTold(ctx context.Context, tx *sqlx.Tx, approved bool) error {
 	_, told := st.remember.now.told(syncer.HeldFindings)
 	_, err := tx.ExecContext(ctx, `
 		update asset a set held_told = not a.held_told
-		where a.tenant_id = $1 and a.integration_id = $2 and a.held_findings > 0 and a.held_told <> ($3 and `+inSight+` and (a.held_told or not $4))`,
-		st.job.Tenant, st.integration.ID, told, approved)
+		where a.tenant_id = $1 and a.integration_id = $2 and a.held_findings > 0 and a.held_told <> ($3 and `+inSight+` and (a.held_told or not $4)
+		  and not ($5 and exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id and f.held_since is not null
+		    and not exists (select from withheld w where w.asset_id = f.asset_id and w.vulnerability_id = f.vulnerability_id))))`,
+		st.job.Tenant, st.integration.ID, told, approved, st.remember.partly)
 	return err
 }
 

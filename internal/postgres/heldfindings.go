@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"pgp.internal/defender/internal/syncer"
 )
@@ -15,7 +14,7 @@ import (
 const (
 	heldAbsent  = 1 // in a drop: it has no row
 	heldRefused = 2 // in a drop: a rule refuses its row
-	heldBeside  = 3 // by itself it would close, but others have to wait
+	heldBeside  = 2 // is added for one of no drop, which waits because others have to: 3 and 4 are such
 )
 
 // hold is the judgement of the removal guard over the findings that a reading would close. It knows each finding of a drop
@@ -25,8 +24,8 @@ type hold struct {
 	earlier  guardEntry // what is told of a drop that an earlier reading met
 	waits    bool       // there is one
 	digest   string     // of the settings
-	rejudged bool       // they are other ones than those of the last whole reading
-	chosen   bool       // or than those of the last one that held nothing back: what arrived and is refused leaves
+	rejudged bool       // they are other ones than those of the last whole reading: what arrived and is refused leaves
+	chosen   bool       // or than those of the last one that held nothing back: what was absent, arrived and is refused leaves
 	partly   bool       // some rows could not be read
 	changes  bool       // only changes were
 	now      time.Time
@@ -38,20 +37,20 @@ type hold struct {
 
 // closing counts what a reading would close, and what else bears on whether that is a drop.
 type closing struct {
-	Before     int64 `db:"before"`      // open until now; those that left with their asset or their import and are looked for again count as if they had stayed
-	Fresh      int64 `db:"fresh"`       // open from now on, and not until now
-	Refused    int64 `db:"refused"`     // would close because a rule refuses their rows
-	Absent     int64 `db:"absent"`      // would close because they have none
-	Held       int64 `db:"held"`        // of those that the guard judges: known for a drop, or approved of
-	HeldAbsent int64 `db:"held_absent"` // of these, absent
-	Still      int64 `db:"still"`       // of Held: have to wait for another reading
+	Before  int64 `db:"before"`  // open until now; those that left with their asset or their import and are looked for again count as if they had stayed
+	Fresh   int64 `db:"fresh"`   // open from now on, and not until now
+	Refused int64 `db:"refused"` // would close because a rule refuses their rows
+	Absent  int64 `db:"absent"`  // would close because they have none
+	Chosen  int64 `db:"chosen"`  // leave because settings that were changed refuse their rows, which the guard does not judge
+	Held    int64 `db:"held"`    // of Refused and Absent: known for a drop, or approved of
+	Still   int64 `db:"still"`   // of Held: have to wait for another reading
 }
 
 // guardRows holds closings back when findings drop to nothing or by more than half: whatever would close and is not known for an earlier drop is
 // weighed against what is left without that. Such a drop waits for another reading, six hours later, or for a person who approves of what was
 // told of it; each finding by itself, wherever its asset has been meanwhile. While any has to wait, what else would close waits with it.
-// Once the settings have changed, rows that arrived and are refused leave at once: they are no loss, and what is fresh makes up for none. That
-// goes for all of them, those of a drop of refused rows too, until nothing is held back any more.
+// Up to the first whole reading by other settings, rows that arrived and are refused leave at once, those of a drop of refused rows too: the
+// settings decide on all that is read. They are no loss, and what is fresh makes up for none.
 func (st *stage) guardRows(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	h, err := st.beginHold(ctx, tx, o)
 	if err != nil {
@@ -65,9 +64,6 @@ func (st *stage) guardRows(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindi
 			return err
 		}
 	}
-	if err := st.releaseRows(ctx, tx, h); err != nil {
-		return err
-	}
 	return st.rememberRows(ctx, tx, h)
 }
 
@@ -79,24 +75,18 @@ func (st *stage) beginHold(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindi
 	if h.digest, err = rulesDigest(guardFindings, st.integration.Settings); err != nil {
 		return h, err
 	}
-	h.chosen = h.known.ruledAnew(guardFindings, h.digest)
-	last := h.known.Read[guardFindings]
-	h.rejudged = h.chosen || last != "" && last != h.digest
+	h.chosen = anew(h.known.Rules, guardFindings, h.digest)
+	h.rejudged = anew(h.known.Read, guardFindings, h.digest) || h.chosen && h.known.Read[guardFindings] == ""
 	h.earlier, h.waits = h.known.Held[guardFindings]
 	return h, nil
 }
 
-// judged are the operations that the guard may hold back.
-func (h hold) judged() any {
-	if h.chosen {
-		return pq.Array([]string{"f", "g"})
-	}
-	return pq.Array([]string{"f", "g", "o"})
-}
+// judged is the condition on what is to be done that the guard may hold it back: $5 and $6 are rejudged and chosen.
+const judged = `(d.op in ('f', 'g') or d.op = 'o' and not ($5 or $6 and coalesce(d.returned, false)))`
 
 // mustWait is the condition on a held finding that it stays held: $1 is the tenant, $2 to $4 are waiting. One that waits beside others has no
 // time of its own.
-const mustWait = `not (d.held_as <> 3 and d.held_since <= $2 and d.held_since <> $3
+const mustWait = `not (d.held_as < 3 and d.held_since <= $2 and d.held_since <> $3
 	or d.held_since <= $4 and exists (select from asset a where a.tenant_id = $1 and a.id = d.asset_id and a.held_told))`
 
 // waiting are the arguments of mustWait: held since when a finding may go, and of what moment it may not, because this very run has met it;
@@ -118,25 +108,36 @@ func (h hold) waiting() (until, met, looked time.Time) {
 func (st *stage) weighRows(ctx context.Context, tx *sqlx.Tx, h *hold, open int64) error {
 	until, met, looked := h.waiting()
 	err := tx.GetContext(ctx, &h.closing, `
-		select $6::bigint + count(*) filter (where withdrawn and op in ('b', 'g')) as before, count(*) filter (where op in ('c', 'r') or op = 'b' and not withdrawn) as fresh,
-		       count(*) filter (where op = 'o') as refused, count(*) filter (where op in ('f', 'g')) as absent,
-		       count(*) filter (where known) as held, count(*) filter (where known and op <> 'o') as held_absent, count(*) filter (where known and waits) as still
+		select $7::bigint + count(*) filter (where withdrawn and op in ('b', 'g')) as before, count(*) filter (where op in ('c', 'r') or op = 'b' and not withdrawn) as fresh,
+		       count(*) filter (where op = 'o' and judged) as refused, count(*) filter (where op = 'o' and not judged) as chosen,
+		       count(*) filter (where op in ('f', 'g')) as absent, count(*) filter (where known) as held, count(*) filter (where known and waits) as still
 		from (
-		  select *, op = any($5) and held_since is not null and (held_as <> 3 or not waits) as known
-		  from (select d.*, `+mustWait+` as waits from delta d) d
-		) d`, st.job.Tenant, until, met, looked, h.judged(), open)
+		  select *, judged and held_since is not null and (held_as < 3 or not waits) as known
+		  from (select d.*, `+judged+` as judged, `+mustWait+` as waits from delta d) d
+		) d`, st.job.Tenant, until, met, looked, h.rejudged, h.chosen, open)
 	if err != nil {
 		return err
 	}
-	if _, told := h.known.told(syncer.HeldFindings); told && h.partly {
+	if h.partly && h.told() {
 		h.Still = max(h.Still, 1)
 	}
-	fresh, left := h.Absent+h.Refused-h.Held, h.Before-h.Absent-h.Refused+h.Fresh
-	if h.rejudged {
-		fresh, left = h.Absent-h.HeldAbsent, h.Before-h.Absent
-	}
-	h.met = fresh > 0 && drops(h.Before-h.Held, left)
+	h.met = h.Absent+h.Refused > h.Held && drops(h.Before-h.Held, h.left())
 	return nil
+}
+
+// told says whether anything is held back already that people are told of.
+func (h hold) told() bool {
+	_, told := h.known.told(syncer.HeldFindings)
+	return told
+}
+
+// left is how many findings would be open if all closed that the guard judges.
+func (h hold) left() int64 {
+	left := h.Before - h.Absent - h.Refused
+	if h.rejudged {
+		return left
+	}
+	return left + h.Fresh
 }
 
 // withhold takes out of what is to be done what has to wait, and counts it, and what of it opens because it had left with its asset or its import:
@@ -145,12 +146,12 @@ func (st *stage) withhold(ctx context.Context, tx *sqlx.Tx, h hold) (held, opene
 	until, met, looked := h.waiting()
 	err = tx.QueryRowxContext(ctx, `
 		with kept as (
-		  delete from delta d where op = any($5) and (held_since is null or `+mustWait+`) returning *
+		  delete from delta d where `+judged+` and (held_since is null or `+mustWait+`) returning *
 		), noted as (
 		  insert into withheld (asset_id, vulnerability_id, refused) select asset_id, vulnerability_id, op = 'o' from kept
 		), marked as (
-		  select asset_id, vulnerability_id, op, held_as, case when held_as < $8 or held_as = $8 and not $7 then held_since else $6 end as since,
-		         case when held_as < $8 then held_as when not $7 then $8 when op = 'o' then $9 else $10 end::smallint as now_as
+		  select asset_id, vulnerability_id, op, held_as, case when held_as < 3 or held_since is not null and not $8 then held_since else $7 end as since,
+		         (case when held_as < 3 then held_as when op = 'o' then $10::int else $11::int end + case when held_as < 3 or $8 then 0 else $9::int end)::smallint as now_as
 		  from kept
 		), written as (
 		  update finding f set held_since = m.since, held_as = m.now_as from marked m
@@ -161,7 +162,7 @@ func (st *stage) withhold(ctx context.Context, tx *sqlx.Tx, h hold) (held, opene
 		  from marked m join finding f on f.tenant_id = $1 and f.asset_id = m.asset_id and f.vulnerability_id = m.vulnerability_id where m.op = 'g'
 		)
 		select count(*), count(*) filter (where op = 'g') from kept`,
-		st.job.Tenant, until, met, looked, h.judged(), h.now, h.met, heldBeside, heldRefused, heldAbsent).Scan(&held, &opened)
+		st.job.Tenant, until, met, looked, h.rejudged, h.chosen, h.now, h.met, heldBeside, heldRefused, heldAbsent).Scan(&held, &opened)
 	if err != nil || h.changes {
 		return held, opened, err
 	}
@@ -170,18 +171,14 @@ func (st *stage) withhold(ctx context.Context, tx *sqlx.Tx, h hold) (held, opene
 	return held, opened, err
 }
 
-// releaseRows forgets that findings were held back which are there again. Only a whole reading shows that of those it found nothing to do about:
-// what came back in one that is not whole stays held, and closes with the drop if it is gone again by the next.
-func (st *stage) releaseRows(ctx context.Context, tx *sqlx.Tx, h hold) error {
-	if h.partly || h.changes {
-		return nil
-	}
+// releaseRows forgets that findings were held back that a whole report has again, also one of which some rows could not be read: those of its
+// assets are compared, so that nothing is to be done only about findings that are as they were. Changes do not tell of those.
+func (st *stage) releaseRows(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
 	_, err := tx.ExecContext(ctx, `
 		update finding f set held_since = null, held_as = null from asset a
 		where a.tenant_id = $1 and a.integration_id = $2 and a.held_findings > 0 and `+inSight+`
 		  and f.tenant_id = $1 and f.asset_id = a.id and f.held_since is not null
-		  and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)
-		  and not exists (select from withheld w where w.asset_id = f.asset_id and w.vulnerability_id = f.vulnerability_id)`, st.job.Tenant, st.integration.ID)
+		  and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)`, st.job.Tenant, st.integration.ID)
 	return err
 }
 
@@ -205,7 +202,7 @@ func (st *stage) rememberRows(ctx context.Context, tx *sqlx.Tx, h hold) error {
 	}
 	e, keep := h.earlier, true
 	switch {
-	case h.waits && h.partly: // it shows nothing
+	case h.blind(figures):
 	case figures.Leaving > 0 && h.waits && !h.met && e.Run != h.run:
 		e.Latest, e.Approved = &figures, time.Time{}
 	case figures.Leaving > 0:
@@ -222,23 +219,36 @@ func (st *stage) rememberRows(ctx context.Context, tx *sqlx.Tx, h hold) error {
 	if !h.partly && figures.Leaving == 0 || next.Rules[guardFindings] == "" { // while a drop is held back, no reading went through
 		next.Rules[guardFindings] = h.digest
 	}
-	if !h.partly {
+	switch last := next.Read[guardFindings]; {
+	case !h.partly:
 		next.Read[guardFindings] = h.digest
+	case last != "" && last != h.digest:
+		next.Read[guardFindings] = readByOthers
 	}
 	if keep || h.waits || !maps.Equal(next.Rules, h.known.Rules) || !maps.Equal(next.Read, h.known.Read) {
-		st.remember = &remembrance{was: h.known, now: next, rows: !h.waits || !h.partly}
+		st.remember = &remembrance{was: h.known, now: next, rows: !h.blind(figures), partly: h.partly}
 	}
 	return nil
 }
 
-// heldFigures are what this reading shows of what is held back. Settings that were changed decide on what is read: it is not among them.
+// readByOthers is no digest: a reading that was not whole went by other settings than the last whole one, so that the next one does in any case.
+const readByOthers = "others"
+
+// blind tells whether this reading shows nothing of what an earlier one met: it is not whole, and holds back nothing new.
+func (h hold) blind(shown guardFigures) bool {
+	return h.partly && h.waits && (h.told() || shown.Leaving == 0)
+}
+
+// heldFigures are what this reading shows of what is held back. What it lets go, and what leaves by settings that were changed, is not among
+// them.
 func (st *stage) heldFigures(ctx context.Context, tx *sqlx.Tx, h hold) (f guardFigures, err error) {
-	f = guardFigures{Run: h.run, Before: h.Before, After: h.Before - h.Absent - h.Refused + h.Fresh, At: h.now}
-	if h.rejudged {
-		f.Before, f.After = h.Before-h.Refused, h.Before-h.Refused-h.Absent
-	}
-	if err = tx.GetContext(ctx, &f.Leaving, `select count(*) from withheld`); err != nil || f.Leaving == 0 {
+	f = guardFigures{Run: h.run, After: h.left() - h.Chosen, At: h.now}
+	if err = tx.GetContext(ctx, &f.Leaving, `select count(*) from withheld`); err != nil {
 		return f, err
+	}
+	f.Before = h.Before - h.Chosen - (h.Absent + h.Refused - f.Leaving)
+	if f.Leaving == 0 {
+		return f, nil
 	}
 	err = tx.SelectContext(ctx, &f.Samples, `
 		select a.source_id as sourceid, v.name, a.hostname as detail

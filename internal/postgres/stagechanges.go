@@ -66,8 +66,8 @@ func (st *stage) compareChanges(ctx context.Context, tx *sqlx.Tx, _ syncer.Apply
 		            end as op
 		  from settled
 		)
-		select asset_id, vulnerability_id, old_severity, old_software as old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op, false as withdrawn,
-		       case when op = 'f' or op = 'o' and held_as <> 1 then held_since end as held_since, case when op = 'f' or op = 'o' and held_as <> 1 then held_as end as held_as
+		select asset_id, vulnerability_id, old_severity, old_software as old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op, false as withdrawn, op = 'o' and held_as in (1, 3) as returned,
+		       case when op = 'f' or op = 'o' and held_as in (2, 4) then held_since end as held_since, case when op = 'f' or op = 'o' and held_as in (2, 4) then held_as end as held_as
 		from decided where op is not null`, st.job.Tenant, inventory.FromVulnerable)
 	if err != nil {
 		return err

@@ -81,7 +81,7 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 		return c, err
 	}
 	steps := []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
-		st.keepUntold, st.compareFindings, st.keepUnread, st.guardRows, st.settleKept, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.noteHeld, st.retellLeft, st.recordEvents, st.countFindings,
+		st.keepUntold, st.compareFindings, st.releaseRows, st.keepUnread, st.guardRows, st.settleKept, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.noteHeld, st.retellLeft, st.recordEvents, st.countFindings,
 		st.recountFindings, st.rateExposures, st.noteAssets, st.countMoved, st.writeSurroundings, st.releaseCarriers,
 	}
 	switch loaded := st.load; {
@@ -127,8 +127,9 @@ func (st *stage) stageSeen(ctx context.Context, seen []syncer.SeenAsset) error {
 // compareFindings works out what to do about each finding of the changed parts of assets. The letters of op:
 // c created, u updated, r reopened (was fixed), b back (was out of scope), f fixed, o out of scope, s still out of scope but
 // for another reason, g gone: it was out of scope for a reason that is none any more, such as an import that was off, and has no row.
-// What left with its asset or its import had been open; withdrawn tells it from what a rule for rows refused. held_since and held_as are what they are to be
-// afterwards, which is null for all that arrived, if it was absent before; see guardRows.
+// What left with its asset or its import had been open; withdrawn tells it from what a rule for rows refused. What was held back as absent and
+// is refused has returned. held_since and held_as are what they are to be afterwards, which is null for all that arrived, if it was absent before;
+// see guardRows.
 func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
 	_, err := tx.ExecContext(ctx, `analyze incoming_finding; analyze rejected; analyze changed_asset`)
 	if err != nil {
@@ -143,9 +144,9 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 		            when i.asset_id is null and f.state = 3 then case when r.reason is null then 'g' else 's' end
 		            when i.asset_id is null then case when r.reason is null then 'f' else 'o' end
 		            when f.state = 2 then 'r' when f.state = 3 then 'b' else 'u' end as op,
-		       f.state = 3 and f.state_reason <> all($2::text[]) as withdrawn,
-		       case when i.asset_id is null and (r.reason is null or f.held_as <> 1) then f.held_since end as held_since,
-		       case when i.asset_id is null and (r.reason is null or f.held_as <> 1) then f.held_as end as held_as
+		       f.state = 3 and f.state_reason <> all($2::text[]) as withdrawn, i.asset_id is null and r.reason is not null and f.held_as in (1, 3) as returned,
+		       case when i.asset_id is null and (r.reason is null or f.held_as in (2, 4)) then f.held_since end as held_since,
+		       case when i.asset_id is null and (r.reason is null or f.held_as in (2, 4)) then f.held_as end as held_as
 		from incoming_finding i
 		full join (
 		  select f.asset_id, f.vulnerability_id, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.state, f.state_reason, f.held_since, f.held_as

@@ -2,6 +2,7 @@ package syncer_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -178,6 +179,9 @@ func TestEachDropOfTwoWaitsForItself(t *testing.T) {
 	h.both(2 * time.Hour)
 	h.asTold(i)
 	h.mustBeHeld(i, further, "when the first one is over")
+	if now := h.held(i)[0].Latest; now == nil || now.Before-now.Leaving != now.After {
+		t.Errorf("told: %+v", now)
+	}
 	if n := h.openOf(ids[:cleared]); n != 0 {
 		t.Errorf("%d of the first drop are open", n)
 	}
@@ -222,19 +226,24 @@ func TestAnApprovalDuringARunIsNotLost(t *testing.T) {
 	mustLetGo(h, i)
 }
 
-// TestWhatIsThereAgainIsHeldNoMoreThoughItIsRefused has findings of a hold come back after the least severity was raised above them.
+// TestWhatIsThereAgainIsHeldNoMoreThoughItIsRefused has findings of a hold, and of what waits beside it, come back after the least severity was
+// raised above them.
 func TestWhatIsThereAgainIsHeldNoMoreThoughItIsRefused(t *testing.T) {
 	t.Parallel()
-	h, i, ids, gone, _ := heldSet(t)
+	h, i, ids, gone, cleared := heldSet(t)
+	beside := ids[cleared : cleared+1]
+	h.clear(cleared, cleared+1)
+	h.mustHoldStill(i, "with one more")
 	h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityCritical })
 	h.mustHoldStill(i, "with other settings")
-	back := h.openOf(ids[:3])
-	for n := range 3 {
-		h.change(world.Change{Op: "restore_findings", Machine: ptr(n)})
+	back := append(slices.Clone(ids[:3]), beside...)
+	left := gone - h.openOf(ids[:3])
+	for _, source := range back {
+		h.change(world.Change{Op: "restore_findings", MachineID: source})
 	}
 	h.mustHoldStill(i, "with some there again")
-	h.mustBeHeld(i, gone-back, "with some there again")
-	for _, source := range ids[:3] {
+	h.mustBeHeld(i, left, "with some there again")
+	for _, source := range back {
 		h.mustBeJudged(source, inventory.SeverityCritical, inventory.SeverityBelowMin)
 	}
 	for n := range ids {

@@ -1,0 +1,63 @@
+package syncer_test
+
+import (
+	"testing"
+	"time"
+
+	"pgp.internal/defender/internal/inventory"
+	"pgp.internal/defender/internal/syncer"
+)
+
+// TestWhatMicrosoftRefusesIsHeldThoughSettingsHadChanged changes the settings during a hold, and has Microsoft rate lower what is left when a
+// run has gone by them.
+func TestWhatMicrosoftRefusesIsHeldThoughSettingsHadChanged(t *testing.T) {
+	t.Parallel()
+	h, i, ids := ratedHouse(t, inventory.SeverityLow)
+	left := h.thin(ids)
+	h.mustHoldStill(i, "with the drop")
+	h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityMedium })
+	h.mustHoldStill(i, "with other settings")
+	all := h.openOf(ids)
+	h.rateLow(left)
+	for range 2 {
+		h.mustHoldStill(i, "with what is left rated as low")
+		h.mustBeHeld(i, all, "with what is left rated as low")
+		if n := h.openOf(ids); n != all {
+			t.Errorf("%d are open, were %d", n, all)
+		}
+	}
+	h.both(7 * time.Hour)
+	h.asTold(i)
+	if n := h.openOf(ids); n != 0 {
+		t.Errorf("%d are open six hours later", n)
+	}
+	h.mustBeHeld(i, 0, "six hours later")
+	h.mustNeedNothing(i)
+}
+
+// TestFiguresOfAHoldFitWhenWhatIsLeftIsRefused takes settings back with the run that meets that Microsoft rates lower what is left.
+func TestFiguresOfAHoldFitWhenWhatIsLeftIsRefused(t *testing.T) {
+	t.Parallel()
+	h, i, ids := ratedHouse(t, inventory.SeverityMedium)
+	left := h.thin(ids)
+	h.mustHoldStill(i, "with the drop")
+	h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityHigh })
+	h.mustHoldStill(i, "with other settings")
+	h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityMedium })
+	h.rateLow(left)
+	h.mustHoldStill(i, "with the settings as they were")
+	now := syncer.HeldReading{Before: -1}
+	if held := h.held(i); len(held) == 1 && held[0].Latest != nil {
+		now = *held[0].Latest
+	}
+	if now.Leaving == 0 || now.Before-now.Leaving != now.After {
+		t.Errorf("held: %d", stands(now))
+	}
+	h.both(7 * time.Hour)
+	h.asTold(i)
+	if n := h.openOf(ids); n != 0 {
+		t.Errorf("%d are open six hours later", n)
+	}
+	h.mustBeHeld(i, 0, "six hours later")
+	h.mustNeedNothing(i)
+}
