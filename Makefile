@@ -77,8 +77,8 @@ slow: setup ## hold 500 connections of each kind of slow client, send 100 large 
 	LARGE_BODIES=$(or $(LARGE_BODIES),100) bin/devdb run -- go test -tags soak -run 'TestSlowClients$$|TestLargeBodies' -v -count=1 -timeout 10m ./cmd/defenderd ./internal/httpapi
 	go test -tags soak -run 'TestAStoppedDatabase|TestAnAutovacuum' -v -count=1 -timeout 10m ./internal/httpapi ./internal/postgres
 
-worlds: setup ## drift many random directories through failing runs and compare with the simulator's model: WORLDS, CHANGES_SEEDS
-	WORLDS=$(or $(WORLDS),200) CHANGES_SEEDS=$(or $(CHANGES_SEEDS),40) bin/devdb run -- go test -run 'TestRandomWorlds|TestChangesCome' -v -count=1 -timeout 60m ./internal/syncer
+worlds: setup ## drift many random directories through failing runs and compare with the simulator's model: WORLDS, HOLDS, CHANGES_SEEDS
+	WORLDS=$(or $(WORLDS),200) HOLDS=$(or $(HOLDS),40) CHANGES_SEEDS=$(or $(CHANGES_SEEDS),40) bin/devdb run -- go test -run 'TestRandomWorlds|TestRandomHolds|TestChangesCome' -v -count=1 -timeout 60m ./internal/syncer
 
 # Settings of the server that is measured, an operator's and not the tests': what is written is on disk. Leave the last one
 # out where PostgreSQL is built without lz4. With -set shared_preload_libraries=pg_stat_statements, where that is installed, the

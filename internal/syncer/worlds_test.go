@@ -51,11 +51,17 @@ type randomWorld struct {
 }
 
 func newRandomWorld(t *testing.T, seed uint64) *randomWorld {
-	w := &randomWorld{house: newPlainHouse(t, 14, 9), random: rand.New(rand.NewPCG(seed, 7))}
-	w.wire(defender.Config{Pages: defender.Pages{Rows: 30, Batch: 7}, Retry: defender.RetryPolicy{Tries: 2}})
+	w := untouchedWorld(t, seed, 14)
 	w.readSomehow()
 	w.linked = w.connect(w.tenant, nil)
 	w.trouble()
+	return w
+}
+
+// untouchedWorld is a directory that nobody has connected.
+func untouchedWorld(t *testing.T, seed uint64, machines int) *randomWorld {
+	w := &randomWorld{house: newPlainHouse(t, machines, 9), random: rand.New(rand.NewPCG(seed, 7))}
+	w.wire(defender.Config{Pages: defender.Pages{Rows: 30, Batch: 7}, Retry: defender.RetryPolicy{Tries: 2}})
 	return w
 }
 
