@@ -213,10 +213,10 @@ func (f inventoryFixture) findingCases(t *testing.T) (cases []filterCase) {
 
 func (f inventoryFixture) runCases(t *testing.T) (cases []filterCase) {
 	add := func(name string, filter syncer.RunFilter) {
-		// There is one order only, and a tenant has some thousand runs in a year, which pages behind the first may sort.
+		// There is one order only, and a tenant has some thousand runs in a year.
 		cases = append(cases, filterCase{"runs: " + name, bound{read: 10_000, sorted: filteredPage + 1}, []string{""}, func(ctx context.Context, p inventory.PageRequest) (inventory.Position, error) {
-			_, _, err := f.store.ListRuns(ctx, f.mine, filter, inventory.PageRequest{Limit: p.Limit})
-			return nil, err
+			_, end, err := f.store.ListRuns(ctx, f.mine, filter, inventory.PageRequest{Limit: p.Limit, After: p.After})
+			return end, err
 		}})
 	}
 	integrations := f.ids(t, "select public_id from integration where tenant_id = $1 order by name", f.mine)
