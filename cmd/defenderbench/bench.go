@@ -14,6 +14,7 @@ import (
 
 	"pgp.internal/defender/cmd/defenderbench/internal/proc"
 	"pgp.internal/defender/cmd/defenderbench/internal/report"
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/pgserver"
 )
 
@@ -115,6 +116,7 @@ type sizeRun struct {
 	db       *database
 	service  *service
 	customer *customer
+	via      connector.Via // how the report is read
 	result   *report.Size
 }
 
@@ -135,7 +137,7 @@ func (z *sizeRun) meter() *meter {
 // report even if a part fails.
 func (b *bench) size(ctx context.Context, target int64, smallest, largest bool) (err error) {
 	b.report.Sizes = append(b.report.Sizes, report.Size{Target: target, Machines: b.o.machines(target), Phases: []report.Phase{}, Reads: []report.Read{}})
-	z := &sizeRun{bench: b, target: target, result: &b.report.Sizes[len(b.report.Sizes)-1]}
+	z := &sizeRun{bench: b, target: target, via: connector.ViaPages, result: &b.report.Sizes[len(b.report.Sizes)-1]}
 	if z.sim, err = startSimulator(ctx, b.o, z.result.Machines, z.log("simulator")); err != nil {
 		return err
 	}
@@ -148,27 +150,28 @@ func (b *bench) size(ctx context.Context, target int64, smallest, largest bool) 
 			return err
 		}
 	}
+	z.apart(ctx, true, partFiles, z.files, "DEFENDERD_REPORT_FILES_ROWS=1")
 	z.apart(ctx, smallest, partTogether, z.together)
 	z.apart(ctx, largest, partFairness, z.fairness)
 	return ctx.Err()
 }
 
 // apart measures a part that is wanted and due in a stage of its own.
-func (z *sizeRun) apart(ctx context.Context, due bool, name string, part func(context.Context) error) {
+func (z *sizeRun) apart(ctx context.Context, due bool, name string, part func(context.Context) error, settings ...string) {
 	if due && z.o.wants(name) && ctx.Err() == nil {
-		z.fail(ctx, z.what(name), z.stage(ctx, name, func(ctx context.Context) error { return z.withCause(part(ctx)) }))
+		z.fail(ctx, z.what(name), z.stage(ctx, name, func(ctx context.Context) error { return z.withCause(part(ctx)) }, settings...))
 	}
 }
 
 func (z *sizeRun) what(part string) string { return report.Count(z.target) + " findings, " + part }
 
-// stage gives a part a fresh database with a service of its own.
-func (z *sizeRun) stage(ctx context.Context, name string, part func(context.Context) error) (err error) {
+// stage gives a part a fresh database with a service of its own, which may have other settings than usual.
+func (z *sizeRun) stage(ctx context.Context, name string, part func(context.Context) error, settings ...string) (err error) {
 	if z.db, err = z.server.create(ctx, "defenderbench_"+strings.ReplaceAll(z.name(name), "-", "_")); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, z.db.remove(ctx, z.o.keep)) }()
-	if z.service, err = startService(ctx, z.o, z.db, z.sim, z.log(name)); err != nil {
+	if z.service, err = startService(ctx, z.o, z.db, z.sim, z.log(name), settings...); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, z.service.stop()) }()

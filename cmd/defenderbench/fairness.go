@@ -10,6 +10,7 @@ import (
 
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/cmd/defenderbench/internal/report"
+	"pgp.internal/defender/internal/connector"
 )
 
 // fairness imports many small directories for the first time, by themselves and then, for other tenants, while the large one
@@ -34,7 +35,7 @@ func (z *sizeRun) fairness(ctx context.Context) error {
 // smallDirectories makes the directories and gets their pages ready. One tenant more than is measured fills the catalogue,
 // which the first import of all has to read.
 func (z *sizeRun) smallDirectories(ctx context.Context) ([]directory, error) {
-	if _, err := z.sim.read(ctx, z.sim.main, z.o.pageRows); err != nil {
+	if _, err := z.sim.read(ctx, z.sim.main, connector.ViaPages, z.o.pageRows); err != nil {
 		return nil, err
 	}
 	list := make([]directory, z.o.small)
@@ -43,7 +44,7 @@ func (z *sizeRun) smallDirectories(ctx context.Context) ([]directory, error) {
 		if err := z.sim.addSmall(ctx, list[i], z.o.smallMachines, z.o.smallRows); err != nil {
 			return nil, err
 		}
-		if _, err := z.sim.read(ctx, list[i], z.o.pageRows); err != nil {
+		if _, err := z.sim.read(ctx, list[i], connector.ViaPages, z.o.pageRows); err != nil {
 			return nil, err
 		}
 	}

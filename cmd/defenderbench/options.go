@@ -43,11 +43,12 @@ const (
 	partCopy      = "copy"
 	partReads     = "reads"
 	partExport    = "export"
+	partFiles     = "files"
 	partFairness  = "fairness"
 	partTogether  = "together"
 )
 
-var parts = []string{partDecode, partFirst, partUnchanged, partClustered, partScattered, partCopy, partReads, partExport, partTogether, partFairness}
+var parts = []string{partDecode, partFirst, partUnchanged, partClustered, partScattered, partCopy, partReads, partExport, partFiles, partTogether, partFairness}
 
 const usage = `defenderbench measures the service and writes a report in Markdown and JSON.
 

@@ -39,7 +39,7 @@ func readRows(ctx context.Context, args []string, out io.Writer) error {
 	fs := flag.NewFlagSet(readCommand, flag.ContinueOnError)
 	api, caFile := fs.String("api", "", "address of the simulator"), fs.String("ca-file", "", "its certificate")
 	id, client := fs.String("directory", "", "directory"), fs.String("client-id", "", "application")
-	pageRows := fs.Int("page-rows", 0, "rows a page")
+	pageRows, via := fs.Int("page-rows", 0, "rows a page"), fs.String("via", string(connector.ViaPages), "pages or files")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func readRows(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	r, before, began := reading{}, source.Usage().Bytes, time.Now()
-	err = source.Rows(ctx, connector.ViaPages, func(rows []inventory.Row) error {
+	err = source.Rows(ctx, connector.Via(*via), func(rows []inventory.Row) error {
 		r.Rows += int64(len(rows))
 		return nil
 	})
@@ -69,14 +69,14 @@ func readRows(ctx context.Context, args []string, out io.Writer) error {
 	return errors.Join(err, json.NewEncoder(out).Encode(r))
 }
 
-// read runs such a process for a directory. The simulator then has all pages of its present state ready.
-func (s *simulator) read(ctx context.Context, d directory, pageRows int) (*report.Decode, error) {
+// read runs such a process for a directory. The simulator then has all pages of its present state ready, or all files.
+func (s *simulator) read(ctx context.Context, d directory, via connector.Via, pageRows int) (*report.Decode, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, readCommand, "--api="+s.api, "--ca-file="+s.caFile, "--directory="+d.id, "--client-id="+d.client,
-		"--page-rows="+strconv.Itoa(pageRows))
+		"--page-rows="+strconv.Itoa(pageRows), "--via="+string(via))
 	cmd.Env, cmd.Stderr = environment(secretVariable+"="+d.secret), os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := cmd.Output()
@@ -96,10 +96,10 @@ func (s *simulator) read(ctx context.Context, d directory, pageRows int) (*repor
 
 // decode measures reading alone, with pages that are ready.
 func (z *sizeRun) decode(ctx context.Context) error {
-	if _, err := z.sim.read(ctx, z.sim.main, z.o.pageRows); err != nil {
+	if _, err := z.sim.read(ctx, z.sim.main, connector.ViaPages, z.o.pageRows); err != nil {
 		return err
 	}
-	d, err := z.sim.read(ctx, z.sim.main, z.o.pageRows)
+	d, err := z.sim.read(ctx, z.sim.main, connector.ViaPages, z.o.pageRows)
 	if err != nil {
 		return err
 	}

@@ -45,14 +45,14 @@ type simulator struct {
 // bytesPerRow is what a row takes in the simulator's memory of pages, compressed; measured, with something to spare.
 const bytesPerRow = 120
 
-// startSimulator serves one large directory. There is room in its memory for the pages of one state and for small
+// startSimulator serves one large directory. There is room in its memory for the pages and files of one state and for small
 // directories beside it.
 func startSimulator(ctx context.Context, o options, machines int, log string) (*simulator, error) {
 	s := &simulator{main: newDirectory(0)}
 	rows := machines*o.rowsPerMachine + 2*o.small*o.smallMachines*o.smallRows
 	stdout := &firstLine{full: make(chan []byte, 1)}
 	args := []string{
-		"--listen=127.0.0.1:0", "--control=127.0.0.1:0", "--tls", "--quotas=false", "--page-cache=" + strconv.Itoa(64+rows*bytesPerRow>>20),
+		"--listen=127.0.0.1:0", "--control=127.0.0.1:0", "--tls", "--quotas=false", "--page-cache=" + strconv.Itoa(64+2*rows*bytesPerRow>>20),
 		"--machines=" + strconv.Itoa(machines), "--findings=" + strconv.Itoa(o.rowsPerMachine), "--catalogue=" + strconv.Itoa(o.catalogue),
 		"--directory=" + s.main.id, "--client-id=" + s.main.client,
 	}

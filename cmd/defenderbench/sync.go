@@ -6,6 +6,7 @@ import (
 
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/cmd/defenderbench/internal/report"
+	"pgp.internal/defender/internal/connector"
 )
 
 // imports measures the first import, and the ones after it that find nothing or little new. Each needs the one before.
@@ -32,6 +33,19 @@ func (z *sizeRun) imports(ctx context.Context) error {
 	return nil
 }
 
+// files measures imports that read the report from Microsoft's export files, as the first one of a large directory does, and later one a week.
+func (z *sizeRun) files(ctx context.Context) (err error) {
+	if z.customer, err = z.service.admit(ctx, z.db, "Large by files", z.sim.main); err != nil {
+		return err
+	}
+	z.via = connector.ViaFiles
+	defer func() { z.via = connector.ViaPages }()
+	if err := z.importOnce(ctx, report.FirstByFiles, "", z.customer.connect); err != nil {
+		return err
+	}
+	return z.importOnce(ctx, report.UnchangedByFiles, "", z.customer.again)
+}
+
 // prepare changes the directory if asked to, and lets simulator and database get ready.
 func (z *sizeRun) prepare(ctx context.Context, pattern string) error {
 	if pattern != "" {
@@ -39,7 +53,7 @@ func (z *sizeRun) prepare(ctx context.Context, pattern string) error {
 			return err
 		}
 	}
-	if _, err := z.sim.read(ctx, z.sim.main, z.o.pageRows); err != nil {
+	if _, err := z.sim.read(ctx, z.sim.main, z.via, z.o.pageRows); err != nil {
 		return err
 	}
 	return z.db.settle(ctx)

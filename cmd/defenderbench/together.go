@@ -5,12 +5,13 @@ import (
 	"fmt"
 
 	"pgp.internal/defender/cmd/defenderbench/internal/report"
+	"pgp.internal/defender/internal/connector"
 )
 
 // together imports the directory for several new tenants at once, for the first time, and takes the service's peak of memory
 // each time. One import before fills the catalogue, which is read once for all tenants.
 func (z *sizeRun) together(ctx context.Context) error {
-	if _, err := z.sim.read(ctx, z.sim.main, z.o.pageRows); err != nil {
+	if _, err := z.sim.read(ctx, z.sim.main, connector.ViaPages, z.o.pageRows); err != nil {
 		return err
 	}
 	if _, err := z.atOnce(ctx, "Pioneer", 1); err != nil {

@@ -92,7 +92,7 @@ func (o *options) define(fs *flag.FlagSet) {
 	fs.StringVar(&o.client, "client-id", "0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a01", "client id (GUID) of the main application")
 	fs.BoolVar(&o.tls, "tls", false, "serve the listen address over TLS with a self-signed certificate")
 	fs.BoolVar(&o.quotas, "quotas", true, "enforce Microsoft's call limits")
-	fs.IntVar(&o.pageCache, "page-cache", 0, "MiB of memory for pages of vulnerability rows, compressed, so that reading them again costs no work")
+	fs.IntVar(&o.pageCache, "page-cache", 0, "MiB of memory for pages and files of vulnerability rows, compressed, so that reading them again costs no work")
 	fs.StringVar(&o.certificateFile, "certificate-file", "", "with --tls: write the certificate there as PEM, for clients to trust")
 	fs.StringVar((*string)(&o.cloud), "cloud", "commercial", "cloud of all directories: commercial, gcc, gcc_high or dod")
 	fs.Func("switches", `variants to turn on, as JSON; PATCH /switches of the control address does it later (e.g. {"legacy_forbidden":true})`, o.setSwitches)

@@ -10,17 +10,19 @@ func (r *Report) writeMethod(b *strings.Builder) {
 	fmt.Fprintf(b, `
 ## How it is measured
 
-* Real processes over real sockets: `+"`defendersim`"+` with TLS, `+"`defenderd serve`"+` in both roles with its usual settings, PostgreSQL. Each size has a
-  fresh database, simulator and service. A size is the number of findings stored; a machine has about %d rows in the report, the catalogue about
+* Real processes over real sockets: `+"`defendersim`"+` with TLS, `+"`defenderd serve`"+` in both roles, PostgreSQL. Each size has a
+  fresh database, simulator and service. The service has its usual settings, but that its own limits of requests are off and that reports are read whole
+  each time: page by page, or from files where a line says so. In service the first report of a large directory comes from files, and one a week; what
+  changes in between is read as changes. A size is the number of findings stored; a machine has about %d rows in the report, the catalogue about
   %s vulnerabilities.
 * Microsoft's limits of calls are switched off on both sides. With them the report comes at %d rows a page and 30 pages a minute at most.
-* Before each import the simulator's pages of the report are fetched once, with the same page size and gzip, and kept by it: composing and compressing
+* Before each import the simulator's pages, or files, of the report are fetched once, with the same page size and gzip, and kept by it: composing and compressing
   them is not measured, unless the day (UTC) changes in between: its processor time tells. Machines and catalogue are composed while they are read.
 * Decode alone is a process of its own that reads the whole report with the service's client and throws the rows away.
 * The time of an import goes from the order to its end, as the API tells both. Processor time is taken from /proc: the database's is that of the server
   with all its processes. Peak memory is the resident memory of the service in that phase (VmHWM, reset before). WAL is the distance of
   the server's positions. Finding rows written are rows of the tenant's finding table made by a transaction younger than the phase. The files of an
-  import, its rows and the pages it keeps, are not counted. The report is read whole and page by page each time, as it is once a week in service, where large ones come from files; what changes in between is read as changes. Vacuum and checkpoint are done between imports, so that neither falls into a measured time by chance.
+  import, its rows and the pages it keeps, are not counted. Vacuum and checkpoint are done between imports, so that neither falls into a measured time by chance.
 * After each import every finding (machine, vulnerability, severity, vector, state, software) and every asset in the tables is compared with what the
   simulator says must be there: per machine, by a 128-bit sum that does not depend on the order. Any difference fails the run.
 * The limit of imports is `+"`\\copy`"+` by psql from a CSV file of the accepted rows, one line for each piece of software of a finding (tenant int, asset bigint,

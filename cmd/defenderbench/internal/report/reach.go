@@ -84,7 +84,7 @@ func (t *table) imports(s *Size) {
 		phase *Phase
 		name  string
 		bound float64
-	}{{first, First, 0.18}, {unchanged, Unchanged + " re-sync", 0.30}} {
+	}{{first, First, 0.18}, {unchanged, Unchanged + " re-sync", 0.30}, {s.Phase(FirstByFiles), FirstByFiles, 0.18}, {s.Phase(UnchangedByFiles), UnchangedByFiles, 0.30}} {
 		for _, all := range []bool{true, false} {
 			t.againstCopy(s, line.phase, line.name, line.bound, all)
 		}
@@ -132,7 +132,7 @@ const mib = 1 << 20
 
 // flat compares two sizes: memory and the time for a row must not grow.
 func (t *table) flat(large, middle *Size) {
-	for _, name := range []string{First, Unchanged, Clustered, Scattered} {
+	for _, name := range []string{First, Unchanged, Clustered, Scattered, FirstByFiles, UnchangedByFiles} {
 		a, b := middle.Phase(name), large.Phase(name)
 		peak := Reach{What: "peak memory of the service, " + name, Bound: 128, Unit: "MiB"}
 		growth := Reach{What: "growth of that peak, " + Count(middle.Findings) + " to " + Count(large.Findings), Bound: 15, Unit: "%"}
@@ -148,7 +148,7 @@ func (t *table) flat(large, middle *Size) {
 		t.add(peak)
 		t.add(growth)
 	}
-	for _, name := range []string{First, Unchanged} {
+	for _, name := range []string{First, Unchanged, FirstByFiles, UnchangedByFiles} {
 		a, b := middle.Phase(name), large.Phase(name)
 		line := Reach{What: "time for a row, " + name + ", " + Count(large.Findings) + " against " + Count(middle.Findings), Bound: 1.25}
 		if a != nil && b != nil {

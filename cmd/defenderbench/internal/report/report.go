@@ -85,6 +85,9 @@ const (
 	Unchanged = "unchanged"
 	Clustered = "1 % clustered"
 	Scattered = "1 % scattered"
+
+	FirstByFiles     = "first sync by files"
+	UnchangedByFiles = "unchanged by files"
 )
 
 // Phase is one import.

@@ -17,7 +17,8 @@ func size(target int64, slow float64) Size {
 	}
 	return Size{
 		Target: target, Machines: int(target / 100), Findings: target, Copy: &Copy{Rows: target, Seconds: float64(target) / 1e6, Each: []float64{float64(target) / 1e6}},
-		Phases: []Phase{phase(First, 300_000, 1e8), phase(Unchanged, 500_000, 1e6), phase(Clustered, 480_000, 1e7), phase(Scattered, 300_000, 1e8)},
+		Phases: []Phase{phase(First, 300_000, 1e8), phase(Unchanged, 500_000, 1e6), phase(Clustered, 480_000, 1e7), phase(Scattered, 300_000, 1e8),
+			phase(FirstByFiles, 300_000, 1e8), phase(UnchangedByFiles, 500_000, 1e6)},
 		Reads: []Read{
 			{Name: FindingsBySeverity, Page: 1, Rate: 1000 / slow, TPS: 2000}, {Name: FindingsBySeverity, Page: 1000, Rate: 950 / slow},
 			{Name: FindingsByFirstSeen, Page: 1, Rate: 1000 / slow, TPS: 2000}, {Name: FindingsByFirstSeen, Page: 1000, Rate: 900 / slow},
@@ -64,6 +65,8 @@ func TestEachMissIsSeen(t *testing.T) {
 		"1 % clustered re-sync against unchanged":                 func(r *Report) { large(r).Phase(Clustered).Seconds *= 1.3 },
 		"1 % scattered re-sync against unchanged":                 func(r *Report) { large(r).Phase(Scattered).Seconds *= 1.3 },
 		"peak memory of the service, first sync":                  func(r *Report) { r.Sizes[1].Phase(First).PeakBytes = 129 << 20 },
+		"peak memory of the service, unchanged by files":          func(r *Report) { r.Sizes[1].Phase(UnchangedByFiles).PeakBytes = 129 << 20 },
+		"first sync by files, 10.0 M: rows of the report":         func(r *Report) { large(r).Phase(FirstByFiles).Seconds *= 2 },
 		"growth of that peak, 1.00 M to 10.0 M":                   func(r *Report) { large(r).Phase(Scattered).PeakBytes = 120 << 20 },
 		"time for a row, first sync, 10.0 M against 1.00 M":       func(r *Report) { r.Sizes[1].Phase(First).Seconds /= 1.3 },
 		"page 1 of findings, by severity, 10.0 M, against":        func(r *Report) { large(r).Reads[0].TPS *= 2 },

@@ -5,10 +5,13 @@ import (
 	"crypto/hmac"
 	"encoding/xml"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"strconv"
 	"time"
+
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 )
 
 var fileForm = regexp.MustCompile(`^/blob/\d{4}-\d\d-\d\d/\d{4}/VaExport/json/OrgId=([0-9a-f-]{36})/part-(\d{5})-7c2e5f10-4b1d-4d7e-([0-9a-f]{4})-([0-9a-f]{12})\.c000\.json\.gz$`)
@@ -61,15 +64,31 @@ func (s *Simulator) sendBlob(w http.ResponseWriter, r *http.Request, now time.Ti
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("x-ms-blob-type", "BlockBlob")
 	h.Set("x-ms-copy-status", "success")
+	key := pageKey{state: state, version: part, size: parts, path: r.URL.Path}
+	if file, ok := s.pages.get(key); ok {
+		_, _ = w.Write(file) // an error means that the client has gone
+		return
+	}
+	if s.pages == nil {
+		_ = s.composeFile(w, state, part, parts)
+		return
+	}
+	sent := &recorded{ResponseWriter: w}
+	if s.composeFile(sent, state, part, parts) == nil && sent.err == nil {
+		s.pages.put(key, sent.kept.Bytes())
+	}
+}
+
+// composeFile writes a part of the rows, compressed. An error means that the client has gone.
+func (s *Simulator) composeFile(w io.Writer, state *world.State, part, parts int) error {
 	zip := gzips.Get().(*gzip.Writer)
 	defer gzips.Put(zip)
 	zip.Reset(w)
-	if err := state.FileRows(part, parts, func(b []byte) error { _, err := zip.Write(b); return err }); err != nil {
-		return // the client has gone
+	err := state.FileRows(part, parts, func(b []byte) error { _, err := zip.Write(b); return err })
+	if err == nil {
+		err = zip.Close()
 	}
-	if err := zip.Close(); err != nil {
-		s.log.Debug("file not finished", "error", err)
-	}
+	return err
 }
 
 // blobNumbers reads the numbers of a path whose signature is good, so that they are those that were written.

@@ -8,7 +8,7 @@ import (
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 )
 
-// pageCache keeps pages of the export as they were sent, compressed, so that sending one again costs no work: measuring
+// pageCache keeps pages and files of the export as they were sent, compressed, so that sending one again costs no work: measuring
 // a client, the simulator must not be what is measured. A nil cache keeps nothing.
 type pageCache struct {
 	limit int64 // bytes
@@ -18,7 +18,8 @@ type pageCache struct {
 	pages map[pageKey][]byte
 }
 
-// pageKey is all that a page depends on. A state never changes; the version stands in the links to the next pages.
+// pageKey is all that a page depends on. A state never changes; the version stands in the links to the next pages. Of a file, version and size
+// are the part and of how many.
 type pageKey struct {
 	state              *world.State
 	version, size      int

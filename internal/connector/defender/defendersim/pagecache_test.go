@@ -1,6 +1,7 @@
 package defendersim_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -31,6 +32,29 @@ func TestPagesFromTheCacheAreTheSame(t *testing.T) {
 				t.Errorf("the page differs when it is sent again: %d and %d bytes", len(a.body), len(b.body))
 			}
 		})
+	}
+}
+
+func TestFilesFromTheCacheAreTheSame(t *testing.T) {
+	h := start(t, func(c *defendersim.Config) {
+		c.NoQuotas, c.PageCache, c.Directory.ExportFiles = true, 1<<30, ptr(2)
+	})
+	list := h.files("")
+	for _, link := range list {
+		if _, err := h.AddFault(defendersim.Fault{Route: "blob", ResetAfter: 200, Times: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if a := h.do(h.request("GET", link, "")); a.err == nil {
+			t.Fatal("the fault did not strike")
+		}
+	}
+	first, again := h.do(h.request("GET", list[0], "")), h.do(h.request("GET", list[0], ""))
+	if other := h.do(h.request("GET", list[1], "")); !bytes.Equal(first.body, again.body) || bytes.Equal(first.body, other.body) || len(lines(t, first.body)) == 0 {
+		t.Errorf("%d bytes, %d when sent again, %d of the other", len(first.body), len(again.body), len(other.body))
+	}
+	h.change(world.Change{Op: "change_rows", Pattern: "scattered", Percent: 50})
+	if changed := h.do(h.request("GET", h.files("")[0], "")); bytes.Equal(changed.body, first.body) {
+		t.Error("the file of a later generation is the earlier one")
 	}
 }
 

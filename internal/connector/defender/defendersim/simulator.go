@@ -24,7 +24,7 @@ type Config struct {
 	Now           func() time.Time // clock of tokens, secrets and quotas; nil means time.Now
 	Directory     *DirectorySpec   // a first directory; nil means none
 	NoQuotas      bool             // answer without Microsoft's call limits
-	PageCache     int64            // bytes of compressed pages of the row report to keep for reading them again; 0 means none
+	PageCache     int64            // bytes of compressed pages and files of the row report to keep for reading them again; 0 means none
 	Switches      Switches
 	Logger        *slog.Logger // nil means silence
 }
