@@ -40,6 +40,7 @@ const (
 	partUnchanged = "unchanged"
 	partClustered = "clustered"
 	partScattered = "scattered"
+	partFull      = "full"
 	partCopy      = "copy"
 	partReads     = "reads"
 	partExport    = "export"
@@ -48,7 +49,7 @@ const (
 	partTogether  = "together"
 )
 
-var parts = []string{partDecode, partFirst, partUnchanged, partClustered, partScattered, partCopy, partReads, partExport, partFiles, partTogether, partFairness}
+var parts = []string{partDecode, partFirst, partUnchanged, partClustered, partScattered, partFull, partCopy, partReads, partExport, partFiles, partTogether, partFairness}
 
 const usage = `defenderbench measures the service and writes a report in Markdown and JSON.
 

@@ -140,7 +140,16 @@ func (c *customer) connect(ctx context.Context) (run string, err error) {
 
 // again starts another import.
 func (c *customer) again(ctx context.Context) (run string, err error) {
-	r, err := c.client.StartRun(ctx, c.integration, api.StartRunRequest{})
+	return c.start(ctx, api.StartRunRequest{})
+}
+
+// compareAll starts one that compares every stored finding, whatever the sums of the assets say.
+func (c *customer) compareAll(ctx context.Context) (run string, err error) {
+	return c.start(ctx, api.StartRunRequest{Mode: new(api.ModeFull)})
+}
+
+func (c *customer) start(ctx context.Context, order api.StartRunRequest) (run string, err error) {
+	r, err := c.client.StartRun(ctx, c.integration, order)
 	if err != nil {
 		return "", err
 	}

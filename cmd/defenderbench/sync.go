@@ -19,6 +19,7 @@ func (z *sizeRun) imports(ctx context.Context) error {
 		{partUnchanged, report.Unchanged, "", z.customer.again},
 		{partClustered, report.Clustered, "clustered", z.customer.again},
 		{partScattered, report.Scattered, "scattered", z.customer.again},
+		{partFull, report.Full, "", z.customer.compareAll},
 	} {
 		if !z.o.wants(p.part) {
 			continue

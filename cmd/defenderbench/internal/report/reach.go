@@ -132,7 +132,7 @@ const mib = 1 << 20
 
 // flat compares two sizes: memory and the time for a row must not grow.
 func (t *table) flat(large, middle *Size) {
-	for _, name := range []string{First, Unchanged, Clustered, Scattered, FirstByFiles, UnchangedByFiles} {
+	for _, name := range []string{First, Unchanged, Clustered, Scattered, Full, FirstByFiles, UnchangedByFiles} {
 		a, b := middle.Phase(name), large.Phase(name)
 		peak := Reach{What: "peak memory of the service, " + name, Bound: 128, Unit: "MiB"}
 		growth := Reach{What: "growth of that peak, " + Count(middle.Findings) + " to " + Count(large.Findings), Bound: 15, Unit: "%"}

@@ -85,6 +85,7 @@ const (
 	Unchanged = "unchanged"
 	Clustered = "1 % clustered"
 	Scattered = "1 % scattered"
+	Full      = "unchanged, all compared"
 
 	FirstByFiles     = "first sync by files"
 	UnchangedByFiles = "unchanged by files"
