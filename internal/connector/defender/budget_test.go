@@ -17,7 +17,7 @@ import (
 
 var _ Ledger = (*postgres.Store)(nil)
 
-var families = []Family{FamilyToken, FamilyCheckToken, FamilyMachines, FamilyVulnerabilities, FamilyExport, FamilyExportFiles}
+var families = []Family{FamilyToken, FamilyCheckToken, FamilyMachines, FamilyVulnerabilities, FamilyExport, FamilyChanges, FamilyExportFiles}
 
 // underWay is how much longer than another a call may take to arrive.
 const underWay = 8 * time.Second
