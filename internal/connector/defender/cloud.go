@@ -52,12 +52,12 @@ type endpoints struct {
 }
 
 // commercialHosts are the regional and older names of the commercial API: Microsoft's pages "Supported Microsoft
-// Defender for Endpoint APIs" and "Improve request performance".
+// Defender for Endpoint APIs" and "Improve request performance". api-us3 stands on none of them, but in recorded answers.
 var commercialHosts = [...]string{
 	"api.security.microsoft.com", "us.api.security.microsoft.com", "eu.api.security.microsoft.com",
 	"uk.api.security.microsoft.com", "au.api.security.microsoft.com", "swa.api.security.microsoft.com",
 	"ina.api.security.microsoft.com", "aea.api.security.microsoft.com",
-	"api.securitycenter.microsoft.com", "api-us.securitycenter.microsoft.com", "api-eu.securitycenter.microsoft.com",
+	"api.securitycenter.microsoft.com", "api-us.securitycenter.microsoft.com", "api-us3.securitycenter.microsoft.com", "api-eu.securitycenter.microsoft.com",
 	"api-uk.securitycenter.microsoft.com", "api-au.securitycenter.microsoft.com",
 	"api.securitycenter.windows.com", "api-us.securitycenter.windows.com", "api-eu.securitycenter.windows.com", "api-uk.securitycenter.windows.com",
 }

@@ -152,6 +152,7 @@ func TestRegionalHostsOfTheCloudAreFollowedByTheRealOneOnly(t *testing.T) {
 		"https://eu.api.security.microsoft.com/api/machines?$skip=10000":    true,
 		"https://API.security.microsoft.com:443/api/Machines?$skip=10000":   true,
 		"https://api.securitycenter.microsoft.com/api/machines?$skip=10000": true,
+		"https://api-us3.securitycenter.microsoft.com/api/machines?$skip=5": true,
 		"?$skip=10000": true,
 		"http://api.security.microsoft.com/api/machines?$skip=10000":           false,
 		"https://api.security.microsoft.com:8443/api/machines?$skip=10000":     false,

@@ -40,7 +40,7 @@ var realms = map[Cloud]realm{
 		login: loginHosts, region: "EU", others: []string{audienceXDR, "https://graph.microsoft.com"},
 		api: slices.Concat([]string{"api.security.microsoft.com", "api.securitycenter.microsoft.com", "api.securitycenter.windows.com"},
 			prefixed([]string{"us.", "eu.", "uk.", "au.", "swa.", "ina.", "aea."}, "api.security.microsoft.com"),
-			prefixed([]string{"api-us.", "api-eu.", "api-uk.", "api-au."}, "securitycenter.microsoft.com"),
+			prefixed([]string{"api-us.", "api-us3.", "api-eu.", "api-uk.", "api-au."}, "securitycenter.microsoft.com"),
 			prefixed([]string{"api-us.", "api-eu.", "api-uk."}, "securitycenter.windows.com")),
 		audiences: []string{"https://api.securitycenter.microsoft.com", "https://securitycenter.onmicrosoft.com/windowsatpservice",
 			"https://api.securitycenter.windows.com"},
