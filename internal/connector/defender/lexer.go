@@ -1,6 +1,7 @@
 package defender
 
 import (
+	"bytes"
 	"errors"
 	"io"
 )
@@ -16,7 +17,8 @@ type lexer struct {
 	pos, end int   // what is not consumed yet
 	passed   int64 // bytes of the document before buf
 	depth    int
-	fresh    bool // an array or object was just opened
+	fresh    bool  // an array or object was just opened
+	behind   int64 // where the document goes on behind the newlines that were passed last
 }
 
 const (
@@ -88,12 +90,16 @@ func (l *lexer) peek() byte {
 }
 
 func (l *lexer) peekPastBlanks() byte {
-	for {
+	for newline := false; ; {
 		for l.pos < l.end {
 			c := l.buf[l.pos]
 			if c > ' ' || c != ' ' && c != '\n' && c != '\r' && c != '\t' {
+				if newline {
+					l.behind = l.offset()
+				}
 				return c
 			}
+			newline = newline || c == '\n'
 			l.pos++
 		}
 		if !l.fill() {
@@ -132,10 +138,13 @@ func (l *lexer) open(delimiter byte) bool {
 	if l.depth == maxDepth {
 		l.fail(errDeep)
 	}
+	if l.err != nil {
+		return false
+	}
 	l.depth++
 	l.pos++
 	l.fresh = true
-	return l.err == nil
+	return true
 }
 
 // more reports whether the open array or object goes on, and consumes its end if not.
@@ -193,6 +202,29 @@ func (l *lexer) skip() {
 		}
 	default:
 		l.scalar()
+	}
+}
+
+// nextLine goes on with the line behind the one in which a document of lines broke; began is where the record did. It reports false
+// when the document itself broke: what comes of a body that does not arrive is nothing to go on with. A record that lacks its end has
+// run on into the next line, which is whole then.
+func (l *lexer) nextLine(began int64) bool {
+	if !errors.Is(l.err, errSyntax) && !errors.Is(l.err, errDeep) {
+		return false
+	}
+	l.err, l.depth, l.fresh = nil, 0, false
+	if at := l.offset(); at > began && at == l.behind {
+		return true
+	}
+	for {
+		if i := bytes.IndexByte(l.buf[l.pos:l.end], '\n'); i >= 0 {
+			l.pos += i + 1
+			return true
+		}
+		l.pos = l.end
+		if !l.fill() {
+			return l.err == io.EOF
+		}
 	}
 }
 

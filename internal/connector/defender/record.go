@@ -105,15 +105,29 @@ func (s *scanner) list(b *body, item func() error) (next string, err error) {
 	return e.next, nil
 }
 
-// lines reads objects one behind the other to the end of the body and calls item for each.
+// lines reads objects one behind the other to the end of the body and calls item for each. One that is no JSON ends with its line,
+// and counts as one that item could not read; a body of nothing else is broken.
 func (s *scanner) lines(b *body, item func() error) error {
+	whole, broken := false, false
 	for s.reset(b, b.maxToken); !s.finished(); {
+		began := s.offset()
 		if s.err != nil {
 			return s.broken()
 		}
 		if err := item(); err != nil {
 			return err
 		}
+		switch {
+		case s.err == nil:
+			whole = true
+		case !s.nextLine(began):
+			return s.broken()
+		default:
+			broken = true
+		}
+	}
+	if broken && !whole {
+		return s.broken()
 	}
 	return nil
 }
