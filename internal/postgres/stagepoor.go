@@ -32,9 +32,12 @@ func (st *stage) keepUnread(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 	if o.Poor {
 		ends = append(ends, "o", "s")
 	}
-	// The hash of an asset with withheld changes stays old, so that the next run compares it again. Changes leave none.
+	// An asset with withheld changes is compared again by the next run: its old hash would not do, because of what is stored some may be
+	// changed by the rows that were read, and all rows together may have that hash still. Changes leave none.
 	if !o.Changes {
-		_, err := tx.ExecContext(ctx, `delete from changed_asset where asset_id in (select asset_id from delta where op = any($1))`, pq.Array(ends))
+		_, err := tx.ExecContext(ctx, `
+			with kept as (delete from changed_asset where asset_id in (select asset_id from delta where op = any($2)) returning asset_id)
+			update asset a set finding_hash = $3 from kept k where a.tenant_id = $1 and a.id = k.asset_id`, st.job.Tenant, pq.Array(ends), uncompared)
 		if err != nil {
 			return err
 		}
