@@ -249,7 +249,7 @@ func (e *execution) setAside(r *StageReport) int64 {
 		e.warn(f)
 	}
 	if lost > 0 {
-		f := fault.Newf(fault.CodeUnreadable, "%d of %d files of the vulnerability report could not be read; what is in them is missing until a later run reads it",
+		f := fault.Newf(fault.CodeUnreadable, "%d of %d files of the vulnerability report could not be read; what was not read of them is missing until a later run reads it",
 			lost, used.Files-r.spentBefore.Files)
 		f.Headline, f.Cause = "Some files of the report could not be read", "Microsoft's storage did not give them, or what it gave was damaged or broke off. Nothing was marked removed or fixed."
 		e.warn(f)

@@ -1,12 +1,16 @@
 package syncer_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/connector/defender/defendersim"
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/syncer"
 )
@@ -73,6 +77,66 @@ func TestAnIntegrationTellsAllThatCouldNotBeRead(t *testing.T) {
 	if !strings.Contains(told.Cause, "damaged") || !strings.Contains(told.Cause, "files") {
 		t.Errorf("the cause is told as %s", told.Cause)
 	}
+}
+
+// cutter stands between client and simulator and cuts an export file in half.
+type cutter struct {
+	next http.Handler
+	file string // part of its path; empty for none
+}
+
+func (c *cutter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if c.file == "" || !strings.Contains(r.URL.Path, c.file) {
+		c.next.ServeHTTP(w, r)
+		return
+	}
+	answer := httptest.NewRecorder()
+	c.next.ServeHTTP(answer, r)
+	_, _ = w.Write(answer.Body.Bytes()[:answer.Body.Len()/2])
+}
+
+// TestAFileThatBreaksOffLateCostsNoOther has one file of four end behind rows that have been taken by then, at the first reading and
+// when findings are gone: the others are imported, and nothing is fixed.
+func TestAFileThatBreaksOffLateCostsNoOther(t *testing.T) {
+	t.Parallel()
+	s := plain(spec(directory, 40, 8))
+	s.ExportFiles = ptr(4)
+	h := newHouseOf(t, s)
+	h.wire(defender.Config{Pages: defender.Pages{Batch: 4}})
+	cut := &cutter{next: h.server.Config.Handler, file: "part-00001"}
+	h.server.Config.Handler = cut
+	policy := syncer.DefaultReportPolicy()
+	policy.FilesMachines, policy.FilesRows = 1, 1
+	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: policy}, h.logger(), silence{}, h.clock)
+	i := h.connect(h.tenant, nil)
+	first := h.work()
+	mustLackAFile := func(run syncer.Run) syncer.Counts {
+		t.Helper()
+		if run.State != syncer.PartiallySucceeded || plan(run).Via != connector.ViaFiles || !strings.Contains(run.Report.Summary, "1 of 4 files") {
+			t.Fatalf("the run is %s, read by %+v: %s", run.State, plan(run), run.Report.Summary)
+		}
+		return run.Report.StageNamed(syncer.StageVulnerabilities).Counts
+	}
+	some := mustLackAFile(first).Created
+	cut.file = ""
+	run := h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	h.mustEqualTruth(h.tenant)
+	if rest := run.Report.StageNamed(syncer.StageVulnerabilities).Counts.Created; rest == 0 || some <= 2*rest {
+		t.Errorf("%d findings without half a file of four, %d in that", some, rest)
+	}
+	h.change(world.Change{Op: "remove_findings", Machine: ptr(8)})
+	cut.file = "part-00002"
+	if c := mustLackAFile(h.again(i, syncer.Incremental)); c.Fixed != 0 {
+		t.Errorf("an incomplete reading fixed %d", c.Fixed)
+	}
+	cut.file = ""
+	run = h.again(i, syncer.Incremental)
+	mustSucceed(t, run)
+	if run.Report.StageNamed(syncer.StageVulnerabilities).Counts.Fixed == 0 {
+		t.Error("there was nothing to fix, so nothing was tried")
+	}
+	h.mustEqualTruth(h.tenant)
 }
 
 // due is how a summary tells when the next run comes at the latest: the minute that begins then or after it.

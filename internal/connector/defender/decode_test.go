@@ -344,6 +344,7 @@ func FuzzAnyBytesArePages(f *testing.F) {
 		}
 		_, _, _ = readMachines(t, string(page))
 		_, _, _ = readVulnerabilities(t, string(page))
+		_, _, _ = readLines(t, string(page), 5)
 	})
 }
 

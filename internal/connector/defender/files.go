@@ -6,10 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -57,7 +55,8 @@ func (s *source) rowsFromFiles(ctx context.Context, yield func([]inventory.Row) 
 		return err
 	}
 	if r.read == 0 && r.failed != nil {
-		return closedFiles(r.failed)
+		// Whatever was handed over of some: pages give the report whole, and who reads them starts again.
+		return &failure{fault: closedFiles(r.failed), outcome: OutcomeMalformed, origin: connector.ErrWayClosed}
 	}
 	return nil
 }
@@ -68,7 +67,8 @@ func closedFiles(err error) *fault.Error {
 	return told
 }
 
-// file reads one file. One that cannot be read in the end is set aside: the others are worth having without it.
+// file reads one file. One that cannot be read to its end is set aside: the others are worth having without it, and what was handed
+// over of it are rows of the report all the same, also when the file has changed since.
 func (r *fileReport) file(ctx context.Context, path string) error {
 	p := newRowPages(r.conn.cfg.Pages.Batch, r.yield)
 	defer p.relay.close() // should reading panic
@@ -81,18 +81,25 @@ func (r *fileReport) file(ctx context.Context, path string) error {
 	if consumed := p.relay.end(); consumed != nil {
 		return consumed
 	}
-	var f *failure
-	if !errors.As(err, &f) || ctx.Err() != nil || errors.Is(err, connector.ErrSnapshotLost) || errors.Is(err, connector.ErrWayClosed) {
-		r.done(err)
+	r.done(err)
+	if ctx.Err() != nil || !ofOneFile(err) {
 		return err
 	}
-	if p.delivered > 0 {
-		return err // part of it was handed over: what was read does not belong together any more
-	}
-	r.conn.cfg.Logger.WarnContext(ctx, "an export file could not be read and is set aside", "failure", f)
+	r.conn.cfg.Logger.WarnContext(ctx, "an export file could not be read and is set aside", "failure", err, "rows", p.delivered)
 	r.usage.lost.Add(1)
-	r.done(err)
 	return nil
+}
+
+// ofOneFile tells whether an error is about the file alone, and not about the snapshot or the way to all of them.
+func ofOneFile(err error) bool {
+	var f *failure
+	switch {
+	case !errors.As(err, &f), errors.Is(err, connector.ErrWayClosed):
+		return false
+	case errors.Is(err, connector.ErrSnapshotLost):
+		return errors.Is(err, errPageChanged)
+	}
+	return true
 }
 
 func (r *fileReport) done(err error) {
@@ -225,69 +232,4 @@ func (s *source) exportFiles(ctx context.Context) (list exportList, err error) {
 		}
 	}
 	return list, nil
-}
-
-// checkBlob lets only addresses of Microsoft's storage service through: nothing is sent to any other.
-func (c *Connector) checkBlob(address string) error {
-	u, err := url.Parse(address)
-	if err == nil && u.User == nil && u.Fragment == "" && u.Opaque == "" && (u.Scheme == "https" || u.Scheme == "http" && c.cfg.AllowInsecure) {
-		host := canonicalHost(u)
-		for _, suffix := range c.blobs {
-			if strings.HasSuffix(host, suffix) && len(host) > len(suffix) {
-				return nil
-			}
-		}
-		if c.cfg.AllowInsecure && c.hosts[host] {
-			return nil // a simulator serves both
-		}
-	}
-	e := fault.New(fault.CodeUpstreamUnexpected, "Microsoft's answer names an export file outside its storage service; it was not asked for.")
-	e.Remedy = "Try again; if it persists, the operator checks the configured API host and the outbound network."
-	return e
-}
-
-var (
-	errExpired   = errors.New("the address of the file is not good any more")
-	errEmptyFile = errors.New("the file is empty: it has not been copied yet")
-)
-
-// fetchBlob makes the call. Microsoft's storage service answers a signature that has run out with 403, and gives no byte of a
-// file that is still being copied.
-func (s *source) fetchBlob(ctx context.Context, c call) error {
-	ctx, ids := withRequestIDs(ctx)
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.address, nil)
-	if err != nil {
-		return malformed(errBadAddress, "An address of an export file could not be formed.", false)
-	}
-	req.Header.Set("Accept-Encoding", "identity")
-	s.usage.calls.Add(1)
-	started := time.Now()
-	err = ids.told(s.blobAnswer(ctx, stop, c, req))
-	s.conn.cfg.Observer.Call(c.endpoint, outcomeOfError(err), time.Since(started))
-	return err
-}
-
-func (s *source) blobAnswer(ctx context.Context, stop context.CancelCauseFunc, c call, req *http.Request) error {
-	res, err := s.conn.client.Do(req)
-	if err != nil {
-		return networkFailure(err)
-	}
-	defer res.Body.Close() //nolint:errcheck // read-only
-	switch {
-	case res.StatusCode == http.StatusForbidden:
-		return &failure{outcome: OutcomeRefused, status: res.StatusCode, origin: errExpired,
-			fault: fault.Wrap(errExpired, fault.CodeUpstreamUnavailable, "Microsoft's storage service does not give an export file out.")}
-	case res.StatusCode != http.StatusOK:
-		f := fault.Newf(fault.CodeUpstreamUnavailable, "Microsoft's storage service answered the request for an export file with status %d.", res.StatusCode)
-		return &failure{fault: f, outcome: outcomeOf(res.StatusCode), status: res.StatusCode, origin: f, retry: res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests}
-	case res.ContentLength == 0 || strings.EqualFold(res.Header.Get("x-ms-copy-status"), "pending"):
-		f := fault.Wrap(errEmptyFile, fault.CodeUpstreamUnavailable, "An export file has not been copied to Microsoft's storage service yet.")
-		f.RetryAfter = s.conn.cfg.Retry.ThrottleBase
-		return &failure{fault: f, outcome: OutcomeMalformed, status: res.StatusCode, origin: errEmptyFile, retry: true}
-	}
-	b := newBody(ctx, stop, c.plain(res), s.limits(c.size))
-	b.encoding = "gzip"
-	return s.consume(b, c.consume)
 }

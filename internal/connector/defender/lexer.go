@@ -17,8 +17,10 @@ type lexer struct {
 	pos, end int   // what is not consumed yet
 	passed   int64 // bytes of the document before buf
 	depth    int
-	fresh    bool  // an array or object was just opened
-	behind   int64 // where the document goes on behind the newlines that were passed last
+	fresh    bool // an array or object was just opened
+
+	lined bool // no array or object may go on behind a newline
+	over  bool // one did, and the next line comes now
 }
 
 const (
@@ -90,17 +92,19 @@ func (l *lexer) peek() byte {
 }
 
 func (l *lexer) peekPastBlanks() byte {
-	for newline := false; ; {
+	for {
 		for l.pos < l.end {
 			c := l.buf[l.pos]
 			if c > ' ' || c != ' ' && c != '\n' && c != '\r' && c != '\t' {
-				if newline {
-					l.behind = l.offset()
-				}
 				return c
 			}
-			newline = newline || c == '\n'
 			l.pos++
+			if c == '\n' && l.lined && l.depth > 0 {
+				if l.err == nil {
+					l.over, l.err = true, errSyntax
+				}
+				return 0
+			}
 		}
 		if !l.fill() {
 			return 0
@@ -205,15 +209,15 @@ func (l *lexer) skip() {
 	}
 }
 
-// nextLine goes on with the line behind the one in which a document of lines broke; began is where the record did. It reports false
-// when the document itself broke: what comes of a body that does not arrive is nothing to go on with. A record that lacks its end has
-// run on into the next line, which is whole then.
-func (l *lexer) nextLine(began int64) bool {
+// nextLine goes on with the line behind the one in which a document of lines broke. It reports false when the document itself did: what
+// comes of a body that does not arrive is nothing to go on with.
+func (l *lexer) nextLine() bool {
 	if !errors.Is(l.err, errSyntax) && !errors.Is(l.err, errDeep) {
 		return false
 	}
-	l.err, l.depth, l.fresh = nil, 0, false
-	if at := l.offset(); at > began && at == l.behind {
+	over := l.over
+	l.err, l.depth, l.fresh, l.over = nil, 0, false, false
+	if over {
 		return true
 	}
 	for {

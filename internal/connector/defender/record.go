@@ -105,12 +105,12 @@ func (s *scanner) list(b *body, item func() error) (next string, err error) {
 	return e.next, nil
 }
 
-// lines reads objects one behind the other to the end of the body and calls item for each. One that is no JSON ends with its line,
-// and counts as one that item could not read; a body of nothing else is broken.
+// lines reads objects, one a line, to the end of the body and calls item for each. One that is no JSON ends with its line, and counts as
+// one that item could not read; a body of nothing else is broken.
 func (s *scanner) lines(b *body, item func() error) error {
 	whole, broken := false, false
-	for s.reset(b, b.maxToken); !s.finished(); {
-		began := s.offset()
+	s.reset(b, b.maxToken)
+	for s.lined = true; !s.finished(); {
 		if s.err != nil {
 			return s.broken()
 		}
@@ -120,7 +120,7 @@ func (s *scanner) lines(b *body, item func() error) error {
 		switch {
 		case s.err == nil:
 			whole = true
-		case !s.nextLine(began):
+		case !s.nextLine():
 			return s.broken()
 		default:
 			broken = true

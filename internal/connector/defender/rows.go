@@ -16,7 +16,7 @@ import (
 // filled, by a goroutine that ends before Rows does; the batch and the slices in it are used again. A page that breaks off is read again and the rows handed over already are left
 // out, so no row comes twice because of a fault on the way. That rests on the chain of pages belonging to one snapshot of
 // the report: if the page turns out to differ, or Microsoft ends the chain, Rows fails with upstream_unavailable and the
-// report has to be read again from the start.
+// report has to be read again from the start. An export file is set aside instead, and counted as lost.
 func (s *source) Rows(ctx context.Context, via connector.Via, yield func([]inventory.Row) error) error {
 	switch via {
 	case connector.ViaFiles:
