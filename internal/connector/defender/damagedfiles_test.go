@@ -74,9 +74,9 @@ func packed(text []byte) []byte {
 func half(_ int, body []byte) []byte { return body[:len(body)/2] }
 
 // read reads all files in batches of ten, with pages kept in root, and counts the rows by file.
-func (d *depot) read(t *testing.T, root string) (rows map[string]int, used connector.Usage, err error) {
+func (d *depot) read(t *testing.T, root string, change ...func(*Config)) (rows map[string]int, used connector.Usage, err error) {
 	t.Helper()
-	s := d.open(func(c *Config) { c.Pages.Batch, c.Pages.MaxFileBytes = 10, 64<<10 })
+	s := d.open(append(change, func(c *Config) { c.Pages.Batch, c.Pages.MaxFileBytes = 10, 64<<10 })...)
 	l, err := pagelog.Open(root, "int_1", "run", time.Time{}, time.Now)
 	if err != nil {
 		t.Fatal(err)

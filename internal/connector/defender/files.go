@@ -30,6 +30,7 @@ type fileReport struct {
 	addresses map[string]string // of the files, by path; their signatures run out
 	read      int               // files that were read
 	refused   int               // addresses that were refused as soon as they had been given
+	repeats   int               // that are left for files that fail
 	failed    error             // of a file that could not be
 }
 
@@ -45,6 +46,7 @@ func (s *source) rowsFromFiles(ctx context.Context, yield func([]inventory.Row) 
 		return err
 	}
 	r.generated, r.addresses = list.generated, list.addresses()
+	r.repeats = repeatReserve + len(r.addresses)/10
 	s.usage.files.Add(int64(len(r.addresses)))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(fileWorkers)
@@ -75,7 +77,7 @@ func (r *fileReport) file(ctx context.Context, path string) error {
 	p.lines, p.report = true, r.malformed(EndpointBlob)
 	w := &walk{
 		source: r.source, endpoint: EndpointBlob, first: path, size: r.conn.cfg.Pages.MaxFileBytes, pages: p,
-		list: connector.PageList{Name: fileList(path), First: path, Snapshot: true}, get: r.get, address: path, page: 1, seen: map[string]bool{path: true},
+		list: connector.PageList{Name: fileList(path), First: path, Snapshot: true}, get: r.get, again: r.again, address: path, page: 1, seen: map[string]bool{path: true},
 	}
 	err := w.run(ctx)
 	if consumed := p.relay.end(); consumed != nil {
@@ -100,6 +102,21 @@ func ofOneFile(err error) bool {
 		return errors.Is(err, errPageChanged)
 	}
 	return true
+}
+
+// again is leave to ask for a file once more. Microsoft's storage service counts no calls, so the report has repeats of its own: a tenth
+// of its files, beyond the usual reserve. That a file has not been copied yet is no failure, and costs none.
+func (r *fileReport) again(_ context.Context, f *failure) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !errors.Is(f, errEmptyFile) {
+		if r.repeats == 0 {
+			return false, nil
+		}
+		r.repeats--
+	}
+	r.usage.retries.Add(1)
+	return true, nil
 }
 
 func (r *fileReport) done(err error) {
@@ -127,10 +144,11 @@ func (r *fileReport) get(ctx context.Context, c call) error {
 	c.address, c.file = address, true
 	path := pathOf(address)
 	err = r.fetchBlob(ctx, c)
-	if !errors.Is(err, errExpired) {
+	var f *failure
+	if !errors.Is(err, errExpired) || !errors.As(err, &f) || r.refuses() {
 		return err
 	}
-	if r.refuses() {
+	if allowed, _ := r.again(ctx, f); !allowed { // it asks nobody who could fail
 		return err
 	}
 	if c.address, err = r.address(ctx, path, address); err != nil {

@@ -88,8 +88,8 @@ func TestFilesThatCannotBeHadAtOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, source, err := s.report(t, connector.ViaFiles, "")
-			if err != nil || source.Usage().Lost != 0 {
-				t.Fatalf("%v, %+v", err, source.Usage())
+			if u := source.Usage(); err != nil || u.Lost != 0 || u.Retries != int64(f.Times) {
+				t.Fatalf("%v, %+v", err, u)
 			}
 			equalTexts(t, got, want)
 		})

@@ -30,6 +30,7 @@ type walk struct {
 	pages    pages
 	list     connector.PageList // how a log calls it
 	get      func(context.Context, call) error
+	again    leave
 
 	address string // of the page to read next; empty behind the last one
 	page    int    // its number, from 1
@@ -41,7 +42,7 @@ func (s *source) walk(ctx context.Context, e Endpoint, first string, size int64,
 	// The chain of pages of the vulnerability report belongs to one snapshot; the other lists are paged by offset.
 	list := connector.PageList{Name: string(e), First: first, Snapshot: e == EndpointRows || e == EndpointChanges}
 	w := &walk{
-		source: s, endpoint: e, first: first, size: size, pages: p, list: list, get: s.get, address: first, page: 1, seen: map[string]bool{first: true},
+		source: s, endpoint: e, first: first, size: size, pages: p, list: list, get: s.get, again: s.byBudget(e), address: first, page: 1, seen: map[string]bool{first: true},
 	}
 	return w.run(ctx)
 }
@@ -105,7 +106,7 @@ func (w *walk) fetch(ctx context.Context) (p readPage, err error) {
 	kept := w.begin(ctx)
 	next, encoding, records := "", "", 0
 	var ids *requestIDs
-	err = w.repeat(ctx, w.endpoint, w.conn.cfg.Retry.Tries, func(ctx context.Context) error {
+	err = w.repeatBy(ctx, w.endpoint, w.conn.cfg.Retry.Tries, w.again, func(ctx context.Context) error {
 		return w.get(ctx, call{endpoint: w.endpoint, address: w.address, size: w.size, kept: kept, consume: func(b *body) (err error) {
 			encoding, ids = b.encoding, b.ids
 			next, records, err = w.pages.read(b)

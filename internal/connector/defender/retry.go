@@ -62,9 +62,28 @@ func (p RetryPolicy) wait(attempt int, f *failure, random func(time.Duration) ti
 	return random(min(base<<(attempt-1), p.Cap) + 1)
 }
 
+// leave tells whether a call that failed may be made again, and counts the repeat.
+type leave func(context.Context, *failure) (bool, error)
+
+// byBudget is leave by the budget of the endpoint's quota.
+func (s *source) byBudget(e Endpoint) leave {
+	return func(ctx context.Context, _ *failure) (bool, error) {
+		allowed, err := s.conn.cfg.Budget.Retry(ctx, s.key(ctx, e))
+		if err == nil && allowed {
+			s.usage.retries.Add(1)
+		}
+		return allowed, err
+	}
+}
+
 // repeat runs op until it succeeds, fails for good, or the policy, the retry budget or the context's deadline ends it.
 // Only a *failure is repeated; any other error of op is returned as it is, and so is the context's.
 func (s *source) repeat(ctx context.Context, e Endpoint, tries int, op func(context.Context) error) error {
+	return s.repeatBy(ctx, e, tries, s.byBudget(e), op)
+}
+
+// repeatBy is repeat with another leave than the budget's.
+func (s *source) repeatBy(ctx context.Context, e Endpoint, tries int, again leave, op func(context.Context) error) error {
 	for attempt := 1; ; attempt++ {
 		err := op(ctx)
 		var f *failure
@@ -81,13 +100,12 @@ func (s *source) repeat(ctx context.Context, e Endpoint, tries int, op func(cont
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 			return err
 		}
-		if allowed, failed := s.conn.cfg.Budget.Retry(ctx, s.key(ctx, e)); failed != nil {
+		if allowed, failed := again(ctx, f); failed != nil {
 			return failed
 		} else if !allowed {
 			return err
 		}
 		s.conn.cfg.Logger.DebugContext(ctx, "upstream call is repeated", "endpoint", e, "attempt", attempt, "wait", wait, "failure", f)
-		s.usage.retries.Add(1)
 		if err := s.pause(ctx, e, f, wait); err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ type Ledger interface {
 }
 
 const (
-	repeatReserve    = 10              // repeats that are saved up at most, and at the beginning
+	repeatReserve    = 10              // repeats that are saved up at most, and at the beginning; also of a report from files
 	probeLease       = 2 * time.Minute // a call without a long body ends before that
 	breakerThreshold = 5
 	breakerShortest  = 30 * time.Second
