@@ -22,8 +22,8 @@ type call struct {
 	consume  consumer
 }
 
-// get reads one address of the API. A 401 makes it renew the token and try once more: a token may be revoked, or be one
-// that was issued before the service knew of it.
+// get reads one address of the API. A 401 makes it renew the token and try once more, which is a repeat like any: a token may be
+// revoked, or be one that was issued before the service knew of it.
 func (s *source) get(ctx context.Context, c call) error {
 	t, err := s.token(ctx)
 	if err != nil {
@@ -35,6 +35,11 @@ func (s *source) get(ctx context.Context, c call) error {
 		return err
 	}
 	s.dropToken(t)
+	if allowed, failed := s.byBudget(c.endpoint)(ctx, f); failed != nil {
+		return failed
+	} else if !allowed {
+		return err
+	}
 	if t, err = s.token(ctx); err != nil {
 		return err
 	}
