@@ -70,6 +70,9 @@ type Budget interface {
 // quota is a limit per minute and per hour.
 type quota struct{ minute, hour int }
 
+// longestWindow is the longest of the windows that Microsoft counts calls in.
+const longestWindow = time.Hour
+
 // quota of a family, from Microsoft's pages "List machines API" and "Export software vulnerabilities assessment per device".
 // Those of the vulnerability lists are not documented: the export's are taken, the lowest there is of lists. Token requests
 // are one an hour in the normal case; their limit only stops a defect from storming the login service.
@@ -90,7 +93,7 @@ func (f Family) quota() quota {
 // the minute and a twentieth in the hour. So no window exceeds it even if a call takes 8 seconds longer to arrive than
 // those behind it: as long as a connection may take to be made.
 func (q quota) rates() (minute, hour connector.CallRate) {
-	return rate(q.minute, time.Minute, q.minute/4, 0.9), rate(q.hour, time.Hour, q.hour/8, 0.95)
+	return rate(q.minute, time.Minute, q.minute/4, 0.9), rate(q.hour, longestWindow, q.hour/8, 0.95)
 }
 
 func rate(limit int, window time.Duration, burst int, share float64) connector.CallRate {

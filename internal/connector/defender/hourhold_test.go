@@ -1,0 +1,74 @@
+package defender
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/postgres/postgrestest"
+)
+
+// usedUp is an API whose quota of the hour is used up until a moment.
+func (u *upstream) usedUp(until time.Time) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if left := until.Sub(u.clock.now()); left > 0 {
+			plain(429, "", "Retry-After", strconv.Itoa(int(left/time.Second)+1))(w, r)
+			return
+		}
+		page(listOf("id", 0, 1, ""))(w, r)
+	}
+}
+
+// TestAnHoursQuotaIsAskedOnce: who met the 429 waits as long as it says, and so does everybody else; somebody who waits for a check is told
+// at once.
+func TestAnHoursQuotaIsAskedOnce(t *testing.T) {
+	t.Parallel()
+	const left = 50 * time.Minute
+	u, store := newUpstream(t), postgrestest.New(t)
+	shared := func(c *Config) { c.Budget = NewSharedBudget(store).Simulated(u.clock.now, u.clock.sleep) }
+	u.onAPI = u.usedUp(u.clock.now().Add(left))
+	asked := u.clock.now()
+	first := u.open(shared, func(c *Config) { // it meets the 429, and is given up
+		c.Sleep = func(context.Context, time.Duration) error { return context.Canceled }
+	})
+	if _, err := machineIDs(first); !errors.Is(err, context.Canceled) {
+		t.Fatal("the quota was not used up")
+	}
+	second := u.open(shared)
+	for _, c := range second.Check(context.Background(), connector.Probe{Assets: true}) {
+		if c.Name == stepMachines && (c.Code != fault.CodeUpstreamThrottled || c.RetryAfter < left-time.Minute || c.RetryAfter > left+time.Second) {
+			t.Errorf("a check is told %+v", c)
+		}
+	}
+	if now := u.clock.now(); now.Sub(asked) > time.Minute {
+		t.Errorf("the check waited until %v", now)
+	}
+	if _, err := machineIDs(second); err != nil {
+		t.Error(err)
+	}
+	if _, calls := u.counts(); calls != 2 {
+		t.Errorf("%d calls", calls)
+	}
+	if waited := u.clock.now().Sub(asked); waited < left || waited > left+time.Minute {
+		t.Errorf("waited %v", waited)
+	}
+}
+
+// TestATokenMayTakeAnHour has the login service ask for almost an hour.
+func TestATokenMayTakeAnHour(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t)
+	u.onToken = inTurn(plain(429, "", "Retry-After", "3590"), u.onToken)
+	s := u.open()
+	if _, err := machineIDs(s); err != nil {
+		t.Error(err)
+	}
+	if slept := u.clock.sleeps(); len(slept) != 1 || slept[0] < 3590*time.Second {
+		t.Errorf("slept %v", slept)
+	}
+}
