@@ -25,13 +25,12 @@ type call struct {
 // get reads one address of the API. A 401 makes it renew the token and try once more, which is a repeat like any: a token may be
 // revoked, or be one that was issued before the service knew of it.
 func (s *source) get(ctx context.Context, c call) error {
-	t, err := s.token(ctx)
-	if err != nil {
+	if _, err := s.token(ctx); err != nil { // first, so that leave for the call need not wait for it
 		return err
 	}
-	err = s.exchange(ctx, c, t)
+	t, err := s.exchange(ctx, c)
 	var f *failure
-	if !errors.As(err, &f) || f.status != http.StatusUnauthorized {
+	if t.text == "" || !errors.As(err, &f) || f.status != http.StatusUnauthorized {
 		return err
 	}
 	s.dropToken(t)
@@ -40,28 +39,35 @@ func (s *source) get(ctx context.Context, c call) error {
 	} else if !allowed {
 		return err
 	}
-	if t, err = s.token(ctx); err != nil {
+	if _, err = s.token(ctx); err != nil {
 		return err
 	}
-	return s.exchange(ctx, c, t)
+	_, err = s.exchange(ctx, c)
+	return err
 }
 
-// exchange makes one HTTP call and hands a 200 to the call's consumer.
-func (s *source) exchange(ctx context.Context, c call, t token) error {
+// exchange makes one HTTP call and hands a 200 to the call's consumer. It tells with which token; without one nothing was called.
+func (s *source) exchange(ctx context.Context, c call) (token, error) {
+	p, t, err := s.takeWithToken(ctx, c.endpoint)
+	if err != nil {
+		return t, err
+	}
+	return t, s.send(ctx, c, p, t)
+}
+
+// send makes a call that was taken.
+func (s *source) send(ctx context.Context, c call, p pending, t token) error {
 	ctx, ids := withRequestIDs(ctx)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.address, nil)
 	if err != nil {
+		s.unmade(ctx, p)
 		return malformed(errBadAddress, "An address of the Microsoft Defender API could not be formed.", false)
 	}
 	req.Header.Set("Authorization", "Bearer "+t.text)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Accept-Encoding", acceptEncoding)
-	p, err := s.take(ctx, c.endpoint)
-	if err != nil {
-		return err
-	}
 	res, err := s.conn.client.Do(req)
 	if err != nil {
 		return s.end(ctx, p, ids.told(networkFailure(err)))

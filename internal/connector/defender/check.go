@@ -76,7 +76,7 @@ func (s *source) check(ctx context.Context, want connector.Probe) []connector.Ch
 	var group sync.WaitGroup
 	for _, p := range probes {
 		if p.off == "" {
-			group.Go(func() { s.try(ctx, p, t) })
+			group.Go(func() { s.try(ctx, p) })
 		}
 	}
 	group.Wait()
@@ -102,14 +102,15 @@ func probesFor(want connector.Probe) []*probe {
 }
 
 // try asks for a single record. The token is new, so a 401 is not answered by renewing it.
-func (s *source) try(ctx context.Context, p *probe, t token) {
+func (s *source) try(ctx context.Context, p *probe) {
 	started := time.Now()
 	p.err = s.repeat(ctx, p.endpoint, checkTries, func(ctx context.Context) error {
-		return s.exchange(ctx, call{endpoint: p.endpoint, address: s.conn.api + p.path + "?$top=1", size: maxProbeBody, consume: func(b *body) error {
+		_, err := s.exchange(ctx, call{endpoint: p.endpoint, address: s.conn.api + p.path + "?$top=1", size: maxProbeBody, consume: func(b *body) error {
 			scan := newScanner()
 			_, err := scan.list(b, func() error { scan.skip(); return nil })
 			return err
-		}}, t)
+		}})
+		return err
 	})
 	var f *failure
 	if errors.As(p.err, &f) && f.noMachines() {

@@ -63,6 +63,37 @@ func (s *source) take(ctx context.Context, e Endpoint) (pending, error) {
 	return p, nil
 }
 
+// readyWithin is how much later than allowed a call may be made: the quota's rates leave room for little more than a connection.
+const readyWithin = time.Second
+
+// takeWithToken spends one call of the budget, and gives the token to make it with: one that is good after the wait. Where that took its
+// time the call is spent in vain, and another one is made; the token is there by then.
+func (s *source) takeWithToken(ctx context.Context, e Endpoint) (p pending, t token, err error) {
+	for {
+		if p, err = s.take(ctx, e); err != nil {
+			return p, t, err
+		}
+		taken := s.conn.cfg.Clock()
+		if t, err = s.token(ctx); err != nil {
+			s.unmade(ctx, p)
+			return p, t, err
+		}
+		if s.conn.cfg.Clock().Sub(taken) <= readyWithin {
+			p.at = time.Now()
+			return p, t, nil
+		}
+		s.unmade(ctx, p)
+	}
+}
+
+// unmade ends a call that was taken and is not made. It stays spent: others may have been promised times behind it.
+func (s *source) unmade(ctx context.Context, p pending) {
+	s.usage.calls.Add(-1)
+	if _, err := s.conn.cfg.Budget.End(ctx, p.key, p.by, p.permit, Undecided); err != nil {
+		s.conn.cfg.Logger.WarnContext(ctx, "the budget of calls could not be told that a call is not made", "endpoint", p.endpoint, "error", err)
+	}
+}
+
 // end tells the observer and the budget how a call ended, and returns the call's error. When the budget cannot be told, the
 // next call will meet that: nothing goes out unmetered.
 func (s *source) end(ctx context.Context, p pending, err error) error {

@@ -123,13 +123,14 @@ func (s *source) requestToken(ctx context.Context) (token, error) {
 		// Nothing but a GUID is ever put into the path of a request.
 		return token{}, &failure{fault: fault.New(fault.CodeDirectoryNotFound, "The stored Tenant ID or Client ID is no GUID."), origin: errNoToken}
 	}
-	grant, failed := s.grant()
-	if failed != nil {
-		return token{}, failed
-	}
 	p, err := s.take(ctx, EndpointToken)
 	if err != nil {
 		return token{}, err
+	}
+	grant, failed := s.grant() // now: what it proves the application with is good for minutes, and the wait may have been longer
+	if failed != nil {
+		s.unmade(ctx, p)
+		return token{}, failed
 	}
 	named, ids := withRequestIDs(ctx)
 	limited, cancel := context.WithTimeoutCause(named, s.conn.cfg.Timeouts.Token, errSlowBody)
