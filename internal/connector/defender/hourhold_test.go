@@ -10,6 +10,7 @@ import (
 
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/postgres/postgrestest"
 )
 
@@ -70,5 +71,38 @@ func TestATokenMayTakeAnHour(t *testing.T) {
 	}
 	if slept := u.clock.sleeps(); len(slept) != 1 || slept[0] < 3590*time.Second {
 		t.Errorf("slept %v", slept)
+	}
+}
+
+// TestNobodyWaitsForATokenThatNobodyWants: the wait for it ends with the last who wanted it, and who comes then has another one requested.
+func TestNobodyWaitsForATokenThatNobodyWants(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t)
+	u.onToken = inTurn(plain(429, "", "Retry-After", "3000"), u.onToken)
+	asleep, woken := make(chan struct{}), make(chan error, 1)
+	s := u.open(func(c *Config) {
+		c.Sleep = func(ctx context.Context, _ time.Duration) error {
+			close(asleep)
+			<-ctx.Done()
+			woken <- ctx.Err()
+			return ctx.Err()
+		}
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() { <-asleep; stop() }()
+	if err := s.Machines(ctx, time.Time{}, func([]inventory.Machine) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("the reading that was given up: %v", err)
+	}
+	select {
+	case err := <-woken:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("the wait ended with %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the wait for the token goes on")
+	}
+	if _, err := machineIDs(s); err != nil {
+		t.Errorf("the next reading: %v", err)
 	}
 }

@@ -31,6 +31,8 @@ type token struct {
 type tokens struct {
 	flight  singleflight.Group
 	mu      sync.Mutex
+	callers int                // that wait for the request under way
+	abandon context.CancelFunc // ends it
 	held    token
 	refusal error // permanent; of the last request
 	until   time.Time
@@ -38,29 +40,72 @@ type tokens struct {
 }
 
 // token gives a token that is good for some minutes. A request for one outlives the caller that started it, within its
-// own time limit, because others may be waiting for it.
+// own time limit, because others may be waiting for it; it ends when nobody does any more.
 func (s *source) token(ctx context.Context) (token, error) {
 	if t, ok, refusal := s.heldToken(); ok || refusal != nil {
 		return t, refusal
 	}
-	result := s.tokens.flight.DoChan("", func() (any, error) {
-		if t, ok, refusal := s.heldToken(); ok || refusal != nil {
-			return t, refusal
+	s.tokens.wait()
+	defer s.tokens.leave()
+	for {
+		result := s.tokens.flight.DoChan("", func() (any, error) { return s.sharedToken(ctx) })
+		select {
+		case r := <-result:
+			switch {
+			case errors.Is(r.Err, errAbandoned):
+				continue // by those before
+			case r.Err != nil:
+				return token{}, r.Err
+			}
+			return r.Val.(token), nil
+		case <-ctx.Done():
+			return token{}, ctx.Err()
 		}
-		cfg := s.conn.cfg
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(cfg.Retry.Tries)*cfg.Timeouts.Token+cfg.Retry.MaxRetryAfter)
-		defer cancel()
-		return s.freshToken(ctx, cfg.Retry.Tries)
-	})
-	select {
-	case r := <-result:
-		if r.Err != nil {
-			return token{}, r.Err
-		}
-		return r.Val.(token), nil
-	case <-ctx.Done():
-		return token{}, ctx.Err()
 	}
+}
+
+var errAbandoned = errors.New("nobody waits for the token any more")
+
+// sharedToken makes the request for all who wait.
+func (s *source) sharedToken(ctx context.Context) (any, error) {
+	if t, ok, refusal := s.heldToken(); ok || refusal != nil {
+		return t, refusal
+	}
+	cfg := s.conn.cfg
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(cfg.Retry.Tries)*cfg.Timeouts.Token+cfg.Retry.MaxRetryAfter)
+	defer cancel()
+	if !s.tokens.begin(cancel) {
+		return nil, errAbandoned
+	}
+	t, err := s.freshToken(ctx, cfg.Retry.Tries)
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return nil, errAbandoned
+	}
+	return t, err
+}
+
+func (t *tokens) wait() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.callers++
+}
+
+// leave ends the request under way with its last caller: it may have to wait for an hour, and by then what it would be made with may be
+// meant to be gone.
+func (t *tokens) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.callers--; t.callers == 0 && t.abandon != nil {
+		t.abandon()
+	}
+}
+
+// begin notes how to end a request, and tells whether anybody waits for it.
+func (t *tokens) begin(abandon context.CancelFunc) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.abandon = abandon
+	return t.callers > 0
 }
 
 // refusalHolds is how long a permanent refusal stands for all callers of a source. A check asks anew in any case.
