@@ -166,9 +166,7 @@ func (st *stage) withhold(ctx context.Context, tx *sqlx.Tx, h hold) (held, opene
 	if err != nil || h.changes {
 		return held, opened, err
 	}
-	// The sum of an asset with withheld changes stays old, so that the next run compares it again.
-	_, err = tx.ExecContext(ctx, `delete from changed_asset where asset_id in (select asset_id from withheld)`)
-	return held, opened, err
+	return held, opened, st.compareAgain(ctx, tx, `select asset_id from withheld`)
 }
 
 // releaseRows forgets that findings were held back that a whole report has again, also one of which some rows could not be read: those of its

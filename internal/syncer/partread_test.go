@@ -7,6 +7,15 @@ import (
 	"pgp.internal/defender/internal/syncer"
 )
 
+// oneOfEach names a machine, a finding of it in one software and another one in several.
+func (h *house) oneOfEach() []string {
+	h.t.Helper()
+	return strings.Fields(h.text(`
+		select a.source_id || ' ' || min(v.name) filter (where cardinality(f.software_ids) = 1) || ' ' || min(v.name) filter (where cardinality(f.software_ids) > 1)
+		from finding f join asset a on a.id = f.asset_id join vulnerability v on v.id = f.vulnerability_id where f.state = 1
+		group by a.source_id having count(distinct cardinality(f.software_ids) > 1) = 2 order by 1 limit 1`))
+}
+
 // TestWhatAnIncompleteReadingChangedIsSetRight has two rows of one machine be unreadable: the only one of a finding, which stays open, and
 // one of the several of another, which loses that software. The next reading has all rows again, as those that the asset was compared by
 // before.
@@ -17,10 +26,7 @@ func TestWhatAnIncompleteReadingChangedIsSetRight(t *testing.T) {
 	h.server.Config.Handler = bad
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
-	chosen := strings.Fields(h.text(`
-		select a.source_id || ' ' || min(v.name) filter (where cardinality(f.software_ids) = 1) || ' ' || min(v.name) filter (where cardinality(f.software_ids) > 1)
-		from finding f join asset a on a.id = f.asset_id join vulnerability v on v.id = f.vulnerability_id where f.state = 1
-		group by a.source_id having count(distinct cardinality(f.software_ids) > 1) = 2 order by 1 limit 1`))
+	chosen := h.oneOfEach()
 	left := map[string]int{chosen[1]: 1, chosen[2]: 1}
 	bad.path, bad.spoils = "/api/machines/SoftwareVulnerabilitiesByMachine", func(row map[string]any) bool {
 		cve, _ := row["cveId"].(string)
@@ -36,5 +42,33 @@ func TestWhatAnIncompleteReadingChangedIsSetRight(t *testing.T) {
 	}
 	bad.path = ""
 	mustSucceed(t, h.again(i, syncer.Incremental))
+	h.mustEqualTruth(h.tenant)
+}
+
+// TestWhatChangedBesideAHoldIsSetRight leaves all rows out but those of one finding, which loses one software; the next reading has all rows
+// again, as those that the assets were compared by before the drop.
+func TestWhatChangedBesideAHoldIsSetRight(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 20)
+	h.believeAfter(syncer.DefaultRemovalPolicy())
+	bad := &spoiler{next: h.server.Config.Handler}
+	h.server.Config.Handler = bad
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	chosen, kept := h.oneOfEach(), 0
+	bad.path, bad.omits = "/api/machines/SoftwareVulnerabilitiesByMachine", func(row map[string]any) bool {
+		if row["deviceId"] != chosen[0] || row["cveId"] != chosen[2] {
+			return true
+		}
+		kept++
+		return kept > 1
+	}
+	run := h.again(i, syncer.Incremental)
+	if s := run.Report.StageNamed(syncer.StageVulnerabilities); s.Held == 0 || s.Counts.Updated != 1 {
+		t.Fatalf("%d held, %+v", s.Held, s.Counts)
+	}
+	bad.path = ""
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	h.mustBeHeld(i, 0, "with all rows again")
 	h.mustEqualTruth(h.tenant)
 }

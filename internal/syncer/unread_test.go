@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,11 +17,12 @@ import (
 	"pgp.internal/defender/internal/syncer"
 )
 
-// spoiler stands between client and simulator and spoils records of the lists at a path: the third one, or those that spoils names.
+// spoiler stands between client and simulator and spoils records of the lists at a path: the third one, or those that spoils names. Those that
+// omits names are left out instead.
 type spoiler struct {
-	next   http.Handler
-	path   string
-	spoils func(record map[string]any) bool
+	next          http.Handler
+	path          string
+	spoils, omits func(record map[string]any) bool
 }
 
 func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -48,6 +50,8 @@ func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *spoiler) spoil(rows []any) []any {
 	const unreadable = "no record"
 	switch {
+	case s.omits != nil:
+		return slices.DeleteFunc(rows, func(row any) bool { return s.omits(row.(map[string]any)) })
 	case s.spoils != nil:
 		for n := range rows {
 			if record, ok := rows[n].(map[string]any); ok && s.spoils(record) {
