@@ -21,8 +21,8 @@ type queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// alone runs queries that are marked as prepared, each in a transaction of its own that sees one tenant's rows only, and in one round
-// trip where a transaction takes three. What one query saw may have changed when the next one looks.
+// alone runs queries that are marked as prepared or as parsed, each in a transaction of its own that sees one tenant's rows only, and in
+// one round trip where a transaction takes three. What one query saw may have changed when the next one looks.
 type alone struct {
 	db *sqlx.DB
 	id tenant.ID
@@ -47,8 +47,11 @@ func (s *Store) readAlone(ctx context.Context, id tenant.ID, f func(queryer) err
 // call has its arguments in its text; they are texts there, which the server reads as what the statement wants them to be, as it does
 // with those that travel apart.
 func (s *session) queryAlone(ctx context.Context, scope, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if !strings.HasPrefix(query, prepared) {
-		return nil, errors.New("postgres: only prepared statements can run alone")
+	switch {
+	case strings.HasPrefix(query, parsed):
+		scope += "; set local plan_cache_mode = 'force_custom_plan'"
+	case !strings.HasPrefix(query, prepared):
+		return nil, errors.New("postgres: only statements that are marked can run alone")
 	}
 	name, err := s.callable(ctx, query)
 	if err != nil {

@@ -151,7 +151,7 @@ func (p *findingPlan) list(id tenant.ID, k keyset) (string, []any) {
 	q := newListQuery(id)
 	mark := ""
 	if p.everything() {
-		mark = q.marking()
+		mark = parsed
 	}
 	source := p.source(q, k)
 	page := "select" + findingColumns + ", " + k.sortKey() + source + k.tail(q)
