@@ -57,8 +57,7 @@ func (p *program) withAnyKeyring(ctx context.Context, lookup config.Lookup, use 
 	if err := checkSchema(ctx, cfg, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	options := postgres.ForWork() // some commands read or move all a tenant has
-	options.MaxConns, options.ApplicationName = 2, "defenderd operator"
+	options := postgres.ForOperator()
 	options.Actor = operatorActor()
 	if cfg.Keyring != nil {
 		options.AuditKey, options.KeySeals = auditKey(cfg.Keyring), tenant.NewKeySeals(cfg.Keyring)

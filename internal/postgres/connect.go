@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"sync/atomic"
 	"time"
@@ -42,17 +43,9 @@ func newConnector(dsn string, o Options) (driver.Connector, error) {
 
 // sessionSettings are sent with the start-up packet of each connection, so they cost no round trip and no pooled
 // connection can miss them.
-//
-// The server gives up a client that it cannot reach: after 20 seconds of silence it asks three times, 10 seconds apart, and what
-// it has sent may stay unacknowledged for as long. It ignores these settings for connections by a Unix-domain socket, whose
-// clients it cannot lose sight of (PostgreSQL's page "Connections and Authentication").
 func sessionSettings(o Options) map[string]string {
-	return map[string]string{
-		"tcp_keepalives_idle":                 "20",
-		"tcp_keepalives_interval":             "10",
-		"tcp_keepalives_count":                "3",
-		"tcp_user_timeout":                    "50000", // in milliseconds
-		"client_connection_check_interval":    "10000", // in milliseconds: a statement ends soon after a process that was killed
+	settings := clientSettings()
+	maps.Copy(settings, map[string]string{
 		"role":                                appRole,
 		"timezone":                            "UTC",
 		"application_name":                    o.ApplicationName,
@@ -60,6 +53,32 @@ func sessionSettings(o Options) map[string]string {
 		"lock_timeout":                        fmt.Sprint(o.LockTimeout.Milliseconds()),
 		"idle_in_transaction_session_timeout": fmt.Sprint(o.StatementTimeout.Milliseconds()),
 		"jit":                                 "off", // compiling takes longer than any page
+	})
+	return settings
+}
+
+// ownerSettings are those of migrations, whatever the server's or the role's are. A lock is waited for by [patience].
+func ownerSettings() map[string]string {
+	settings := clientSettings()
+	maps.Copy(settings, map[string]string{
+		"application_name":                    "defenderd migrate",
+		"statement_timeout":                   "0",
+		"lock_timeout":                        "0",     // by which processes would not wait for each other's migrations
+		"idle_in_transaction_session_timeout": "60000", // in milliseconds
+	})
+	return settings
+}
+
+// clientSettings have the server give up a client that it cannot reach: after 20 seconds of silence it asks three times, 10 seconds
+// apart, and what it has sent may stay unacknowledged for as long. It ignores these settings for connections by a Unix-domain socket,
+// whose clients it cannot lose sight of (PostgreSQL's page "Connections and Authentication").
+func clientSettings() map[string]string {
+	return map[string]string{
+		"tcp_keepalives_idle":              "20",
+		"tcp_keepalives_interval":          "10",
+		"tcp_keepalives_count":             "3",
+		"tcp_user_timeout":                 "50000", // in milliseconds
+		"client_connection_check_interval": "10000", // in milliseconds: a statement ends soon after a process that was killed
 	}
 }
 

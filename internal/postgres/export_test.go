@@ -2,6 +2,9 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
@@ -36,3 +39,26 @@ func (s *Store) Alone(ctx context.Context, id tenant.ID, query string, args ...a
 
 // WalkAtMost lets pages of filtered findings pass over, or sort, so many only.
 func (s *Store) WalkAtMost(n int) { s.limits = findingLimits{walk: n, few: n, named: n} }
+
+// MigrateWithin is Migrate with so much patience.
+func MigrateWithin(ctx context.Context, dsn string, wait, pause time.Duration, tries int) (MigrationStatus, error) {
+	return migrateUp(ctx, dsn, patience{wait: wait, pause: pause, tries: tries})
+}
+
+// MigrationSettings shows settings of the connection that migrates, while it does.
+func MigrationSettings(ctx context.Context, dsn string, show func(*sql.Conn)) error {
+	db, err := openPlain(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	d, err := newPatientDriver(ctx, db, usualPatience)
+	if err != nil {
+		return err
+	}
+	if err := d.Lock(); err != nil {
+		return err
+	}
+	show(d.conn)
+	return errors.Join(d.Unlock(), d.Close())
+}

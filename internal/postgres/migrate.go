@@ -5,12 +5,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
+	"time"
 
 	"github.com/golang-migrate/migrate/v4"
 	"github.com/golang-migrate/migrate/v4/database"
-	migratepg "github.com/golang-migrate/migrate/v4/database/postgres"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/lib/pq"
 
 	"pgp.internal/defender/migrations"
 )
@@ -23,9 +25,14 @@ type MigrationStatus struct {
 }
 
 // Migrate brings the schema of the database at dsn up to this program's version. It connects as dsn's own user, who must
-// own the schema. Replicas may call it at once: an advisory lock makes one of them do the work.
+// own the schema. Replicas may call it at once: an advisory lock makes one of them do the work. Processes of the release before go on
+// meanwhile: a table that somebody holds is waited for a moment at a time, and not for ever, see [patience].
 func Migrate(ctx context.Context, dsn string) (MigrationStatus, error) {
-	return withMigrator(ctx, dsn, func(m *migrate.Migrate) error {
+	return migrateUp(ctx, dsn, usualPatience)
+}
+
+func migrateUp(ctx context.Context, dsn string, p patience) (MigrationStatus, error) {
+	return withMigrator(ctx, dsn, p, func(m *migrate.Migrate) error {
 		err := m.Up()
 		if errors.Is(err, migrate.ErrNoChange) {
 			return nil
@@ -36,13 +43,13 @@ func Migrate(ctx context.Context, dsn string) (MigrationStatus, error) {
 
 // MigrateDown rolls the schema back by steps versions, losing what the newer schema held.
 func MigrateDown(ctx context.Context, dsn string, steps int) (MigrationStatus, error) {
-	return withMigrator(ctx, dsn, func(m *migrate.Migrate) error { return m.Steps(-steps) })
+	return withMigrator(ctx, dsn, usualPatience, func(m *migrate.Migrate) error { return m.Steps(-steps) })
 }
 
 // ForceVersion declares that the schema is at a version after a migration failed and somebody looked what it left behind. It
 // runs nothing.
 func ForceVersion(ctx context.Context, dsn string, version uint) (MigrationStatus, error) {
-	return withMigrator(ctx, dsn, func(m *migrate.Migrate) error {
+	return withMigrator(ctx, dsn, usualPatience, func(m *migrate.Migrate) error {
 		if version == 0 {
 			return m.Force(database.NilVersion)
 		}
@@ -70,19 +77,31 @@ func SchemaStatus(ctx context.Context, dsn string) (status MigrationStatus, err 
 	return status, nil
 }
 
-// openPlain connects as dsn's own user, without the settings of the service.
+// openPlain connects as dsn's own user, without the role of the service and without its time-outs: an index may take hours to build.
 func openPlain(ctx context.Context, dsn string) (*sql.DB, error) {
-	db, err := sql.Open("postgres", dsn)
+	cfg, err := pq.NewConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("the database URL cannot be read: %w", err)
 	}
+	if cfg.Runtime == nil {
+		cfg.Runtime = map[string]string{}
+	}
+	maps.Copy(cfg.Runtime, ownerSettings())
+	connector, err := pq.NewConnectorConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("the database URL cannot be used: %w", err)
+	}
+	db := sql.OpenDB(connector)
 	if err := db.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to PostgreSQL: %w", err), db.Close())
 	}
 	return db, nil
 }
 
-func withMigrator(ctx context.Context, dsn string, f func(*migrate.Migrate) error) (status MigrationStatus, err error) {
+// othersMigrate is how long another process may migrate before this one gives up waiting for it: more than its patience.
+const othersMigrate = 2 * time.Minute
+
+func withMigrator(ctx context.Context, dsn string, p patience, f func(*migrate.Migrate) error) (status MigrationStatus, err error) {
 	db, err := openPlain(ctx, dsn)
 	if err != nil {
 		return status, err
@@ -92,14 +111,15 @@ func withMigrator(ctx context.Context, dsn string, f func(*migrate.Migrate) erro
 	if err != nil {
 		return status, err
 	}
-	target, err := migratepg.WithInstance(db, &migratepg.Config{})
+	target, err := newPatientDriver(ctx, db, p)
 	if err != nil {
-		return status, fmt.Errorf("prepare the migration table: %w", err)
+		return status, err
 	}
 	m, err := migrate.NewWithInstance("embedded", source, "postgres", target)
 	if err != nil {
 		return status, err
 	}
+	m.LockTimeout = othersMigrate
 	defer func() { _, closeErr := m.Close(); err = errors.Join(err, ignoreClosed(closeErr)) }()
 	if err := f(m); err != nil {
 		return status, fmt.Errorf("migrate: %w", withoutQuery(err))
@@ -115,7 +135,13 @@ func withMigrator(ctx context.Context, dsn string, f func(*migrate.Migrate) erro
 // withoutQuery drops the text of the whole migration, which the library puts in front of what the server said.
 func withoutQuery(err error) error {
 	var refused database.Error
-	if errors.As(err, &refused) && refused.OrigErr != nil {
+	var pointed *database.Error // both are returned there
+	if errors.As(err, &pointed) {
+		refused = *pointed
+	} else if !errors.As(err, &refused) {
+		return err
+	}
+	if refused.OrigErr != nil {
 		return refused.OrigErr
 	}
 	return err

@@ -52,6 +52,13 @@ func ForWork() Options {
 	return Options{MaxConns: 20, StatementTimeout: 10 * time.Minute, LockTimeout: 10 * time.Second, ApplicationName: "defenderd work", Partitions: 1000}
 }
 
+// ForOperator suits commands, some of which read or move all that a tenant has.
+func ForOperator() Options {
+	o := ForWork()
+	o.MaxConns, o.ApplicationName = 2, "defenderd operator"
+	return o
+}
+
 // Store is the database as the application sees it. Every method that touches a tenant's data takes the tenant first.
 type Store struct {
 	db         *sqlx.DB
