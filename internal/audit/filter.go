@@ -11,3 +11,8 @@ type Filter struct {
 	From      time.Time
 	Before    time.Time // not included
 }
+
+// Empty tells whether the filter permits all.
+func (f Filter) Empty() bool {
+	return len(f.Actors) == 0 && len(f.Actions) == 0 && len(f.Resources) == 0 && len(f.Outcomes) == 0 && f.From.IsZero() && f.Before.IsZero()
+}

@@ -37,8 +37,8 @@ func (s *Store) Alone(ctx context.Context, id tenant.ID, query string, args ...a
 	return text, err
 }
 
-// WalkAtMost lets pages of filtered findings pass over, or sort, so many only.
-func (s *Store) WalkAtMost(n int) { s.limits = findingLimits{walk: n, few: n, named: n} }
+// WalkAtMost lets pages of filtered findings and events pass over, or sort, so many only.
+func (s *Store) WalkAtMost(n int) { s.limits = listLimits{walk: n, few: n, named: n, events: n} }
 
 // MigrateWithin is Migrate with so much patience.
 func MigrateWithin(ctx context.Context, dsn string, wait, pause time.Duration, tries int) (MigrationStatus, error) {

@@ -13,16 +13,17 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// findingLimits bound what a page of findings under a filter costs, whatever is asked for: no index knows every combination of
+// listLimits bound what a page of findings or of events under a filter costs, whatever is asked for: no index knows every combination of
 // filters, and what meets one may be rare among ten million.
-type findingLimits struct {
-	walk  int // findings that a page passes over
-	few   int // that are sorted for a page where an index tells which
-	named int // the same for those of vulnerabilities and integrations: they lie together, and a walk would pass over all others first
+type listLimits struct {
+	walk   int // findings that a page passes over
+	few    int // that are sorted for a page where an index tells which
+	named  int // the same for those of vulnerabilities and integrations: they lie together, and a walk would pass over all others first
+	events int // of the audit trail that a page passes over
 }
 
 // usualLimits are those of the service; tests have smaller ones.
-var usualLimits = findingLimits{walk: 50_000, few: shortlistSize, named: 200_000}
+var usualLimits = listLimits{walk: 50_000, few: shortlistSize, named: 200_000, events: 20_000}
 
 const (
 	streamWalks = 10   // how many times as many a batch of a stream passes over, in the order they lie in
@@ -35,7 +36,7 @@ type findingPlan struct {
 	names  names
 	few    *narrowing // the findings that are looked up and sorted
 	walks  bool       // without few: a stretch of the list is walked along its order
-	limits findingLimits
+	limits listLimits
 }
 
 // narrowing is a condition that an index answers.

@@ -69,7 +69,7 @@ type Store struct {
 	keySeals   *tenant.KeySeals
 	publicIDs  sync.Map // tenant.ID to uuid.UUID, for good once known
 	places     places
-	limits     findingLimits
+	limits     listLimits
 }
 
 // Open connects as the application role. dsn is a PostgreSQL URL or key=value string whose user must be a member of that

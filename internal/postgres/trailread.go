@@ -99,26 +99,54 @@ func changesOf(stored []byte) ([]audit.Change, error) {
 	return changes, nil
 }
 
-// ListAuditEvents pages through a tenant's events, newest first. One that cannot be read is marked as such.
+// ListAuditEvents pages through a tenant's events, newest first. One that cannot be read is marked as such. Under a filter a page may be
+// shorter than asked for and still have a successor: it passes over no more than so many events, which are kept for ever. Their times
+// bound nothing, because one that somebody has changed would then hide all others.
 func (s *Store) ListAuditEvents(ctx context.Context, t tenant.ID, f audit.Filter, page inventory.PageRequest) ([]audit.Event, inventory.Position, error) {
 	before, err := beforeID(page.After)
 	if err != nil {
 		return nil, nil, err
 	}
 	var rows []auditRow
+	var last int64
 	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		if last, err = s.trailEnd(ctx, tx, t, f, before); err != nil {
+			return err
+		}
 		return tx.SelectContext(ctx, &rows, `
 			select * from audit_event
-			where tenant_id = $1 and sequence < $2 and (cardinality($3::text[]) = 0 or actor_id = any($3) or actor_kind = any($3))
+			where tenant_id = $1 and sequence < $2 and sequence >= $10 and (cardinality($3::text[]) = 0 or actor_id = any($3) or actor_kind = any($3))
 			  and (cardinality($4::text[]) = 0 or action = any($4)) and (cardinality($5::text[]) = 0 or resource_id = any($5))
 			  and (cardinality($6::text[]) = 0 or outcome = any($6)) and ($7::timestamptz is null or at >= $7) and ($8::timestamptz is null or at < $8)
 			order by sequence desc limit $9`,
-			t, before, texts(f.Actors), texts(f.Actions), texts(f.Resources), texts(f.Outcomes), nullTime(f.From), nullTime(f.Before), page.Limit+1)
+			t, before, texts(f.Actors), texts(f.Actions), texts(f.Resources), texts(f.Outcomes), nullTime(f.From), nullTime(f.Before), page.Limit+1, last)
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, next := cut(rows, page.Limit, func(r auditRow) inventory.Position { return inventory.Position{strconv.FormatInt(r.Sequence, 10)} })
+	position := func(sequence int64) inventory.Position { return inventory.Position{strconv.FormatInt(sequence, 10)} }
+	rows, next := cut(rows, page.Limit, func(r auditRow) inventory.Position { return position(r.Sequence) })
+	if next == nil && last > 0 {
+		next = position(last)
+	}
+	return eventsOf(rows), next, nil
+}
+
+// trailEnd is the last event that a page passes over; 0 if it may pass over all that are left. It counts events and trusts no number:
+// somebody may have put one far behind the end.
+func (s *Store) trailEnd(ctx context.Context, tx *sqlx.Tx, t tenant.ID, f audit.Filter, before int64) (last int64, err error) {
+	if f.Empty() {
+		return 0, nil
+	}
+	err = tx.GetContext(ctx, &last, `
+		select sequence from audit_event where tenant_id = $1 and sequence < $2 order by sequence desc offset $3 limit 1`, t, before, s.limits.events-1)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return last, err
+}
+
+func eventsOf(rows []auditRow) []audit.Event {
 	events := make([]audit.Event, 0, len(rows))
 	for i := range rows {
 		sealed, err := rows[i].sealed()
@@ -127,5 +155,5 @@ func (s *Store) ListAuditEvents(ctx context.Context, t tenant.ID, f audit.Filter
 		}
 		events = append(events, sealed.Event)
 	}
-	return events, next, nil
+	return events
 }
