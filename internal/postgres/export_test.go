@@ -38,7 +38,12 @@ func (s *Store) Alone(ctx context.Context, id tenant.ID, query string, args ...a
 }
 
 // WalkAtMost lets pages of filtered findings and events pass over, or sort, so many only.
-func (s *Store) WalkAtMost(n int) { s.limits = listLimits{walk: n, few: n, named: n, events: n} }
+func (s *Store) WalkAtMost(n int) {
+	s.limits = listLimits{walk: n, few: n, named: n, events: n, batch: s.limits.batch}
+}
+
+// StreamInBatchesOf lets streams read so many findings in one transaction.
+func (s *Store) StreamInBatchesOf(n int) { s.limits.batch = n }
 
 // MigrateWithin is Migrate with so much patience.
 func MigrateWithin(ctx context.Context, dsn string, wait, pause time.Duration, tries int) (MigrationStatus, error) {

@@ -10,9 +10,6 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// streamBatch is how many findings are read in one transaction: some megabytes with what belongs to them.
-const streamBatch = 4000
-
 // EachFinding hands over all findings that f selects, of every state unless f names some, in the order of assets and
 // vulnerabilities and in batches that are take's until it returns. Each batch is read in a transaction of its own, the
 // next one while take is at work, so that however long take needs it holds neither a connection nor more than two batches
@@ -77,11 +74,15 @@ func (r *findingStream) read(ctx context.Context, tx *sqlx.Tx) ([]inventory.Find
 		r.plan = &plan
 	}
 	k := r.asTheyLie()
-	rows, err := r.page(ctx, tx, k)
+	var rows []findingRow
+	err := r.plan.inOrder(ctx, tx, func() (err error) {
+		rows, err = r.page(ctx, tx, k)
+		return err
+	})
 	if err != nil {
 		return nil, false, err
 	}
-	last := len(rows) < streamBatch
+	last := len(rows) < r.plan.limits.batch
 	if last {
 		walked, err := r.plan.walkEnd(ctx, tx, r.tenant, k)
 		if err != nil {
@@ -107,17 +108,18 @@ func (r *findingStream) asTheyLie() keyset {
 
 // page reads the finding table alone: what else belongs to findings repeats too much to be joined row by row.
 func (r *findingStream) page(ctx context.Context, tx *sqlx.Tx, k keyset) ([]findingRow, error) {
-	q := newListQuery(r.tenant)
+	q, batch := newListQuery(r.tenant), r.plan.limits.batch
+	source, order := r.plan.streamed(q, k)
 	statement := `
 		select f.asset_id, f.vulnerability_id, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.state, f.reopen_count,
 		       coalesce(f.state_reason, ''), f.first_seen_at, f.last_seen_at, case when f.state = 2 then f.closed_at end, f.reopened_at,
-		       f.created_at, f.updated_at` + r.plan.source(q, k) + k.orderBy() + " limit " + q.bind(streamBatch)
+		       f.created_at, f.updated_at` + source + order + " limit " + q.bind(batch)
 	rows, err := tx.QueryContext(ctx, statement, q.args...)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	list := make([]findingRow, 0, streamBatch)
+	list := make([]findingRow, 0, batch)
 	for rows.Next() {
 		list = append(list, findingRow{})
 		f := &list[len(list)-1]

@@ -20,13 +20,14 @@ type listLimits struct {
 	few    int // that are sorted for a page where an index tells which
 	named  int // the same for those of vulnerabilities and integrations: they lie together, and a walk would pass over all others first
 	events int // of the audit trail that a page passes over
+	batch  int // findings of a stream that are read in one transaction: some megabytes with what belongs to them
 }
 
 // usualLimits are those of the service; tests have smaller ones.
-var usualLimits = listLimits{walk: 50_000, few: shortlistSize, named: 200_000, events: 20_000}
+var usualLimits = listLimits{walk: 50_000, few: shortlistSize, named: 200_000, events: 20_000, batch: 4000}
 
 const (
-	streamWalks = 10   // how many times as many a batch of a stream passes over, in the order they lie in
+	streamWalks = 2    // how many times as many a batch of a stream passes over, in the order they lie in
 	fewAssets   = 1000 // up to how many assets stand in for the integrations that a filter names
 )
 
@@ -47,6 +48,9 @@ type narrowing struct {
 
 	// along selects what meets it, in the order of the index and no more than most and one, so that counting reads no more.
 	along func(*listQuery) string
+
+	// streamed is what a batch of a stream is selected from, and in which order; nil for what is so little that each batch may sort it.
+	streamed func(*findingPlan, *listQuery, keyset) (source, order string)
 }
 
 // anyOf narrows to a column with one of several numbers, of an index that goes on with the columns of then.
@@ -111,13 +115,17 @@ func (p *findingPlan) narrowings() (few []narrowing) {
 	case p.nobody():
 		return []narrowing{{condition: "false"}}
 	case len(f.Assets) > 0: // which are few in a request
-		return []narrowing{{condition: "f.asset_id = any(?::bigint[])", values: []any{p.names.assets}}}
+		return []narrowing{{condition: "f.asset_id = any(?::bigint[])", values: []any{p.names.assets}, streamed: ofAssets(p.names.assets)}}
 	}
 	if len(f.Vulnerabilities) > 0 {
-		few = append(few, anyOf("f.vulnerability_id", "int", p.names.vulnerabilities, "f.asset_id", p.limits.named))
+		n := anyOf("f.vulnerability_id", "int", p.names.vulnerabilities, "f.asset_id", p.limits.named)
+		n.streamed = ofVulnerabilities(p.names.vulnerabilities)
+		few = append(few, n)
 	}
 	if len(f.Integrations) > 0 && len(p.names.integrationAssets) <= fewAssets {
-		few = append(few, anyOf("f.asset_id", "bigint", p.names.integrationAssets, "f.vulnerability_id", p.limits.named))
+		n := anyOf("f.asset_id", "bigint", p.names.integrationAssets, "f.vulnerability_id", p.limits.named)
+		n.streamed = ofAssets(p.names.integrationAssets)
+		few = append(few, n)
 	}
 	if len(f.States) > 0 && !slices.Contains(f.States, inventory.FindingOpen) {
 		few = append(few, anyOf("f.state <> 1 and f.state", "smallint", numbers(f.States), "f.asset_id, f.vulnerability_id", p.limits.few))
@@ -196,7 +204,7 @@ func (p *findingPlan) stretch(q *listQuery, k keyset) {
 // inOrder has the planner take no way around the order of a walk while read works. It takes what a cursor and a filter say of one column for
 // independent of each other, and so expects fewer findings behind them than there are: too few to pass over less by a walk than by sorting all.
 func (p *findingPlan) inOrder(ctx context.Context, tx *sqlx.Tx, read func() error) error {
-	if !p.walks {
+	if !p.walks && (p.few == nil || p.few.streamed == nil) {
 		return read()
 	}
 	var now string

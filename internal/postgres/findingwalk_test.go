@@ -52,6 +52,7 @@ func TestAWalkLosesAndRepeatsNothing(t *testing.T) {
 	bounded := postgrestest.Open(t, f.url, postgres.ForRequests())
 	const walk = 6000
 	bounded.WalkAtMost(walk)
+	bounded.StreamInBatchesOf(700)
 	for name, filter := range f.findingFilters(t) {
 		for _, sort := range []inventory.Sort{{Key: "severity", Descending: true}, {Key: "first_seen_at"}} {
 			t.Run(fmt.Sprintf("%s by %+v", name, sort), func(t *testing.T) {
