@@ -8,12 +8,15 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"pgp.internal/defender/api"
+	"pgp.internal/defender/cmd/defenderbench/internal/report"
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/postgres/postgrestest"
@@ -109,6 +112,37 @@ func TestPgbenchScript(t *testing.T) {
 	}
 	if _, err := parseTPS("pgbench: error"); err == nil {
 		t.Error("no rate is accepted")
+	}
+}
+
+// TestPgbenchRunsAsTheServiceDoes has a script tell what it was called with.
+func TestPgbenchRunsAsTheServiceDoes(t *testing.T) {
+	t.Parallel()
+	program, d := filepath.Join(t.TempDir(), "pgbench"), &database{url: "postgres://u@127.0.0.1/d"}
+	const script = "#!/bin/sh\n[ \"$PGOPTIONS\" = '-c jit=off' ] || exit 1\nfor a; do case $a in --time=*) echo \"tps = ${a#--time=}\";; esac; done\n"
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil { //nolint:gosec // it is to be run
+		t.Fatal(err)
+	}
+	for seconds, want := range map[float64]struct {
+		turns int
+		each  float64
+	}{0.5: {1, 1}, 1: {1, 1}, 2.9: {1, 2}, 3: {3, 1}, 5: {3, 1}, 10: {3, 3}} {
+		o := options{seconds: seconds, connections: 2}
+		each, err := d.pgbench(t.Context(), pgPrograms{pgbench: program}, nil, o)
+		if err != nil || each != want.each || o.turns() != want.turns {
+			t.Errorf("%v seconds: %d turns of %v, %v", seconds, o.turns(), each, err)
+		}
+	}
+}
+
+func TestOneNoisyTurnDoesNotDecide(t *testing.T) {
+	t.Parallel()
+	got := middle([]report.Read{
+		{Name: "n", Page: 1, Requests: 5, Rate: 100, P50: 1, P99: 9, Bytes: 7, TPS: 200}, {Name: "n", Page: 1, Requests: 1, Rate: 20, P50: 5, P99: 50, Bytes: 7, TPS: 210},
+		{Name: "n", Page: 1, Requests: 4, Rate: 90, P50: 2, P99: 8, Bytes: 7, TPS: 10},
+	})
+	if want := (report.Read{Name: "n", Page: 1, Requests: 10, Rate: 90, P50: 2, P99: 9, Bytes: 7, TPS: 200}); got != want {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -119,6 +119,17 @@ func (o options) machines(findings int64) int {
 	return max(1, int(float64(findings)/(float64(o.rowsPerMachine)*findingsPerRow)))
 }
 
+// turns is how many times a page and its limit are read in turn, within the same time: not in less than a second, which is the least that
+// pgbench runs.
+func (o options) turns() int {
+	if o.seconds < 3 {
+		return 1
+	}
+	return 3
+}
+
+func (o options) turn() time.Duration { return o.readFor() / time.Duration(o.turns()) }
+
 func (o options) readFor() time.Duration { return time.Duration(o.seconds * float64(time.Second)) }
 
 // wants tells whether a part is to be measured, or needed by one that is.

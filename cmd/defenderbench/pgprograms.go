@@ -85,15 +85,17 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// pgbench runs statements over and over for a while, prepared, and tells how often a second all of them were run.
+// pgbench runs statements over and over for a turn, prepared, and tells how often a second all of them were run. They are not compiled, as
+// the service's are not.
 func (d *database) pgbench(ctx context.Context, p pgPrograms, statements []postgres.Statement, o options) (float64, error) {
 	env, err := libpq(d.url)
 	if err != nil {
 		return 0, err
 	}
+	env = append(env, "PGOPTIONS=-c jit=off")
 	script, variables := pgbenchScript(statements)
 	args := []string{"--no-vacuum", "--protocol=prepared", "--file=/dev/stdin", "--client=" + strconv.Itoa(o.connections),
-		"--jobs=" + strconv.Itoa(min(2, o.connections)), "--time=" + strconv.Itoa(max(1, int(o.seconds+0.5)))}
+		"--jobs=" + strconv.Itoa(min(2, o.connections)), "--time=" + strconv.Itoa(max(1, int(o.turn().Seconds())))}
 	out, err := output(ctx, p.pgbench, append(args, variables...), env, strings.NewReader(script))
 	if err != nil {
 		return 0, err
