@@ -28,7 +28,7 @@ build_with_buildah() {
     CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version -X main.revision=$revision" \
         -o "$out/" ./cmd/defenderd ./cmd/defendersim
     cp "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$out/ca-certificates.crt"
-    mkdir "$out/tmp"
+    mkdir "$out/tmp" "$out/spool"
     final_stages > "$out/Dockerfile"
     for target in defendersim defenderd; do
         # The docker format, because the OCI format has no place for HEALTHCHECK.

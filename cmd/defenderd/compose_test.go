@@ -14,7 +14,10 @@ import (
 type composed struct {
 	Services map[string]struct {
 		Image       string
+		User        string
+		Build       struct{ Args map[string]string }
 		Command     []string
+		Environment map[string]string
 		Secrets     []string
 		Volumes     []string
 		Healthcheck struct{ Disable bool }
@@ -82,6 +85,36 @@ func TestComposeCommandsAreOurs(t *testing.T) {
 					t.Fatalf("%s: there is no command %q", name, s.Command)
 				}
 			}
+		}
+	}
+}
+
+// TestComposedImportsGoOnAfterAKill wants the pages of an import on a volume, of which a new one belongs to the service's user.
+func TestComposedImportsGoOnAfterAKill(t *testing.T) {
+	t.Parallel()
+	c := readCompose(t)
+	dockerfile, err := os.ReadFile("../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := c.Services["defenderd"]
+	dir := service.Environment["DEFENDERD_SPOOL_DIR"]
+	if dir == "" || service.Environment["DEFENDERD_DATABASE_URL"] == "" {
+		t.Fatalf("defenderd's settings: %v", service.Environment)
+	}
+	if !slices.ContainsFunc(service.Volumes, func(v string) bool {
+		source, target, _ := strings.Cut(v, ":")
+		_, named := c.Volumes[source]
+		return named && target == dir
+	}) {
+		t.Errorf("%s is on none of the named volumes: %v", dir, service.Volumes)
+	}
+	if owned := "COPY --from=build --chown=${OWNER}:${OWNER} /out/spool " + dir + "\n"; !strings.Contains(string(dockerfile), owned) {
+		t.Errorf("the image has no directory %s of its user's", dir)
+	}
+	for name, s := range c.Services { // all build the same image
+		if s.Image == "defenderd" && (s.User == "" || s.Build.Args["OWNER"] != s.User) {
+			t.Errorf("%s runs as %q, and the image belongs to %q", name, s.User, s.Build.Args["OWNER"])
 		}
 	}
 }
