@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 var entraModeStatements = []statement{
@@ -30,8 +31,14 @@ func checkTokenOutage(t *testing.T, d *double) {
 	if res := a.ask(t); res.broken == nil {
 		t.Errorf("status %d and a whole body of %d bytes", res.status, len(res.body))
 	}
-	d.arm(t, a.directory, object{"route": "token", "times": 1, "drip_bytes": 100, "drip_pause": "1ms"})
-	a.ask(t).want(t, http.StatusOK, "").object(t)
-	d.arm(t, a.directory, object{"route": "token", "times": 1, "delay": "1ms"})
-	a.token(t)
+	const late = 200 * time.Millisecond
+	for _, slow := range []object{{"drip_bytes": 100, "drip_pause": "50ms"}, {"delay": late.String()}} { // a token takes more than five pieces
+		slow["route"], slow["times"] = "token", 1
+		d.arm(t, a.directory, slow)
+		began := time.Now()
+		a.token(t)
+		if took := time.Since(began); took < late {
+			t.Errorf("%v: a whole answer after %s", slow, took)
+		}
+	}
 }

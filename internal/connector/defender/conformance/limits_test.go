@@ -41,6 +41,12 @@ func checkLimits(t *testing.T, d *double) {
 		if limit.hour <= 1000 { // 1,500 calls are a long time for one line
 			fillHour(t, a, path, limit.minute, limit.hour)
 		}
+		d.advance(t, time.Hour)
+		slides(t, a, path, limit.minute, limit.minute, time.Minute)
+		if limit.hour <= 20 {
+			d.advance(t, time.Hour)
+			slides(t, a, path, limit.hour, limit.minute, time.Hour)
+		}
 	}
 }
 
@@ -71,6 +77,37 @@ func fillHour(t *testing.T, a account, path string, minute, hour int) {
 	a.d.advance(t, time.Minute)
 	if wait := throttled(t, a.d.get(t, a.token(t), path), time.Hour); wait <= time.Minute {
 		t.Errorf("%s: the limit of an hour asks to wait %s", path, wait)
+	}
+}
+
+// slides uses the budget of a window up in two halves, the second one late in it. Once the first half has left the window, there
+// is room for as many calls again and no more: a budget that is new with each minute or hour would let the whole of it through.
+func slides(t *testing.T, a account, path string, most, minute int, window time.Duration) {
+	t.Helper()
+	early := most / 2
+	spread(t, a, path, early, minute)
+	a.d.advance(t, window*2/3)
+	spread(t, a, path, most-early, minute)
+	a.d.advance(t, throttled(t, a.d.get(t, a.token(t), path), window/3))
+	spread(t, a, path, 1, minute)
+	a.d.advance(t, window/12) // calls of the first half were not made all at once
+	spread(t, a, path, early-1, minute)
+	if res := a.d.get(t, a.token(t), path); res.status != http.StatusTooManyRequests {
+		t.Fatalf("%s: status %d for call %d within %s, of %d: the window does not slide", path, res.status, most+1, window, most)
+	}
+}
+
+// spread makes calls that must succeed, in each minute as many as fit in.
+func spread(t *testing.T, a account, path string, calls, minute int) {
+	t.Helper()
+	token := a.token(t)
+	for i := range calls {
+		if i > 0 && i%minute == 0 {
+			a.d.advance(t, time.Minute)
+		}
+		if res := a.d.get(t, token, path); res.status != http.StatusOK {
+			t.Fatalf("%s: call %d of %d: status %d: %.200q", path, i+1, calls, res.status, res.body)
+		}
 	}
 }
 

@@ -150,13 +150,16 @@ func checkNoMachines(t *testing.T, d *double) {
 	d.get(t, d.fresh(t, empty, nil).token(t), machinesPath).want(t, http.StatusNotFound, "ResourceNotFound")
 }
 
-// machineMembers are all that records and recordings show; those in machineOptional are absent from some.
+// machineMembers are all that records and recordings show; those in machineOptional are absent from some of the odd machines.
 var machineMembers = strings.Fields(`id mergedIntoMachineId isPotentialDuplication isExcluded exclusionReason computerDnsName firstSeen lastSeen
 	osPlatform osVersion osProcessor version lastIpAddress lastExternalIpAddress agentVersion osBuild healthStatus deviceValue rbacGroupId
 	rbacGroupName riskScore exposureLevel isAadJoined aadDeviceId machineTags defenderAvStatus onboardingStatus osArchitecture managedBy
 	managedByStatus ipAddresses vmMetadata`)
 
 var machineOptional = []string{"defenderAvStatus", "lastSeen", "onboardingStatus"}
+
+// machineTold are there, and not null, of every machine that is not made to be odd.
+var machineTold = []string{"lastSeen", "onboardingStatus"}
 
 // machineNullable may be null.
 var machineNullable = strings.Fields(`mergedIntoMachineId exclusionReason computerDnsName lastSeen osPlatform osVersion osProcessor version lastIpAddress
@@ -165,6 +168,22 @@ var machineNullable = strings.Fields(`mergedIntoMachineId exclusionReason comput
 
 func checkMachineMembers(t *testing.T, d *double) {
 	rows, _ := d.walk(t, d.fresh(t, nil, nil).token(t), machinesPath)
+	mustHaveMembers(t, rows)
+	if d.control != "" {
+		rows, _ = d.walk(t, d.fresh(t, object{"edge_cases": false}, nil).token(t), machinesPath)
+		mustHaveMembers(t, rows)
+	}
+	for _, m := range rows {
+		for _, name := range machineTold {
+			if text, _ := m[name].(string); text == "" {
+				t.Fatalf("machine %v does not tell its %s: %v", m["id"], name, m[name])
+			}
+		}
+	}
+}
+
+func mustHaveMembers(t *testing.T, rows []object) {
+	t.Helper()
 	for _, m := range rows {
 		for _, name := range machineMembers {
 			value, there := m[name]
