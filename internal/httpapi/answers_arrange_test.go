@@ -17,7 +17,7 @@ type arrangement = func(t *testing.T, a *answers, directory string)
 func refusing(number int) arrangement {
 	return func(t *testing.T, a *answers, directory string) {
 		t.Helper()
-		own := app()
+		own := a.app()
 		own.RefuseWith = number
 		must(t, a.sim.SetApp(directory, own))
 	}
@@ -27,7 +27,7 @@ func refusing(number int) arrangement {
 func granted(roles ...string) arrangement {
 	return func(t *testing.T, a *answers, directory string) {
 		t.Helper()
-		own := app()
+		own := a.app()
 		own.Roles = roles
 		must(t, a.sim.SetApp(directory, own))
 	}

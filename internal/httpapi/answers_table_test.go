@@ -31,6 +31,7 @@ func entraTroubles() []trouble {
 	}
 	add(api.CodeCredentialsInvalid, admin, "create a new client secret", 7000215, 7000216, 7000218)
 	add(api.CodeCredentialsInvalid, admin, "Allow public client flows", 700025)
+	add(api.CodeCredentialsInvalid, admin, "or sign in by certificate", 700027)
 	add(api.CodeSecretExpired, admin, "rotate it here", 7000222)
 	add(api.CodeApplicationNotFound, admin, "Application (client) ID", 700016, 700011, 70001)
 	add(api.CodeApplicationDisabled, admin, "Enabled for users to sign-in", 7000112)

@@ -44,6 +44,7 @@ type answers struct {
 	syncer *syncer.Syncer
 	told   *secrethunt.Log
 	marked atomic.Int64 // refusals that held the foreign words
+	signs  signIn
 
 	mu       sync.Mutex
 	scripts  map[string]script // by directory
@@ -221,14 +222,14 @@ func app() defendersim.App {
 func (a *answers) open(t *testing.T, id string) {
 	t.Helper()
 	must(t, a.sim.AddDirectory(defendersim.DirectorySpec{
-		ID: id, Machines: 1, FindingsPerMachine: new(1), EdgeCases: new(false), Apps: []defendersim.App{app()},
+		ID: id, Machines: 1, FindingsPerMachine: new(1), EdgeCases: new(false), Apps: []defendersim.App{a.app()},
 	}))
 }
 
 // mend takes back whatever was arranged for a directory.
 func (a *answers) mend(t *testing.T, id string) {
 	t.Helper()
-	must(t, a.sim.SetApp(id, app()))
+	must(t, a.sim.SetApp(id, a.app()))
 	must(t, a.sim.SetLicence(id, defendersim.LicenceFull))
 	a.mu.Lock()
 	defer a.mu.Unlock()

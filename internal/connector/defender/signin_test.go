@@ -185,6 +185,7 @@ func TestFederatedSignIn(t *testing.T) {
 		token   func(*jwt.RegisteredClaims)
 		code    string
 		says    string
+		refusal int // of Entra ID, whatever was sent
 	}{
 		"works":           {},
 		"other issuer":    {trusted: func(f *defendersim.FederatedCredential) { f.Issuer = other }, code: fault.CodeCredentialsInvalid, says: `issuer "` + platformIssuer + `"`},
@@ -193,6 +194,9 @@ func TestFederatedSignIn(t *testing.T) {
 		"other keys":      {trusted: func(f *defendersim.FederatedCredential) { *f = (&platform{t, defender.TestKeys()[1], ""}).trusted() }, code: fault.CodeFederatedToken, says: "keys"},
 		"token too old":   {token: func(c *jwt.RegisteredClaims) { c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(-time.Hour)) }, code: fault.CodeFederatedToken, says: "expired"},
 		"token of nobody": {token: func(c *jwt.RegisteredClaims) { c.Subject = "" }, code: fault.CodeFederatedToken, says: "file"},
+		"malformed token": {refusal: 50027, code: fault.CodeFederatedToken, says: "issuer"},
+		"other signature": {refusal: 50013, code: fault.CodeFederatedToken, says: "issuer"},
+		"other client id": {refusal: 700021, code: fault.CodeUpstreamUnexpected, says: "operator"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -202,7 +206,7 @@ func TestFederatedSignIn(t *testing.T) {
 			if tc.trusted != nil {
 				tc.trusted(&f)
 			}
-			got := signIn(t, defendersim.App{Federated: []defendersim.FederatedCredential{f}}, defender.Config{FederatedTokenFile: p.file}, connector.Credentials{Method: connector.MethodFederated})
+			got := signIn(t, defendersim.App{Federated: []defendersim.FederatedCredential{f}, RefuseWith: tc.refusal}, defender.Config{FederatedTokenFile: p.file}, connector.Credentials{Method: connector.MethodFederated})
 			if got.Code != tc.code || !strings.Contains(got.Remedy+got.Cause, tc.says) || strings.Contains(got.Remedy+got.Detail, p.file) {
 				t.Errorf("%+v", got)
 			}
