@@ -63,7 +63,7 @@ scale: setup ## sync 20,000 machines with a million findings under a memory ceil
 plans: setup ## look at the plans of all lists with a million findings of 100,000 assets
 	bin/devdb run -- go test -tags scale -run TestPagesAreReadFromIndexes -v -count=1 -timeout 30m ./internal/postgres
 
-kill: setup ## kill the service in each phase and at random moments of its syncs, freeze it in one, and compare the tables: KILLS, KILL_SEED
+kill: setup ## kill the service in each phase, at each page and at random moments of its syncs, freeze it in one, and compare the tables: KILLS, KILL_SEED
 	KILL_QUIET=1 KILLS=$(or $(KILLS),50) bin/devdb run -- go test -tags soak -run 'TestKilled|TestFrozen' -v -count=1 -timeout 60m ./cmd/defenderd
 
 rewrap: setup ## replace all keys of 1,000 integrations under load, with a kill in the middle: REWRAP_INTEGRATIONS

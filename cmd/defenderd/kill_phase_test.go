@@ -82,21 +82,27 @@ func (s *victim) killIn(phase killPhase) {
 		s.begin()
 		s.until("the sync waits for "+phase.lock, func() bool { return s.waitsFor(phase.lock) })
 	} else {
-		hold := phase.hold
-		hold.Hold = true
-		id, err := s.sim.AddFault(hold)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		defer s.sim.ClearFaults()
-		s.begin()
-		ctx, cancel := context.WithTimeout(s.t.Context(), killPatience)
-		defer cancel()
-		if err := s.sim.AwaitFault(ctx, id); err != nil {
-			s.t.Fatal(err)
-		}
+		release := s.holdCall(phase.hold)
+		defer release()
 	}
 	s.kill()
+}
+
+// holdCall starts the service and waits until its sync waits for the answer to a call, which is not given until release.
+func (s *victim) holdCall(hold defendersim.Fault) (release func()) {
+	s.t.Helper()
+	hold.Hold = true
+	id, err := s.sim.AddFault(hold)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.begin()
+	ctx, cancel := context.WithTimeout(s.t.Context(), killPatience)
+	defer cancel()
+	if err := s.sim.AwaitFault(ctx, id); err != nil {
+		s.t.Fatal(err)
+	}
+	return func() { s.sim.RemoveFault(id) }
 }
 
 // begin starts the service with a sync to do.
@@ -163,57 +169,4 @@ func (s *victim) waitsFor(table string) bool {
 	db := s.database()
 	defer db.Close()
 	return len(texts(s.t, db, `select 'x' from pg_locks where relation = '`+table+`'::regclass and not granted`)) > 0
-}
-
-// TestKilledAtEachPage kills the service once between any two pages of the vulnerability report, in first syncs and in
-// later ones. The run then goes on behind the last page that it had: no page but the one in flight is asked for twice.
-func TestKilledAtEachPage(t *testing.T) {
-	pages := 0
-	t.Run("first syncs", func(t *testing.T) {
-		for page := 1; page == 1 || page < pages; page += 3 {
-			s := newVictim(t)
-			pages = s.killAtPage(page)
-		}
-	})
-	t.Run("later syncs", func(t *testing.T) {
-		s := newVictim(t)
-		s.recover()
-		for page := 1; page < pages-1; page++ { // machines leave, and the report may lose a page with them
-			if err := s.sim.Change(killDirectory, laterChanges(page)...); err != nil {
-				t.Fatal(err)
-			}
-			pages = s.killAtPage(page)
-		}
-	})
-	if pages < 7 {
-		t.Errorf("the report has only %d pages", pages)
-	}
-}
-
-// killAtPage kills a sync that has read so many pages, lets it end, and returns how many pages there were.
-func (s *victim) killAtPage(page int) (pages int) {
-	s.t.Helper()
-	s.sim.ClearJournal()
-	s.killIn(killPhase{name: "between pages", hold: defendersim.Fault{Route: "software_vulnerabilities", After: page}})
-	s.start()
-	s.awaitIdle()
-	asked := map[string]int{}
-	for _, e := range s.sim.Journal(10_000) {
-		if e.Route == "software_vulnerabilities" {
-			asked[e.Query]++
-		}
-	}
-	twice := 0
-	for query, times := range asked {
-		if twice += times - 1; times > 1 && query == "pageSize=2000" {
-			s.t.Errorf("killed after page %d: the first page was read again", page)
-		}
-	}
-	if twice != 1 {
-		s.t.Errorf("killed after page %d: %d pages were asked for again, want the one in flight", page, twice)
-	}
-	s.mustEqualTruth()
-	s.mustBeTidy()
-	s.stop()
-	return len(asked)
 }

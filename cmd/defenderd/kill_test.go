@@ -3,9 +3,7 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
-	"database/sql"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -13,7 +11,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,23 +69,40 @@ type victim struct {
 	linked   string
 }
 
-func newVictim(t *testing.T) *victim {
-	s := &victim{t: t, dsn: postgrestest.URL(t), spool: t.TempDir()}
-	s.sim = defendersim.New(defendersim.Config{CatalogueSize: 2000, NoQuotas: true})
-	findings := 40
-	if err := s.sim.AddDirectory(defendersim.DirectorySpec{ID: killDirectory, Machines: 400, FindingsPerMachine: &findings, Apps: []defendersim.App{{
+// scene is what is different of a victim's settings and of its Microsoft.
+type scene struct {
+	env    []string
+	files  int                 // that the report is exported to; 0 means as many as the simulator makes by itself
+	page   int                 // most records of a page of a list; 0 means Microsoft's figures
+	plain  bool                // without edge cases
+	always []defendersim.Fault // of the whole life
+}
+
+// newVictim connects the directory and leaves its first sync in the queue.
+func newVictim(t *testing.T, of ...scene) *victim {
+	s, own := &victim{t: t, dsn: postgrestest.URL(t), spool: t.TempDir()}, scene{}
+	if len(of) > 0 {
+		own = of[0]
+	}
+	s.sim = defendersim.New(defendersim.Config{CatalogueSize: 2000, NoQuotas: true, Switches: defendersim.Switches{ListPage: own.page}})
+	directory := defendersim.DirectorySpec{ID: killDirectory, Machines: 400, FindingsPerMachine: new(40), EdgeCases: new(!own.plain), Apps: []defendersim.App{{
 		ClientID: killClient, Secret: killSecret, SecretExpiresAt: time.Now().AddDate(1, 0, 0),
 		Roles: []string{defendersim.RoleMachineRead, defendersim.RoleVulnerabilityRead},
-	}}}); err != nil {
+	}}}
+	if own.files > 0 {
+		directory.ExportFiles = &own.files
+	}
+	if err := s.sim.AddDirectory(directory); err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range own.always {
+		if _, err := s.sim.AddFault(f); err != nil {
+			t.Fatal(err)
+		}
 	}
 	microsoft := httptest.NewServer(s.sim.Handler())
 	t.Cleanup(microsoft.Close)
-	dir := t.TempDir()
-	s.binary = filepath.Join(dir, "defenderd")
-	if out, err := exec.Command("go", "build", "-o", s.binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	s.binary = builtBinary(t)
 	key := make([]byte, 32)
 	_, _ = rand.Read(key)
 	address := freeAddress(t)
@@ -98,8 +112,11 @@ func newVictim(t *testing.T) *victim {
 		"DEFENDERD_UNSAFE_TEST_UPSTREAM=true", "DEFENDERD_UNSAFE_NO_CALL_LIMITS=true", "DEFENDERD_LEASE=5s", "DEFENDERD_HEARTBEAT=500ms", "DEFENDERD_POLL=200ms",
 		"DEFENDERD_SPOOL_DIR="+s.spool, "DEFENDERD_CATALOGUE_MAX_AGE=1s", "DEFENDERD_ROWS_PAGE_SIZE=2000",
 		"DEFENDERD_REMOVAL_MISSES=1", "DEFENDERD_RATE_TENANT=0", "DEFENDERD_RATE_CREDENTIAL=0", "DEFENDERD_RATE_ADDRESS=0", "DEFENDERD_VALIDATION_RATE=0")
+	s.env = append(s.env, own.env...)
 	tenant := field(s.command("tenant", "create", "--name", "Contoso", "--internal-assessments"), "tnt_")
 	s.api = api.New(s.url, field(s.command("api-key", "create", "--tenant", tenant, "--name", "ops", "--role", "admin", "--expires", "1d"), "pgpd_"))
+	whole := s.env
+	s.env = append(slices.Clone(whole), "DEFENDERD_ROLES=http") // nobody begins the first sync before it is watched
 	s.start()
 	i, err := s.api.ConnectIntegration(t.Context(), api.ConnectRequest{Type: "microsoft-defender", Credentials: api.CredentialsInput{
 		TenantID: killDirectory, ClientID: killClient, ClientSecret: api.Secret(killSecret),
@@ -109,6 +126,7 @@ func newVictim(t *testing.T) *victim {
 	}
 	s.linked = i.ID
 	s.kill()
+	s.env = whole
 	return s
 }
 
@@ -205,77 +223,6 @@ func (s *victim) changeWorld(random *mathrand.Rand, turn int) {
 	if err := s.sim.Change(killDirectory, changes[random.IntN(len(changes))]); err != nil {
 		s.t.Logf("the world stays as it is: %v", err)
 	}
-}
-
-// mustEqualTruth compares the tables with the simulator row by row, and the counters with a recount.
-func (s *victim) mustEqualTruth() {
-	s.t.Helper()
-	db := s.database()
-	defer db.Close()
-	state, _ := s.sim.State(killDirectory)
-	var assets, findings []string
-	for a := range state.Assets() {
-		assets = append(assets, a.SourceID+" "+a.Hostname+" "+a.PrimaryIP)
-	}
-	for f := range state.Findings() {
-		findings = append(findings, f.SourceID+" "+f.CVE+" "+f.Severity)
-	}
-	same(s.t, "assets", texts(s.t, db, `select source_id || ' ' || hostname || ' ' || host(primary_ip) from asset where state in ('active', 'inactive')`), assets)
-	same(s.t, "findings", texts(s.t, db, `
-		select a.source_id || ' ' || v.name || ' ' || (array['unknown', 'low', 'medium', 'high', 'critical'])[f.severity + 1]
-		from finding f join asset a on a.tenant_id = f.tenant_id and a.id = f.asset_id join vulnerability v on v.id = f.vulnerability_id
-		where f.state = 1`), findings)
-	for what, query := range map[string]string{
-		"runs without an end":         `select public_id::text from run where state in ('queued', 'running', 'cancelling')`,
-		"jobs":                        `select id::text from job where state <> 'dead'`,
-		"counters of assets":          `select a.id::text from asset a where open_critical + open_high + open_medium + open_low + open_unknown <> (select count(*) from finding f where f.tenant_id = a.tenant_id and f.asset_id = a.id and f.state = 1)`,
-		"counters of vulnerabilities": `select e.vulnerability_id::text from exposure e where open_assets <> (select count(*) from finding f where f.tenant_id = e.tenant_id and f.vulnerability_id = e.vulnerability_id and f.state = 1)`,
-		"assets nobody finds":         `select a.id::text from asset a where not exists (select from asset_word w where w.tenant_id = a.tenant_id and w.asset_id = a.id and w.word = regexp_replace(host(a.primary_ip), '[.:]+', ' ', 'g') || ' ')`,
-		"words of no asset":           `select w::text from asset_word w where not exists (select from asset a where a.tenant_id = w.tenant_id and a.id = w.asset_id)`,
-		"twins":                       `select source_id from asset group by tenant_id, integration_id, source_id having count(*) > 1`,
-		"reservations":                `select source from catalogue_read where lease_until is not null`,
-	} {
-		if left := texts(s.t, db, query); len(left) > 0 {
-			s.t.Errorf("%s: %v", what, left[:min(5, len(left))])
-		}
-	}
-}
-
-func texts(t *testing.T, db *sql.DB, query string) (out []string) {
-	t.Helper()
-	rows, err := db.QueryContext(context.Background(), query)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var line string
-		if err := rows.Scan(&line); err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, line)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func same(t *testing.T, what string, got, want []string) {
-	t.Helper()
-	slices.Sort(got)
-	slices.Sort(want)
-	if slices.Equal(got, want) {
-		t.Logf("%d %s, all as they should be", len(got), what)
-		return
-	}
-	for i := range min(len(got), len(want)) {
-		if got[i] != want[i] {
-			t.Errorf("%s: %d, want %d; the first difference is %q, want %q", what, len(got), len(want), got[i], want[i])
-			return
-		}
-	}
-	t.Errorf("%s: %d, want %d", what, len(got), len(want))
 }
 
 func setting(name string, otherwise int) int {

@@ -202,3 +202,29 @@ func TestMachineVariety(t *testing.T) {
 		t.Error("46: no two ids with one name")
 	}
 }
+
+// TestListPage makes pages smaller than Microsoft's, of every list that the server alone divides.
+func TestListPage(t *testing.T) {
+	h := start(t, nil)
+	token := h.token()
+	paged := func(size int) {
+		if err := h.Switch(defendersim.Switches{ListPage: size}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{"/api/machines", "/api/vulnerabilities", "/api/vulnerabilities/machinesVulnerabilities"} {
+		paged(0)
+		whole, pages := h.walk(token, path)
+		if pages != 1 {
+			t.Fatalf("%s: %d pages", path, pages)
+		}
+		size := len(whole)/3 + 1
+		paged(size)
+		if rows, pages := h.walk(token, path); pages != 3 || !slices.Equal(column(rows, "id"), column(whole, "id")) {
+			t.Errorf("%s: %d rows on %d pages, want %d on 3", path, len(rows), pages, len(whole))
+		}
+	}
+	if h.Switch(defendersim.Switches{ListPage: -1}) == nil {
+		t.Error("a page without room is accepted")
+	}
+}

@@ -9,7 +9,7 @@ import (
 const machinesPage = 10000
 
 func (s *Simulator) serveMachines(w http.ResponseWriter, c *apiCall) *apiError {
-	size, linked, refusal := c.params.page(machinesPage, s.switches().ClampTop)
+	size, linked, refusal := c.params.page(s.listPage(machinesPage), s.switches().ClampTop)
 	if refusal != nil {
 		return refusal
 	}

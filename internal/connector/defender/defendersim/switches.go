@@ -23,9 +23,11 @@ type Switches struct {
 	HideUnfiltered       bool        `json:"hide_unfiltered"`        // one of about fifty rows of machinesVulnerabilities is delivered under a $filter only
 	MutatePages          bool        `json:"mutate_pages"`           // a machine leaves or comes back after each page of machines that has a next one
 	BlobHost             string      `json:"blob_host"`              // addresses of export files name this host, such as example.blob.core.windows.net
+	ListPage             int         `json:"list_page"`              // most records of a page of machines, vulnerabilities or machinesVulnerabilities; 0 means Microsoft's figures
 }
 
-// Switch sets all switches, for requests that begin from now on. A status in EntraStatus that is no refusal's is an error.
+// Switch sets all switches, for requests that begin from now on. A status in EntraStatus that is no refusal's is an error, and so is
+// a page without room for a record.
 func (s *Simulator) Switch(to Switches) error {
 	to.EntraStatus = maps.Clone(to.EntraStatus)
 	for code, status := range to.EntraStatus {
@@ -33,8 +35,19 @@ func (s *Simulator) Switch(to Switches) error {
 			return fmt.Errorf("status %d of AADSTS%d is outside 400..599", status, code)
 		}
 	}
+	if to.ListPage < 0 {
+		return fmt.Errorf("a page of %d records has room for none", to.ListPage)
+	}
 	s.live.Store(&to)
 	return nil
+}
+
+// listPage is how many records a page of a list holds of which Microsoft's hold so many.
+func (s *Simulator) listPage(microsofts int) int {
+	if own := s.switches().ListPage; own > 0 {
+		return min(own, microsofts)
+	}
+	return microsofts
 }
 
 // switches are those in force. A request that asks twice may see two settings when they are changed in between.

@@ -17,7 +17,7 @@ const (
 )
 
 func (s *Simulator) serveVulnerabilities(w http.ResponseWriter, c *apiCall) *apiError {
-	size, linked, refusal := c.params.page(vulnerabilitiesPage, s.switches().ClampTop)
+	size, linked, refusal := c.params.page(s.listPage(vulnerabilitiesPage), s.switches().ClampTop)
 	if refusal != nil {
 		return refusal
 	}
@@ -66,7 +66,7 @@ func (s *Simulator) serveVulnerability(w http.ResponseWriter, c *apiCall) *apiEr
 var onlyMachine = regexp.MustCompile(`^\s*machineId\s+eq\s+'([^']*)'\s*$`)
 
 func (s *Simulator) serveMapping(w http.ResponseWriter, c *apiCall) *apiError {
-	size, linked, refusal := c.params.page(mappingPage, s.switches().ClampTop)
+	size, linked, refusal := c.params.page(s.listPage(mappingPage), s.switches().ClampTop)
 	if refusal != nil {
 		return refusal
 	}
