@@ -10,6 +10,7 @@ import (
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/connector/defender/defendersim"
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/syncer"
 )
 
@@ -63,6 +64,29 @@ func TestEachThresholdOfAnExpiryIsToldOnce(t *testing.T) {
 	}
 	h.expires(i, h.now.Add(3*aDay)) // another secret, which nobody was warned of
 	h.mustTell("of the next secret", 7)
+}
+
+// TestAStagedSecretIsToldOfOnceItHasTakenOver: one that works takes over within a day, and its expiry is told then; of one that waits
+// it is told why it does.
+func TestAStagedSecretIsToldOfOnceItHasTakenOver(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 2, 1)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.expires(i, h.now.Add(6*aDay))
+	h.mustTell("of the present one", 7)
+	must(t, second(h.links.StageSecret(t.Context(), h.tenant, i.PublicID, connector.Rotation{
+		Credentials: connector.Credentials{Secret: seal.NewSecret(renewed)}, SecretExpiresAt: h.now.Add(25 * aDay),
+	})))
+	h.now = h.now.Add(25 * time.Hour)
+	h.mustTell("while it waits")
+	if staged := h.integration(i).Staged; staged.Problem.Code != fault.CodeCredentialsInvalid {
+		t.Errorf("it waits: %+v", staged)
+	}
+	h.takes(func(a *defendersim.App) { a.Secret = renewed })
+	h.now = h.now.Add(27 * time.Hour)
+	h.mustTell("when it takes over")
+	h.mustTell("of the one that has taken over", 30)
 }
 
 func (h *house) expires(i connector.Integration, at time.Time) {
