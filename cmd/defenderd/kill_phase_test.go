@@ -42,12 +42,14 @@ var killPhases = []killPhase{
 func TestKilledInEachPhase(t *testing.T) {
 	for _, phase := range killPhases {
 		t.Run("first sync, "+phase.name, func(t *testing.T) {
+			t.Parallel()
 			s := newVictim(t)
 			s.killIn(phase)
 			s.recover()
 		})
 	}
 	t.Run("later syncs", func(t *testing.T) {
+		t.Parallel()
 		s := newVictim(t)
 		s.recover()
 		for i, phase := range killPhases {
@@ -168,5 +170,7 @@ func (s *victim) lockTable(name string) (release func()) {
 func (s *victim) waitsFor(table string) bool {
 	db := s.database()
 	defer db.Close()
-	return len(texts(s.t, db, `select 'x' from pg_locks where relation = '`+table+`'::regclass and not granted`)) > 0
+	return len(texts(s.t, db, `
+		select 'x' from pg_locks where relation = '`+table+`'::regclass and not granted
+		  and database = (select oid from pg_database where datname = current_database())`)) > 0
 }
