@@ -57,7 +57,7 @@ sqlmap: setup ## have sqlmap, which must be installed, look for SQL injection in
 fuzz: setup ## run every fuzz target for a short while: make fuzz FUZZTIME=1m
 	bin/devdb run -- scripts/fuzz.sh
 
-scale: setup ## sync 20,000 machines with a million findings under a memory ceiling, a steady state of 100,000 machines, and 50 tenants: SCALE_MACHINES, SCALE_FINDINGS, SCALE_CEILING_MIB
+scale: setup ## sync 20,000 machines with a million findings under a memory ceiling, a steady state of 100,000 machines and a day of it, and 50 tenants: SCALE_MACHINES, SCALE_FINDINGS, SCALE_CEILING_MIB
 	bin/devdb run -- go test -tags scale -run TestScale -v -count=1 -timeout 30m ./internal/syncer
 
 plans: setup ## look at the plans of all lists with a million findings of 100,000 assets
