@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 
 	"pgp.internal/defender/internal/connector"
 )
@@ -23,7 +24,8 @@ type call struct {
 }
 
 // get reads one address of the API. A 401 makes it renew the token and try once more, which is a repeat like any: a token may be
-// revoked, or be one that was issued before the service knew of it.
+// revoked, or be one that was issued before the service knew of it. With one that is not new it tries in any case, because the answer proves
+// nothing about the credentials.
 func (s *source) get(ctx context.Context, c call) error {
 	if _, err := s.token(ctx); err != nil { // first, so that leave for the call need not wait for it
 		return err
@@ -34,10 +36,13 @@ func (s *source) get(ctx context.Context, c call) error {
 		return err
 	}
 	s.dropToken(t)
-	if allowed, failed := s.byBudget(c.endpoint)(ctx, f); failed != nil {
+	switch allowed, failed := s.byBudget(c.endpoint)(ctx, f); {
+	case failed != nil:
 		return failed
-	} else if !allowed {
+	case !allowed && s.conn.cfg.Clock().Sub(t.issued) < tokenIsNew:
 		return err
+	case !allowed:
+		s.usage.retries.Add(1)
 	}
 	if _, err = s.token(ctx); err != nil {
 		return err
@@ -45,6 +50,9 @@ func (s *source) get(ctx context.Context, c call) error {
 	_, err = s.exchange(ctx, c)
 	return err
 }
+
+// tokenIsNew is for how long a token is taken to be as good as it was when it was issued.
+const tokenIsNew = time.Minute
 
 // exchange makes one HTTP call and hands a 200 to the call's consumer. It tells with which token; without one nothing was called.
 func (s *source) exchange(ctx context.Context, c call) (token, error) {

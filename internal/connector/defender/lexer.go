@@ -98,13 +98,14 @@ func (l *lexer) peekPastBlanks() byte {
 			if c > ' ' || c != ' ' && c != '\n' && c != '\r' && c != '\t' {
 				return c
 			}
-			l.pos++
 			if c == '\n' && l.lined && l.depth > 0 {
-				if l.err == nil {
+				if l.err == nil { // else nextLine has yet to find where this line ends
+					l.pos++
 					l.over, l.err = true, errSyntax
 				}
 				return 0
 			}
+			l.pos++
 		}
 		if !l.fill() {
 			return 0

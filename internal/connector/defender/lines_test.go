@@ -39,6 +39,7 @@ func TestABrokenLineIsOneRecord(t *testing.T) {
 	for name, spoilt := range map[string]string{
 		"garbage": "!!", "no value": `{"DeviceId":"d","CveId":}`, "two values": `{"CveId":"a" "b"}`, "no colon": `{"CveId" "a"}`, "no name": `{1:2}`,
 		"bad escape": `{"CveId":"\q"}`, "no quote": `{"CveId":"a}`, "no end": `{"DeviceId":"d"`, "no end of a list": `{"DiskPaths":["a"`, "no end but a comma": `{"DeviceId":"d",`,
+		"no end but colons": `{:`, "no end, a comma and a colon": `{"DeviceId":"d",:`, "no end of an object in a list": `{"DeviceId":"d","DiskPaths":[{:`,
 		"an end too many": `}`, "no end but a colon": `{"CveId":`, "no end and a blank line": "{\"CveId\":\n ", "no end but a name": `{"CveId"`, "half a literal": `{"SecurityUpdateAvailable":tru}`, "long": long, "nested": strings.Repeat(`[`, maxDepth+1),
 	} {
 		for at := range 5 {

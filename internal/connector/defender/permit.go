@@ -106,7 +106,7 @@ func (s *source) end(ctx context.Context, p pending, err error) error {
 	}
 	var f *failure
 	if fault.Is(err, fault.CodeUpstreamThrottled) && errors.As(err, &f) {
-		asked := min(cmp.Or(f.fault.RetryAfter, s.conn.cfg.Retry.ThrottleBase), s.conn.cfg.Retry.MaxRetryAfter)
+		asked := min(cmp.Or(f.fault.RetryAfter, s.conn.cfg.Retry.ThrottleBase), longestWindow)
 		failed = errors.Join(failed, s.conn.cfg.Budget.Hold(ctx, p.key, asked))
 	}
 	if failed != nil {

@@ -2,10 +2,30 @@ package defender
 
 import (
 	"testing"
+	"time"
 
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/postgres/postgrestest"
 )
+
+// TestARevokedTokenIsRenewedThoughNoRepeatIsLeft has all repeats be used up before a token of some age is revoked.
+func TestARevokedTokenIsRenewedThoughNoRepeatIsLeft(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t)
+	store := postgrestest.New(t)
+	s := u.open(func(c *Config) { c.Budget = NewSharedBudget(store).Simulated(u.clock.now, u.clock.sleep) })
+	u.onAPI = plain(503, "")
+	for range repeatReserve {
+		if _, err := machineIDs(s); !fault.Is(err, fault.CodeUpstreamUnavailable) {
+			t.Fatal(err)
+		}
+	}
+	u.clock.sleep(t.Context(), 11*time.Minute) //nolint:errcheck // until the breaker lets one through
+	u.onAPI = inTurn(plain(401, ""), page(listOf("id", 0, 1, "")))
+	if _, err := machineIDs(s); err != nil {
+		t.Error(err)
+	}
+}
 
 // TestADirectoryThatAnswers401CostsATenthMore: to renew the token and ask again is a repeat, and there are no more of them than of others.
 func TestADirectoryThatAnswers401CostsATenthMore(t *testing.T) {

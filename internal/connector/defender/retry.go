@@ -18,7 +18,7 @@ type RetryPolicy struct {
 	Base          time.Duration // upper bound of the first wait, doubled each time: 1 s
 	Cap           time.Duration // upper bound of a computed wait: 30 s
 	ThrottleBase  time.Duration // as Base, after a 429 without Retry-After: 5 s
-	MaxRetryAfter time.Duration // longest Retry-After that is honoured: 1 h, as long as Microsoft's longest quota
+	MaxRetryAfter time.Duration // longest Retry-After that is waited for: 5 min; after a longer one the call fails, and keeps no worker busy
 }
 
 func (p RetryPolicy) withDefaults() RetryPolicy {
@@ -26,7 +26,7 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 	p.Base = positive(p.Base, time.Second)
 	p.Cap = positive(p.Cap, 30*time.Second)
 	p.ThrottleBase = positive(p.ThrottleBase, 5*time.Second)
-	p.MaxRetryAfter = positive(p.MaxRetryAfter, longestWindow)
+	p.MaxRetryAfter = positive(p.MaxRetryAfter, 5*time.Minute)
 	return p
 }
 
@@ -51,8 +51,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 // wait is how long to pause before the try after number attempt (1 is the first). What Microsoft asked for is kept to
 // exactly, plus a little jitter, no more than Cap, so that waiting workers do not come back in step; otherwise back-off has full jitter.
 func (p RetryPolicy) wait(attempt int, f *failure, random func(time.Duration) time.Duration) time.Duration {
-	if f.fault.RetryAfter > 0 {
-		asked := min(f.fault.RetryAfter, p.MaxRetryAfter)
+	if asked := f.fault.RetryAfter; asked > 0 {
 		return asked + random(min(asked/10, p.Cap)+1)
 	}
 	base := p.Base
@@ -93,7 +92,7 @@ func (s *source) repeatBy(ctx context.Context, e Endpoint, tries int, again leav
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if !f.retry || attempt >= tries {
+		if !f.retry || attempt >= tries || f.fault.RetryAfter > s.conn.cfg.Retry.MaxRetryAfter {
 			return err
 		}
 		wait := s.conn.cfg.Retry.wait(attempt, f, s.conn.cfg.Rand)

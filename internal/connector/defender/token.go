@@ -22,6 +22,7 @@ const renewBefore = 5 * time.Minute
 // token is an access token in memory; it is stored nowhere and printed nowhere.
 type token struct {
 	text   string
+	issued time.Time
 	renew  time.Time
 	claims claims
 	known  bool // the claims could be read
@@ -90,7 +91,7 @@ func (t *tokens) wait() {
 	t.callers++
 }
 
-// leave ends the request under way with its last caller: it may have to wait for an hour, and by then what it would be made with may be
+// leave ends the request under way with its last caller: it may have to wait for long, and by then what it would be made with may be
 // meant to be gone.
 func (t *tokens) leave() {
 	t.mu.Lock()
@@ -199,7 +200,8 @@ func (s *source) newToken(got *oauth2.Token) token {
 	if !got.Expiry.IsZero() {
 		life = time.Until(got.Expiry)
 	}
-	t := token{text: got.AccessToken, renew: s.conn.cfg.Clock().Add(max(life-renewBefore, life/2))}
+	now := s.conn.cfg.Clock()
+	t := token{text: got.AccessToken, issued: now, renew: now.Add(max(life-renewBefore, life/2))}
 	t.claims, t.known = readClaims(got.AccessToken)
 	return t
 }
