@@ -76,14 +76,13 @@ type reading struct {
 }
 
 // weigh tells what a reading shows of the source, and whether that is a drop. Settings that were changed decide on what is read, and on
-// nothing that is not: what is refused since is no loss, what is fresh makes up for none, and neither is among the figures.
+// nothing that is not: what is refused since was no part of what could be lost, and what is fresh makes up for no loss.
 func (r reading) weigh(changed bool) (reading, bool) {
 	if !changed {
 		return r, drops(r.before, r.after)
 	}
-	fell := drops(r.before, r.after+r.refused-r.fresh)
 	r.before, r.after, r.leaving = r.before-r.refused, r.after-r.fresh, r.leaving-r.refused
-	return r, fell
+	return r, drops(r.before, r.after)
 }
 
 // drops tells whether a fall is large enough to be doubted: to nothing, or by more than half.

@@ -50,7 +50,7 @@ type closing struct {
 // weighed against what is left without that. Such a drop waits for another reading, six hours later, or for a person who approves of what was
 // told of it; each finding by itself, wherever its asset has been meanwhile. While any has to wait, what else would close waits with it.
 // Up to the first whole reading by other settings, rows that arrived and are refused leave at once, those of a drop of refused rows too: the
-// settings decide on all that is read. They are no loss, and what is fresh makes up for none.
+// settings decide on all that is read. They are no part of what is weighed, and what is fresh makes up for no loss.
 func (st *stage) guardRows(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	h, err := st.beginHold(ctx, tx, o)
 	if err != nil {
@@ -121,7 +121,7 @@ func (st *stage) weighRows(ctx context.Context, tx *sqlx.Tx, h *hold, open int64
 	if h.partly && h.told() {
 		h.Still = max(h.Still, 1)
 	}
-	h.met = h.Absent+h.Refused > h.Held && drops(h.Before-h.Held, h.left())
+	h.met = h.Absent+h.Refused > h.Held && drops(h.Before-h.Chosen-h.Held, h.left())
 	return nil
 }
 
@@ -131,9 +131,9 @@ func (h hold) told() bool {
 	return told
 }
 
-// left is how many findings would be open if all closed that the guard judges.
+// left is how many findings would be open if all closed that the guard judges, of those that the settings take.
 func (h hold) left() int64 {
-	left := h.Before - h.Absent - h.Refused
+	left := h.Before - h.Chosen - h.Absent - h.Refused
 	if h.rejudged {
 		return left
 	}
@@ -170,13 +170,15 @@ func (st *stage) withhold(ctx context.Context, tx *sqlx.Tx, h hold) (held, opene
 }
 
 // releaseRows forgets that findings were held back that a whole report has again, also one of which some rows could not be read: those of its
-// assets are compared, so that nothing is to be done only about findings that are as they were. Changes do not tell of those.
+// assets are compared, so that nothing is to be done only about findings that are as they were. Those that were absent and are refused now are
+// there too. Changes do not tell of either.
 func (st *stage) releaseRows(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
 	_, err := tx.ExecContext(ctx, `
 		update finding f set held_since = null, held_as = null from asset a
 		where a.tenant_id = $1 and a.integration_id = $2 and a.held_findings > 0 and `+inSight+`
 		  and f.tenant_id = $1 and f.asset_id = a.id and f.held_since is not null
-		  and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)`, st.job.Tenant, st.integration.ID)
+		  and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id and not coalesce(d.returned, false))`,
+		st.job.Tenant, st.integration.ID)
 	return err
 }
 
@@ -240,7 +242,7 @@ func (h hold) blind(shown guardFigures) bool {
 // heldFigures are what this reading shows of what is held back. What it lets go, and what leaves by settings that were changed, is not among
 // them.
 func (st *stage) heldFigures(ctx context.Context, tx *sqlx.Tx, h hold) (f guardFigures, err error) {
-	f = guardFigures{Run: h.run, After: h.left() - h.Chosen, At: h.now}
+	f = guardFigures{Run: h.run, After: h.left(), At: h.now}
 	if err = tx.GetContext(ctx, &f.Leaving, `select count(*) from withheld`); err != nil {
 		return f, err
 	}

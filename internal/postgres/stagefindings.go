@@ -95,9 +95,6 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 	}
 	err = st.apply(ctx, syncer.StageVulnerabilities, func(tx *sqlx.Tx) error {
 		c = syncer.FindingChanges{}
-		if o.Rejudged {
-			st.doubt = syncer.DoubtJudged
-		}
 		if c.OpenBefore, err = st.openFindings(ctx, tx); err != nil {
 			return err
 		}
@@ -109,9 +106,23 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 		if err := st.countAfter(ctx, tx, o, &c); err != nil {
 			return err
 		}
+		st.doubt = doubtOf(o, c)
 		return o.Confirm(&c)
 	})
 	return c, err
+}
+
+// doubtOf is why the next reading has to be whole, should the run end before it can tell what it has learnt.
+func doubtOf(o syncer.ApplyFindings, c syncer.FindingChanges) string {
+	switch {
+	case o.Incomplete:
+		return syncer.DoubtUnread
+	case c.Held > 0:
+		return syncer.DoubtHeld
+	case o.Rejudged:
+		return syncer.DoubtJudged
+	}
+	return ""
 }
 
 func (st *stage) stageSeen(ctx context.Context, seen []syncer.SeenAsset) error {

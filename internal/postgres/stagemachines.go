@@ -77,7 +77,7 @@ func (st *stage) applyMachines(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyM
 			return c, err
 		}
 	}
-	c, st.relist = p.done, o.Rejudged
+	c, st.relist = p.done, o.Rejudged || o.Incomplete || p.done.Held > 0 // should the run end before it can tell what it has learnt
 	return c, o.Confirm(&c)
 }
 

@@ -120,7 +120,7 @@ func (l *brokenList) breakBehind(h *house, after int) {
 	}
 	failure := defendersim.Fault{ID: brokenPage, Route: l.route, After: after, Status: http.StatusBadGateway}
 	if after%2 == 1 {
-		failure.Status, failure.ResetAfter = 0, 150
+		failure.Status, failure.ResetAfter = 0, 15 // which is less than a file without rows takes
 	}
 	h.fault(failure)
 }
