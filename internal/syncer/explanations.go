@@ -63,7 +63,7 @@ var explanations = []Explanation{
 	{ExplainNoMachines, "The directory holds no machines", "Microsoft Defender reported no device at all.", "Onboard devices in the Microsoft Defender portal, and check that the Tenant ID belongs to the directory that holds them.", fault.CustomerAdmin},
 	{ExplainAllFiltered, "No machine passed the rules", "Defender reported machines and all were skipped.", "Look at the samples of each reason. Mobile and IoT devices are never imported; age, device groups, tags and name rules are settings.", fault.Caller},
 	{ExplainNoRows, "Defender reported no vulnerabilities", "The vulnerability report of the directory is empty.", "A newly onboarded device needs up to a day to be assessed; vulnerability management needs Plan 2 or the add-on.", fault.CustomerAdmin},
-	{ExplainRowsFiltered, "No vulnerability passed the rules", "Defender reported rows and all were skipped.", "Only network-accessible vulnerabilities on imported machines count; minimum severity, attack vectors and unknown vectors are settings.", fault.Caller},
+	{ExplainRowsFiltered, "No vulnerability passed the rules", "Defender reported rows and all were skipped.", "Begin with the biggest reason. Where it is asset_not_imported, look at the rules for machines; else only network-accessible vulnerabilities count, and minimum severity, attack vectors and unknown vectors are settings.", fault.Caller},
 	{ExplainNothingNew, "Nothing has changed", "Everything that was to be read was, and nothing that is stored had to be changed.", "Nothing to do.", fault.Nobody},
 	{ExplainRestarted, "The run was interrupted and started again", "Its counts are those of the last attempt: what an earlier one had stored already counts as unchanged.", "Nothing to do.", fault.Nobody},
 }
