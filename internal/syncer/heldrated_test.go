@@ -4,9 +4,22 @@ import (
 	"testing"
 	"time"
 
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
 )
+
+// mustAllGo demands that nothing of the machines is open once a hold is over.
+func (h *house) mustAllGo(i connector.Integration, ids []string) {
+	h.t.Helper()
+	h.both(7 * time.Hour)
+	h.asTold(i)
+	if n := h.openOf(ids); n != 0 {
+		h.t.Errorf("%d are open six hours later", n)
+	}
+	h.mustBeHeld(i, 0, "six hours later")
+	h.mustNeedNothing(i)
+}
 
 // TestWhatMicrosoftRefusesIsHeldThoughSettingsHadChanged changes the settings during a hold, and has Microsoft rate lower what is left when a
 // run has gone by them.
@@ -26,13 +39,7 @@ func TestWhatMicrosoftRefusesIsHeldThoughSettingsHadChanged(t *testing.T) {
 			t.Errorf("%d are open, were %d", n, all)
 		}
 	}
-	h.both(7 * time.Hour)
-	h.asTold(i)
-	if n := h.openOf(ids); n != 0 {
-		t.Errorf("%d are open six hours later", n)
-	}
-	h.mustBeHeld(i, 0, "six hours later")
-	h.mustNeedNothing(i)
+	h.mustAllGo(i, ids)
 }
 
 // TestFiguresOfAHoldFitWhenWhatIsLeftIsRefused takes settings back with the run that meets that Microsoft rates lower what is left.
@@ -53,11 +60,5 @@ func TestFiguresOfAHoldFitWhenWhatIsLeftIsRefused(t *testing.T) {
 	if now.Leaving == 0 || now.Before-now.Leaving != now.After {
 		t.Errorf("held: %d", stands(now))
 	}
-	h.both(7 * time.Hour)
-	h.asTold(i)
-	if n := h.openOf(ids); n != 0 {
-		t.Errorf("%d are open six hours later", n)
-	}
-	h.mustBeHeld(i, 0, "six hours later")
-	h.mustNeedNothing(i)
+	h.mustAllGo(i, ids)
 }
