@@ -14,26 +14,21 @@ import (
 // TestRandomHolds takes findings, machines, ratings and settings away and back in any order, and holds each run to what the removal guard
 // promises, by what Microsoft listed when it read; see [holdWorld.judge]. HOLDS sets how many directories (default 1; `make worlds` takes 40).
 func TestRandomHolds(t *testing.T) {
-	t.Parallel()
-	first := uint64(seeds("HOLDS_FROM", 0))
-	for seed := first; seed < first+uint64(seeds("HOLDS", 1)); seed++ {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel()
-			w := newHoldWorld(t, seed)
-			for range 16 {
-				for range 1 + w.random.IntN(3) {
-					w.disturb()
-				}
-				w.wait()
-				w.letThrough()
-				w.read()
-				if t.Failed() {
-					t.Fatalf("after\n%s", strings.Join(w.steps, "\n"))
-				}
+	eachSeed(t, "HOLDS", 1, func(t *testing.T, seed uint64) {
+		w := newHoldWorld(t, seed)
+		for range 16 {
+			for range 1 + w.random.IntN(3) {
+				w.disturb()
 			}
-			w.end()
-		})
-	}
+			w.wait()
+			w.letThrough()
+			w.read()
+			if t.Failed() {
+				t.Fatalf("after\n%s", strings.Join(w.steps, "\n"))
+			}
+		}
+		w.end()
+	})
 }
 
 // holdWorld is a directory where drops are held back, with what the runs so far have told.

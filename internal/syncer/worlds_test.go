@@ -21,24 +21,31 @@ import (
 // runs. When all is well again, what is stored must equal what the simulator's own model of the directory says.
 // WORLDS sets how many directories (default 2; `make worlds` takes 200).
 func TestRandomWorlds(t *testing.T) {
+	eachSeed(t, "WORLDS", 2, func(t *testing.T, seed uint64) {
+		w := newRandomWorld(t, seed)
+		for snapshot := range uint64(8) {
+			w.both(w.while())
+			w.change(world.RandomChanges(1000*seed+snapshot, 1+w.random.IntN(8))...)
+			w.absence()
+			w.somebody()
+			w.both(w.while())
+			w.trouble()
+			if t.Failed() {
+				t.Fatalf("after snapshot %d", snapshot)
+			}
+		}
+		w.settle()
+	})
+}
+
+// eachSeed carries out a test by as many seeds as a variable of that name says, from the one on that another one does with _FROM behind it.
+func eachSeed(t *testing.T, name string, usual int, test func(t *testing.T, seed uint64)) {
 	t.Parallel()
-	first := uint64(seeds("WORLDS_FROM", 0))
-	for seed := first; seed < first+uint64(seeds("WORLDS", 2)); seed++ {
+	first := uint64(seeds(name+"_FROM", 0))
+	for seed := first; seed < first+uint64(seeds(name, usual)); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			w := newRandomWorld(t, seed)
-			for snapshot := range uint64(8) {
-				w.both(w.while())
-				w.change(world.RandomChanges(1000*seed+snapshot, 1+w.random.IntN(8))...)
-				w.absence()
-				w.somebody()
-				w.both(w.while())
-				w.trouble()
-				if t.Failed() {
-					t.Fatalf("after snapshot %d", snapshot)
-				}
-			}
-			w.settle()
+			test(t, seed)
 		})
 	}
 }
