@@ -8,7 +8,8 @@ type Change struct {
 	// merge_machine (into Into), unmerge_machine, touch_machine (LastSeenDaysAgo), rename_machine (Hostname, a valid DNS name
 	// in any case), readdress_machine (IP, a usable address), remove_findings, restore_findings, add_findings (CVEs of one
 	// machine; remove with no CVEs removes all), fix_vulnerability, unfix_vulnerability (CVEs on all machines), change_rows
-	// (Percent of them, by Pattern: other software versions behind the same findings; another share each time).
+	// (Percent of them, by Pattern: other software versions behind the same findings; another share each time), replace_findings
+	// (Percent of them, by Pattern: each is no longer found, and another vulnerability of the same software is, if it has one more).
 	//
 	// reimage_machine (a new id under the same name; the old one inactive), offboard_machine, onboard_machine,
 	// regroup_machine (Group, its number). Of one machine's Software, vendor/name or "" for that of its first row:
@@ -28,7 +29,7 @@ type Change struct {
 	LastSeenDaysAgo int      `json:"last_seen_days_ago,omitempty"`
 	Hostname        string   `json:"hostname,omitempty"`
 	IP              string   `json:"ip,omitempty"`
-	Pattern         string   `json:"pattern,omitempty"` // clustered: all rows of that share of machines; scattered: that share of all rows
+	Pattern         string   `json:"pattern,omitempty"` // clustered: all rows or findings of that share of machines; scattered: that share of all
 	Percent         float64  `json:"percent,omitempty"` // 0 means 1
 	Group           *int     `json:"group,omitempty"`
 	Software        string   `json:"software,omitempty"`

@@ -85,5 +85,77 @@ func TestBadChangesOfRowsAreRefused(t *testing.T) {
 		if _, err := newState(t, 5, 5).Apply(c); err == nil {
 			t.Errorf("%+v was accepted", c)
 		}
+		c.Op = "replace_findings"
+		if _, err := newState(t, 5, 5).Apply(c); err == nil {
+			t.Errorf("%+v was accepted", c)
+		}
+	}
+}
+
+// TestFindingsAreReplacedOneForOne holds each machine's findings against those before: as many are gone as have come.
+func TestFindingsAreReplacedOneForOne(t *testing.T) {
+	t.Parallel()
+	base := newState(t, 2000, 30)
+	for pattern, ok := range map[string]func(machines int) bool{
+		"clustered": func(n int) bool { return n > 5 && n < 60 },
+		"scattered": func(n int) bool { return n > 200 },
+	} {
+		next, err := base.Apply(Change{Op: "replace_findings", Pattern: pattern})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, replaced, machines := 0, 0, 0
+		for pos := range base.w.rowPositions() {
+			before, after := vulnerabilitiesAt(base, pos), vulnerabilitiesAt(next, pos)
+			gone, come := lacking(before, after), lacking(after, before)
+			if gone != come {
+				t.Fatalf("%s: at position %d %d findings ended and %d began", pattern, pos, gone, come)
+			}
+			if all, replaced = all+len(before), replaced+gone; gone > 0 {
+				machines++
+			}
+		}
+		if replaced < all/250 || replaced > all/40 || !ok(machines) {
+			t.Errorf("%s: %d of %d findings were replaced, at %d machines", pattern, replaced, all, machines)
+		}
+	}
+}
+
+func vulnerabilitiesAt(s *State, pos int) map[int32]bool {
+	set := map[int32]bool{}
+	for _, r := range s.rows(pos, nil) {
+		set[r.cve] = true
+	}
+	return set
+}
+
+// lacking counts what is in one set and not in the other.
+func lacking(set, other map[int32]bool) (n int) {
+	for cve := range set {
+		if !other[cve] {
+			n++
+		}
+	}
+	return n
+}
+
+// TestWhatIsAddedStaysBehindReplacedFindings adds a finding after all were replaced.
+func TestWhatIsAddedStaysBehindReplacedFindings(t *testing.T) {
+	t.Parallel()
+	state, err := newState(t, 5, 20).Apply(Change{Op: "replace_findings", Pattern: "scattered", Percent: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pos := state.numbered(3)
+	held := vulnerabilitiesAt(state, pos)
+	for i, id := range state.cat.ids[:20] {
+		next, err := state.Apply(Change{Op: "add_findings", Machine: ptr(3), CVEs: []string{id}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := vulnerabilitiesAt(next, pos)
+		if !now[int32(i)] || lacking(held, now) != 0 {
+			t.Errorf("%s was added to %v: %v", id, held, now)
+		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 )
 
 // Delta is what happened to the rows of a directory between two of its States. Finding it costs what the changes in
-// between can have touched: machines that changes name, machines that joined, the share of a clustered change_rows; only
-// what reaches all machines (a vulnerability fixed, rated or published, a scattered change_rows) costs a pass over all
+// between can have touched: machines that changes name, machines that joined, the share of a clustered churn; only
+// what reaches all machines (a vulnerability fixed, rated or published, a scattered churn) costs a pass over all
 // rows, of which then none is composed that did not change.
 type Delta struct {
 	before, after *State
@@ -67,7 +67,7 @@ func differing[V any](set map[int]bool, before, after map[int]V, equal func(a, b
 	}
 }
 
-// clustered tells whether a change_rows after the first few chose all rows of a position.
+// clustered tells whether a churn after the first few chose all rows of a position.
 func (s *State) clustered(pos, first int) bool {
 	for _, c := range s.churns[first:] {
 		if c.clustered && int(s.salt(c, pos)%10_000) < c.basis {

@@ -144,7 +144,7 @@ func TestDeltaAcrossSeveralChanges(t *testing.T) {
 	last := first
 	for step := range uint64(6) {
 		var err error
-		if last, err = last.Apply(append(RandomChanges(step, 10), Change{Op: "change_rows", Pattern: []string{"clustered", "scattered"}[step%2], Percent: 10})...); err != nil {
+		if last, err = last.Apply(append(RandomChanges(step, 10), Change{Op: []string{"change_rows", "replace_findings"}[step/2%2], Pattern: []string{"clustered", "scattered"}[step%2], Percent: 10})...); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -94,7 +94,7 @@ func (s *State) apply(c Change, at time.Time) error {
 		return s.applyFix(c)
 	case "remove_findings", "restore_findings", "add_findings":
 		return s.applyFindings(c)
-	case "change_rows":
+	case "change_rows", "replace_findings":
 		return s.applyChurn(c)
 	}
 	pos, err := s.position(c.Machine, c.MachineID)
@@ -220,8 +220,9 @@ func (s *State) rows(pos int, buf []row) []row {
 	} else {
 		buf = s.w.baseRows(pos, buf)
 	}
+	own := len(buf) - start
 	buf = append(buf, s.added[pos]...)
-	s.churned(pos, buf[start:])
+	s.churned(pos, buf[start:], own)
 	if set := s.installs[pos]; set != nil {
 		buf = append(buf[:start], s.installed(set, buf[start:])...)
 	}
