@@ -22,11 +22,15 @@ func (z *sizeRun) compare(ctx context.Context, run *api.Run) (*report.Check, err
 	if err := z.compareFigures(ctx, run); err != nil {
 		return nil, err
 	}
-	findings, err := z.compareRecords(ctx, "findings", z.db.stored(z.customer.number).findings)
+	stored := z.db.stored(z.customer.number)
+	findings, err := z.compareRecords(ctx, "findings", stored.findings)
 	if err != nil {
 		return nil, err
 	}
-	assets, err := z.compareRecords(ctx, "assets", z.db.stored(z.customer.number).assets)
+	if stored.fixed != z.customer.fixed {
+		return nil, fmt.Errorf("%d findings are fixed in the tables, the imports told of %d", stored.fixed, z.customer.fixed)
+	}
+	assets, err := z.compareRecords(ctx, "assets", stored.assets)
 	if err != nil {
 		return nil, err
 	}

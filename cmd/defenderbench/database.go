@@ -134,11 +134,12 @@ func (d *database) transaction(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
-// findings counts the findings of a tenant, and those that were written after a transaction.
-func (d *database) findings(ctx context.Context, tenant int32, after int64) (all, written int64, err error) {
-	err = d.db.QueryRowContext(ctx, "select count(*), count(*) filter (where f.xmin::text::bigint > $2) from finding f where f.tenant_id = $1", tenant, after).
-		Scan(&all, &written)
-	return all, written, err
+// findings counts the open findings of a tenant, and all those that were written after a transaction.
+func (d *database) findings(ctx context.Context, tenant int32, after int64) (open, written int64, err error) {
+	err = d.db.QueryRowContext(ctx, `
+		select count(*) filter (where f.state = 1), count(*) filter (where f.xmin::text::bigint > $2) from finding f where f.tenant_id = $1`, tenant, after).
+		Scan(&open, &written)
+	return open, written, err
 }
 
 // relations tells how much place the tables take, the largest first. Partitions without findings are left out.

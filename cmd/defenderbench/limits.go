@@ -9,9 +9,9 @@ import (
 	"pgp.internal/defender/cmd/defenderbench/internal/report"
 )
 
-// narrow makes the accepted rows of what was imported: a line for each piece of software of a finding.
+// narrow makes the accepted rows of what was last imported: a line for each piece of software of a finding.
 const narrow = `select f.tenant_id, f.asset_id, s, f.vulnerability_id, f.severity, f.state, f.first_seen_at
-	from finding f cross join unnest(f.software_ids) s where f.tenant_id = %d`
+	from finding f cross join unnest(f.software_ids) s where f.tenant_id = %d and f.state = 1`
 
 const narrowTable = `create table bench_narrow (tenant_id int, asset_id bigint, software_id int, vulnerability_id int, severity smallint, state smallint,
 	first_seen_at timestamptz)`

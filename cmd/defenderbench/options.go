@@ -40,6 +40,7 @@ const (
 	partUnchanged = "unchanged"
 	partClustered = "clustered"
 	partScattered = "scattered"
+	partTurnover  = "turnover"
 	partFull      = "full"
 	partCopy      = "copy"
 	partReads     = "reads"
@@ -49,7 +50,7 @@ const (
 	partTogether  = "together"
 )
 
-var parts = []string{partDecode, partFirst, partUnchanged, partClustered, partScattered, partFull, partCopy, partReads, partExport, partFiles, partTogether, partFairness}
+var parts = []string{partDecode, partFirst, partUnchanged, partClustered, partScattered, partTurnover, partFull, partCopy, partReads, partExport, partFiles, partTogether, partFairness}
 
 const usage = `defenderbench measures the service and writes a report in Markdown and JSON.
 

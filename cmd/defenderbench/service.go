@@ -84,6 +84,7 @@ type customer struct {
 	client      *api.Client
 	directory   directory
 	integration string
+	fixed       int64 // findings, by what the imports told
 }
 
 // admit makes a tenant and its key with the operator's commands.

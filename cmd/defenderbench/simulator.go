@@ -121,9 +121,9 @@ func (f *firstLine) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// churn changes one row in a hundred, clustered on few machines or scattered over all.
-func (s *simulator) churn(ctx context.Context, pattern string) error {
-	return s.call(ctx, http.MethodPost, "/directories/"+s.main.id+"/changes", []world.Change{{Op: "change_rows", Pattern: pattern, Percent: 1}}, nil)
+// change changes the large directory.
+func (s *simulator) change(ctx context.Context, changes ...world.Change) error {
+	return s.call(ctx, http.MethodPost, "/directories/"+s.main.id+"/changes", changes, nil)
 }
 
 // truth sums up what an import of the large directory must hold.

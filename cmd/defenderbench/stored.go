@@ -17,15 +17,15 @@ import (
 type storedRecords struct {
 	*database
 	tenant int32
+	fixed  int64 // findings that were read and left out, since the simulator tells of open ones
 }
 
-func (d *database) stored(tenant int32) storedRecords { return storedRecords{d, tenant} }
-
-// openState is spoken of by no line of the simulator: whatever it expects is open.
-const openState = int64(inventory.FindingOpen)
+func (d *database) stored(tenant int32) *storedRecords {
+	return &storedRecords{database: d, tenant: tenant}
+}
 
 // findings reads the finding table alone, in the order in which it lies; what its numbers stand for is read before.
-func (s storedRecords) findings(ctx context.Context, into ledger) error {
+func (s *storedRecords) findings(ctx context.Context, into ledger) error {
 	machines, err := s.names(ctx, "select a.id, a.source_id from asset a where a.tenant_id = $1", s.tenant)
 	if err != nil {
 		return err
@@ -50,6 +50,10 @@ func (s storedRecords) findings(ctx context.Context, into ledger) error {
 		if err := rows.Scan(&asset, &vulnerability, &severity, &vector, &state, &installed); err != nil {
 			return err
 		}
+		if state == int64(inventory.FindingFixed) {
+			s.fixed++
+			continue
+		}
 		f := world.Finding{
 			SourceID: machines[asset], CVE: vulnerabilities[vulnerability],
 			Severity: inventory.Severity(severity).String(), AttackVector: inventory.AttackVector(vector).String(),
@@ -61,7 +65,7 @@ func (s storedRecords) findings(ctx context.Context, into ledger) error {
 		if err != nil {
 			return err
 		}
-		if state != openState {
+		if state != int64(inventory.FindingOpen) {
 			line = fmt.Appendf(line, " is in state %d", state)
 		}
 		into.add(f.SourceID, line)
@@ -84,7 +88,7 @@ func labels(array string, software map[int64]string) ([]string, error) {
 }
 
 // assets reads the assets that are in scope.
-func (s storedRecords) assets(ctx context.Context, into ledger) error {
+func (s *storedRecords) assets(ctx context.Context, into ledger) error {
 	rows, err := s.db.QueryContext(ctx, `
 		select a.source_id, a.hostname, host(a.primary_ip), a.name_kind, a.os_family from asset a
 		where a.tenant_id = $1 and a.state in ('active', 'inactive')`, s.tenant)
@@ -107,7 +111,7 @@ func (s storedRecords) assets(ctx context.Context, into ledger) error {
 }
 
 // names reads pairs of a number and what it stands for.
-func (s storedRecords) names(ctx context.Context, statement string, args ...any) (map[int64]string, error) {
+func (s *storedRecords) names(ctx context.Context, statement string, args ...any) (map[int64]string, error) {
 	rows, err := s.db.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, err

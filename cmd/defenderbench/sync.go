@@ -7,24 +7,36 @@ import (
 	"pgp.internal/defender/api"
 	"pgp.internal/defender/cmd/defenderbench/internal/report"
 	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender/defendersim/world"
+)
+
+// What changes before an import: the software behind one row in a hundred, clustered on few machines or scattered over all, or one finding
+// in a hundred, which ends while another begins.
+var (
+	nothing   = []world.Change(nil)
+	clustered = []world.Change{{Op: "change_rows", Pattern: "clustered", Percent: 1}}
+	scattered = []world.Change{{Op: "change_rows", Pattern: "scattered", Percent: 1}}
+	turnover  = []world.Change{{Op: "replace_findings", Pattern: "scattered", Percent: 1}}
 )
 
 // imports measures the first import, and the ones after it that find nothing or little new. Each needs the one before.
 func (z *sizeRun) imports(ctx context.Context) error {
 	for _, p := range []struct {
-		part, name, pattern string
-		order               func(context.Context) (string, error)
+		part, name string
+		changes    []world.Change
+		order      func(context.Context) (string, error)
 	}{
-		{partFirst, report.First, "", z.customer.connect},
-		{partUnchanged, report.Unchanged, "", z.customer.again},
-		{partClustered, report.Clustered, "clustered", z.customer.again},
-		{partScattered, report.Scattered, "scattered", z.customer.again},
-		{partFull, report.Full, "", z.customer.compareAll},
+		{partFirst, report.First, nothing, z.customer.connect},
+		{partUnchanged, report.Unchanged, nothing, z.customer.again},
+		{partClustered, report.Clustered, clustered, z.customer.again},
+		{partScattered, report.Scattered, scattered, z.customer.again},
+		{partTurnover, report.Turnover, turnover, z.customer.again},
+		{partFull, report.Full, nothing, z.customer.compareAll},
 	} {
 		if !z.o.wants(p.part) {
 			continue
 		}
-		if err := z.importOnce(ctx, p.name, p.pattern, p.order); err != nil {
+		if err := z.importOnce(ctx, p.name, p.changes, p.order); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 		if z.o.wants(partCopy) {
@@ -41,16 +53,16 @@ func (z *sizeRun) files(ctx context.Context) (err error) {
 	}
 	z.via = connector.ViaFiles
 	defer func() { z.via = connector.ViaPages }()
-	if err := z.importOnce(ctx, report.FirstByFiles, "", z.customer.connect); err != nil {
+	if err := z.importOnce(ctx, report.FirstByFiles, nothing, z.customer.connect); err != nil {
 		return err
 	}
-	return z.importOnce(ctx, report.UnchangedByFiles, "", z.customer.again)
+	return z.importOnce(ctx, report.UnchangedByFiles, nothing, z.customer.again)
 }
 
 // prepare changes the directory if asked to, and lets simulator and database get ready.
-func (z *sizeRun) prepare(ctx context.Context, pattern string) error {
-	if pattern != "" {
-		if err := z.sim.churn(ctx, pattern); err != nil {
+func (z *sizeRun) prepare(ctx context.Context, changes []world.Change) error {
+	if len(changes) > 0 {
+		if err := z.sim.change(ctx, changes...); err != nil {
 			return err
 		}
 	}
@@ -61,8 +73,8 @@ func (z *sizeRun) prepare(ctx context.Context, pattern string) error {
 }
 
 // importOnce measures one import, and compares what it leaves in the tables.
-func (z *sizeRun) importOnce(ctx context.Context, name, pattern string, order func(context.Context) (string, error)) error {
-	if err := z.prepare(ctx, pattern); err != nil {
+func (z *sizeRun) importOnce(ctx context.Context, name string, changes []world.Change, order func(context.Context) (string, error)) error {
+	if err := z.prepare(ctx, changes); err != nil {
 		return err
 	}
 	profile, err := z.profile(ctx, name)
@@ -87,11 +99,11 @@ func (z *sizeRun) importOnce(ctx context.Context, name, pattern string, order fu
 	if p.Findings, p.RowsWritten, err = z.db.findings(ctx, z.customer.number, m.began.transaction); err != nil {
 		return err
 	}
-	if err := z.describe(ctx, run.ID, &p); err != nil {
+	if err := z.describe(ctx, run, &p); err != nil {
 		return err
 	}
-	z.say("%s: %.2f s, %s rows/s, peak %d MiB, %.1f MB of WAL, %d finding rows written", name, p.Seconds,
-		report.Count(int64(float64(p.RowsRead)/p.Seconds)), p.PeakBytes>>20, float64(p.WAL)/1e6, p.RowsWritten)
+	z.say("%s: %.2f s, %s rows/s, peak %d MiB, %.1f MB of WAL, %d findings new, %d fixed, %d rows written", name, p.Seconds,
+		report.Count(int64(float64(p.RowsRead)/p.Seconds)), p.PeakBytes>>20, float64(p.WAL)/1e6, p.Created, p.Fixed, p.RowsWritten)
 	// A difference fails the program, but what comes after can be measured all the same.
 	p.Check, err = z.compare(ctx, run)
 	z.fail(ctx, z.what(name)+", comparison", err)
@@ -109,10 +121,16 @@ func (z *sizeRun) measured(ctx context.Context, order func(context.Context) (str
 }
 
 // describe adds what the run tells about itself.
-func (z *sizeRun) describe(ctx context.Context, run string, p *report.Phase) error {
-	d, err := z.customer.client.GetRunDiagnostics(ctx, run)
+func (z *sizeRun) describe(ctx context.Context, run *api.Run, p *report.Phase) error {
+	d, err := z.customer.client.GetRunDiagnostics(ctx, run.ID)
 	if err != nil {
 		return err
+	}
+	for _, s := range run.Stages {
+		if s.Name == api.StageVulnerabilities {
+			p.Created, p.Fixed = s.Progress.Created, s.Progress.Fixed
+			z.customer.fixed += s.Progress.Fixed - s.Progress.Reopened
+		}
 	}
 	for _, s := range d.Stages {
 		p.Stages = append(p.Stages, report.Stage{Name: string(s.Name), Seconds: float64(s.DurationMS) / 1e3})

@@ -107,7 +107,7 @@ func (s *Size) writePhases(b *strings.Builder) {
 	}
 	b.WriteString("\n")
 	g := newGrid(b, "Import", "Time:", "Rows of the report:", "Findings:", "CPU service:", "CPU database:", "CPU simulator:",
-		"Peak memory:", "WAL:", "Finding rows written:", "Compared with the truth")
+		"Peak memory:", "WAL:", "New:", "Fixed:", "Finding rows written:", "Compared with the truth")
 	for i := range s.Phases {
 		p := &s.Phases[i]
 		check := "**no**"
@@ -115,7 +115,7 @@ func (s *Size) writePhases(b *strings.Builder) {
 			check = whole(p.Check.Findings) + " findings, equal"
 		}
 		g.row(p.Name, seconds(p.Seconds), rate(p.RowsRead, p.Seconds, "/s"), rate(p.Findings, p.Seconds, "/s"), seconds(p.CPU.Service),
-			seconds(p.CPU.Database), seconds(p.CPU.Simulator), mebibytes(p.PeakBytes), megabytes(p.WAL), whole(p.RowsWritten), check)
+			seconds(p.CPU.Database), seconds(p.CPU.Simulator), mebibytes(p.PeakBytes), megabytes(p.WAL), whole(p.Created), whole(p.Fixed), whole(p.RowsWritten), check)
 	}
 	b.WriteString("\nStages, in seconds: ")
 	for i := range s.Phases {

@@ -85,6 +85,7 @@ const (
 	Unchanged = "unchanged"
 	Clustered = "1 % clustered"
 	Scattered = "1 % scattered"
+	Turnover  = "1 % turned over"
 	Full      = "unchanged, all compared"
 
 	FirstByFiles     = "first sync by files"
@@ -97,7 +98,9 @@ type Phase struct {
 	Seconds     float64 `json:"seconds"` // from the order to the end, as the API tells
 	RowsRead    int64   `json:"rows_read"`
 	Accepted    int64   `json:"rows_accepted"`
-	Findings    int64   `json:"findings"`
+	Findings    int64   `json:"findings"` // open ones
+	Created     int64   `json:"findings_created"`
+	Fixed       int64   `json:"findings_fixed"`
 	CPU         CPU     `json:"cpu"`
 	PeakBytes   int64   `json:"peak_bytes"`
 	WAL         int64   `json:"wal_bytes"`

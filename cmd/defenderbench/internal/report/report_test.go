@@ -17,7 +17,7 @@ func size(target int64, slow float64) Size {
 	}
 	return Size{
 		Target: target, Machines: int(target / 100), Findings: target, Copy: &Copy{Rows: target, Seconds: float64(target) / 1e6, Each: []float64{float64(target) / 1e6}},
-		Phases: []Phase{phase(First, 300_000, 1e8), phase(Unchanged, 500_000, 1e6), phase(Clustered, 480_000, 1e7), phase(Scattered, 300_000, 1e8), phase(Full, 100_000, 1e8),
+		Phases: []Phase{phase(First, 300_000, 1e8), phase(Unchanged, 500_000, 1e6), phase(Clustered, 480_000, 1e7), phase(Scattered, 300_000, 1e8), phase(Turnover, 100_000, 1e9), phase(Full, 100_000, 1e8),
 			phase(FirstByFiles, 300_000, 1e8), phase(UnchangedByFiles, 500_000, 1e6)},
 		Reads: []Read{
 			{Name: FindingsBySeverity, Page: 1, Rate: 1000 / slow, TPS: 2000}, {Name: FindingsBySeverity, Page: 1000, Rate: 950 / slow},
