@@ -151,7 +151,8 @@ func (b *bench) size(ctx context.Context, target int64, smallest, largest bool) 
 		}
 	}
 	z.apart(ctx, true, partFiles, z.files, "DEFENDERD_REPORT_FILES_ROWS=1")
-	z.apart(ctx, smallest, partTogether, z.together)
+	// As many imports must run at once as are to be measured, be they large or not.
+	z.apart(ctx, smallest, partTogether, z.together, fmt.Sprintf("DEFENDERD_WORKERS=%d", max(4, slices.Max(z.o.atOnce))), "DEFENDERD_LARGE_ROWS=0")
 	z.apart(ctx, largest, partFairness, z.fairness)
 	return ctx.Err()
 }

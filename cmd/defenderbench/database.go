@@ -142,6 +142,12 @@ func (d *database) findings(ctx context.Context, tenant int32, after int64) (ope
 	return open, written, err
 }
 
+// weighed is how many rows the queue takes a tenant's import to have; 0 when it is none of the large ones, which leave a worker to others.
+func (d *database) weighed(ctx context.Context, tenant int32) (rows int64, err error) {
+	err = d.db.QueryRowContext(ctx, "select coalesce(max(report_rows), 0) from job where tenant_id = $1", tenant).Scan(&rows)
+	return rows, err
+}
+
 // relations tells how much place the tables take, the largest first. Partitions without findings are left out.
 func (d *database) relations(ctx context.Context) ([]report.Relation, error) {
 	rows, err := d.db.QueryContext(ctx, `

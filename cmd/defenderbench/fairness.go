@@ -105,7 +105,7 @@ func (z *sizeRun) keepBusy(ctx context.Context, busy chan<- struct{}, over <-cha
 		if err != nil {
 			return err
 		}
-		enough, err := z.watch(ctx, c, run, busy, over)
+		enough, err := z.watch(ctx, c, run, busy, over, f)
 		if err != nil || enough {
 			return err
 		}
@@ -113,14 +113,17 @@ func (z *sizeRun) keepBusy(ctx context.Context, busy chan<- struct{}, over <-cha
 	}
 }
 
-// watch follows one import of the large directory to its end, or until it is enough.
-func (z *sizeRun) watch(ctx context.Context, c *customer, run string, busy chan<- struct{}, over <-chan struct{}) (enough bool, err error) {
+// watch follows one import of the large directory to its end, or until it is enough. When it reads rows, it has been weighed.
+func (z *sizeRun) watch(ctx context.Context, c *customer, run string, busy chan<- struct{}, over <-chan struct{}, f *report.Fairness) (enough bool, err error) {
 	for {
 		now, err := c.client.GetRun(ctx, run)
 		if err != nil {
 			return false, err
 		}
 		if busy != nil && now.Stage == api.StageVulnerabilities {
+			if f.LargeRows, err = z.db.weighed(ctx, c.number); err != nil {
+				return false, err
+			}
 			close(busy)
 			busy = nil
 		}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,8 +28,7 @@ type service struct {
 }
 
 // startService migrates the database and starts the daemon, with the settings an operator would leave alone, but for those that hinder
-// measuring: the report is read whole each time, no limit of calls or requests holds anything up, and large imports may take every worker,
-// so that as many run at once as are to be measured. The settings given override these.
+// measuring: the report is read whole each time, and no limit of calls or requests holds anything up. The settings given override these.
 func startService(ctx context.Context, o options, d *database, sim *simulator, log string, settings ...string) (*service, error) {
 	spool, err := filepath.Abs(filepath.Join(o.work, "spool"))
 	if err != nil {
@@ -45,7 +43,7 @@ func startService(ctx context.Context, o options, d *database, sim *simulator, l
 		"DEFENDERD_LOGIN_URL="+sim.api, "DEFENDERD_API_URL="+sim.api, "DEFENDERD_CA_FILE="+sim.caFile, "DEFENDERD_ROWS_PAGE_SIZE="+fmt.Sprint(o.pageRows),
 		"DEFENDERD_SPOOL_DIR="+spool, "DEFENDERD_REPORT_WHOLE_EVERY=0s", "DEFENDERD_REPORT_FILES_ROWS=0", "DEFENDERD_UNSAFE_TEST_UPSTREAM=true", "DEFENDERD_UNSAFE_NO_CALL_LIMITS=true", "DEFENDERD_UNSAFE_DATABASE_TLS=true",
 		"DEFENDERD_RATE_TENANT=0", "DEFENDERD_RATE_CREDENTIAL=0", "DEFENDERD_RATE_ADDRESS=0", "DEFENDERD_VALIDATION_RATE=0",
-		"DEFENDERD_PPROF="+fmt.Sprint(o.profile != ""), "DEFENDERD_WORKERS="+fmt.Sprint(max(4, slices.Max(o.atOnce))), "DEFENDERD_LARGE_ROWS=0",
+		"DEFENDERD_PPROF="+fmt.Sprint(o.profile != ""),
 	)
 	s.env = append(s.env, settings...) // of two settings of one name the last counts
 	if _, err := output(ctx, s.program, []string{"migrate"}, s.env, nil); err != nil {

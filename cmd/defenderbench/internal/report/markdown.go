@@ -187,7 +187,11 @@ func (f *Fairness) write(b *strings.Builder) {
 	if f.LargeRuns > 1 {
 		fmt.Fprintf(b, " (%d times in a row, for another tenant each time, because once did not take long enough)", f.LargeRuns)
 	}
-	b.WriteString(".\n\n")
+	held := " That import did not count as large, so it left no worker free."
+	if f.LargeRows > 0 {
+		held = fmt.Sprintf(" That import counted as large, with %s rows by its machines: such ones leave one of the workers to others.", Count(f.LargeRows))
+	}
+	b.WriteString("." + held + "\n\n")
 	g := newGrid(b, "", "Median:", "Longest:", "All of them:")
 	g.row("alone", seconds(f.Alone.Median), seconds(f.Alone.Longest), seconds(f.Alone.Makespan))
 	g.row("beside", seconds(f.Beside.Median), seconds(f.Beside.Longest), seconds(f.Beside.Makespan))

@@ -11,10 +11,11 @@ func (r *Report) writeMethod(b *strings.Builder) {
 ## How it is measured
 
 * Real processes over real sockets: `+"`defendersim`"+` with TLS, `+"`defenderd serve`"+` in both roles, PostgreSQL. Each size has a
-  fresh database, simulator and service. The service has its usual settings, but that its own limits of requests are off and that reports are read whole
-  each time: page by page, or from files where a line says so. In service the first report of a large directory comes from files, and one a week; what
-  changes in between is read as changes. A size is the number of findings stored; a machine has about %d rows in the report, the catalogue about
-  %s vulnerabilities.
+  fresh database, simulator and service. The service has its usual settings, four workers among them of which large imports leave one to
+  others, but that its own limits of requests are off and that reports are read whole each time: page by page, or from files where a line says so. Only
+  where first imports at once are measured, large ones may take every worker, and there are as many as imports, four at least. In service the first report
+  of a large directory comes from files, and one a week; what changes in between is read as changes. A size is the number of findings stored; a machine has
+  about %d rows in the report, the catalogue about %s vulnerabilities.
 * Microsoft's limits of calls are switched off on both sides. With them the report comes at %d rows a page and 30 pages a minute at most.
 * Before each import the simulator's pages, or files, of the report are fetched once, with the same page size and gzip, and kept by it: composing and compressing
   them is not measured, unless the day (UTC) changes in between: its processor time tells. Machines and catalogue are composed while they are read.

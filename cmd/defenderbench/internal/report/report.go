@@ -183,6 +183,7 @@ type Fairness struct {
 	Alone     Group `json:"alone"`
 	Beside    Group `json:"beside"`
 	LargeRuns int   `json:"large_runs"` // first imports of the large directory that it took to cover the group
+	LargeRows int64 `json:"large_rows"` // that the service took such an import to have; 0 when it did not count as large
 }
 
 // Group is how long the imports of a group took, from the order of each to its end.
