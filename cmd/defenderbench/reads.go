@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"pgp.internal/defender/api"
 	"pgp.internal/defender/cmd/defenderbench/internal/report"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/postgres"
@@ -19,14 +18,11 @@ import (
 // pageSize is the API's own default.
 const pageSize = 50
 
-// deepPage is how far the lists are walked.
-const deepPage = 1000
-
 // resource is something that is read: its address, and how the store answers.
 type resource struct {
 	name, path, sort string
 	answer           func(context.Context, *postgres.Store, tenant.ID) error
-	cursor           func(context.Context, string) (string, error) // of the page after one; nil for what has no pages to walk
+	cursor           nextPage // nil for what has no pages to walk
 }
 
 func (z *sizeRun) resources() []resource {
@@ -39,26 +35,18 @@ func (z *sizeRun) resources() []resource {
 			return err
 		}
 	}
-	next := func(sort string) func(context.Context, string) (string, error) {
-		return func(ctx context.Context, cursor string) (string, error) {
-			p, err := z.customer.client.ListFindings(ctx, api.ListFindingsOptions{Sort: sort, PageOptions: api.PageOptions{Limit: pageSize, Cursor: cursor}})
-			if err != nil {
-				return "", err
-			}
-			return p.NextCursor, nil
-		}
-	}
+	c := z.customer
 	return []resource{
-		{report.FindingsBySeverity, "/v1/findings", "-severity", findings(page("severity", true)), next("-severity")},
-		{report.FindingsByFirstSeen, "/v1/findings", "first_seen_at", findings(page("first_seen_at", false)), next("first_seen_at")},
+		{report.FindingsBySeverity, "/v1/findings", "-severity", findings(page("severity", true)), c.findingsAfter("-severity")},
+		{report.FindingsByFirstSeen, "/v1/findings", "first_seen_at", findings(page("first_seen_at", false)), c.findingsAfter("first_seen_at")},
 		{report.Assets, "/v1/assets", "hostname", func(ctx context.Context, s *postgres.Store, id tenant.ID) error {
 			_, _, err := s.ListAssets(ctx, id, inventory.AssetFilter{}, page("hostname", false))
 			return err
-		}, nil},
+		}, c.assetsAfter("hostname")},
 		{report.Vulnerabilities, "/v1/vulnerabilities", "-severity", func(ctx context.Context, s *postgres.Store, id tenant.ID) error {
 			_, _, err := s.ListVulnerabilities(ctx, id, inventory.VulnerabilityFilter{}, page("severity", true))
 			return err
-		}, nil},
+		}, c.vulnerabilitiesAfter("-severity")},
 		{"summary", "/v1/summary", "", func(ctx context.Context, s *postgres.Store, id tenant.ID) error {
 			_, err := s.Summary(ctx, id)
 			return err
@@ -153,22 +141,6 @@ func middle(turns []report.Read) report.Read {
 		m.Requests += t.Requests
 	}
 	return m
-}
-
-// walk goes to the page that is to be read, or to the last but one if the list ends before: the last may not be full.
-func walk(ctx context.Context, next func(context.Context, string) (string, error)) (page int, cursor string, err error) {
-	before := ""
-	for page = 1; page < deepPage; page++ {
-		further, err := next(ctx, cursor)
-		if err != nil {
-			return 0, "", err
-		}
-		if further == "" {
-			return max(page-1, 1), before, nil
-		}
-		before, cursor = cursor, further
-	}
-	return page, cursor, nil
 }
 
 func (z *sizeRun) profiledPage(ctx context.Context, r resource, page int, cursor string, lasting time.Duration) (report.Read, error) {

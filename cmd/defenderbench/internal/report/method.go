@@ -33,10 +33,11 @@ func (r *Report) writeMethod(b *strings.Builder) {
 * The limit of imports is `+"`\\copy`"+` by psql from a CSV file of the accepted rows, one line for each piece of software of a finding (tenant int, asset bigint,
   software int, vulnerability int, two smallint, timestamptz), into a table without index, once after each import, since the machine's speed drifts; the median counts. The ratio is given twice: rows of the report per
   second, each of which the service reads and judges, and accepted rows alone.
-* Pages have 50 entries and are read over %d connections that stay open, without compression, %s seconds each; answers are read and thrown away. Their
-  limit is `+"`pgbench -M prepared`"+` with as many clients on the statements that the service makes for that page, recorded and not copied, by an account
-  without row-level security and without compiling (jit), as the service's. From 3 seconds on, page and limit are read in three turns within that time, and the median of
-  each figure counts.
+* Pages have 50 entries and are read over %d connections that stay open, without compression, %s seconds each; answers are read and thrown away. Of each list
+  the first page is read and the 1,000th, or the last but one of a shorter list, since the last may not be full; its number is told. The first page's limit
+  is `+"`pgbench -M prepared`"+` with as many clients on the statements that the service makes for that page, recorded and not copied, by an account
+  without row-level security and without compiling (jit), as the service's. From 3 seconds on, page and limit are read in three turns within that time, and
+  the median of each figure counts.
 * Findings by filter are walked from the first page on, most severe first, by one client that decodes the answers: %d pages, or to the end. A page passes
   over a bounded number of findings, so it may be short or empty with others behind it.
 * The export is `+"`GET /v1/findings?state=open`"+` as NDJSON. Its limit is psql's `+"`\\copy … to stdout`"+` of all findings joined with their asset, vulnerability,

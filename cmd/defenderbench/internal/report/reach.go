@@ -177,9 +177,6 @@ func (t *table) reads(large, small *Size) {
 			line.Measured, line.Limit = perSecond(one.Rate), perSecond(one.TPS)
 		}
 		t.add(line)
-		if name == Assets || name == Vulnerabilities { // of which only the first page is read
-			continue
-		}
 		deep := Reach{What: "last page read of " + name + " against page 1, " + Count(large.Findings) + ": time", Bound: 1.2}
 		if far != nil {
 			deep.What = fmt.Sprintf("page %d of %s against page 1, %s: time", far.Page, name, Count(large.Findings))

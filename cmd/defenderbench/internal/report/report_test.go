@@ -22,7 +22,8 @@ func size(target int64, slow float64) Size {
 		Reads: []Read{
 			{Name: FindingsBySeverity, Page: 1, Rate: 1000 / slow, TPS: 2000}, {Name: FindingsBySeverity, Page: 1000, Rate: 950 / slow},
 			{Name: FindingsByFirstSeen, Page: 1, Rate: 1000 / slow, TPS: 2000}, {Name: FindingsByFirstSeen, Page: 1000, Rate: 900 / slow},
-			{Name: Assets, Page: 1, Rate: 1000 / slow, TPS: 2000}, {Name: Vulnerabilities, Page: 1, Rate: 1000 / slow, TPS: 2000},
+			{Name: Assets, Page: 1, Rate: 1000 / slow, TPS: 2000}, {Name: Assets, Page: 199, Rate: 900 / slow},
+			{Name: Vulnerabilities, Page: 1, Rate: 1000 / slow, TPS: 2000}, {Name: Vulnerabilities, Page: 221, Rate: 900 / slow},
 		},
 		Export: &Export{Findings: target, Seconds: slow * float64(target) / 1e5, LimitSeconds: float64(target) / 2e5},
 	}
@@ -72,6 +73,10 @@ func TestEachMissIsSeen(t *testing.T) {
 		"page 1 of findings, by severity, 10.0 M, against":        func(r *Report) { large(r).Reads[0].TPS *= 2 },
 		"page 1000 of findings, by severity against page 1":       func(r *Report) { large(r).Reads[1].Rate /= 1.3 },
 		"page 1 of findings, by first seen, 10.0 M against 100 k": func(r *Report) { r.Sizes[0].Reads[2].Rate *= 1.3 },
+		"page 199 of assets against page 1, 10.0 M":               func(r *Report) { large(r).Read(Assets, false).Rate /= 1.3 },
+		"page 221 of vulnerabilities against page 1, 10.0 M":      func(r *Report) { large(r).Read(Vulnerabilities, false).Rate /= 1.3 },
+		"page 1 of assets, 10.0 M against 100 k":                  func(r *Report) { r.Sizes[0].Read(Assets, true).Rate *= 1.3 },
+		"page 1 of vulnerabilities, 10.0 M against 100 k":         func(r *Report) { r.Sizes[0].Read(Vulnerabilities, true).Rate *= 1.3 },
 		"export of 1.00 M findings":                               func(r *Report) { r.Sizes[1].Export.LimitSeconds /= 2 },
 		"beside one of 10.0 M findings against alone, longest":    func(r *Report) { r.Fairness.Beside.Longest = 8.1 },
 	} {
