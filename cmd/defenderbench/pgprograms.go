@@ -37,13 +37,14 @@ func findPrograms(ctx context.Context, db *sql.DB) (p pgPrograms, err error) {
 	return p, nil
 }
 
-// libpq gives the parts of a URL as the environment of psql and pgbench: arguments would show the password.
+// libpq gives the parts of a URL as the environment of psql and pgbench: arguments would show the password. Their statements are not
+// compiled, as the service's are not.
 func libpq(address string) ([]string, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, err
 	}
-	env := environment("PGHOST="+u.Hostname(), "PGUSER="+u.User.Username(), "PGDATABASE="+strings.TrimPrefix(u.Path, "/"))
+	env := environment("PGOPTIONS=-c jit=off", "PGHOST="+u.Hostname(), "PGUSER="+u.User.Username(), "PGDATABASE="+strings.TrimPrefix(u.Path, "/"))
 	if port := u.Port(); port != "" {
 		env = append(env, "PGPORT="+port)
 	}
@@ -85,14 +86,12 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// pgbench runs statements over and over for a turn, prepared, and tells how often a second all of them were run. They are not compiled, as
-// the service's are not.
+// pgbench runs statements over and over for a turn, prepared, and tells how often a second all of them were run.
 func (d *database) pgbench(ctx context.Context, p pgPrograms, statements []postgres.Statement, o options) (float64, error) {
 	env, err := libpq(d.url)
 	if err != nil {
 		return 0, err
 	}
-	env = append(env, "PGOPTIONS=-c jit=off")
 	script, variables := pgbenchScript(statements)
 	args := []string{"--no-vacuum", "--protocol=prepared", "--file=/dev/stdin", "--client=" + strconv.Itoa(o.connections),
 		"--jobs=" + strconv.Itoa(min(2, o.connections)), "--time=" + strconv.Itoa(max(1, int(o.turn().Seconds())))}
