@@ -15,6 +15,15 @@ import (
 	"pgp.internal/defender/cmd/defenderbench/internal/report"
 )
 
+// check compares the tables with the simulator's truth, and the counters with what they sum up.
+func (z *sizeRun) check(ctx context.Context, run *api.Run) (*report.Check, error) {
+	equal, err := z.compare(ctx, run)
+	if wrong := z.db.recount(ctx, z.customer.number); wrong != nil {
+		return nil, errors.Join(err, wrong)
+	}
+	return equal, err
+}
+
 // compare holds the tables against what the simulator says an import must end with: every finding and every asset, the rows
 // that were read and left out by reason, and the counters behind the summary.
 func (z *sizeRun) compare(ctx context.Context, run *api.Run) (*report.Check, error) {

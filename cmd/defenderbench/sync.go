@@ -105,7 +105,7 @@ func (z *sizeRun) importOnce(ctx context.Context, name string, changes []world.C
 	z.say("%s: %.2f s, %s rows/s, peak %d MiB, %.1f MB of WAL, %d findings new, %d fixed, %d rows written", name, p.Seconds,
 		report.Count(int64(float64(p.RowsRead)/p.Seconds)), p.PeakBytes>>20, float64(p.WAL)/1e6, p.Created, p.Fixed, p.RowsWritten)
 	// A difference fails the program, but what comes after can be measured all the same.
-	p.Check, err = z.compare(ctx, run)
+	p.Check, err = z.check(ctx, run)
 	z.fail(ctx, z.what(name)+", comparison", err)
 	z.result.Phases = append(z.result.Phases, p)
 	z.result.Findings = p.Findings

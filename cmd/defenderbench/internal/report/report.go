@@ -118,7 +118,7 @@ type Stage struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// Check tells that the tables hold what the simulator says.
+// Check tells that the tables hold what the simulator says, and counters what they sum up.
 type Check struct {
 	Findings int64   `json:"findings"` // compared one by one
 	Assets   int64   `json:"assets"`
