@@ -66,7 +66,7 @@ func (s *server) answerAssets(w http.ResponseWriter, r *http.Request, p *params,
 		return err
 	}
 	now := s.Now()
-	return answerTaggedPage(s, w, r, assets, end, func(a *inventory.Asset) api.Asset { return asset(a, now) })
+	return answerPage(s, w, r, assets, end, func(a *inventory.Asset) api.Asset { return asset(a, now) })
 }
 
 func (s *server) getAsset(w http.ResponseWriter, r *http.Request) error {

@@ -104,17 +104,8 @@ func (s *server) paging(r *http.Request, p *params, sort inventory.Sort) (invent
 	return inventory.PageRequest{Limit: limit, After: after, Sort: sort}, err
 }
 
-// answerPage writes one page of a list.
+// answerPage writes one page of a list under a tag of its own: lists are often read again unchanged.
 func answerPage[D, W any](s *server, w http.ResponseWriter, r *http.Request, items []D, end inventory.Position, convert func(*D) W) error {
-	next, err := s.cursors.write(r, caller(r), end)
-	if err != nil {
-		return err
-	}
-	return answer(w, http.StatusOK, page(items, next, convert))
-}
-
-// answerTaggedPage is answerPage for lists that are often read again unchanged.
-func answerTaggedPage[D, W any](s *server, w http.ResponseWriter, r *http.Request, items []D, end inventory.Position, convert func(*D) W) error {
 	next, err := s.cursors.write(r, caller(r), end)
 	if err != nil {
 		return err
@@ -122,12 +113,9 @@ func answerTaggedPage[D, W any](s *server, w http.ResponseWriter, r *http.Reques
 	return answerTagged(w, r, page(items, next, convert))
 }
 
-// pageAnswer is [answerPage] or [answerTaggedPage].
-type pageAnswer[D, W any] func(s *server, w http.ResponseWriter, r *http.Request, items []D, end inventory.Position, convert func(*D) W) error
-
 // answerList answers a list in its one order: whole as lines to those who ask for that, else a page of it.
 func answerList[D, W any](s *server, w http.ResponseWriter, r *http.Request, p *params,
-	list func(context.Context, inventory.PageRequest) ([]D, inventory.Position, error), convert func(*D) W, answer pageAnswer[D, W],
+	list func(context.Context, inventory.PageRequest) ([]D, inventory.Position, error), convert func(*D) W,
 ) error {
 	if wantsLines(r) {
 		return s.answerLines(w, r, p, func(ctx context.Context, l *lines) error {
@@ -142,5 +130,5 @@ func answerList[D, W any](s *server, w http.ResponseWriter, r *http.Request, p *
 	if err != nil {
 		return err
 	}
-	return answer(s, w, r, found, end, convert)
+	return answerPage(s, w, r, found, end, convert)
 }

@@ -61,7 +61,7 @@ func (s *server) answerFindings(w http.ResponseWriter, r *http.Request, p *param
 	if err != nil {
 		return err
 	}
-	return answerTaggedPage(s, w, r, found, end, finding)
+	return answerPage(s, w, r, found, end, finding)
 }
 
 func (s *server) getFinding(w http.ResponseWriter, r *http.Request) error {

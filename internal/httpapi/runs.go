@@ -53,7 +53,7 @@ func (s *server) answerRuns(w http.ResponseWriter, r *http.Request, p *params, i
 	if err != nil {
 		return err
 	}
-	return answerTaggedPage(s, w, r, runs, end, run)
+	return answerPage(s, w, r, runs, end, run)
 }
 
 func (s *server) startRun(w http.ResponseWriter, r *http.Request) error {

@@ -29,7 +29,7 @@ func (s *server) listSkipped(w http.ResponseWriter, r *http.Request) error {
 	list := func(ctx context.Context, page inventory.PageRequest) ([]syncer.SkippedRecord, inventory.Position, error) {
 		return s.Runs.ListSkipped(ctx, caller(r), id, reasons, page)
 	}
-	return answerList(s, w, r, p, list, skippedRecord, answerTaggedPage[syncer.SkippedRecord, api.SkippedRecord])
+	return answerList(s, w, r, p, list, skippedRecord)
 }
 
 func skippedRecord(s *syncer.SkippedRecord) api.SkippedRecord {

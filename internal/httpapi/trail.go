@@ -32,7 +32,7 @@ func (s *server) answerEvents(w http.ResponseWriter, r *http.Request, chain tena
 	list := func(ctx context.Context, page inventory.PageRequest) ([]audit.Event, inventory.Position, error) {
 		return s.Audit.ListAuditEvents(ctx, chain, f, page)
 	}
-	return answerList(s, w, r, p, list, AuditEvent, answerPage[audit.Event, api.AuditEvent])
+	return answerList(s, w, r, p, list, AuditEvent)
 }
 
 // AuditEvent shows an event as the API does.

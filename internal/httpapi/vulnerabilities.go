@@ -30,7 +30,7 @@ func (s *server) listVulnerabilities(w http.ResponseWriter, r *http.Request) err
 	if err != nil {
 		return err
 	}
-	return answerTaggedPage(s, w, r, found, end, vulnerability)
+	return answerPage(s, w, r, found, end, vulnerability)
 }
 
 func (s *server) streamVulnerabilities(w http.ResponseWriter, r *http.Request, p *params, f inventory.VulnerabilityFilter) error {

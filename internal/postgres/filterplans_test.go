@@ -105,6 +105,34 @@ func (f inventoryFixture) checkFilters(t *testing.T) {
 	}
 }
 
+// checkWalks demands that the planner may not leave the order of a walk for a sort of all that meet the filter, behind a cursor either.
+// What it would choose depends on what it believes of the data, which these do not lead astray; so what it is allowed is looked at.
+func (f inventoryFixture) checkWalks(t *testing.T) {
+	filter := inventory.FindingFilter{Severities: []inventory.Severity{inventory.SeverityMedium}}
+	for _, key := range inventory.FindingSorts {
+		page := inventory.PageRequest{Limit: filteredPage, Sort: inventory.Sort{Key: key}}
+		for n := range 1 + further {
+			sorts, pages := true, 0
+			for _, s := range statements(t, func(ctx context.Context) (err error) {
+				_, page.After, err = f.store.ListFindings(ctx, f.mine, filter, page)
+				return err
+			}) {
+				switch {
+				case strings.Contains(s.Text, "set_config('enable_sort'"):
+					sorts = strings.Contains(s.Text, "'on'")
+				case strings.Contains(s.Text, "f.attack_vector"):
+					if pages++; sorts {
+						t.Errorf("page %d by %q may be sorted:\n%s", n+1, key, s.Text)
+					}
+				}
+			}
+			if !sorts || pages != 1 || page.After == nil {
+				t.Errorf("page %d by %q: sorts are left allowed %t, pages %d, goes on %t", n+1, key, sorts, pages, page.After != nil)
+			}
+		}
+	}
+}
+
 // halfway is in the middle of the crowd's times.
 var halfway = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(crowdedAssets / 6 * time.Microsecond)
 

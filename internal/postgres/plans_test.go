@@ -26,6 +26,7 @@ func TestPagesAreReadFromIndexes(t *testing.T) {
 	f.store.WalkAtMost(crowdedWalk)
 	t.Run("orders", func(t *testing.T) { f.checkOrders(t, "assets", "vulnerabilities", "findings") })
 	t.Run("filters", f.checkFilters)
+	t.Run("walks", f.checkWalks)
 	t.Run("summary", f.checkSummary)
 	f.ownPartition(t)
 	t.Run("findings of an own partition", func(t *testing.T) {
