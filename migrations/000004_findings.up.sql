@@ -27,7 +27,7 @@ create table finding (
 ) partition by list (tenant_id);
 create table finding_shared partition of finding default partition by hash (tenant_id);
 -- The orders that lists are read in. A partition of one tenant has the same indexes without the tenant, which would be equal
--- in all its rows: they are built in two thirds of the time, and smaller; see load_end.
+-- in all its rows: they are built in two thirds of the time, and smaller; see load_index.
 create index finding_by_vulnerability on finding_shared (tenant_id, vulnerability_id, asset_id);
 create index finding_by_severity on finding_shared (tenant_id, severity, asset_id, vulnerability_id);
 create index finding_by_first_seen on finding_shared (tenant_id, first_seen_at, asset_id, vulnerability_id);
@@ -172,9 +172,9 @@ create trigger tally after insert on exposure referencing new table as new_rows 
 create trigger tally_changed after update on exposure referencing old table as old_rows new table as new_rows for each statement execute function tally_exposures();
 create trigger tally_gone after delete on exposure referencing old table as old_rows for each statement execute function tally_exposures();
 
--- A tenant gets its partition with its first findings: load_begin makes a bare table, the importer fills it, load_end gives
--- it keys and indexes and attaches it, all in one transaction. Nobody sees a part of it, and a killed import leaves nothing.
--- Both run as the owner, because the application role may not change the schema otherwise; the tenant is the caller's own.
+-- A tenant gets its partition with its first findings: load_begin makes a bare table, the importer fills it, load_index gives
+-- it keys and indexes, load_attach attaches it, all in one transaction. Nobody sees a part of it, and a killed import leaves nothing.
+-- They run as the owner, because the application role may not change the schema otherwise; the tenant is the caller's own.
 
 -- load_wanted tells whether the tenant's findings are to have a partition of their own: it has none and no finding yet, and
 -- there are fewer partitions than allowed. It belongs into a transaction of its own: looking into the shared partitions
@@ -227,12 +227,11 @@ $$
   select case when attempt % 20 = 10 then (extract(epoch from current_setting('deadlock_timeout')::interval) * 1000)::int + 200 else 100 end || 'ms'
 $$;
 
-create function load_end() returns void
+create function load_index() returns void
   language plpgsql security definer set search_path = public, pg_temp as
 $$
 declare
   leaf text := format('finding_t%s', app_tenant());
-  patience text := current_setting('lock_timeout');
 begin
   execute format('revoke all on %I from defender_app', leaf);
   execute format('alter table %I alter tenant_id drop default, alter state drop default, alter created_at drop default, alter updated_at drop default', leaf);
@@ -245,8 +244,18 @@ begin
   execute format('alter table %I enable row level security, force row level security', leaf);
   execute format('create policy tenant_wall on %I using (tenant_id = app_tenant())', leaf);
   execute format('analyze %I', leaf);
-  -- Attaching locks the shared partitions, to see that they hold no row of this tenant. Waiting for that lock would hold up
-  -- all their readers: better to try again.
+end
+$$;
+
+-- Attaching locks the shared partitions, to see that they hold no row of this tenant, until the transaction ends: little may come behind it.
+-- Waiting for that lock would hold up all their readers: better to try again.
+create function load_attach() returns void
+  language plpgsql security definer set search_path = public, pg_temp as
+$$
+declare
+  leaf text := format('finding_t%s', app_tenant());
+  patience text := current_setting('lock_timeout');
+begin
   for attempt in 1..600 loop
     perform set_config('lock_timeout', attempt_patience(attempt), true);
     begin
@@ -302,7 +311,8 @@ begin
   perform load_begin(now());
   execute format('with gone as (delete from finding_shared where tenant_id = %s returning *) insert into %I select * from gone', app_tenant(), leaf);
   get diagnostics moved = row_count;
-  perform load_end();
+  perform load_index();
+  perform load_attach();
   return moved;
 end
 $$;
@@ -354,8 +364,8 @@ $$
   select coalesce(to_regclass(format('finding_t%s', app_tenant()))::text, 'finding_shared')
 $$;
 
-revoke all on function load_wanted(int), load_begin(timestamptz), load_end(), drop_findings(), place_apart(), place_together(bigint) from public;
-grant execute on function load_wanted(int), load_begin(timestamptz), load_end(), drop_findings(), place_apart(), place_together(bigint) to defender_app;
+revoke all on function load_wanted(int), load_begin(timestamptz), load_index(), load_attach(), drop_findings(), place_apart(), place_together(bigint) from public;
+grant execute on function load_wanted(int), load_begin(timestamptz), load_index(), load_attach(), drop_findings(), place_apart(), place_together(bigint) to defender_app;
 
 -- The partitions have the wall as well, whoever is let at them one day.
 do $$

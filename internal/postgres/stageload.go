@@ -65,13 +65,16 @@ func (st *stage) loadFindings(ctx context.Context, now time.Time, findings []syn
 	})
 }
 
-// steps are what is left to do once all findings are in the table. It is attached last, because that locks others out.
+// steps are what is left to do once all findings are in the table, but for attaching it; see attach.
 func (l *load) steps(st *stage) []findingStep {
 	steps := []findingStep{l.guard(st), st.loadCounters, st.writeSurroundings, st.releaseCarriers}
 	if st.preview {
 		return steps
 	}
-	return append(steps, l.attach)
+	return append(steps, func(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+		_, err := tx.ExecContext(ctx, `select load_index()`)
+		return err
+	})
 }
 
 // guard lets the removal guard know what was read; nothing was there that could have gone.
@@ -86,8 +89,13 @@ func (l *load) guard(st *stage) findingStep {
 	}
 }
 
-func (l *load) attach(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
-	_, err := tx.ExecContext(ctx, `select load_end()`)
+// attach makes the table the tenant's partition. It locks out whoever reads the findings of tenants that share theirs, so that all work and
+// all waiting for others lies before it; only the job's own row is locked behind it, for which its heartbeat would have to wait otherwise.
+func (l *load) attach(ctx context.Context, tx *sqlx.Tx) error {
+	if l == nil {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `select load_attach()`)
 	return err
 }
 

@@ -148,7 +148,7 @@ func TestTenantsBeyondThePartitionsShare(t *testing.T) {
 	go func() { done <- h.syncer.Handle(t.Context(), j) }()
 	for waiting := int64(0); waiting == 0; {
 		h.allFindings(h.tenant, inventory.FindingFilter{}) // readers go on
-		waiting = h.number("select count(*) from pg_stat_activity where datname = current_database() and query like 'select load_end%' and wait_event_type in ('Lock', 'Timeout')")
+		waiting = h.number("select count(*) from pg_stat_activity where datname = current_database() and query like 'select load_attach%' and wait_event_type in ('Lock', 'Timeout')")
 	}
 	h.allFindings(h.tenant, inventory.FindingFilter{})
 	if err := writing.Rollback(); err != nil {
