@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"time"
 
@@ -23,6 +24,15 @@ var (
 // InTenant does something where the statements of a tenant's method are.
 func (s *Store) InTenant(ctx context.Context, id tenant.ID, f func(*sqlx.Tx) error) error {
 	return s.inTenant(ctx, id, f)
+}
+
+// Quoted is an argument as the call of a prepared statement has it in its text.
+func Quoted(argument any) (string, error) {
+	value, err := driver.DefaultParameterConverter.ConvertValue(argument)
+	if err != nil {
+		return "", err
+	}
+	return quoted(value)
 }
 
 // Alone reads one text with a query that runs alone.

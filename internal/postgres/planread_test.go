@@ -2,9 +2,11 @@ package postgres_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,9 +83,52 @@ func (f inventoryFixture) measure(t *testing.T, id tenant.ID, s postgres.Stateme
 			t.Fatal(err)
 		}
 	}
-	var text []byte
-	if err := tx.QueryRow("explain (analyze, timing off, format json) "+s.Text, s.Args...).Scan(&text); err != nil {
+	cost := explained(t, tx, s.Text, s.Args...)
+	if strings.HasPrefix(s.Text, "/* prepared */") {
+		cost.worst(f.generic(t, tx, s))
+	}
+	return cost
+}
+
+// generic tells what the plan of a prepared statement does that knows none of its arguments, which the server may come to take for each call.
+func (f inventoryFixture) generic(t *testing.T, tx *sql.Tx, s postgres.Statement) planCost {
+	t.Helper()
+	args := make([]string, len(s.Args))
+	for i, a := range s.Args {
+		var err error
+		if args[i], err = postgres.Quoted(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	call := "execute looked_at"
+	if len(args) > 0 {
+		call += "(" + strings.Join(args, ", ") + ")"
+	}
+	if _, err := tx.Exec("set local plan_cache_mode = force_generic_plan; prepare looked_at as " + s.Text); err != nil {
 		t.Fatalf("%v\n%s", err, s.Text)
+	}
+	cost := explained(t, tx, call)
+	if _, err := tx.Exec("deallocate looked_at"); err != nil {
+		t.Fatal(err)
+	}
+	return cost
+}
+
+// worst takes over from another plan what it does more of.
+func (c *planCost) worst(other planCost) {
+	if other.read > c.read || other.step > c.step || other.sorted > c.sorted || other.whole != nil {
+		c.plan += "\nor\n" + other.plan
+	}
+	c.step, c.read, c.sorted = max(c.step, other.step), max(c.read, other.read), max(c.sorted, other.sorted)
+	c.whole, c.took = append(c.whole, other.whole...), max(c.took, other.took)
+}
+
+// explained runs a statement and tells what its plan did.
+func explained(t *testing.T, tx *sql.Tx, statement string, args ...any) planCost {
+	t.Helper()
+	var text []byte
+	if err := tx.QueryRow("explain (analyze, timing off, format json) "+statement, args...).Scan(&text); err != nil {
+		t.Fatalf("%v\n%s", err, statement)
 	}
 	var plans []struct {
 		Plan planNode
