@@ -16,12 +16,29 @@ import (
 // purgeBatch is how many assets are deleted in one transaction, with everything that hangs on them.
 const purgeBatch = 500
 
-// Purge deletes a batch of an integration's assets with their findings and installations. When none is left it marks the
-// integration disconnected. If all assets of the tenant are the integration's, all findings go first, at once.
+// Purge deletes a batch of an integration's assets with their findings and installations. When none is left it deletes what they alone
+// had use for and marks the integration disconnected. If all assets of the tenant are the integration's, all findings go first, at once.
+// It can be interrupted anywhere and repeated.
 func (s *Store) Purge(ctx context.Context, j job.Job, integration int64) (deleted int64, more bool, err error) {
 	if err := s.dropFindings(ctx, j, integration); err != nil {
 		return 0, false, err
 	}
+	if deleted, err = s.purgeAssets(ctx, j, integration); err != nil || deleted > 0 {
+		return deleted, err == nil, err
+	}
+	if err := s.purgeBeside(ctx, j); err != nil {
+		return 0, false, err
+	}
+	return 0, false, s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
+		if err := s.endPurge(ctx, tx, j, integration); err != nil {
+			return err
+		}
+		return confirmClaim(ctx, tx, j)
+	})
+}
+
+// purgeAssets deletes a batch of assets with everything that hangs on them.
+func (s *Store) purgeAssets(ctx context.Context, j job.Job, integration int64) (deleted int64, err error) {
 	err = s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
 		_, err := tx.ExecContext(ctx, `
 			create temp table doomed on commit drop as
@@ -29,7 +46,10 @@ func (s *Store) Purge(ctx context.Context, j job.Job, integration int64) (delete
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `
+		if _, err := tx.ExecContext(ctx, `analyze doomed`); err != nil { // else millions of events are read to find those of a few assets
+			return err
+		}
+		for _, statement := range []string{`
 			with gone as (
 			  delete from finding f using doomed d where f.tenant_id = $1 and f.asset_id = d.id returning f.vulnerability_id, f.state
 			), n as (
@@ -39,11 +59,7 @@ func (s *Store) Purge(ctx context.Context, j job.Job, integration int64) (delete
 			)
 			update exposure e set open_assets = e.open_assets - n.open, fixed_assets = e.fixed_assets - n.fixed,
 			       out_of_scope_assets = e.out_of_scope_assets - n.outside, updated_at = now()
-			from n where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id`, j.Tenant)
-		if err != nil {
-			return err
-		}
-		for _, statement := range []string{
+			from n where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id`,
 			`delete from installation n using doomed d where n.tenant_id = $1 and n.asset_id = d.id`,
 			`delete from finding_event e using doomed d where e.tenant_id = $1 and e.asset_id = d.id`,
 			`delete from asset_word w using doomed d where w.tenant_id = $1 and w.asset_id = d.id`,
@@ -56,18 +72,39 @@ func (s *Store) Purge(ctx context.Context, j job.Job, integration int64) (delete
 		if err != nil {
 			return err
 		}
-		if more = deleted == purgeBatch; !more {
-			if err := s.endPurge(ctx, tx, j, integration); err != nil {
+		return confirmStep(ctx, tx, j, deleted)
+	})
+	return deleted, err
+}
+
+// besideAssets hold what assets of a tenant refer to, in the order in which it can go.
+var besideAssets = []string{"exposure", "remediation", "location"}
+
+// withoutAssets is met while a tenant has no asset. An import stores what belongs to its assets in a later transaction than these, so a
+// statement that asks for it meets nothing that another integration's import has brought meanwhile.
+const withoutAssets = `and not exists (select from asset where tenant_id = $1)`
+
+// purgeBeside empties the tables beside the assets, in batches of a transaction each, if the tenant has no assets any more. What is in
+// use by nobody while others are is left to endPurge: it is what the purged assets alone had.
+func (s *Store) purgeBeside(ctx context.Context, j job.Job) error {
+	for _, table := range besideAssets {
+		for n := int64(offboardBatch); n == offboardBatch; {
+			err := s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) (err error) {
+				if n, err = deleteBatch(ctx, tx, j.Tenant, table, withoutAssets); err != nil {
+					return err
+				}
+				return confirmStep(ctx, tx, j, n)
+			})
+			if err != nil {
 				return err
 			}
 		}
-		return confirmClaim(ctx, tx, j)
-	})
-	return deleted, more, err
+	}
+	return nil
 }
 
-// dropFindings removes everything a tenant knows about vulnerabilities, with its partition, unless another integration of
-// the tenant has assets or there is no partition.
+// dropFindings removes the findings of a tenant, with its partition and all counts of them, unless another integration of the tenant has
+// assets or there is no partition. History, installations and the like are told of findings only: they can follow asset by asset.
 func (s *Store) dropFindings(ctx context.Context, j job.Job, integration int64) error {
 	return s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
 		var alone bool
@@ -78,8 +115,7 @@ func (s *Store) dropFindings(ctx context.Context, j job.Job, integration int64) 
 			return err
 		}
 		for _, statement := range []string{
-			`delete from finding_event where tenant_id = $1`, `delete from exposure where tenant_id = $1`, `delete from remediation where tenant_id = $1`,
-			`delete from installation where tenant_id = $1`, `delete from location where tenant_id = $1`,
+			`delete from exposure where tenant_id = $1`,
 			`update asset set finding_hash = '', open_critical = 0, open_high = 0, open_medium = 0, open_low = 0, open_unknown = 0
 			 where tenant_id = $1 and open_critical + open_high + open_medium + open_low + open_unknown > 0`,
 		} {
@@ -90,7 +126,11 @@ func (s *Store) dropFindings(ctx context.Context, j job.Job, integration int64) 
 		if _, err := tx.ExecContext(ctx, `select drop_findings()`); err != nil { // last, because it locks others out
 			return err
 		}
-		return confirmClaim(ctx, tx, j) // later still: it may have waited for minutes, and the claim's own row has to stay free meanwhile
+		// Later still: it may have waited for minutes, and the claim's own row has to stay free meanwhile.
+		if err := confirmClaim(ctx, tx, j); err != nil {
+			return err
+		}
+		return gotOn(ctx, tx, j)
 	})
 }
 

@@ -87,21 +87,30 @@ func countPartition(ctx context.Context, tx *sqlx.Tx, t tenant.ID) error {
 
 func (s *Store) purgeTable(ctx context.Context, j job.Job, table string) (deleted int64, err error) {
 	err = s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
-		deleted, err = affected(ctx, tx, fmt.Sprintf(`
-			delete from %[1]s where tenant_id = $1 and ctid = any(array(select ctid from %[1]s where tenant_id = $1 limit $2))`, table),
-			j.Tenant, offboardBatch)
-		if err != nil {
+		if deleted, err = deleteBatch(ctx, tx, j.Tenant, table, ""); err != nil {
 			return err
 		}
 		if err := addPurged(ctx, tx, j.Tenant, table, deleted); err != nil {
 			return err
 		}
-		if err := confirmClaim(ctx, tx, j); err != nil || deleted == 0 {
-			return err
-		}
-		return gotOn(ctx, tx, j)
+		return confirmStep(ctx, tx, j, deleted)
 	})
 	return deleted, err
+}
+
+// deleteBatch deletes up to offboardBatch of a tenant's rows from a table; a further condition is met by all of them or none.
+func deleteBatch(ctx context.Context, tx *sqlx.Tx, t tenant.ID, table, condition string) (int64, error) {
+	return affected(ctx, tx, fmt.Sprintf(`
+		delete from %[1]s where tenant_id = $1 and ctid = any(array(select ctid from %[1]s where tenant_id = $1 %[2]s limit $2))`, table, condition),
+		t, offboardBatch)
+}
+
+// confirmStep confirms the claim of a job at the end of a transaction that has deleted so many rows for it.
+func confirmStep(ctx context.Context, tx *sqlx.Tx, j job.Job, deleted int64) error {
+	if err := confirmClaim(ctx, tx, j); err != nil || deleted == 0 {
+		return err
+	}
+	return gotOn(ctx, tx, j)
 }
 
 // gotOn makes this attempt at a job the first one: only those that came to nothing count, so that a long deletion may be interrupted
