@@ -149,10 +149,7 @@ func (s *Store) endPurge(ctx context.Context, tx *sqlx.Tx, j job.Job, integratio
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `
-		delete from location where tenant_id = $1
-		  and id not in (select unnest(n.location_ids) from installation n where n.tenant_id = $1)`, j.Tenant)
-	if err != nil {
+	if err := purgeLocations(ctx, tx, j.Tenant); err != nil {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `delete from reconciliation where tenant_id = $1 and integration_id = $2`, j.Tenant, integration)
@@ -175,4 +172,21 @@ func (s *Store) endPurge(ctx context.Context, tx *sqlx.Tx, j job.Job, integratio
 		return err
 	}
 	return s.record(ctx, tx, j.Tenant, deed{action: audit.IntegrationEmptied, resource: on(tenant.IntegrationPrefix, closed)})
+}
+
+// purgeLocations removes the places where no software sits any more. Which these are takes a join by hashing or sorting, whatever the
+// statistics say: neither a list for NOT IN that is larger than work_mem nor the result of unnest has an index, and to go through it
+// for each place takes minutes for a few thousand.
+func purgeLocations(ctx context.Context, tx *sqlx.Tx, t tenant.ID) error {
+	if _, err := tx.ExecContext(ctx, `set local enable_nestloop = off`); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `
+		with used as materialized (select distinct unnest(n.location_ids) as id from installation n where n.tenant_id = $1)
+		delete from location l where l.tenant_id = $1 and not exists (select from used u where u.id = l.id)`, t)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `set local enable_nestloop = on`)
+	return err
 }
