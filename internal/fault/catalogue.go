@@ -89,6 +89,7 @@ const (
 	CodeUnreadable       = "records_unreadable"
 	CodeLedgerUnbalanced = "ledger_unbalanced"
 	CodeReportPoor       = "report_incomplete"
+	CodeDatabaseTimeout  = "database_timeout"
 
 	CodeSecretExpiring = "secret_expiring" // only ever a warning
 )

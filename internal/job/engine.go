@@ -157,6 +157,7 @@ func (e *Engine) work(workCtx context.Context, j Job) {
 		e.bury(log, handler, j)
 		return
 	}
+	j.Last = j.Attempt == e.options.MaxAttempts
 	began := time.Now()
 	outcome := e.guarded(workCtx, handler, j, log)
 	e.meter.JobEnded(j.Kind, outcome.Ending.String(), time.Since(began))

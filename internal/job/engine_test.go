@@ -107,7 +107,12 @@ func TestAPanicIsARetryAndTheThirdOneIsTheLast(t *testing.T) {
 	y.add(y.tenant())
 	abandoned := make(chan job.Job, 1)
 	e, l := y.start(hands{
-		handle:  func(context.Context, job.Job) job.Outcome { panic("boom") },
+		handle: func(_ context.Context, j job.Job) job.Outcome {
+			if j.Last != (j.Attempt == 3) {
+				t.Errorf("attempt %d is the last: %v", j.Attempt, j.Last)
+			}
+			panic("boom")
+		},
 		abandon: func(_ context.Context, j job.Job) error { abandoned <- j; return nil },
 	}, job.Options{MaxAttempts: 3})
 	for n := 1; n <= 3; n++ {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -35,6 +36,7 @@ type Job struct {
 	Subject      uuid.UUID // public id of the run, or of the tenant to off-board
 	RunID        int64     // 0 without a run
 	Attempt      int       // 1 at the first claim; being handed back at a shutdown does not count
+	Last         bool      // there is no further attempt: what stops this one is to be recorded
 	Fence        int64     // proves the claim in every write
 	Rows         int64     // of its source's report that it is known to read; 0 while nobody knows
 	Large        Large     // the rule of the process that holds the claim
@@ -84,6 +86,18 @@ var (
 	ErrLeaseLost = errors.New("the lease was lost to another worker")
 	ErrStopping  = errors.New("the process is stopping")
 )
+
+// ErrTimedOut is in the chain of a store's error when the database was there and broke a statement off: it took longer than a statement
+// may, or an operator ended it. It may well take as long the next time, so an attempt that ends with it counts.
+var ErrTimedOut = errors.New("the database broke a statement off")
+
+// CodeOf is the code by which a failed attempt is kept with its job.
+func CodeOf(err error) string {
+	if errors.Is(err, ErrTimedOut) {
+		return fault.CodeDatabaseTimeout
+	}
+	return fault.As(err).Code
+}
 
 // Queue is the store behind the engine.
 type Queue interface {

@@ -55,12 +55,12 @@ func (h *Handler) Handle(ctx context.Context, j job.Job) job.Outcome {
 		return job.Outcome{Ending: job.HandBack}
 	case errors.Is(err, pagelog.ErrBusy):
 		return job.Outcome{Ending: job.Snooze, After: busyFor}
-	case fault.Is(err, fault.CodeUnavailable):
+	case fault.Is(err, fault.CodeUnavailable) && !errors.Is(err, job.ErrTimedOut):
 		log.Warn("the deletion of a tenant was interrupted and will go on", "error", err)
 		return job.Outcome{Ending: job.Snooze, After: max(busyFor, fault.As(err).RetryAfter)}
 	}
 	log.Error("the deletion of a tenant failed", "error", err)
-	return job.Outcome{Ending: job.Retry, After: job.Backoff(j.Attempt), Code: fault.As(err).Code}
+	return job.Outcome{Ending: job.Retry, After: job.Backoff(j.Attempt), Code: job.CodeOf(err)}
 }
 
 // delete begins with the pages that this machine keeps of the tenant's imports, while it is known which these are. Other machines

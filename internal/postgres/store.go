@@ -17,6 +17,7 @@ import (
 
 	"pgp.internal/defender/internal/audit"
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -162,8 +163,8 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) (sql.Result
 }
 
 // classify turns what the driver reports into what callers can act on: the context's own error when the context ended
-// (the driver reports SQLSTATE 57014 instead), unavailable when the database is away or overloaded, read_only when it takes no
-// changes, and the error itself otherwise. Faults pass through untouched.
+// (the driver reports SQLSTATE 57014 instead), unavailable when the database is away or overloaded, with job.ErrTimedOut when it
+// broke the statement off, read_only when it takes no changes, and the error itself otherwise. Faults pass through untouched.
 func classify(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -181,6 +182,9 @@ func classify(ctx context.Context, err error) error {
 	var pqErr *pq.Error
 	if !errors.As(err, &pqErr) {
 		return err
+	}
+	if pqErr.Code == "57014" { // query_canceled, and not by the context
+		return unavailable(fmt.Errorf("%w: %w", job.ErrTimedOut, err))
 	}
 	switch pqErr.Code.Class() {
 	case "08", "53", "57", "58": // connection, resources (disk, memory, connections), operator intervention, system

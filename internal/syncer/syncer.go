@@ -118,11 +118,12 @@ func (s *Syncer) postpone(ctx context.Context, j job.Job, err error) job.Outcome
 		return job.Outcome{Ending: job.HandBack} // the queue refuses it too; nothing more to do
 	case errors.Is(context.Cause(ctx), job.ErrStopping):
 		return job.Outcome{Ending: job.HandBack}
+	case errors.Is(err, job.ErrTimedOut): // costs an attempt
 	case fault.Is(err, fault.CodeUnavailable), fault.Is(err, fault.CodeReadOnly):
 		return job.Outcome{Ending: job.Snooze, After: 10 * time.Second}
 	}
 	j.Named(s.log).Error("a run could not be recorded", "error", err)
-	return job.Outcome{Ending: job.Retry, After: job.Backoff(j.Attempt), Code: fault.As(err).Code}
+	return job.Outcome{Ending: job.Retry, After: job.Backoff(j.Attempt), Code: job.CodeOf(err)}
 }
 
 // conclude turns the result of a run into its final record and the job's outcome.
@@ -143,6 +144,12 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 		return e.requeue(done, job.Outcome{Ending: job.HandBack}, true)
 	case errors.Is(cause, job.ErrCancelled) || errors.Is(err, job.ErrCancelled):
 		err = job.ErrCancelled
+	case errors.Is(err, job.ErrTimedOut) && !e.job.Last:
+		e.log.Warn("the database broke a statement of a run off; the run will start again", "error", err, "attempt", e.job.Attempt)
+		return e.requeue(done, job.Outcome{Ending: job.Retry, After: job.Backoff(e.job.Attempt), Code: job.CodeOf(err)}, false)
+	case errors.Is(err, job.ErrTimedOut): // as it did in the attempts before
+		e.log.Error("the database broke a statement of a run off, in the last attempt too", "error", err)
+		err = fault.Wrap(err, fault.CodeDatabaseTimeout, "")
 	case fault.Is(err, fault.CodeUnavailable), fault.Is(err, fault.CodeReadOnly), fault.Is(err, fault.CodeKeysUnavailable): // our own, so it says nothing about the customer's link
 		e.log.Warn("the database or the key service failed during a run; it will start again", "error", err)
 		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: max(10*time.Second, fault.As(err).RetryAfter)}, false)
