@@ -27,12 +27,8 @@ type locations struct {
 
 const maxLocations = 1 << 20
 
-func newLocations(dir string) (*locations, error) {
-	f, err := unnamedFile(dir)
-	if err != nil {
-		return nil, err
-	}
-	return &locations{file: f, out: bufio.NewWriterSize(f, 64<<10), seed: maphash.MakeSeed(), known: map[uint64]int64{}}, nil
+func newLocations(f *os.File) *locations {
+	return &locations{file: f, out: bufio.NewWriterSize(f, 64<<10), seed: maphash.MakeSeed(), known: map[uint64]int64{}}
 }
 
 // number gives the set of a row's paths its number, the same in every run and never 0; 0 stands for a row without paths.
@@ -73,7 +69,7 @@ func (l *locations) write(r *inventory.Row) (int64, error) {
 	l.scratch = b
 	l.records++
 	if _, err := l.out.Write(b); err != nil {
-		return 0, fmt.Errorf("write the spool file: %w", err)
+		return 0, spoolFailed("write the", err)
 	}
 	return id, nil
 }
@@ -81,7 +77,7 @@ func (l *locations) write(r *inventory.Row) (int64, error) {
 // each reads everything back, a set possibly more than once; the slices are f's to keep.
 func (l *locations) each(f func(StagedLocation) error) error {
 	if err := l.out.Flush(); err != nil {
-		return fmt.Errorf("write the spool file: %w", err)
+		return spoolFailed("write the", err)
 	}
 	if _, err := l.file.Seek(0, io.SeekStart); err != nil {
 		return err

@@ -58,13 +58,16 @@ func newPass(e *execution, r *StageReport, c *census, changes bool) (*pass, erro
 		names: newNumbering(e.store), seed: maphash.MakeSeed(), remediations: map[uint64]struct{}{}, lastIndex: -1,
 		merged: map[mergedRow]struct{}{},
 	}
-	var err error
-	if p.rows, err = newSpool(e.options.SpoolDir, len(c.entries), changes); err != nil {
+	rows, err := e.spoolFile(e.options.SpoolDir)
+	if err != nil {
 		return nil, err
 	}
-	if p.places, err = newLocations(e.options.SpoolDir); err != nil {
+	p.rows = newSpool(rows, len(c.entries), changes)
+	places, err := e.spoolFile(e.options.SpoolDir)
+	if err != nil {
 		return nil, errors.Join(err, p.rows.close())
 	}
+	p.places = newLocations(places)
 	return p, nil
 }
 

@@ -66,7 +66,7 @@ func benchmarkPass(b *testing.B, machines int) *pass {
 		c.byID.add(machineName(i), int32(i))
 		c.entries = append(c.entries, entry{reason: inventory.Accepted})
 	}
-	p, err := newPass(&execution{Syncer: &Syncer{store: numbers{}}, skipped: c.skipped}, &StageReport{publish: func() {}}, c, false)
+	p, err := newPass(&execution{Syncer: &Syncer{store: numbers{}, spoolFile: unnamedFile}, skipped: c.skipped}, &StageReport{publish: func() {}}, c, false)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"syscall"
+	"time"
 
+	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 )
 
@@ -61,12 +64,8 @@ type spooledRow struct {
 	changedAt uint32 // of a change, Unix seconds
 }
 
-// newSpool makes a spool in dir for rows, or changes of rows, of so many machines.
-func newSpool(dir string, machines int, changes bool) (*spool, error) {
-	f, err := unnamedFile(dir)
-	if err != nil {
-		return nil, err
-	}
+// newSpool makes a spool in a file for rows, or changes of rows, of so many machines.
+func newSpool(f *os.File, machines int, changes bool) *spool {
 	width := machines/spoolBuckets + 1
 	stride := spoolRow
 	if changes {
@@ -75,19 +74,34 @@ func newSpool(dir string, machines int, changes bool) (*spool, error) {
 	return &spool{
 		file: f, width: int32(width), buckets: make([]bucket, machines/width+1),
 		changes: changes, stride: stride, chunk: spoolChunk / stride * stride,
-	}, nil
+	}
 }
 
 // unnamedFile opens a file that vanishes with its last descriptor.
 func unnamedFile(dir string) (*os.File, error) {
 	f, err := os.CreateTemp(dir, "defenderd-spool-*")
 	if err != nil {
-		return nil, fmt.Errorf("open a spool file: %w", err)
+		return nil, spoolFailed("open a", err)
 	}
 	if err := os.Remove(f.Name()); err != nil {
 		return nil, errors.Join(fmt.Errorf("unlink the spool file: %w", err), f.Close())
 	}
 	return f, nil
+}
+
+// fullDiskFor is how long a run waits for room on the disk: it begins anew then, and not all of what it had read may be kept.
+const fullDiskFor = 5 * time.Minute
+
+// spoolFailed says of an error of the spool what was not done. A full disk is no defect and says nothing about the link: it is the
+// operator's to mend, and the run waits for that.
+func spoolFailed(what string, err error) error {
+	err = fmt.Errorf("%s spool file: %w", what, err)
+	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		return err
+	}
+	f := fault.Wrap(err, fault.CodeUnavailable, "the disk that imports keep their rows on is full")
+	f.RetryAfter = fullDiskFor
+	return f
 }
 
 // CheckSpool tells whether runs can keep their rows in dir; empty means the system's temporary directory.
@@ -117,7 +131,7 @@ func (s *spool) add(r *spooledRow) error {
 		return nil
 	}
 	if _, err := s.file.WriteAt(b.buf, s.end); err != nil {
-		return fmt.Errorf("write the spool file: %w", err)
+		return spoolFailed("write the", err)
 	}
 	b.chunks = append(b.chunks, s.end)
 	s.end += int64(s.chunk)

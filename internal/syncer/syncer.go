@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"time"
 
@@ -64,11 +65,13 @@ type Syncer struct {
 	log     *slog.Logger
 	meter   Meter
 	now     func() time.Time
+
+	spoolFile func(dir string) (*os.File, error)
 }
 
 // New wires a syncer.
 func New(store Store, opener Opener, o Options, log *slog.Logger, m Meter, now func() time.Time) *Syncer {
-	return &Syncer{store: store, opener: opener, options: o.withDefaults(), log: log, meter: m, now: now}
+	return &Syncer{store: store, opener: opener, options: o.withDefaults(), log: log, meter: m, now: now, spoolFile: unnamedFile}
 }
 
 // actor is the service itself in the course of a run.
@@ -151,7 +154,7 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 		e.log.Error("the database broke a statement of a run off, in the last attempt too", "error", err)
 		err = fault.Wrap(err, fault.CodeDatabaseTimeout, "")
 	case fault.Is(err, fault.CodeUnavailable), fault.Is(err, fault.CodeReadOnly), fault.Is(err, fault.CodeKeysUnavailable): // our own, so it says nothing about the customer's link
-		e.log.Warn("the database or the key service failed during a run; it will start again", "error", err)
+		e.log.Warn("the database, the key service or the disk failed during a run; it will start again", "error", err)
 		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: max(10*time.Second, fault.As(err).RetryAfter)}, false)
 	}
 	consequence := e.settle(done, err)
