@@ -68,4 +68,4 @@ func (st *stage) noteTold(ctx context.Context, tx *sqlx.Tx, approved bool) error
 }
 
 // inSight is the condition on an asset a that a reading looks at its rows.
-const inSight = `a.state in ('active', 'inactive') and a.id not in (select asset_id from kept_asset)`
+const inSight = `a.state in ('active', 'inactive') and not exists (select from kept_asset k where k.asset_id = a.id)`

@@ -63,7 +63,7 @@ func (s *Store) Claim(ctx context.Context, r job.Room, lease time.Duration) ([]j
 			), due as (
 			  select id, tenant_id, run_at, report_rows > $2 as large from job
 			  where ((state = 'queued' and run_at <= now()) or (state = 'running' and lease_until <= now()))
-			    and tenant_id not in (select tenant_id from live where n >= $3)
+			    and not exists (select from live l where l.tenant_id = job.tenant_id and l.n >= $3)
 			    and (report_rows <= $2 or (select places from free) > 0)
 			    and exists (select from tenant t where t.id = tenant_id and `+served+`)
 			  order by run_at, id

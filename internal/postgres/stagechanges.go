@@ -94,13 +94,13 @@ func (st *stage) refuseVulnerabilities(ctx context.Context, tx *sqlx.Tx, o synce
 		  from unnest($3::int[], $4::smallint[]) as r (vulnerability_id, reason)
 		  join finding f on f.tenant_id = $1 and f.vulnerability_id = r.vulnerability_id and f.state = 1
 		  join asset a on a.tenant_id = $1 and a.id = f.asset_id and a.integration_id = $2 and a.state in ('active', 'inactive')
-		  where a.id not in (select asset_id from kept_asset)
+		  where not exists (select from kept_asset k where k.asset_id = a.id)
 		    and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)
 		  returning asset_id
 		)
 		insert into changed_asset (asset_id, hash, parts, open_unknown, open_low, open_medium, open_high, open_critical)
-		select distinct asset_id, $5::bytea, 0, 0, 0, 0, 0, 0 from refused
-		where asset_id not in (select asset_id from changed_asset)`, st.job.Tenant, st.integration.ID, ids, reasons, uncompared)
+		select distinct asset_id, $5::bytea, 0, 0, 0, 0, 0, 0 from refused r
+		where not exists (select from changed_asset c where c.asset_id = r.asset_id)`, st.job.Tenant, st.integration.ID, ids, reasons, uncompared)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (st *stage) retellRefused(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		join finding f on f.tenant_id = $1 and f.vulnerability_id = r.vulnerability_id and f.state = 3
 		  and f.state_reason = any($5::text[]) and f.state_reason <> ($5::text[])[r.reason + 1]
 		join asset a on a.tenant_id = $1 and a.id = f.asset_id and a.integration_id = $2 and a.state in ('active', 'inactive')
-		where a.id not in (select asset_id from kept_asset)
+		where not exists (select from kept_asset k where k.asset_id = a.id)
 		  and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)`,
 		st.job.Tenant, st.integration.ID, ids, reasons, rowReasonNames())
 	return err
@@ -137,10 +137,10 @@ func refusals(refused []syncer.RefusedVulnerability) (ids, reasons any) {
 // the stored findings were made of, and they stay as they are.
 func (st *stage) keepSums(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
 	_, err := tx.ExecContext(ctx, `
-		delete from changed_asset
-		where asset_id not in (select asset_id from delta) and asset_id not in (
-		  select s.asset_id from stage_installation s left join installation n on n.tenant_id = $1 and n.asset_id = s.asset_id
-		  where exists (select * from unnest(s.software_ids, s.location_ids) except select * from unnest(n.software_ids, n.location_ids)))`, st.job.Tenant)
+		delete from changed_asset c
+		where not exists (select from delta d where d.asset_id = c.asset_id) and not exists (
+		  select from stage_installation s left join installation n on n.tenant_id = $1 and n.asset_id = s.asset_id
+		  where s.asset_id = c.asset_id and exists (select * from unnest(s.software_ids, s.location_ids) except select * from unnest(n.software_ids, n.location_ids)))`, st.job.Tenant)
 	return err
 }
 

@@ -9,22 +9,29 @@ import (
 	"pgp.internal/defender/internal/syncer"
 )
 
-// countFindings carries the delta into the counters of assets and vulnerabilities.
+// countsAnew is the condition on a row d of the delta that it bears on counters or on the worst severity. That other software has a finding
+// does not, and is what most changes are.
+const countsAnew = `d.op <> 's' and (d.op <> 'u' or d.severity <> d.old_severity)`
+
+// countFindings carries the delta into the counters of assets and vulnerabilities. What an asset's findings were read from is written along;
+// the others have it from noteAssets.
 func (st *stage) countFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
 	_, err := tx.ExecContext(ctx, `
 		with change as (
-		  select asset_id, severity, 1 as n from delta where op in ('c', 'r', 'b', 'u')
+		  select asset_id, severity, 1 as n from delta d where op in ('c', 'r', 'b', 'u') and `+countsAnew+`
 		  union all
-		  select asset_id, old_severity, -1 from delta where op in ('f', 'o', 'u')
+		  select asset_id, old_severity, -1 from delta d where op in ('f', 'o', 'u') and `+countsAnew+`
 		), sums as (
 		  select asset_id, coalesce(sum(n) filter (where severity = 4), 0) as critical, coalesce(sum(n) filter (where severity = 3), 0) as high,
 		         coalesce(sum(n) filter (where severity = 2), 0) as medium, coalesce(sum(n) filter (where severity = 1), 0) as low,
 		         coalesce(sum(n) filter (where severity = 0), 0) as unknown
 		  from change group by asset_id
 		)
-		update asset a set open_critical = open_critical + critical, open_high = open_high + high, open_medium = open_medium + medium,
-		       open_low = open_low + low, open_unknown = open_unknown + unknown
-		from sums s where a.tenant_id = $1 and a.id = s.asset_id`, st.job.Tenant)
+		update asset a set open_critical = a.open_critical + critical, open_high = a.open_high + high, open_medium = a.open_medium + medium,
+		       open_low = a.open_low + low, open_unknown = a.open_unknown + unknown, finding_hash = coalesce(c.hash, a.finding_hash),
+		       findings_seen_at = case when s.asset_id is null then a.findings_seen_at else `+seenAt+` end
+		from sums n left join changed_asset c using (asset_id) left join stage_seen s using (asset_id)
+		where a.tenant_id = $1 and a.id = n.asset_id`, st.job.Tenant, !o.Changes && !o.Incomplete, o.Now)
 	if err != nil {
 		return err
 	}
@@ -32,8 +39,10 @@ func (st *stage) countFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		insert into exposure as e (tenant_id, vulnerability_id, open_assets, fixed_assets, out_of_scope_assets, severity, first_seen_at)
 		select $1, d.vulnerability_id, count(*) filter (where op in ('c', 'r', 'b')) - count(*) filter (where op in ('f', 'o')),
 		       count(*) filter (where op in ('f', 'g')) - count(*) filter (where op = 'r'), count(*) filter (where op = 'o') - count(*) filter (where op in ('b', 'g')),
-		       coalesce(nullif(v.severity, 0), max(d.severity), 0), min(d.first_seen_at)
-		from delta d join vulnerability v on v.id = d.vulnerability_id where op <> 's'
+		       case when bool_or(`+countsAnew+`) then coalesce(nullif(v.severity, 0), max(d.severity), 0) else 0 end, min(d.first_seen_at)
+		from delta d join vulnerability v on v.id = d.vulnerability_id
+		left join exposure k on k.tenant_id = $1 and k.vulnerability_id = d.vulnerability_id
+		where `+countsAnew+` or d.op <> 's' and d.first_seen_at < k.first_seen_at
 		group by d.vulnerability_id, v.severity
 		order by d.vulnerability_id
 		on conflict (tenant_id, vulnerability_id) do update set open_assets = e.open_assets + excluded.open_assets,
@@ -51,7 +60,7 @@ func (st *stage) rateExposures(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyF
 		from (
 		  select v.id, coalesce((select max(f.severity) from finding f
 		    where f.tenant_id = $1 and f.vulnerability_id = v.id and f.state = 1), v.severity) as severity
-		  from vulnerability v where btrim(v.severity_word) = '' and v.id in (select vulnerability_id from delta)
+		  from vulnerability v where btrim(v.severity_word) = '' and v.id in (select vulnerability_id from delta d where `+countsAnew+`)
 		) w
 		where e.tenant_id = $1 and e.vulnerability_id = w.id and e.severity <> w.severity`, st.job.Tenant)
 	return err
@@ -66,7 +75,7 @@ func (st *stage) releaseCarriers(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 	err = tx.SelectContext(ctx, &c.ReleasedNamed, `
 		update asset set state = 'out_of_scope', state_reason = $3, finding_hash = '', updated_at = now()
 		where tenant_id = $1 and integration_id = $2 and import_state = 'carrier' and state in ('active', 'inactive')
-		  and open_critical + open_high + open_medium + open_low + open_unknown = 0 and id not in (select asset_id from kept_asset)
+		  and open_critical + open_high + open_medium + open_low + open_unknown = 0 and not exists (select from kept_asset k where k.asset_id = asset.id)
 		returning source_id as sourceid, hostname as name`,
 		st.job.Tenant, st.integration.ID, string(inventory.ImportAssetsOff))
 	c.Released = int64(len(c.ReleasedNamed))

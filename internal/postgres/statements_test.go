@@ -126,3 +126,15 @@ func literal(e ast.Expr) (string, bool) {
 	}
 	return "", false
 }
+
+// TestNoStatementSearchesAListForEachRow keeps out what PostgreSQL hashes only as long as it expects the list to fit its memory, and reads
+// from end to end for each row beyond that. A join against what exists has no such end.
+func TestNoStatementSearchesAListForEachRow(t *testing.T) {
+	t.Parallel()
+	list := regexp.MustCompile(`(?i)\bnot\s+in\s*\(\s*select\b|<>\s*all\s*\(\s*select\b`)
+	for where, text := range statementsOfPackage(t) {
+		if list.MatchString(text) {
+			t.Errorf("%s: not in a list that is selected:\n%s", where, text)
+		}
+	}
+}
