@@ -15,9 +15,10 @@ import (
 // killPhase is a place inside a sync where the service can be made to stand still: a call to Microsoft that is not
 // answered, or a lock on a table that it has to write next.
 type killPhase struct {
-	name string
-	hold defendersim.Fault // of a call
-	lock string            // a table
+	name  string
+	hold  defendersim.Fault // of a call
+	lock  string            // a table
+	first bool              // it is in first syncs only, which make a partition
 }
 
 // killPhases are in the order of a sync.
@@ -32,7 +33,8 @@ var killPhases = []killPhase{
 	{name: "numbering software", lock: "software"},
 	{name: "counting findings", lock: "exposure"},
 	{name: "writing what surrounds findings", lock: "location"},
-	{name: "attaching the partition", lock: "finding_shared"},
+	{name: "protecting the partition, which is copied and indexed", lock: "pg_policy", first: true},
+	{name: "attaching the partition", lock: "finding_shared", first: true},
 	{name: "recording the end", lock: "integration"},
 }
 
@@ -53,8 +55,8 @@ func TestKilledInEachPhase(t *testing.T) {
 		s := newVictim(t)
 		s.recover()
 		for i, phase := range killPhases {
-			if phase.lock == "finding_shared" {
-				continue // partitions are attached by first syncs only
+			if phase.first {
+				continue
 			}
 			t.Log(phase.name)
 			if err := s.sim.Change(killDirectory, laterChanges(i)...); err != nil {
@@ -71,6 +73,7 @@ func laterChanges(turn int) []world.Change {
 	percent := 20.0
 	return []world.Change{
 		{Op: "change_rows", Percent: percent, Pattern: "scattered"},
+		{Op: "replace_findings", Percent: percent, Pattern: "scattered"},
 		{Op: "remove_machines", From: 10 * turn, To: 10*turn + 5},
 	}
 }

@@ -48,12 +48,7 @@ func TestKilledAnywhere(t *testing.T) {
 		s.kill()
 		t.Logf("kill %d after %v", kill+1, moment)
 	}
-	s.start()
-	s.awaitIdle()
-	s.requestRun()
-	s.awaitIdle()
-	s.mustEqualTruth()
-	s.stop()
+	s.recover()
 }
 
 // victim is the service as a process, with a simulator and a database that outlive it.
@@ -66,6 +61,7 @@ type victim struct {
 	sim      *defendersim.Simulator
 	api      *api.Client
 	process  *exec.Cmd
+	tenant   string
 	linked   string
 }
 
@@ -113,8 +109,8 @@ func newVictim(t *testing.T, of ...scene) *victim {
 		"DEFENDERD_SPOOL_DIR="+s.spool, "DEFENDERD_CATALOGUE_MAX_AGE=1s", "DEFENDERD_ROWS_PAGE_SIZE=2000",
 		"DEFENDERD_REMOVAL_MISSES=1", "DEFENDERD_RATE_TENANT=0", "DEFENDERD_RATE_CREDENTIAL=0", "DEFENDERD_RATE_ADDRESS=0", "DEFENDERD_VALIDATION_RATE=0")
 	s.env = append(s.env, own.env...)
-	tenant := field(s.command("tenant", "create", "--name", "Contoso", "--internal-assessments"), "tnt_")
-	s.api = api.New(s.url, field(s.command("api-key", "create", "--tenant", tenant, "--name", "ops", "--role", "admin", "--expires", "1d"), "pgpd_"))
+	s.tenant = field(s.command("tenant", "create", "--name", "Contoso", "--internal-assessments"), "tnt_")
+	s.api = api.New(s.url, field(s.command("api-key", "create", "--tenant", s.tenant, "--name", "ops", "--role", "admin", "--expires", "1d"), "pgpd_"))
 	whole := s.env
 	s.env = append(slices.Clone(whole), "DEFENDERD_ROLES=http") // nobody begins the first sync before it is watched
 	s.start()
@@ -138,7 +134,7 @@ func (s *victim) command(args ...string) string {
 	if err != nil {
 		var exit *exec.ExitError
 		_ = errors.As(err, &exit)
-		s.t.Fatalf("%v: %v\n%s", args, err, exit.Stderr)
+		s.t.Fatalf("%v: %v\n%s%s", args, err, out, exit.Stderr)
 	}
 	return string(out)
 }

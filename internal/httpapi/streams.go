@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// maxStreams is how many lists one process streams at a time; each holds some megabytes.
+	// maxStreams is how many lists one process streams at a time; each holds some megabytes, 25 at most by what its findings refer to.
 	maxStreams = 8
 	// maxTenantStreams is how many of them may be one tenant's: a list of each kind, while two others can do the same.
 	maxTenantStreams = 3

@@ -70,8 +70,14 @@ type remediationFacts struct {
 	UpdateReady *bool  `db:"update_ready"`
 }
 
-// maxFacts bounds each kind of facts that is kept from batch to batch; some hundred bytes apiece.
-const maxFacts = 50_000
+// Bounds of what is kept from batch to batch, of some hundred bytes apiece: 25 MB for a stream at most, by calculation. Recommendations are the
+// most by far, since they go by software and vulnerability.
+const (
+	maxVulnerabilityFacts = 20_000
+	maxSoftwareFacts      = 10_000
+	maxPlaceFacts         = 10_000
+	maxRemediationFacts   = 50_000
+)
 
 func newFacts() *facts {
 	return &facts{
@@ -122,7 +128,7 @@ func (k *facts) learnAssets(ctx context.Context, tx *sqlx.Tx, id tenant.ID, rows
 }
 
 func (k *facts) learnVulnerabilities(ctx context.Context, tx *sqlx.Tx, _ tenant.ID, rows []findingRow) error {
-	wanted := missing(k.vulnerabilities, func(want func(int32)) {
+	wanted := missing(k.vulnerabilities, maxVulnerabilityFacts, func(want func(int32)) {
 		for i := range rows {
 			want(rows[i].VulnID)
 		}
@@ -137,7 +143,7 @@ func (k *facts) learnVulnerabilities(ctx context.Context, tx *sqlx.Tx, _ tenant.
 }
 
 func (k *facts) learnSoftware(ctx context.Context, tx *sqlx.Tx, _ tenant.ID, rows []findingRow) error {
-	wanted := missing(k.software, func(want func(int32)) {
+	wanted := missing(k.software, maxSoftwareFacts, func(want func(int32)) {
 		for i := range rows {
 			for _, s := range rows[i].SoftwareIDs {
 				want(int32(s))
@@ -154,7 +160,7 @@ func (k *facts) learnSoftware(ctx context.Context, tx *sqlx.Tx, _ tenant.ID, row
 }
 
 func (k *facts) learnPlaces(ctx context.Context, tx *sqlx.Tx, id tenant.ID, _ []findingRow) error {
-	wanted := missing(k.places, func(want func(int64)) {
+	wanted := missing(k.places, maxPlaceFacts, func(want func(int64)) {
 		for _, a := range k.assets {
 			for _, place := range a.Places {
 				want(place)
@@ -171,7 +177,7 @@ func (k *facts) learnPlaces(ctx context.Context, tx *sqlx.Tx, id tenant.ID, _ []
 }
 
 func (k *facts) learnRemediations(ctx context.Context, tx *sqlx.Tx, id tenant.ID, rows []findingRow) error {
-	wanted := missing(k.remediations, func(want func(installedVulnerability)) {
+	wanted := missing(k.remediations, maxRemediationFacts, func(want func(installedVulnerability)) {
 		for i := range rows {
 			for _, s := range rows[i].SoftwareIDs {
 				want(installedVulnerability{int32(s), rows[i].VulnID})
@@ -199,8 +205,8 @@ func (k *facts) learnRemediations(ctx context.Context, tx *sqlx.Tx, id tenant.ID
 
 // missing lists, each once and in order, the keys that are wanted and not known. A memory that has grown too large is
 // emptied first.
-func missing[K cmp.Ordered | installedVulnerability, V any](known map[K]V, each func(want func(K))) []K {
-	if len(known) > maxFacts {
+func missing[K cmp.Ordered | installedVulnerability, V any](known map[K]V, most int, each func(want func(K))) []K {
+	if len(known) > most {
 		clear(known)
 	}
 	var list []K
