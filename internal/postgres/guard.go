@@ -111,8 +111,8 @@ func (st *stage) guard(ctx context.Context, tx *sqlx.Tx, r reading) (ruling, err
 	if err != nil {
 		return ruling{}, err
 	}
-	ruled := ruling{chosen: anew(known.Rules, guardAssets, digest)}
-	r, fell := r.weigh(ruled.chosen || anew(known.Read, guardAssets, digest))
+	ruled := ruling{chosen: anew(known.Rules, guardAssets, digest) || anew(known.Read, guardAssets, digest)} // also when they were taken back during a hold
+	r, fell := r.weigh(ruled.chosen)
 	v := verdict{reading: r}
 	v.earlier, v.known = known.Held[guardAssets]
 	v.lasts = drops(v.earlier.Before, v.earlier.Before-r.leaving) // most of what counted when it was met is absent still, whatever has come since
