@@ -1,6 +1,7 @@
 package syncer_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -101,5 +102,24 @@ func TestAPassingFaultHealsWithinOneBackOff(t *testing.T) {
 	mustSucceed(t, h.due())
 	if now := h.integration(i); now.State != connector.StateActive || now.StateReason != "" {
 		t.Errorf("healed, and %s %q", now.State, now.StateReason)
+	}
+}
+
+// TestTheScheduleWaitsAsLongAsMicrosoftAsks has Microsoft ask for more time than there is until the next run of the schedule.
+func TestTheScheduleWaitsAsLongAsMicrosoftAsks(t *testing.T) {
+	t.Parallel()
+	for status, code := range map[int]string{429: fault.CodeUpstreamThrottled, 503: fault.CodeUpstreamUnavailable} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			h := newPlainHouse(t, 2, 1)
+			i := h.connect(h.tenant, nil)
+			mustSucceed(t, h.work())
+			h.hourly(i)
+			h.fault(defendersim.Fault{Route: "machines", Status: status, RetryAfter: "7200"})
+			mustEnd(t, h.again(i, syncer.Incremental), syncer.Failed, code)
+			if wait := h.integration(i).NextRunAt.Sub(h.now); wait < 2*time.Hour-time.Second || wait > 2*time.Hour+time.Minute {
+				t.Errorf("the next run comes in %v, though Microsoft asked for two hours", wait)
+			}
+		})
 	}
 }

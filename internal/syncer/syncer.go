@@ -235,16 +235,25 @@ func (e *execution) settle(ctx context.Context, err error) (c Consequence) {
 	if assets := run.Report.StageNamed(StageAssets); assets != nil && assets.State == Succeeded && (e.settings.ImportAssets || run.Report.Applied == StageVulnerabilities) && f.Code != fault.CodeLedgerUnbalanced {
 		run.State = PartiallySucceeded // with asset import off, machines alone are nothing
 	}
-	failures := e.failuresBefore(ctx)
+	return e.afterFailure(f, e.failuresBefore(ctx))
+}
+
+// afterFailure is what follows from a failure behind so many others. Nobody is asked again before the time is over that was asked for,
+// however short the schedule.
+func (e *execution) afterFailure(f *fault.Error, failures int) (c Consequence) {
+	now := e.now()
 	if f.Definition().Permanent {
 		c = Consequence{State: connector.StateActionRequired, Reason: f.Code, Failed: true}
 		if failures+1 >= hopelessAfter {
-			c.NotBefore = e.now().Add(hopelessEvery)
+			c.NotBefore = now.Add(hopelessEvery)
 		}
 		return c
 	}
-	wait := max(backOff(failures), f.RetryAfter)
-	return Consequence{State: connector.StateDegraded, Reason: f.Code, Failed: true, RetryAt: e.now().Add(wait)}
+	c = Consequence{State: connector.StateDegraded, Reason: f.Code, Failed: true, RetryAt: now.Add(max(backOff(failures), f.RetryAfter))}
+	if f.RetryAfter > 0 {
+		c.NotBefore = now.Add(f.RetryAfter)
+	}
+	return c
 }
 
 // failuresBefore is how many runs since the last success failed or were left unfinished.
