@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -54,6 +55,13 @@ func (c *guardColumn) Scan(src any) error {
 		}
 	}
 	return nil
+}
+
+// approvedSince tells whether more is approved of than was known.
+func (c guardColumn) approvedSince(known []connector.Held) bool {
+	return slices.ContainsFunc(c, func(now connector.Held) bool {
+		return !now.ApprovedAt.IsZero() && !slices.ContainsFunc(known, func(h connector.Held) bool { return h.Kind == now.Kind && h.ApprovedAt.Equal(now.ApprovedAt) })
+	})
 }
 
 // heldKinds in the order in which they are told.

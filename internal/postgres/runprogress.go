@@ -103,10 +103,11 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 		// meanwhile had been tried: what the old one met is no finding about the link, and the new one gets its run soon.
 		var replaced bool
 		var interval int
+		var held guardColumn
 		var before struct{ state, reason string }
 		err := tx.QueryRowxContext(ctx, `
-			select secret_updated_at > $3::timestamptz, interval_hours, state, state_reason from integration where tenant_id = $1 and id = $2 for no key update`,
-			j.Tenant, run.IntegrationID, c.SecretOf).Scan(&replaced, &interval, &before.state, &before.reason)
+			select secret_updated_at > $3::timestamptz, interval_hours, guard, state, state_reason from integration where tenant_id = $1 and id = $2 for no key update`,
+			j.Tenant, run.IntegrationID, c.SecretOf).Scan(&replaced, &interval, &held, &before.state, &before.reason)
 		if errors.Is(err, sql.ErrNoRows) { // gone with its tenant, and the job with it
 			return job.ErrLeaseLost
 		}
@@ -116,7 +117,8 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 		if replaced && c.Failed && !c.SecretOf.IsZero() {
 			c = syncer.Consequence{RetryAt: time.Now()}
 		}
-		// A success takes back the early retry that a failure before it had planned; what is due already was asked for.
+		// A success takes back the early retry that a failure before it had planned; what is due already was asked for. So was what the scheduler
+		// has put off since, because it met this run: by other settings, or by an approval that this run did not know and has not gone through with.
 		var after struct{ state, reason string }
 		err = tx.QueryRowxContext(ctx, `
 			update integration set
@@ -130,14 +132,15 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			  failures = case when $5 then failures + 1 when $6 then 0 else failures end,
 			  last_success_at = case when $6 then now() else last_success_at end,
 			  next_run_at = case when next_run_at is null then null
+			    when $12::jsonb is not null and settings <> $12::jsonb or $15 and coalesce(nullif($3, ''), state) in ('active', 'degraded') then least(next_run_at, now())
 			    when $6 and failures > 0 and next_run_at > now() then $8::timestamptz
-			    when $12::jsonb is not null and settings <> $12::jsonb then least(next_run_at, now())
 			    when next_run_at > now() then greatest(least(next_run_at, $7::timestamptz), $11::timestamptz)
 			    else least(next_run_at, $7::timestamptz) end
 			where tenant_id = $1 and id = $2
 			returning state, state_reason`,
 			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed || c.Unfinished, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval), reading,
-			fault.CodeSecretExpired, nullTime(c.NotBefore), judgedBy(c.JudgedBy), noticeColumn(run.Report.Told(c.Reason)), run.Report.SignedIn() && !replaced).Scan(&after.state, &after.reason)
+			fault.CodeSecretExpired, nullTime(c.NotBefore), judgedBy(c.JudgedBy), noticeColumn(run.Report.Told(c.Reason)), run.Report.SignedIn() && !replaced,
+			c.JudgedBy != nil && held.approvedSince(c.Held)).Scan(&after.state, &after.reason)
 		if err != nil {
 			return err
 		}

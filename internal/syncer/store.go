@@ -23,6 +23,7 @@ type Consequence struct {
 	NotBefore  time.Time           // puts off a next scheduled run that is planned for sooner; zero leaves the schedule
 	RetryAt    time.Time           // brings the next scheduled run forward; zero leaves the schedule
 	JudgedBy   *inventory.Settings // of a run: if others are stored by now, the next one comes at once; nil for a preview
+	Held       []connector.Held    // with JudgedBy: what was held back when the run began; if more of it has been approved of by now, the next one comes at once
 	SecretOf   time.Time           // when the secret that was used had been stored; if it was replaced since, a failure says nothing about the link
 }
 

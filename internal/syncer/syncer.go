@@ -159,7 +159,7 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 	}
 	consequence := e.settle(done, err)
 	if e.run.Kind == KindSync && !e.integration.CreatedAt.IsZero() {
-		consequence.JudgedBy = &e.integration.Settings
+		consequence.JudgedBy, consequence.Held = &e.integration.Settings, e.integration.Held
 	}
 	if e.run.Preview != nil { // it says nothing about the integration
 		consequence = Consequence{}
