@@ -43,6 +43,16 @@ func (s *Store) CallStands(ctx context.Context, r connector.CallRequest) (stands
 	return stands, classify(ctx, err)
 }
 
+// CallsHeld tells for how much longer a quota is held; zero if it is not.
+func (s *Store) CallsHeld(ctx context.Context, r connector.CallRequest) (time.Duration, error) {
+	var left int64
+	err := s.getRow(ctx, &left, prepared+`
+		select coalesce((select greatest(round(extract(epoch from held_until - coalesce($4, clock_timestamp())) * 1000000), 0)
+		                 from upstream_quota where application = $1 and directory = $2 and family = $3), 0)::bigint`,
+		r.Application, r.Directory, r.Family, nullTime(r.At))
+	return time.Duration(left) * time.Microsecond, classify(ctx, err)
+}
+
 // ReturnCall gives back a reserved call that will not be made. Once others have reserved behind it their times stand, and
 // the call is lost.
 func (s *Store) ReturnCall(ctx context.Context, r connector.CallRequest, g connector.CallGrant) error {

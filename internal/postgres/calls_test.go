@@ -140,6 +140,11 @@ func TestAHoldStopsWhoComesAndWhoWaits(t *testing.T) {
 	if stands(10*time.Second) || !stands(time.Minute) {
 		t.Error("who waits is not held, or is held for too long")
 	}
+	for after, want := range map[time.Duration]time.Duration{10 * time.Second: 50 * time.Second, time.Minute: 0, time.Hour: 0} {
+		if left, err := c.store.CallsHeld(ctx, c.request(after)); err != nil || left != want {
+			t.Errorf("after %v it is held for %v more, %v", after, left, err)
+		}
+	}
 	if g := c.take(c.request(10 * time.Second)); g.Wait != 50*time.Second {
 		t.Errorf("held for %v", g.Wait)
 	}
@@ -148,6 +153,9 @@ func TestAHoldStopsWhoComesAndWhoWaits(t *testing.T) {
 	}
 	other := c.request(10 * time.Second)
 	other.Family = "export"
+	if left, err := c.store.CallsHeld(ctx, other); left != 0 || err != nil {
+		t.Errorf("another family is held for %v, %v", left, err)
+	}
 	if g := c.take(other); g.Wait != 0 {
 		t.Errorf("another family waits %v", g.Wait)
 	}

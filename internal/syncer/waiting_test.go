@@ -2,11 +2,13 @@ package syncer_test
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"testing"
 	"time"
 
 	"pgp.internal/defender/internal/connector/defender"
+	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/syncer"
 )
@@ -57,5 +59,31 @@ func TestAWaitForTheQuotaShowsWhileItLasts(t *testing.T) {
 	mustSucceed(t, h.run(i, j))
 	if s := shown(); s.Throttled < 30*time.Second || s.Throttled > time.Minute || !s.WaitsUntil.IsZero() {
 		t.Errorf("it waited %v once, until %v", s.Throttled, s.WaitsUntil)
+	}
+}
+
+// TestARunThatMeetsALongHoldEndsAtOnce holds a directory's quota of machines for most of an hour: no worker waits for that.
+func TestARunThatMeetsALongHoldEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 4, 2)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	budget := defender.NewSharedBudget(h.store).Simulated(h.clock, func(_ context.Context, d time.Duration) error { return fmt.Errorf("a worker waits for %v", d) })
+	key := defender.BudgetKey{DirectoryID: directory, ClientID: client, Family: defender.FamilyMachines}
+	if _, err := budget.Take(t.Context(), key, defender.Caller{}); err != nil {
+		t.Fatal(err)
+	}
+	must(t, budget.Hold(t.Context(), key, 50*time.Minute))
+	h.wire(defender.Config{Budget: budget})
+	h.hourly(i)
+	h.sim.ClearJournal()
+	mustEnd(t, h.again(i, syncer.Incremental), syncer.Failed, fault.CodeUpstreamThrottled)
+	if wait := h.integration(i).NextRunAt.Sub(h.now); wait < 50*time.Minute-time.Second {
+		t.Errorf("the next run comes in %v", wait)
+	}
+	for _, e := range h.sim.Journal(100) {
+		if e.Route == "machines" {
+			t.Error("a call was made")
+		}
 	}
 }

@@ -30,9 +30,10 @@ type BudgetKey struct {
 
 // Caller is who makes a call.
 type Caller struct {
-	ID     int64               // of the source; who tries whether a directory answers again goes on under the same number
-	Person bool                // somebody waits for the result of a check
-	Waits  func(time.Duration) // is told of each wait for leave as it begins; may be nil
+	ID       int64               // of the source; who tries whether a directory answers again goes on under the same number
+	Person   bool                // somebody waits for the result of a check
+	MostHold time.Duration       // longest [Budget.Hold] that is waited for; 0 means any
+	Waits    func(time.Duration) // is told of each wait for leave as it begins; may be nil
 }
 
 // Permit is leave to make one call at once.
@@ -56,7 +57,7 @@ const (
 // same time. An error of theirs that is neither named nor the context's means that nothing is known: no call may go out.
 type Budget interface {
 	// Take waits until one more call is allowed. It fails at once with upstream_throttled when the context would end before
-	// that, and with upstream_unavailable while the directory's breaker is open. Both faults say when to try again.
+	// that, or calls are held for longer than the caller waits for, and with upstream_unavailable while the directory's breaker is open. Both faults say when to try again.
 	Take(ctx context.Context, key BudgetKey, by Caller) (Permit, error)
 	// End tells how a call ended that was taken, and reports whether the directory's breaker opened by it.
 	End(ctx context.Context, key BudgetKey, by Caller, p Permit, how Ending) (opened bool, err error)

@@ -47,6 +47,7 @@ func (s *source) key(ctx context.Context, e Endpoint) BudgetKey {
 func (s *source) take(ctx context.Context, e Endpoint) (pending, error) {
 	p := pending{endpoint: e, key: s.key(ctx, e), by: s.caller(ctx)}
 	p.by.Waits = func(d time.Duration) { s.throttled(e, d) } // at once: a wait may take most of an hour
+	p.by.MostHold = s.conn.cfg.Retry.MaxRetryAfter           // as whoever met it: no worker is kept busy by what Microsoft told another one
 	var err error
 	p.permit, err = s.conn.cfg.Budget.Take(ctx, p.key, p.by)
 	var f *fault.Error

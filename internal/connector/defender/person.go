@@ -96,6 +96,11 @@ func (l personalLedger) CallStands(ctx context.Context, r connector.CallRequest)
 	return stands, err
 }
 
+func (l personalLedger) CallsHeld(ctx context.Context, r connector.CallRequest) (left time.Duration, err error) {
+	err = l.person.ask(ctx, func(ctx context.Context) (err error) { left, err = l.ledger.CallsHeld(ctx, r); return err })
+	return left, err
+}
+
 func (l personalLedger) ReturnCall(ctx context.Context, r connector.CallRequest, g connector.CallGrant) error {
 	return l.person.ask(ctx, func(ctx context.Context) error { return l.ledger.ReturnCall(ctx, r, g) })
 }

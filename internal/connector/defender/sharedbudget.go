@@ -14,6 +14,8 @@ type Ledger interface {
 	TakeCall(context.Context, connector.CallRequest) (connector.CallGrant, error)
 	// CallStands tells, after a wait, whether a granted call may still be made.
 	CallStands(context.Context, connector.CallRequest) (bool, error)
+	// CallsHeld tells for how much longer the quota of a call is held.
+	CallsHeld(context.Context, connector.CallRequest) (time.Duration, error)
 	// ReturnCall gives a granted call back that will not be made, or loses it.
 	ReturnCall(context.Context, connector.CallRequest, connector.CallGrant) error
 	RepeatCall(context.Context, connector.CallKey) (bool, error)
@@ -71,6 +73,11 @@ func (s *SharedBudget) Take(ctx context.Context, key BudgetKey, by Caller) (Perm
 		if g.Wait <= 0 {
 			return p, nil
 		}
+		if by.MostHold > 0 && g.Wait > by.MostHold {
+			if err := s.bear(ctx, r, g, by.MostHold); err != nil {
+				return p, err
+			}
+		}
 		if by.Waits != nil {
 			by.Waits(g.Wait)
 		}
@@ -111,16 +118,40 @@ func (s *SharedBudget) await(ctx context.Context, r connector.CallRequest, g con
 	if stands && err == nil {
 		return true, nil
 	}
-	settling, cancel := settling(ctx)
-	defer cancel()
-	failed := s.of(ctx).ReturnCall(settling, r, g)
-	if g.Probe {
-		failed = errors.Join(failed, s.of(ctx).ProbeEnded(settling, r))
-	}
+	failed := s.giveBack(ctx, r, g)
 	if err == nil {
 		err = failed // else the first one tells enough: the call is lost, and the probe's lease runs out
 	}
 	return false, err
+}
+
+// bear fails, and gives a granted call back, if it has to wait because the quota is held for longer than the caller waits for. The
+// wait for one's turn is borne in any case. What is held only now was no part of the wait; await meets it.
+func (s *SharedBudget) bear(ctx context.Context, r connector.CallRequest, g connector.CallGrant, most time.Duration) error {
+	held, err := s.of(ctx).CallsHeld(ctx, r)
+	if err == nil && held <= most {
+		return nil
+	}
+	failed := s.giveBack(ctx, r, g)
+	switch {
+	case err != nil:
+		return err
+	case failed != nil:
+		return failed
+	}
+	g.Refused = connector.RefusedWait
+	return s.refusal(g)
+}
+
+// giveBack gives back a granted call that will not be made.
+func (s *SharedBudget) giveBack(ctx context.Context, r connector.CallRequest, g connector.CallGrant) error {
+	ctx, cancel := settling(ctx)
+	defer cancel()
+	failed := s.of(ctx).ReturnCall(ctx, r, g)
+	if g.Probe {
+		failed = errors.Join(failed, s.of(ctx).ProbeEnded(ctx, r))
+	}
+	return failed
 }
 
 // settling is a context for what has to be told though the call's own may have ended.
