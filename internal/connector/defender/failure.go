@@ -18,6 +18,7 @@ type failure struct {
 	status  int  // of the HTTP answer; 0 when there was none
 	page    int  // of a walk, from 1; 0 outside of walks
 	retry   bool // the same call may succeed soon
+	all     bool // of the list of export files: it is about none of them, but about the way to all
 	origin  error
 }
 

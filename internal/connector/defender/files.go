@@ -96,7 +96,7 @@ func (r *fileReport) file(ctx context.Context, path string) error {
 func ofOneFile(err error) bool {
 	var f *failure
 	switch {
-	case !errors.As(err, &f), errors.Is(err, connector.ErrWayClosed):
+	case !errors.As(err, &f), f.all, errors.Is(err, connector.ErrWayClosed):
 		return false
 	case errors.Is(err, connector.ErrSnapshotLost):
 		return errors.Is(err, errPageChanged)
@@ -188,7 +188,13 @@ func (r *fileReport) address(ctx context.Context, path, stale string) (string, e
 		return at, nil
 	}
 	list, err := r.exportFiles(ctx)
-	if err != nil {
+	var f *failure
+	switch {
+	case errors.As(err, &f):
+		renewal := *f
+		renewal.all = true
+		return "", &renewal
+	case err != nil:
 		return "", err
 	}
 	r.addresses = list.addresses()
