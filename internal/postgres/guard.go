@@ -23,7 +23,7 @@ const (
 type guardDocument struct {
 	Held  map[string]guardEntry `json:"held,omitempty"`  // drops that wait for a second complete read
 	Rules map[string]string     `json:"rules,omitempty"` // digest of the settings under which the last reading went through
-	Read  map[string]string     `json:"read,omitempty"`  // and of those of the last reading, which may have been held back; of findings, the last whole one
+	Read  map[string]string     `json:"read,omitempty"`  // and of those of the last reading, which may have been held back; of findings, of the last one with nothing unread, be it of changes
 }
 
 // guardEntry is a drop with the figures of the run that met it, which later readings are compared with: a drop that creeps is a further

@@ -24,7 +24,7 @@ type hold struct {
 	earlier  guardEntry // what is told of a drop that an earlier reading met
 	waits    bool       // there is one
 	digest   string     // of the settings
-	rejudged bool       // they are other ones than those of the last whole reading: what arrived and is refused leaves
+	rejudged bool       // they are other ones than those of the last reading with nothing unread: what arrived and is refused leaves
 	chosen   bool       // or than those of the last one that held nothing back: what was absent, arrived and is refused leaves
 	partly   bool       // some rows could not be read
 	changes  bool       // only changes were
@@ -49,8 +49,9 @@ type closing struct {
 // guardRows holds closings back when findings drop to nothing or by more than half: whatever would close and is not known for an earlier drop is
 // weighed against what is left without that. Such a drop waits for another reading, six hours later, or for a person who approves of what was
 // told of it; each finding by itself, wherever its asset has been meanwhile. While any has to wait, what else would close waits with it.
-// Up to the first whole reading by other settings, rows that arrived and are refused leave at once, those of a drop of refused rows too: the
-// settings decide on all that is read. They are no part of what is weighed, and what is fresh makes up for no loss.
+// Up to the first reading by other settings that leaves nothing unread, rows that arrived and are refused leave at once, those of a drop of refused
+// rows too: the settings decide on all that is read, and where only changes are, on all that is stored. They are no part of what is weighed, and
+// what is fresh makes up for no loss.
 func (st *stage) guardRows(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	h, err := st.beginHold(ctx, tx, o)
 	if err != nil {
@@ -231,7 +232,7 @@ func (st *stage) rememberRows(ctx context.Context, tx *sqlx.Tx, h hold) error {
 	return nil
 }
 
-// readByOthers is no digest: a reading that was not whole went by other settings than the last whole one, so that the next one does in any case.
+// readByOthers is no digest: a reading that left something unread went by other settings than the last one that did not, so that the next one does in any case.
 const readByOthers = "others"
 
 // blind tells whether this reading shows nothing of what an earlier one met: it is not whole, and holds back nothing new.

@@ -62,3 +62,28 @@ func TestFiguresOfAHoldFitWhenWhatIsLeftIsRefused(t *testing.T) {
 	}
 	h.mustAllGo(i, ids)
 }
+
+// TestWhatMicrosoftRefusesIsHeldBehindAReadingOfChanges raises the least severity, which a reading of changes applies to all that is stored, and
+// has Microsoft rate lower most of what is left then: the settings have had their say, and the guard its own again.
+func TestWhatMicrosoftRefusesIsHeldBehindAReadingOfChanges(t *testing.T) {
+	t.Parallel()
+	h, i, ids := ratedHouse(t, inventory.SeverityLow)
+	report, catalogue := syncer.DefaultReportPolicy(), syncer.DefaultCataloguePolicy()
+	report.WholeRows, catalogue.MaxAge = 0, 0
+	o := syncer.Options{SpoolDir: t.TempDir(), Removal: syncer.DefaultRemovalPolicy(), Report: report, Catalogue: catalogue}
+	h.syncer = syncer.New(h.store, h.links, o, h.logger(), silence{}, h.clock)
+	mustSucceed(t, h.again(i, syncer.Full))
+	h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityMedium })
+	h.both(time.Minute)
+	if run := h.asTold(i); !plan(run).Changes || len(h.held(i)) != 0 {
+		t.Fatalf("read by %+v, held %+v", plan(run), h.held(i))
+	}
+	all, some := h.openOf(ids), []string{}
+	for cve := range h.openBy(ids) {
+		some = append(some, cve)
+	}
+	h.rateLow(some)
+	h.mustHoldStill(i, "with most rated as low")
+	h.mustBeHeld(i, all, "with most rated as low")
+	h.mustAllGo(i, ids)
+}
