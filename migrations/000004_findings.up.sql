@@ -247,26 +247,17 @@ begin
 end
 $$;
 
--- Attaching locks the shared partitions, to see that they hold no row of this tenant, until the transaction ends: little may come behind it.
--- Waiting for that lock would hold up all their readers: better to try again.
-create function load_attach() returns void
+-- load_attach makes the table the tenant's partition. That locks the shared partitions, to see that they hold no row of this tenant, until the
+-- transaction ends: little may come behind it. Waiting for that lock would hold up all their readers: it gives up soon, for its caller to try again.
+create function load_attach(attempt int) returns void
   language plpgsql security definer set search_path = public, pg_temp as
 $$
 declare
-  leaf text := format('finding_t%s', app_tenant());
   patience text := current_setting('lock_timeout');
 begin
-  for attempt in 1..600 loop
-    perform set_config('lock_timeout', attempt_patience(attempt), true);
-    begin
-      execute format('alter table finding attach partition %I for values in (%s)', leaf, app_tenant());
-      perform set_config('lock_timeout', patience, true);
-      return;
-    exception when lock_not_available then
-      perform pg_sleep(0.1 + random() * 0.2);
-    end;
-  end loop;
-  raise lock_not_available using message = 'findings cannot be attached while others hold the shared partitions';
+  perform set_config('lock_timeout', attempt_patience(attempt), true);
+  execute format('alter table finding attach partition %I for values in (%s)', format('finding_t%s', app_tenant()), app_tenant());
+  perform set_config('lock_timeout', patience, true);
 end
 $$;
 
@@ -312,8 +303,15 @@ begin
   execute format('with gone as (delete from finding_shared where tenant_id = %s returning *) insert into %I select * from gone', app_tenant(), leaf);
   get diagnostics moved = row_count;
   perform load_index();
-  perform load_attach();
-  return moved;
+  for attempt in 1..600 loop
+    begin
+      perform load_attach(attempt);
+      return moved;
+    exception when lock_not_available then
+      perform pg_sleep(0.1 + random() * 0.2);
+    end;
+  end loop;
+  raise lock_not_available using message = 'findings cannot be attached while others hold the shared partitions';
 end
 $$;
 
@@ -364,8 +362,8 @@ $$
   select coalesce(to_regclass(format('finding_t%s', app_tenant()))::text, 'finding_shared')
 $$;
 
-revoke all on function load_wanted(int), load_begin(timestamptz), load_index(), load_attach(), drop_findings(), place_apart(), place_together(bigint) from public;
-grant execute on function load_wanted(int), load_begin(timestamptz), load_index(), load_attach(), drop_findings(), place_apart(), place_together(bigint) to defender_app;
+revoke all on function load_wanted(int), load_begin(timestamptz), load_index(), load_attach(int), drop_findings(), place_apart(), place_together(bigint) from public;
+grant execute on function load_wanted(int), load_begin(timestamptz), load_index(), load_attach(int), drop_findings(), place_apart(), place_together(bigint) to defender_app;
 
 -- The partitions have the wall as well, whoever is let at them one day.
 do $$

@@ -53,7 +53,7 @@ func TestAnAutovacuumHoldsUpNoFirstImport(t *testing.T) {
 	for running := 0; running == 0; <-tick.C {
 		read(vacuums, &running)
 	}
-	exec(`set statement_timeout = '60s'; begin; set local app.tenant_id = '2'; select load_begin(now()); select load_index(); select load_attach(); commit`)
+	exec(`set statement_timeout = '60s'; begin; set local app.tenant_id = '2'; select load_begin(now()); select load_index(); select load_attach(1); commit`)
 	var attached int
 	read(`select count(*) from pg_inherits where inhrelid = 'finding_t2'::regclass`, &attached)
 	if attached != 1 {

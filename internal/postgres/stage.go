@@ -105,7 +105,10 @@ func (st *stage) open(ctx context.Context) (*sqlx.Tx, error) {
 // apply runs f in a transaction, the one of a load if there is any, and commits only while the job's claim is held. With the
 // changes the run has of which stage they are.
 func (st *stage) apply(ctx context.Context, of syncer.Stage, f func(*sqlx.Tx) error) error {
-	loaded := st.load
+	settle := st.rememberReading
+	if st.load != nil {
+		settle = st.attachTable
+	}
 	tx, err := st.transaction(ctx)
 	if err != nil {
 		return classify(ctx, err)
@@ -117,9 +120,7 @@ func (st *stage) apply(ctx context.Context, of syncer.Stage, f func(*sqlx.Tx) er
 	st.remember, st.doubt, st.relist = nil, "", false
 	for _, step := range []func() error{
 		func() error { return f(tx) },
-		func() error { return st.writeReading(ctx, tx) },
-		func() error { return st.writeGuard(ctx, tx) },
-		func() error { return loaded.attach(ctx, tx) },
+		func() error { return settle(ctx, tx) },
 		func() error { return confirmClaim(ctx, tx, st.job) },
 		func() error { return noteApplied(ctx, tx, st.job, of) },
 	} {

@@ -65,7 +65,7 @@ func (st *stage) loadFindings(ctx context.Context, now time.Time, findings []syn
 	})
 }
 
-// steps are what is left to do once all findings are in the table, but for attaching it; see attach.
+// steps are what is left to do once all findings are in the table, but for attaching it; see attachTable.
 func (l *load) steps(st *stage) []findingStep {
 	steps := []findingStep{l.guard(st), st.loadCounters, st.writeSurroundings, st.releaseCarriers}
 	if st.preview {
@@ -87,16 +87,6 @@ func (l *load) guard(st *stage) findingStep {
 		}
 		return st.rememberRows(ctx, tx, h)
 	}
-}
-
-// attach makes the table the tenant's partition. It locks out whoever reads the findings of tenants that share theirs, so that all work and
-// all waiting for others lies before it; only the job's own row is locked behind it, for which its heartbeat would have to wait otherwise.
-func (l *load) attach(ctx context.Context, tx *sqlx.Tx) error {
-	if l == nil {
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, `select load_attach()`)
-	return err
 }
 
 // loadCounters sets what countFindings and its like would have worked out, from what the run counted while it grouped.

@@ -151,6 +151,9 @@ func TestTenantsBeyondThePartitionsShare(t *testing.T) {
 		waiting = h.number("select count(*) from pg_stat_activity where datname = current_database() and query like 'select load_attach%' and wait_event_type in ('Lock', 'Timeout')")
 	}
 	h.allFindings(h.tenant, inventory.FindingFilter{})
+	if _, err := h.owner().Exec(fmt.Sprintf("set lock_timeout = '2s'; update integration set name = 'Renamed' where tenant_id = %d", second)); err != nil {
+		t.Errorf("the integration whose import waits cannot be changed: %v", err)
+	}
 	if err := writing.Rollback(); err != nil {
 		t.Fatal(err)
 	}
