@@ -118,7 +118,7 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			c = syncer.Consequence{RetryAt: time.Now()}
 		}
 		// A success takes back the early retry that a failure before it had planned; what is due already was asked for. So was what the scheduler
-		// has put off since, because it met this run: by other settings, or by an approval that this run did not know and has not gone through with.
+		// has put off since, because it met this run: by other settings, or by an approval that this run did not know and has not gone through with. Microsoft is not asked sooner than it wants for any of that.
 		var after struct{ state, reason string }
 		err = tx.QueryRowxContext(ctx, `
 			update integration set
@@ -132,15 +132,15 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			  failures = case when $5 then failures + 1 when $6 then 0 else failures end,
 			  last_success_at = case when $6 then now() else last_success_at end,
 			  next_run_at = case when next_run_at is null then null
-			    when $12::jsonb is not null and settings <> $12::jsonb or $15 and coalesce(nullif($3, ''), state) in ('active', 'degraded') then least(next_run_at, now())
+			    when $12::jsonb is not null and settings <> $12::jsonb or $15 and coalesce(nullif($3, ''), state) in ('active', 'degraded') then greatest(least(next_run_at, now()), $16::timestamptz)
 			    when $6 and failures > 0 and next_run_at > now() then $8::timestamptz
-			    when next_run_at > now() then greatest(least(next_run_at, $7::timestamptz), $11::timestamptz)
-			    else least(next_run_at, $7::timestamptz) end
+			    when next_run_at > now() then greatest(least(next_run_at, $7::timestamptz), $11::timestamptz, $16::timestamptz)
+			    else greatest(least(next_run_at, $7::timestamptz), $16::timestamptz) end
 			where tenant_id = $1 and id = $2
 			returning state, state_reason`,
 			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed || c.Unfinished, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval), reading,
 			fault.CodeSecretExpired, nullTime(c.NotBefore), judgedBy(c.JudgedBy), noticeColumn(run.Report.Told(c.Reason)), run.Report.SignedIn() && !replaced,
-			c.JudgedBy != nil && held.approvedSince(c.Held)).Scan(&after.state, &after.reason)
+			c.JudgedBy != nil && held.approvedSince(c.Held), nullTime(c.AskedTo)).Scan(&after.state, &after.reason)
 		if err != nil {
 			return err
 		}

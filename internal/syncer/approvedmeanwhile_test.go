@@ -75,3 +75,24 @@ func TestAnApprovalHurriesNoRunThatFails(t *testing.T) {
 		t.Errorf("%d removed: %s", n, run.Report.Summary)
 	}
 }
+
+// TestWhatIsAskedForWaitsAsLongAsMicrosoftAsks has the settings change during a run that Microsoft then asks to wait.
+func TestWhatIsAskedForWaitsAsLongAsMicrosoftAsks(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 2, 1)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	if _, err := h.store.StartRun(t.Context(), i.Tenant, i.PublicID, syncer.Incremental); err != nil {
+		t.Fatal(err)
+	}
+	r := h.holdAt("machines")
+	h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityHigh })
+	h.fault(defendersim.Fault{Route: "software_vulnerabilities", Status: 503, RetryAfter: "7200"})
+	if err := h.store.Finish(t.Context(), r.job, r.release()); err != nil {
+		t.Fatal(err)
+	}
+	mustEnd(t, h.run(i, r.job), syncer.PartiallySucceeded, fault.CodeUpstreamUnavailable)
+	if wait := h.integration(i).NextRunAt.Sub(h.now); wait < 2*time.Hour-time.Second || wait > 2*time.Hour+time.Minute {
+		t.Errorf("the next run comes in %v, though Microsoft asked for two hours", wait)
+	}
+}

@@ -147,7 +147,7 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 		return e.requeue(done, job.Outcome{Ending: job.HandBack}, true)
 	case errors.Is(cause, job.ErrCancelled) || errors.Is(err, job.ErrCancelled):
 		err = job.ErrCancelled
-	case errors.Is(err, job.ErrTimedOut) && !e.job.Last:
+	case errors.Is(err, job.ErrTimedOut) && (!e.job.Last || e.run.Kind == KindPurge): // a purge that got on is counted anew, which the queue knows
 		e.log.Warn("the database broke a statement of a run off; the run will start again", "error", err, "attempt", e.job.Attempt)
 		return e.requeue(done, job.Outcome{Ending: job.Retry, After: job.Backoff(e.job.Attempt), Code: job.CodeOf(err)}, false)
 	case errors.Is(err, job.ErrTimedOut): // as it did in the attempts before
@@ -251,7 +251,7 @@ func (e *execution) afterFailure(f *fault.Error, failures int) (c Consequence) {
 	}
 	c = Consequence{State: connector.StateDegraded, Reason: f.Code, Failed: true, RetryAt: now.Add(max(backOff(failures), f.RetryAfter))}
 	if f.RetryAfter > 0 {
-		c.NotBefore = now.Add(f.RetryAfter)
+		c.AskedTo = now.Add(f.RetryAfter)
 	}
 	return c
 }

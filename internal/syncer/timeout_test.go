@@ -15,13 +15,17 @@ import (
 // linger makes a statement on a table take longer than the house's store lets one, until the way back is called.
 func (h *house) linger(event, table string) (back func()) {
 	h.t.Helper()
-	o := postgres.ForWork()
+	usual, o := h.store, postgres.ForWork()
 	o.StatementTimeout = 2 * time.Second
 	h.store = postgrestest.Open(h.t, h.url, o)
 	h.readCatalogue(syncer.DefaultCataloguePolicy())
 	h.sql(`create function linger() returns trigger language plpgsql as $$ begin perform pg_sleep(60); return null; end $$`)
 	h.sql(`create trigger linger before ` + event + ` on ` + table + ` for each statement execute function linger()`)
-	return func() { h.sql(`drop function linger() cascade`) }
+	return func() {
+		h.sql(`drop function linger() cascade`)
+		h.store = usual
+		h.readCatalogue(syncer.DefaultCataloguePolicy())
+	}
 }
 
 // mustCost holds that an attempt at the only job counted, and makes the next one due.
@@ -65,6 +69,28 @@ func TestARunWhoseStatementTakesTooLongFailsAtLast(t *testing.T) {
 	back()
 	mustSucceed(t, h.again(i, syncer.Full))
 	h.mustEqualTruth(h.tenant)
+}
+
+// TestAPurgeThatGotOnIsNotAtItsEnd breaks a purge off in what would be its last attempt, had it not dropped the findings before.
+func TestAPurgeThatGotOnIsNotAtItsEnd(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 4, 2)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	if _, err := h.links.Disconnect(t.Context(), h.tenant, i.PublicID, 0, true); err != nil {
+		t.Fatal(err)
+	}
+	back := h.linger("delete", "asset")
+	h.sql(`update job set attempt = 2`)
+	j := h.claim()
+	j.Last = true
+	must(t, h.store.Finish(t.Context(), j, h.syncer.Handle(t.Context(), j)))
+	if n := h.number(`select count(*) from job where state = 'queued' and attempt = 1`); n != 1 {
+		t.Error("the purge does not go on")
+	}
+	back()
+	h.sql(`update job set run_at = now()`)
+	mustSucceed(t, h.work())
 }
 
 // TestADeletionWhoseStatementTakesTooLongCostsAttempts does the same to the end of a tenant.
