@@ -43,6 +43,16 @@ func TestContractNamesEveryProblemCode(t *testing.T) {
 	}
 }
 
+// TestContractNamesTheCodesOfRuns looks for the codes that only runs carry where the contract tells of their errors and warnings.
+func TestContractNamesTheCodesOfRuns(t *testing.T) {
+	told := regexp.MustCompile("(?s)\n    RunError:\n.*?\n    RunWarning:\n.*?x-extensible-enum: \\[.*?\\]").Find(defender.OpenAPI)
+	for _, code := range ofRuns {
+		if !regexp.MustCompile(`\b` + code + `\b`).Match(told) {
+			t.Errorf("the errors and warnings of runs do not name %s", code)
+		}
+	}
+}
+
 // named is a Go or shell file as the documents name it: from the top of the project, or from a package's own directory.
 var named = regexp.MustCompile("`((?:[a-z-]+/)+[a-z_-]+\\.(?:go|sh))`")
 

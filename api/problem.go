@@ -86,7 +86,7 @@ func HasCode(err error, code string) bool {
 	return ok && p.Code == code
 }
 
-// ErrNotModified is returned by GetIntegration when the tag given with IfNoneMatch still holds.
+// ErrNotModified is returned by reads of one object when the tag given with IfNoneMatch still holds.
 var ErrNotModified = errors.New("api: not modified")
 
 // UnexpectedError is an answer that the API does not give: that of a proxy in between, for example, or of another server.
