@@ -39,7 +39,11 @@ func Explain(run Run, i connector.Integration, e tenant.Entitlement, now time.Ti
 	if !entitled && !slices.ContainsFunc(run.Report.Warnings, hasCode(fault.CodeEntitlementMissing)) {
 		out = append(out, NoticeOf(fault.New(fault.CodeEntitlementMissing, "the next run will import nothing")))
 	}
-	out = append(out, run.Report.Warnings...)
+	for _, w := range run.Report.Warnings {
+		if e := run.Report.Error; e == nil || e.Code != fault.CodeSecretExpired || w.Code != e.Code { // whose warning says no more than the error does
+			out = append(out, w)
+		}
+	}
 	if run.Kind == KindPurge {
 		return out
 	}

@@ -53,6 +53,8 @@ func TestExplain(t *testing.T) {
 		{"no rows in what could be read", syncer.Run{State: syncer.PartiallySucceeded, Report: syncer.Report{Warnings: []syncer.Notice{*notice(fault.CodeUnreadable)},
 			Stages: []syncer.StageReport{machines(some), rows(syncer.Counts{})}}}, nil, entitled, []string{fault.CodeUnreadable}},
 		{"refused", syncer.Run{State: syncer.Failed, Report: syncer.Report{Error: notice(fault.CodeCredentialsInvalid)}}, nil, entitled, []string{fault.CodeCredentialsInvalid}},
+		{"refused as it was warned", syncer.Run{State: syncer.Failed, Report: syncer.Report{Error: notice(fault.CodeSecretExpired), Warnings: []syncer.Notice{*notice(fault.CodeSecretExpired)}}},
+			nil, entitled, []string{fault.CodeSecretExpired}},
 		{"half", syncer.Run{State: syncer.PartiallySucceeded, Report: syncer.Report{Error: notice(fault.CodeLicenceMissing), Stages: []syncer.StageReport{machines(some)}}}, nil, entitled,
 			[]string{fault.CodeLicenceMissing}},
 		{"cancelled", syncer.Run{State: syncer.Cancelled, Report: syncer.Report{Error: notice(fault.CodeRunCancelled)}}, nil, entitled, []string{fault.CodeRunCancelled}},
