@@ -121,9 +121,11 @@ func (z *sizeRun) watch(ctx context.Context, c *customer, run string, busy chan<
 			return false, err
 		}
 		if busy != nil && now.Stage == api.StageVulnerabilities {
-			if f.LargeRows, err = z.db.weighed(ctx, c.number); err != nil {
+			rows, err := z.db.weighed(ctx, c.number)
+			if err != nil {
 				return false, err
 			}
+			f.LargeRows = &rows
 			close(busy)
 			busy = nil
 		}

@@ -132,9 +132,10 @@ func (s *victim) command(args ...string) string {
 	cmd.Env = s.env
 	out, err := cmd.Output()
 	if err != nil {
-		var exit *exec.ExitError
-		_ = errors.As(err, &exit)
-		s.t.Fatalf("%v: %v\n%s%s", args, err, out, exit.Stderr)
+		if exit, ended := errors.AsType[*exec.ExitError](err); ended {
+			out = append(out, exit.Stderr...)
+		}
+		s.t.Fatalf("%v: %v\n%s", args, err, out)
 	}
 	return string(out)
 }

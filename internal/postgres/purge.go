@@ -80,8 +80,8 @@ func (s *Store) purgeAssets(ctx context.Context, j job.Job, integration int64) (
 // besideAssets hold what assets of a tenant refer to, in the order in which it can go.
 var besideAssets = []string{"exposure", "remediation", "location"}
 
-// withoutAssets is met while a tenant has no asset. An import stores what belongs to its assets in a later transaction than these, so a
-// statement that asks for it meets nothing that another integration's import has brought meanwhile.
+// withoutAssets is met while a tenant has no asset. Nothing that another integration's import brings is met: jobs of one tenant run one at a time
+// (job.Options.PerTenant), and whoever has lost its claim meanwhile cannot commit.
 const withoutAssets = `and not exists (select from asset where tenant_id = $1)`
 
 // purgeBeside empties the tables beside the assets, in batches of a transaction each, if the tenant has no assets any more. What is in
@@ -116,8 +116,8 @@ func (s *Store) dropFindings(ctx context.Context, j job.Job, integration int64) 
 		}
 		for _, statement := range []string{
 			`delete from exposure where tenant_id = $1`,
-			`update asset set finding_hash = '', open_critical = 0, open_high = 0, open_medium = 0, open_low = 0, open_unknown = 0
-			 where tenant_id = $1 and open_critical + open_high + open_medium + open_low + open_unknown > 0`,
+			`update asset set finding_hash = '', open_critical = 0, open_high = 0, open_medium = 0, open_low = 0, open_unknown = 0, held_findings = 0, held_told = false
+			 where tenant_id = $1 and open_critical + open_high + open_medium + open_low + open_unknown + held_findings > 0`,
 		} {
 			if _, err := tx.ExecContext(ctx, statement, j.Tenant); err != nil {
 				return err

@@ -187,9 +187,13 @@ func (f *Fairness) write(b *strings.Builder) {
 	if f.LargeRuns > 1 {
 		fmt.Fprintf(b, " (%d times in a row, for another tenant each time, because once did not take long enough)", f.LargeRuns)
 	}
-	held := " That import did not count as large, so it left no worker free."
-	if f.LargeRows > 0 {
-		held = fmt.Sprintf(" That import counted as large, with %s rows by its machines: such ones leave one of the workers to others.", Count(f.LargeRows))
+	held := ""
+	switch rows := f.LargeRows; {
+	case rows == nil:
+	case *rows == 0:
+		held = " That import did not count as large, so it left no worker free."
+	default:
+		held = fmt.Sprintf(" That import counted as large, with %s rows by its machines: such ones leave one of the workers to others.", Count(*rows))
 	}
 	b.WriteString("." + held + "\n\n")
 	g := newGrid(b, "", "Median:", "Longest:", "All of them:")

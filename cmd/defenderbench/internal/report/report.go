@@ -176,14 +176,14 @@ type Relation struct {
 
 // Fairness is the first imports of many small tenants, by themselves and beside that of a large one.
 type Fairness struct {
-	Tenants   int   `json:"tenants"`
-	Machines  int   `json:"machines"` // of each
-	Rows      int   `json:"rows_per_machine"`
-	LargeSize int64 `json:"large_findings"`
-	Alone     Group `json:"alone"`
-	Beside    Group `json:"beside"`
-	LargeRuns int   `json:"large_runs"` // first imports of the large directory that it took to cover the group
-	LargeRows int64 `json:"large_rows"` // that the service took such an import to have; 0 when it did not count as large
+	Tenants   int    `json:"tenants"`
+	Machines  int    `json:"machines"` // of each
+	Rows      int    `json:"rows_per_machine"`
+	LargeSize int64  `json:"large_findings"`
+	Alone     Group  `json:"alone"`
+	Beside    Group  `json:"beside"`
+	LargeRuns int    `json:"large_runs"`           // first imports of the large directory that it took to cover the group
+	LargeRows *int64 `json:"large_rows,omitempty"` // that the service took such an import to have; 0 when it did not count as large, nil when that was not seen
 }
 
 // Group is how long the imports of a group took, from the order of each to its end.

@@ -175,7 +175,7 @@ func TestFairnessTellsWhetherTheLargeImportCounted(t *testing.T) {
 	t.Parallel()
 	r := full()
 	for rows, want := range map[int64]string{0: "did not count as large", 9_980_000: "counted as large, with 9.98 M rows"} {
-		r.Fairness.LargeRows = rows
+		r.Fairness.LargeRows = &rows
 		if text := r.Markdown(); !strings.Contains(text, want) {
 			t.Errorf("%q is missing", want)
 		}
