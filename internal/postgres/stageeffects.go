@@ -60,7 +60,7 @@ func (st *stage) rateExposures(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyF
 		from (
 		  select v.id, coalesce((select max(f.severity) from finding f
 		    where f.tenant_id = $1 and f.vulnerability_id = v.id and f.state = 1), v.severity) as severity
-		  from vulnerability v where btrim(v.severity_word) = '' and v.id in (select vulnerability_id from delta d where `+countsAnew+`)
+		  from (select distinct vulnerability_id as id from delta d where `+countsAnew+`) n join vulnerability v using (id) where btrim(v.severity_word) = ''
 		) w
 		where e.tenant_id = $1 and e.vulnerability_id = w.id and e.severity <> w.severity`, st.job.Tenant)
 	return err
