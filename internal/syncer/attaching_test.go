@@ -5,22 +5,13 @@ import (
 
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
-	"pgp.internal/defender/internal/postgres"
-	"pgp.internal/defender/internal/postgres/postgrestest"
 )
 
 // TestAFirstImportWaitsBeforeItLocksOthersOut has somebody hold the integration of a tenant whose first import is about to commit: readers of
 // the tenants that share their partitions have nothing to wait for meanwhile.
 func TestAFirstImportWaitsBeforeItLocksOthersOut(t *testing.T) {
 	t.Parallel()
-	h := newPlainHouse(t, 9, 6)
-	apart := h.store
-	shared := postgres.ForWork()
-	shared.Partitions = 0
-	h.use(postgrestest.Open(t, h.url, shared))
-	h.connect(h.tenant, nil)
-	mustSucceed(t, h.work())
-
+	h, apart, _ := newSharingHouse(t)
 	h.use(apart)
 	second := h.newTenant("Fabrikam", true)
 	i := h.connect(second, nil)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
@@ -112,17 +113,24 @@ func TestThePurgeOfATenantsLastIntegrationDropsItsPartition(t *testing.T) {
 	h.mustAudit(h.tenant)
 }
 
+// newSharingHouse has imported the findings of its tenant into the shared partitions; with the other store, tenants get their own.
+func newSharingHouse(t *testing.T) (h *house, apart *postgres.Store, i connector.Integration) {
+	t.Helper()
+	h = newPlainHouse(t, 9, 6)
+	apart = h.store
+	shared := postgres.ForWork()
+	shared.Partitions = 0
+	h.use(postgrestest.Open(t, h.url, shared))
+	i = h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	return h, apart, i
+}
+
 // TestTenantsBeyondThePartitionsShare imports the findings of tenants that get no partition, and then those of one that
 // does, which has to wait for the shared ones without holding up their readers.
 func TestTenantsBeyondThePartitionsShare(t *testing.T) {
 	t.Parallel()
-	h := newPlainHouse(t, 9, 6)
-	apart := h.store
-	shared := postgres.ForWork()
-	shared.Partitions = 0
-	h.use(postgrestest.Open(t, h.url, shared))
-	i := h.connect(h.tenant, nil)
-	mustSucceed(t, h.work())
+	h, apart, i := newSharingHouse(t)
 	h.mustEqualTruth(h.tenant)
 	h.mustAudit(h.tenant)
 	if run := h.again(i, syncer.Full); !run.Report.NoChanges {
