@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 	"pgp.internal/defender/internal/syncer"
 )
@@ -14,12 +13,7 @@ import (
 // TestScaleOfAChangeOfEverything has all rows of 100,000 machines change, as a month's updates do, and reads that as changes: as many as
 // there are findings, each of which is compared with what is stored.
 func TestScaleOfAChangeOfEverything(t *testing.T) {
-	machines, findings := number("STEADY_MACHINES", 100_000), number("STEADY_FINDINGS", 8)
-	h := newHouseOf(t, plain(spec(directory, machines, findings)))
-	h.wire(defender.Config{})
-	p := syncer.DefaultReportPolicy()
-	p.WholeRows = min(p.WholeRows, int64(machines))
-	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: p, Removal: syncer.DefaultRemovalPolicy()}, h.logger(), silence{}, h.clock)
+	h, _ := newLargeHouse(t)
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
 	stored := h.number(`select count(*) from finding where tenant_id = $1 and state = 1`, h.tenant)

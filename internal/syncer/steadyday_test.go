@@ -11,16 +11,23 @@ import (
 	"pgp.internal/defender/internal/syncer"
 )
 
-// TestScaleOfASteadyDay imports 100,000 machines, all of which report a day later, and then nothing else has changed. The run
-// between two whole lists reads each machine once, a page for 10,000, and what changed in the report, which is nothing; it writes
-// when each was seen, and nothing else.
-func TestScaleOfASteadyDay(t *testing.T) {
-	machines, findings := number("STEADY_MACHINES", 100_000), number("STEADY_FINDINGS", 8)
-	h := newHouseOf(t, plain(spec(directory, machines, findings)))
+// newLargeHouse has 100,000 machines, which are large enough, however few are chosen, for changes to be read between whole readings.
+func newLargeHouse(t *testing.T) (h *house, machines int) {
+	t.Helper()
+	machines = number("STEADY_MACHINES", 100_000)
+	h = newHouseOf(t, plain(spec(directory, machines, number("STEADY_FINDINGS", 8))))
 	h.wire(defender.Config{})
 	p := syncer.DefaultReportPolicy()
 	p.WholeRows, p.WholeMachines = min(p.WholeRows, int64(machines)), min(p.WholeMachines, int64(machines/2))
 	h.syncer = syncer.New(h.store, h.links, syncer.Options{SpoolDir: t.TempDir(), Report: p, Removal: syncer.DefaultRemovalPolicy()}, h.logger(), silence{}, h.clock)
+	return h, machines
+}
+
+// TestScaleOfASteadyDay imports 100,000 machines, all of which report a day later, and then nothing else has changed. The run
+// between two whole lists reads each machine once, a page for 10,000, and what changed in the report, which is nothing; it writes
+// when each was seen, and nothing else.
+func TestScaleOfASteadyDay(t *testing.T) {
+	h, machines := newLargeHouse(t)
 	var report []world.Change
 	for n := range machines {
 		report = append(report, world.Change{Op: "touch_machine", Machine: ptr(n)})

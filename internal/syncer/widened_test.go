@@ -46,6 +46,19 @@ func narrowed(t *testing.T) (*house, connector.Integration) {
 func oneGroup(s *inventory.Settings)  { s.DeviceGroups = []string{"Servers"} }
 func allGroups(s *inventory.Settings) { s.DeviceGroups = nil }
 
+// widened has ten of twelve machines of a group leave, which the first of its runs holds back, and then takes all groups.
+func widened(t *testing.T) (h *house, i connector.Integration, first syncer.Run) {
+	t.Helper()
+	h = grouped(t)
+	i = h.connect(h.tenant, oneGroup)
+	mustSucceed(t, h.work())
+	h.change(leave(10))
+	h.both(time.Hour)
+	first = h.again(i, syncer.Incremental)
+	h.set(i, allGroups)
+	return h, i, first
+}
+
 // TestAWiderFilterDuringAHoldIsNoRecovery takes in more machines than are held back: those that vanished wait even so, and what
 // somebody looked at can be approved of.
 func TestAWiderFilterDuringAHoldIsNoRecovery(t *testing.T) {
@@ -53,13 +66,7 @@ func TestAWiderFilterDuringAHoldIsNoRecovery(t *testing.T) {
 	for name, approve := range map[string]bool{"late": false, "approved": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := grouped(t)
-			i := h.connect(h.tenant, oneGroup)
-			mustSucceed(t, h.work())
-			h.change(leave(10))
-			h.both(time.Hour)
-			first := h.again(i, syncer.Incremental)
-			h.set(i, allGroups)
+			h, i, first := widened(t)
 			for range 2 {
 				h.both(time.Minute)
 				run := h.again(i, syncer.Incremental)

@@ -14,13 +14,7 @@ func TestAWiderFilterThatIsTakenBackDuringAHold(t *testing.T) {
 	for name, approved := range map[string]int{"late": 0, "approved": 1, "approved before": 2} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := grouped(t)
-			i := h.connect(h.tenant, oneGroup)
-			mustSucceed(t, h.work())
-			h.change(leave(10))
-			h.both(time.Hour)
-			first := h.again(i, syncer.Incremental)
-			h.set(i, allGroups)
+			h, i, first := widened(t)
 			h.both(time.Minute)
 			h.mustStillHold(i, h.again(i, syncer.Incremental), first, 10)
 			if approved == 2 {
