@@ -140,7 +140,7 @@ func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c sync
 			returning state, state_reason`,
 			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed || c.Unfinished, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval), reading,
 			fault.CodeSecretExpired, nullTime(c.NotBefore), judgedBy(c.JudgedBy), noticeColumn(run.Report.Told(c.Reason)), run.Report.SignedIn() && !replaced,
-			c.JudgedBy != nil && held.approvedSince(c.Held), nullTime(c.AskedTo)).Scan(&after.state, &after.reason)
+			c.JudgedBy != nil && held.approvedSince(c.Held), nullTime(c.WaitUntil)).Scan(&after.state, &after.reason)
 		if err != nil {
 			return err
 		}

@@ -251,7 +251,7 @@ func (e *execution) afterFailure(f *fault.Error, failures int) (c Consequence) {
 	}
 	c = Consequence{State: connector.StateDegraded, Reason: f.Code, Failed: true, RetryAt: now.Add(max(backOff(failures), f.RetryAfter))}
 	if f.RetryAfter > 0 {
-		c.AskedTo = now.Add(f.RetryAfter)
+		c.WaitUntil = now.Add(f.RetryAfter)
 	}
 	return c
 }
