@@ -28,7 +28,7 @@ create table finding (
 create table finding_shared partition of finding default partition by hash (tenant_id);
 -- The orders that lists are read in. A partition of one tenant has the same indexes without the tenant, which would be equal
 -- in all its rows: they are built in two thirds of the time, and smaller; see load_index.
-create index finding_by_vulnerability on finding_shared (tenant_id, vulnerability_id, asset_id);
+create index finding_by_vulnerability on finding_shared (tenant_id, vulnerability_id, severity, asset_id);
 create index finding_by_severity on finding_shared (tenant_id, severity, asset_id, vulnerability_id);
 create index finding_by_first_seen on finding_shared (tenant_id, first_seen_at, asset_id, vulnerability_id);
 -- The few that are not open, among many that are.
@@ -237,7 +237,7 @@ begin
   execute format('alter table %I alter tenant_id drop default, alter state drop default, alter created_at drop default, alter updated_at drop default', leaf);
   perform set_config('maintenance_work_mem', '256MB', true);
   execute format('alter table %I add primary key (tenant_id, asset_id, vulnerability_id)', leaf);
-  execute format('create index on %I (vulnerability_id, asset_id)', leaf);
+  execute format('create index on %I (vulnerability_id, severity, asset_id)', leaf);
   execute format('create index on %I (severity, asset_id, vulnerability_id)', leaf);
   execute format('create index on %I (first_seen_at, asset_id, vulnerability_id)', leaf);
   execute format('create index on %I (state, asset_id, vulnerability_id) where state <> 1', leaf);

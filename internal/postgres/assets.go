@@ -94,7 +94,7 @@ func assetProperties(id tenant.ID, f inventory.AssetFilter) (properties []proper
 	if f.VulnID != 0 {
 		properties = append(properties, property{
 			find: `select f.asset_id from finding f
-				where f.tenant_id = $1 and f.vulnerability_id = $2 and f.state = 1 order by f.asset_id limit $3`,
+				where f.tenant_id = $1 and f.vulnerability_id = $2 and f.state = 1 order by f.severity, f.asset_id limit $3`,
 			args:   []any{int32(id), f.VulnID},
 			holds:  "(select true from finding f where f.tenant_id = $1 and f.asset_id = a.id and f.vulnerability_id = ? and f.state = 1 limit 1)",
 			values: []any{f.VulnID},

@@ -38,7 +38,7 @@ var (
 	walked = bound{read: max(4*crowdedAssets, 2*(postgres.ShortlistSize+1)), sorted: postgres.ShortlistSize}
 	// throughExposures: properties of the shared catalogue, looked up for what the tenant is exposed to.
 	throughExposures = bound{read: 2 * crowdedCatalogue, sorted: crowdedCatalogue / 10}
-	// perAsset: each asset can have the finding, and in every order all of them lie close together, so they are sorted.
+	// perAsset: each asset can have the finding, and by first sighting, which the index of vulnerabilities does not go on with, they are sorted.
 	perAsset = bound{read: crowdedAssets, sorted: crowdedAssets}
 	// throughFindings: no index knows who meets the filter, because a further one would slow down every first import. A stretch of
 	// the list is passed over, in its order.
@@ -205,11 +205,14 @@ func (f inventoryFixture) vulnerabilityCases() (cases []filterCase) {
 }
 
 func (f inventoryFixture) findingCases(t *testing.T) (cases []filterCase) {
-	add := func(name string, most bound, filter inventory.FindingFilter) {
-		cases = append(cases, filterCase{"findings: " + name, most, inventory.FindingSorts, func(ctx context.Context, p inventory.PageRequest) (inventory.Position, error) {
+	addSorted := func(name string, most bound, filter inventory.FindingFilter, sorts ...string) {
+		cases = append(cases, filterCase{"findings: " + name, most, sorts, func(ctx context.Context, p inventory.PageRequest) (inventory.Position, error) {
 			_, end, err := f.store.ListFindings(ctx, f.mine, filter, p)
 			return end, err
 		}})
+	}
+	add := func(name string, most bound, filter inventory.FindingFilter) {
+		addSorted(name, most, filter, inventory.FindingSorts...)
 	}
 	type filter = inventory.FindingFilter
 	yes, no := true, false
@@ -226,8 +229,14 @@ func (f inventoryFixture) findingCases(t *testing.T) (cases []filterCase) {
 	add("of twenty assets", shortlisted, filter{Assets: assets})
 	add("of a large integration", bound{read: 1001, sorted: filteredPage + 1}, filter{Integrations: integrations[:1]})
 	add("of a small integration", shortlisted, filter{Integrations: integrations[1:]})
-	add("of a vulnerability", shortlisted, filter{Vulnerabilities: []string{"CVE-2025-000101"}})
-	add("of a vulnerability that all have", perAsset, filter{Vulnerabilities: []string{"CVE-2025-000001"}})
+	some, all := []string{"CVE-2025-000101"}, []string{"CVE-2025-000001"}
+	addSorted("of a vulnerability by severity", direct, filter{Vulnerabilities: some}, "severity")
+	addSorted("of a vulnerability by first sighting", shortlisted, filter{Vulnerabilities: some}, "first_seen_at")
+	addSorted("of a vulnerability that all have by severity", direct, filter{Vulnerabilities: all}, "severity")
+	addSorted("of a vulnerability that all have by first sighting", perAsset, filter{Vulnerabilities: all}, "first_seen_at")
+	open := []inventory.FindingState{inventory.FindingOpen}
+	addSorted("of a vulnerability that all have, open, by severity", bound{read: crowdedAssets + 1, sorted: direct.sorted}, filter{Vulnerabilities: all, States: open}, "severity")
+	addSorted("of three vulnerabilities by severity", bound{read: direct.read, sorted: 3 * direct.sorted}, filter{Vulnerabilities: append([]string{"CVE-2025-000201"}, append(some, all...)...)}, "severity")
 	add("a common product", direct, filter{Products: []string{"product"}})
 	add("a rare product", throughFindings, filter{Products: []string{"rare"}})
 	add("no such product", direct, filter{Products: []string{"none"}})

@@ -65,13 +65,12 @@ func (s *Store) ListFindings(ctx context.Context, id tenant.ID, f inventory.Find
 	var findings []inventory.Finding
 	var end inventory.Position
 	err = s.inSnapshot(ctx, id, func(tx *sqlx.Tx) error {
-		plan, err := s.planFindings(ctx, tx, id, f)
-		if err != nil {
-			return err
-		}
 		var rows []describedRow
-		err = plan.inOrder(ctx, tx, func() (err error) {
-			rows, end, err = plan.page(ctx, tx, id, k)
+		err := inOrder(ctx, tx, func() error {
+			plan, err := s.planFindings(ctx, tx, id, f, k)
+			if err == nil {
+				rows, end, err = plan.page(ctx, tx, id, k)
+			}
 			return err
 		})
 		if err != nil {

@@ -64,41 +64,46 @@ func (r *findingStream) ahead(ctx context.Context) <-chan findingBatch {
 	return ready
 }
 
-func (r *findingStream) read(ctx context.Context, tx *sqlx.Tx) ([]inventory.Finding, bool, error) {
+func (r *findingStream) read(ctx context.Context, tx *sqlx.Tx) (findings []inventory.Finding, last bool, err error) {
+	var rows []findingRow
+	err = inOrder(ctx, tx, func() (err error) {
+		rows, last, err = r.next(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	if err := r.facts.learn(ctx, tx, r.tenant, rows); err != nil {
+		return nil, false, err
+	}
+	return r.facts.describe(rows), last, nil
+}
+
+// next reads a batch, and takes the stream to where it ended.
+func (r *findingStream) next(ctx context.Context, tx *sqlx.Tx) (rows []findingRow, last bool, err error) {
+	k := r.asTheyLie()
 	if r.plan == nil {
-		plan, err := r.store.planFindings(ctx, tx, r.tenant, r.filter)
+		plan, err := r.store.planFindings(ctx, tx, r.tenant, r.filter, k)
 		if err != nil {
 			return nil, false, err
 		}
 		plan.limits.walk *= streamWalks
 		r.plan = &plan
 	}
-	k := r.asTheyLie()
-	var rows []findingRow
-	err := r.plan.inOrder(ctx, tx, func() (err error) {
-		rows, err = r.page(ctx, tx, k)
-		return err
-	})
-	if err != nil {
+	if rows, err = r.page(ctx, tx, k); err != nil {
 		return nil, false, err
 	}
-	last := len(rows) < r.plan.limits.batch
-	if last {
-		walked, err := r.plan.walkEnd(ctx, tx, r.tenant, k)
-		if err != nil {
-			return nil, false, err
-		}
-		if last = walked == nil; !last {
-			r.asset, r.vuln = walked.AssetID, walked.VulnID
-		}
-	} else {
+	if len(rows) == r.plan.limits.batch {
 		end := &rows[len(rows)-1]
 		r.asset, r.vuln = end.AssetID, end.VulnID
+		return rows, false, nil
 	}
-	if err := r.facts.learn(ctx, tx, r.tenant, rows); err != nil {
-		return nil, false, err
+	walked, err := r.plan.walkEnd(ctx, tx, r.tenant, k)
+	if err != nil || walked == nil {
+		return rows, true, err
 	}
-	return r.facts.describe(rows), last, nil
+	r.asset, r.vuln = walked.AssetID, walked.VulnID
+	return rows, false, nil
 }
 
 // asTheyLie is the order of the primary key, after the last batch.

@@ -49,6 +49,9 @@ type narrowing struct {
 	// along selects what meets it, in the order of the index and no more than most and one, so that counting reads no more.
 	along func(*listQuery) string
 
+	// paged is what a page in the order of severities is selected from, where the index goes on with it; nil for what is sorted.
+	paged func(*findingPlan, *listQuery, keyset) string
+
 	// streamed is what a batch of a stream is selected from, and in which order; nil for what is so little that each batch may sort it.
 	streamed func(*findingPlan, *listQuery, keyset) (source, order string)
 }
@@ -73,8 +76,8 @@ func firstSeenIn(condition string, values []any, most int) narrowing {
 	}}
 }
 
-// planFindings looks what few findings meet, before a list is read.
-func (s *Store) planFindings(ctx context.Context, tx *sqlx.Tx, id tenant.ID, f inventory.FindingFilter) (findingPlan, error) {
+// planFindings looks what few findings meet, before a list is read in the order of k.
+func (s *Store) planFindings(ctx context.Context, tx *sqlx.Tx, id tenant.ID, f inventory.FindingFilter, k keyset) (findingPlan, error) {
 	named, err := resolveNames(ctx, tx, id, f)
 	if err != nil {
 		return findingPlan{}, err
@@ -83,7 +86,7 @@ func (s *Store) planFindings(ctx context.Context, tx *sqlx.Tx, id tenant.ID, f i
 	if f.Empty() {
 		return p, nil
 	}
-	for _, n := range p.narrowings() {
+	for _, n := range p.narrowings(k) {
 		few, err := n.met(ctx, tx, id)
 		if err != nil {
 			return findingPlan{}, err
@@ -109,22 +112,25 @@ func (n narrowing) met(ctx context.Context, tx *sqlx.Tx, id tenant.ID) (bool, er
 	return found <= n.most, err
 }
 
-func (p *findingPlan) narrowings() (few []narrowing) {
+func (p *findingPlan) narrowings(k keyset) (few []narrowing) {
 	f := &p.filter
 	switch {
 	case p.nobody():
 		return []narrowing{{condition: "false"}}
 	case len(f.Assets) > 0: // which are few in a request
-		return []narrowing{{condition: "f.asset_id = any(?::bigint[])", values: []any{p.names.assets}, streamed: ofAssets(p.names.assets)}}
+		return []narrowing{{condition: "f.asset_id = any(?::bigint[])", values: []any{p.names.assets}, streamed: streamedAssets(p.names.assets)}}
 	}
 	if len(f.Vulnerabilities) > 0 {
-		n := anyOf("f.vulnerability_id", "int", p.names.vulnerabilities, "f.asset_id", p.limits.named)
-		n.streamed = ofVulnerabilities(p.names.vulnerabilities)
+		n := anyOf("f.vulnerability_id", "int", p.names.vulnerabilities, "f.severity, f.asset_id", p.limits.named)
+		n.paged, n.streamed = pagedVulnerabilities(p.names.vulnerabilities), streamedVulnerabilities(p.names.vulnerabilities)
+		if p.namesVulnerabilitiesOnly() && bySeverity(k) {
+			n.most = 0 // nothing is passed over, however many there are
+		}
 		few = append(few, n)
 	}
 	if len(f.Integrations) > 0 && len(p.names.integrationAssets) <= fewAssets {
 		n := anyOf("f.asset_id", "bigint", p.names.integrationAssets, "f.vulnerability_id", p.limits.named)
-		n.streamed = ofAssets(p.names.integrationAssets)
+		n.streamed = streamedAssets(p.names.integrationAssets)
 		few = append(few, n)
 	}
 	if len(f.States) > 0 && !slices.Contains(f.States, inventory.FindingOpen) {
@@ -138,6 +144,14 @@ func (p *findingPlan) narrowings() (few []narrowing) {
 	}
 	return few
 }
+
+func (p *findingPlan) namesVulnerabilitiesOnly() bool {
+	rest := p.filter
+	rest.Vulnerabilities = nil
+	return rest.Empty()
+}
+
+func bySeverity(k keyset) bool { return k.columns[0].expr == "f.severity" }
 
 // nobody tells whether the filter names only what is not known.
 func (p *findingPlan) nobody() bool {
@@ -166,9 +180,12 @@ func (p *findingPlan) everything() bool { return p.few == nil && !p.walks }
 // walking along an order for few.
 func (p *findingPlan) source(q *listQuery, k keyset) string {
 	const all = " from finding f where f.tenant_id = $1"
-	if p.everything() {
+	switch {
+	case p.everything():
 		k.resumeIn(q)
 		return all + q.conditions.String()
+	case p.few != nil && p.few.paged != nil && bySeverity(k):
+		return p.few.paged(p, q, k)
 	}
 	inner := ""
 	if p.few != nil {
@@ -201,12 +218,10 @@ func (p *findingPlan) stretch(q *listQuery, k keyset) {
 	}
 }
 
-// inOrder has the planner take no way around the order of a walk while read works. It takes what a cursor and a filter say of one column for
+// inOrder has the planner take no way around the order of an index while read works. It takes what a cursor and a filter say of one column for
 // independent of each other, and so expects fewer findings behind them than there are: too few to pass over less by a walk than by sorting all.
-func (p *findingPlan) inOrder(ctx context.Context, tx *sqlx.Tx, read func() error) error {
-	if !p.walks && (p.few == nil || p.few.streamed == nil) {
-		return read()
-	}
+// What is to be sorted stands behind an "offset 0", so that there is no other way.
+func inOrder(ctx context.Context, tx *sqlx.Tx, read func() error) error {
 	var now string
 	if err := tx.GetContext(ctx, &now, `select set_config('enable_sort', 'off', true)`); err != nil {
 		return err
