@@ -192,7 +192,7 @@ func (r *fileReport) address(ctx context.Context, path, stale string) (string, e
 	switch {
 	case errors.As(err, &f):
 		renewal := *f
-		renewal.all = true
+		renewal.all, renewal.retry = true, false // it has been repeated
 		return "", &renewal
 	case err != nil:
 		return "", err
