@@ -33,14 +33,13 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 // longestRetryAfter is the most that is believed of the header, however it is written.
 const longestRetryAfter = 24 * time.Hour
 
-// retryAfter reads the header as seconds or as an HTTP date (RFC 9110, section 10.2.3); 0 means it says nothing usable.
+// retryAfter reads the header as seconds, of which a fraction is believed too, or as an HTTP date (RFC 9110, section 10.2.3); 0 means it
+// says nothing usable.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	text := strings.TrimSpace(h.Get("Retry-After"))
-	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
-		if seconds <= 0 {
-			return 0
-		}
-		return time.Duration(min(seconds, int64(longestRetryAfter/time.Second))) * time.Second
+	if strings.Trim(text, "0123456789.") == "" {
+		seconds, _ := strconv.ParseFloat(text, 64) // 0 for what is no number, and never less
+		return time.Duration(min(seconds, longestRetryAfter.Seconds()) * float64(time.Second))
 	}
 	if at, err := http.ParseTime(text); err == nil && at.After(now) {
 		return min(at.Sub(now), longestRetryAfter)
