@@ -27,7 +27,7 @@ func (w *holdWorld) judge(run syncer.Run, listed map[string]bool) {
 		if fixed && was.held && w.now.Sub(w.since[key]) < 6*time.Hour && !w.let[key] {
 			w.t.Errorf("%s is fixed, held back since %v", key, w.since[key])
 		}
-		if now.state == inventory.FindingOpen && now.sight && (now.held || !listed[key]) {
+		if now.state == inventory.FindingOpen && now.sight && (now.waits || !listed[key]) {
 			waiting[key] = true
 		}
 		fall.count(was, now, known, fixed, listed[key])

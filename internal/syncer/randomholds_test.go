@@ -46,6 +46,7 @@ type holdWorld struct {
 // heldRow is a stored finding.
 type heldRow struct {
 	state inventory.FindingState
+	waits bool // held back, in a drop or beside one
 	held  bool // in a drop
 	sight bool // Microsoft lists its machine, which counts
 }
@@ -211,7 +212,7 @@ func (w *holdWorld) look() map[string]heldRow {
 	db := w.owner()
 	defer func() { _ = db.Close() }()
 	rows, err := db.QueryContext(w.t.Context(), `
-		select a.source_id || ' ' || v.name, f.state, coalesce(f.held_as in (1, 2), false), a.state in ('active', 'inactive') and a.missing_since is null
+		select a.source_id || ' ' || v.name, f.state, f.held_as is not null, coalesce(f.held_as in (1, 2), false), a.state in ('active', 'inactive') and a.missing_since is null
 		from finding f join asset a on a.tenant_id = f.tenant_id and a.id = f.asset_id join vulnerability v on v.id = f.vulnerability_id
 		where f.tenant_id = $1`, w.tenant)
 	if err != nil {
@@ -222,7 +223,7 @@ func (w *holdWorld) look() map[string]heldRow {
 	for rows.Next() {
 		var key string
 		var r heldRow
-		if err := rows.Scan(&key, &r.state, &r.held, &r.sight); err != nil {
+		if err := rows.Scan(&key, &r.state, &r.waits, &r.held, &r.sight); err != nil {
 			w.t.Fatal(err)
 		}
 		stored[key] = r
