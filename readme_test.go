@@ -17,7 +17,7 @@ import (
 var ofRuns = []string{
 	fault.CodeEntitlementMissing, fault.CodeQuotaExceeded, fault.CodeRemovalHeld, fault.CodeUnreadable, fault.CodeReportPoor, fault.CodeWorkerLost, fault.CodeRunCancelled,
 	fault.CodeSecretExpiring,
-	fault.CodeLedgerUnbalanced, fault.CodeDatabaseTimeout,
+	fault.CodeLedgerUnbalanced, fault.CodeDatabaseTimeout, fault.CodeDiskFull,
 }
 
 // TestContractNamesEveryProblemCode keeps the list of codes in the contract equal to the catalogue.

@@ -90,6 +90,7 @@ const (
 	CodeLedgerUnbalanced = "ledger_unbalanced"
 	CodeReportPoor       = "report_incomplete"
 	CodeDatabaseTimeout  = "database_timeout"
+	CodeDiskFull         = "disk_full"
 
 	CodeSecretExpiring = "secret_expiring" // only ever a warning
 )

@@ -37,6 +37,7 @@ type Job struct {
 	RunID        int64     // 0 without a run
 	Attempt      int       // 1 at the first claim; being handed back at a shutdown does not count
 	Last         bool      // there is no further attempt: what stops this one is to be recorded
+	Ended        string    // the code by which the attempt before this one failed; empty when there was none, or its process died
 	Fence        int64     // proves the claim in every write
 	Rows         int64     // of its source's report that it is known to read; 0 while nobody knows
 	Large        Large     // the rule of the process that holds the claim

@@ -23,13 +23,14 @@ type jobRow struct {
 	Attempt  int       `db:"attempt"`
 	Fence    int64     `db:"fence"`
 	Rows     int64     `db:"report_rows"`
+	Ended    string    `db:"last_error"`
 	Public   uuid.UUID `db:"tenant_public"`
 }
 
 func (r jobRow) job(rule job.Large) job.Job {
 	return job.Job{
 		ID: r.ID, Tenant: tenant.ID(r.TenantID), TenantPublic: r.Public, Kind: job.Kind(r.Kind), Subject: r.Subject, RunID: r.RunID,
-		Attempt: r.Attempt, Fence: r.Fence, Rows: r.Rows, Large: rule,
+		Attempt: r.Attempt, Ended: r.Ended, Fence: r.Fence, Rows: r.Rows, Large: rule,
 	}
 }
 
@@ -79,9 +80,9 @@ func (s *Store) Claim(ctx context.Context, r job.Room, lease time.Duration) ([]j
 			  select id from admitted where not large or turn <= (select places from free) order by run_at, id limit $4
 			)
 			update job j set state = 'running', holder = $1, fence = fence + 1, attempt = attempt + 1,
-			       lease_until = now() + make_interval(secs => $5)
+			       lease_until = now() + make_interval(secs => $5), last_error = case when j.state = 'running' then '' else j.last_error end
 			from chosen c, tenant t where j.id = c.id and t.id = j.tenant_id
-			returning j.id, j.tenant_id, j.kind, j.subject, j.run_id, j.attempt, j.fence, j.report_rows, t.public_id as tenant_public`,
+			returning j.id, j.tenant_id, j.kind, j.subject, j.run_id, j.attempt, j.last_error, j.fence, j.report_rows, t.public_id as tenant_public`,
 			r.Holder, r.Large.Threshold(), r.PerTenant, r.Jobs, lease.Seconds(), r.Large.Places)
 	})
 	jobs := make([]job.Job, len(rows))

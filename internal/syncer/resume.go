@@ -26,13 +26,15 @@ func (e *execution) keepPages() {
 	e.source.KeepPages(l)
 }
 
-// releasePages ends the log. What was kept stays if the run, or a later one, may go on with it.
+// releasePages ends the log. What was kept stays if the run, or a later one, may go on with it; a full disk is not filled with it any longer
+// than the run is tried.
 func (e *execution) releasePages(err error) {
 	if e.pages == nil {
 		return
 	}
 	end := e.pages.Remove
-	if err != nil && !errors.Is(err, job.ErrCancelled) && !fault.As(err).Definition().Permanent {
+	hopeless := fault.Is(err, fault.CodeDiskFull) && e.job.Last
+	if err != nil && !hopeless && !errors.Is(err, job.ErrCancelled) && !fault.As(err).Definition().Permanent {
 		end = e.pages.Close
 	}
 	if err := end(); err != nil {

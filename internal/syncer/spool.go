@@ -89,19 +89,18 @@ func unnamedFile(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// fullDiskFor is how long a run waits for room on the disk: it begins anew then, and not all of what it had read may be kept.
+// fullDiskFor is how long a run waits for room on the disk between its attempts: it begins anew then, and not all of what it had read may be
+// kept.
 const fullDiskFor = 5 * time.Minute
 
-// spoolFailed says of an error of the spool what was not done. A full disk is no defect and says nothing about the link: it is the
-// operator's to mend, and the run waits for that.
+// spoolFailed says of an error of the spool what was not done. A full disk is no defect: it is the operator's to mend, and the run waits
+// for that as long as it has attempts.
 func spoolFailed(what string, err error) error {
 	err = fmt.Errorf("%s spool file: %w", what, err)
 	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 		return err
 	}
-	f := fault.Wrap(err, fault.CodeUnavailable, "the disk that imports keep their rows on is full")
-	f.RetryAfter = fullDiskFor
-	return f
+	return fault.Wrap(err, fault.CodeDiskFull, "")
 }
 
 // CheckSpool tells whether runs can keep their rows in dir; empty means the system's temporary directory.

@@ -41,7 +41,7 @@ func TestAFullDiskIsNoDefect(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = write(full)
-		if f := fault.As(err); err == nil || f.Code != fault.CodeUnavailable || f.RetryAfter != fullDiskFor || !errors.Is(err, syscall.ENOSPC) {
+		if f := fault.As(err); err == nil || f.Code != fault.CodeDiskFull || !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("%s on a full disk: %v", name, err)
 		}
 		if err := full.Close(); err != nil {

@@ -106,12 +106,24 @@ func (s *Syncer) Abandon(ctx context.Context, j job.Job) error {
 		return err
 	}
 	ctx = audit.WithActor(ctx, actor(&run))
-	notice := NoticeOf(fault.New(fault.CodeWorkerLost, ""))
+	code := fault.CodeWorkerLost
+	if j.Ended == fault.CodeDatabaseTimeout { // a purge that did not get on in the last attempt either
+		code = j.Ended
+	}
+	notice := NoticeOf(fault.New(code, ""))
 	run.State, run.Report.Error = Failed, &notice
 	run.Report.endStages(Failed)
 	run.Report.Summary = summarize(&run)
+	var c Consequence
+	if run.Preview == nil {
+		failures, err := s.store.FailuresInARow(ctx, j, run.IntegrationID)
+		if err != nil {
+			return err
+		}
+		c = Consequence{State: connector.StateDegraded, Reason: notice.Code, Failed: true, RetryAt: s.now().Add(backOff(failures))}
+	}
 	s.meter.RunEnded(run.Kind, run.State, notice.Code, s.now().Sub(run.StartedAt))
-	return s.store.FinishRun(ctx, j, run, Consequence{State: connector.StateDegraded, Reason: notice.Code, Failed: true})
+	return s.store.FinishRun(ctx, j, run, c)
 }
 
 // postpone decides what a failure before or beside the run's own record means for the job.
@@ -153,9 +165,12 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 	case errors.Is(err, job.ErrTimedOut): // as it did in the attempts before
 		e.log.Error("the database broke a statement of a run off, in the last attempt too", "error", err)
 		err = fault.Wrap(err, fault.CodeDatabaseTimeout, "")
+	case fault.Is(err, fault.CodeDiskFull) && !e.job.Last:
+		e.log.Warn("the disk that imports keep their rows on is full; the run will start again", "error", err, "attempt", e.job.Attempt)
+		return e.requeue(done, job.Outcome{Ending: job.Retry, After: fullDiskFor, Code: fault.CodeDiskFull}, false)
 	case fault.Is(err, fault.CodeUnavailable), fault.Is(err, fault.CodeReadOnly), fault.Is(err, fault.CodeKeysUnavailable): // our own, so it says nothing about the customer's link
-		e.log.Warn("the database, the key service or the disk failed during a run; it will start again", "error", err)
-		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: max(10*time.Second, fault.As(err).RetryAfter)}, false)
+		e.log.Warn("the database or the key service failed during a run; it will start again", "error", err)
+		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: 10 * time.Second}, false)
 	}
 	consequence := e.settle(done, err)
 	if e.run.Kind == KindSync && !e.integration.CreatedAt.IsZero() {

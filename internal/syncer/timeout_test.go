@@ -6,6 +6,7 @@ import (
 
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/fault"
+	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/postgres/postgrestest"
@@ -91,6 +92,26 @@ func TestAPurgeThatGotOnIsNotAtItsEnd(t *testing.T) {
 	back()
 	h.sql(`update job set run_at = now()`)
 	mustSucceed(t, h.work())
+}
+
+// TestAPurgeThatDoesNotGetOnSaysWhy breaks it off in each attempt, with findings that are not dropped as a whole.
+func TestAPurgeThatDoesNotGetOnSaysWhy(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 4, 2)
+	i := h.connect(h.tenant, func(s *inventory.Settings) { s.ImportVulnerabilities = false })
+	mustSucceed(t, h.work())
+	_, err := h.links.Disconnect(t.Context(), h.tenant, i.PublicID, 0, true)
+	must(t, err)
+	h.linger("delete", "asset")
+	for attempt := int64(1); attempt <= 3; attempt++ {
+		j := h.claim()
+		j.Last = attempt == 3
+		o := h.syncer.Handle(t.Context(), j)
+		must(t, h.store.Finish(t.Context(), j, o))
+		h.mustCost(attempt, o)
+	}
+	must(t, h.syncer.Abandon(t.Context(), h.claim()))
+	mustEnd(t, h.latest(i), syncer.Failed, fault.CodeDatabaseTimeout)
 }
 
 // TestADeletionWhoseStatementTakesTooLongCostsAttempts does the same to the end of a tenant.
