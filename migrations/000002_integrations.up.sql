@@ -28,6 +28,8 @@ create table integration (
   state_reason      text not null default '',
   failures          int not null default 0,  -- runs failed in a row
   next_run_at       timestamptz,
+  wait_until        timestamptz,          -- when Microsoft asked not to be asked before: no planned run comes earlier, whatever next_run_at says
+  asked_at          timestamptz,          -- when somebody last did what a run is to come for at once
   recheck_at        timestamptz not null default now() + interval '1 day', -- when its credentials are to be tried without anybody asking
   last_success_at   timestamptz,
   purge_at          timestamptz,          -- when a purge of what it imported is to be queued; null while connected, and once nothing is left
@@ -39,9 +41,9 @@ create table integration (
   primary key (tenant_id, id),
   unique (tenant_id, public_id),
   constraint integration_times_check check (
-    least(secret_updated_at, secret_expires_at, staged_expires_at, staged_at, staged_checked_at, next_run_at, recheck_at, last_success_at,
+    least(secret_updated_at, secret_expires_at, staged_expires_at, staged_at, staged_checked_at, next_run_at, wait_until, asked_at, recheck_at, last_success_at,
           purge_at, created_at, updated_at) >= '0001-01-01 00:00:00+00'
-    and greatest(secret_updated_at, secret_expires_at, staged_expires_at, staged_at, staged_checked_at, next_run_at, recheck_at, last_success_at,
+    and greatest(secret_updated_at, secret_expires_at, staged_expires_at, staged_at, staged_checked_at, next_run_at, wait_until, asked_at, recheck_at, last_success_at,
           purge_at, created_at, updated_at) < '10000-01-01 00:00:00+00')
 );
 create unique index integration_directory on integration (tenant_id, type, directory_id) where state not in ('disconnecting', 'disconnected');

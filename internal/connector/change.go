@@ -251,7 +251,7 @@ func (s *Service) Resume(ctx context.Context, t tenant.ID, id uuid.UUID, version
 		}
 		if i.State == StatePaused {
 			i.State, i.StateReason, i.StateNotice = StateActive, "", fault.Notice{}
-			i.NextRunAt = s.now()
+			i.ask(s.now())
 		}
 		return nil
 	})

@@ -156,7 +156,7 @@ func (i *Integration) recover(now time.Time) {
 	if i.State != StateActionRequired && i.State != StateDegraded {
 		return
 	}
-	i.NextRunAt = now
+	i.ask(now)
 	if _, incomplete := i.IncompleteWarning(); !incomplete {
 		i.State, i.StateReason, i.StateNotice = StateActive, "", fault.Notice{}
 	}
@@ -186,9 +186,12 @@ func (i *Integration) lacksNothing(known []Permission) bool {
 // runSoon plans a run now, if runs are planned at all.
 func (i *Integration) runSoon(now time.Time) {
 	if i.State == StateActive || i.State == StateDegraded {
-		i.NextRunAt = now
+		i.ask(now)
 	}
 }
+
+// ask plans a run at once. If one is under way that cannot know what it is asked for, it comes behind that.
+func (i *Integration) ask(now time.Time) { i.NextRunAt, i.AskedAt = now, now }
 
 // planNext brings the next run under a new interval.
 func (i *Integration) planNext(now time.Time) {

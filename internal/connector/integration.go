@@ -46,7 +46,8 @@ type Integration struct {
 	State           State
 	StateReason     string       // a code of package fault, when degraded or action_required
 	StateNotice     fault.Notice // what the run or check that met it told of it; without a code in rows that did not keep it
-	NextRunAt       time.Time    // zero when none is planned
+	NextRunAt       time.Time    // zero when none is planned; not before Microsoft's asking to wait is over
+	AskedAt         time.Time    // when somebody last did what a run is to come for at once, by the database's clock; zero when never
 	LastRunID       uuid.UUID    // of the newest run, whatever its state; uuid.Nil when none
 	LastRunState    string
 	LastRunAt       time.Time

@@ -22,12 +22,12 @@ func integrationDeed(action audit.Action, before, after *connector.Integration) 
 }
 
 // stateDeed is a state that a run found an integration to be in, and why, before and after.
-func stateDeed(integration uuid.UUID, before, after struct{ state, reason string }) deed {
+func stateDeed(integration uuid.UUID, before, after linkState) deed {
 	d := deed{action: audit.IntegrationStateChanged, resource: on(tenant.IntegrationPrefix, integration)}
-	if after.reason == fault.CodeSecretUnreadable {
+	if after.Reason == fault.CodeSecretUnreadable {
 		d.action, d.outcome = audit.IntegrationUnreadable, audit.Failed
 	}
-	d.changes = audit.Diff(audit.Diff(nil, "state", before.state, after.state), "state_reason", before.reason, after.reason)
+	d.changes = audit.Diff(audit.Diff(nil, "state", before.State, after.State), "state_reason", before.Reason, after.Reason)
 	return d
 }
 

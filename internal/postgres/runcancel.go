@@ -24,12 +24,22 @@ func (s *Store) CancelRun(ctx context.Context, t tenant.ID, id uuid.UUID) (run s
 		if run.State.Final() {
 			return nil
 		}
+		link, err := lockLink(ctx, tx, t, run.IntegrationID)
+		if err != nil {
+			return notFound(err, "run")
+		}
 		before := run.State
 		if err := cancelRun(ctx, tx, t, run.ID); err != nil {
 			return err
 		}
 		if run, err = readRun(ctx, tx, t, id); err != nil {
 			return err
+		}
+		if run.State == syncer.Cancelled && link.askedMeanwhile(&run, &syncer.Consequence{}) {
+			_, err := tx.ExecContext(ctx, `update integration set next_run_at = least(next_run_at, now()) where tenant_id = $1 and id = $2 and next_run_at is not null`, t, run.IntegrationID)
+			if err != nil {
+				return err
+			}
 		}
 		return s.recordCancel(ctx, tx, t, before, &run)
 	})

@@ -10,8 +10,6 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
-	"pgp.internal/defender/internal/fault"
-	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
@@ -86,89 +84,6 @@ func (s *Store) RequeueRun(ctx context.Context, j job.Job, untouched bool) error
 			where tenant_id = $1 and id = $2 and state = 'running'`, j.Tenant, j.RunID, untouched)
 		return err
 	})
-}
-
-// FinishRun records the end of a run and what it means for its integration, in one transaction.
-func (s *Store) FinishRun(ctx context.Context, j job.Job, run syncer.Run, c syncer.Consequence) error {
-	body, err := json.Marshal(run.Report)
-	if err != nil {
-		return err
-	}
-	reading, err := readingColumn(c.Reading)
-	if err != nil {
-		return err
-	}
-	return s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
-		// A pause or a disconnection that came meanwhile is stronger than what the run found. A secret that was replaced
-		// meanwhile had been tried: what the old one met is no finding about the link, and the new one gets its run soon.
-		var replaced bool
-		var interval int
-		var held guardColumn
-		var before struct{ state, reason string }
-		err := tx.QueryRowxContext(ctx, `
-			select secret_updated_at > $3::timestamptz, interval_hours, guard, state, state_reason from integration where tenant_id = $1 and id = $2 for no key update`,
-			j.Tenant, run.IntegrationID, c.SecretOf).Scan(&replaced, &interval, &held, &before.state, &before.reason)
-		if errors.Is(err, sql.ErrNoRows) { // gone with its tenant, and the job with it
-			return job.ErrLeaseLost
-		}
-		if err != nil {
-			return err
-		}
-		if replaced && c.Failed && !c.SecretOf.IsZero() {
-			c = syncer.Consequence{RetryAt: time.Now()}
-		}
-		// A success takes back the early retry that a failure before it had planned; what is due already was asked for. So was what the scheduler
-		// has put off since, because it met this run: by other settings, or by an approval that this run did not know and has not gone through with. Microsoft is not asked sooner than it wants for any of that.
-		var after struct{ state, reason string }
-		err = tx.QueryRowxContext(ctx, `
-			update integration set
-			  state = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state else $3 end,
-			  state_reason = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state_reason else $4 end,
-			  state_notice = case when state in ('paused', 'disconnecting', 'disconnected') or $3 = '' then state_notice else $13 end,
-			  secret_expired_at = case when $4 = $10 then coalesce(secret_expired_at, now()) when $14 then null else secret_expired_at end,
-			  secret_warned = case when $14 and $4 <> $10 and secret_expired_at is not null then null else secret_warned end,
-			  recheck_at = case when $3 = 'action_required' then least(recheck_at, now() + `+recheckBroken+`) else recheck_at end,
-			  reading = coalesce($9, reading),
-			  failures = case when $5 then failures + 1 when $6 then 0 else failures end,
-			  last_success_at = case when $6 then now() else last_success_at end,
-			  next_run_at = case when next_run_at is null then null
-			    when $12::jsonb is not null and settings <> $12::jsonb or $15 and coalesce(nullif($3, ''), state) in ('active', 'degraded') then greatest(least(next_run_at, now()), $16::timestamptz)
-			    when $6 and failures > 0 and next_run_at > now() then $8::timestamptz
-			    when next_run_at > now() then greatest(least(next_run_at, $7::timestamptz), $11::timestamptz, $16::timestamptz)
-			    else greatest(least(next_run_at, $7::timestamptz), $16::timestamptz) end
-			where tenant_id = $1 and id = $2
-			returning state, state_reason`,
-			j.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed || c.Unfinished, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), interval), reading,
-			fault.CodeSecretExpired, nullTime(c.NotBefore), judgedBy(c.JudgedBy), noticeColumn(run.Report.Told(c.Reason)), run.Report.SignedIn() && !replaced,
-			c.JudgedBy != nil && held.approvedSince(c.Held), nullTime(c.WaitUntil)).Scan(&after.state, &after.reason)
-		if err != nil {
-			return err
-		}
-		if err := confirmClaim(ctx, tx, j); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `
-			update run set state = $3, stage = $4, report = $5, finished_at = now(), updated_at = now()
-			where tenant_id = $1 and id = $2`, j.Tenant, run.ID, run.State, run.Stage, string(body))
-		if err != nil {
-			return err
-		}
-		if err := keepReconciliation(ctx, tx, &run, c.Reconciled); err != nil {
-			return err
-		}
-		if err := keepSkipped(ctx, tx, &run, c.Skipped); err != nil || before == after {
-			return err
-		}
-		return s.record(ctx, tx, j.Tenant, stateDeed(run.IntegrationPublic, before, after))
-	})
-}
-
-// judgedBy is a run's settings as they are stored; nothing for none.
-func judgedBy(s *inventory.Settings) any {
-	if s == nil {
-		return nil
-	}
-	return settingsColumn(*s)
 }
 
 // readingColumn is a reading as it is stored; nothing for none.

@@ -251,7 +251,7 @@ func (s *Store) ScheduleDue(ctx context.Context, now time.Time) (queued int, err
 			       not exists (select from run r where r.tenant_id = i.tenant_id and r.integration_id = i.id and r.kind = 'sync' and r.mode = 'full'
 			                   and r.state = 'succeeded' and r.preview is null and r.created_at > $1::timestamptz - make_interval(secs => $2)) as audit
 			from integration i join tenant t on t.id = i.tenant_id
-			where i.next_run_at <= $1 and i.secret_box is not null and t.state = 'active'
+			where i.next_run_at <= $1 and (i.wait_until is null or i.wait_until <= $1) and i.secret_box is not null and t.state = 'active'
 			order by i.next_run_at limit 100
 			for update of i skip locked`, now, auditEvery.Seconds())
 		if err != nil {

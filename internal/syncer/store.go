@@ -21,7 +21,7 @@ type Consequence struct {
 	Reconciled *Reconciliation     // with the source's own totals; nil leaves the last one
 	Skipped    []SkippedChunk      // what the run left out, kept with the last KeepSkipped runs of the integration
 	NotBefore  time.Time           // puts off a next scheduled run that is planned for sooner; zero leaves the schedule
-	WaitUntil  time.Time           // likewise, until when Microsoft asks to wait: what somebody asked for meanwhile is put off as well
+	WaitUntil  time.Time           // until when Microsoft asks to wait: no planned run comes before, whoever asks for one; zero leaves what it asked before
 	RetryAt    time.Time           // brings the next scheduled run forward; zero leaves the schedule
 	JudgedBy   *inventory.Settings // of a run: if others are stored by now, the next one comes at once; nil for a preview
 	Held       []connector.Held    // with JudgedBy: what was held back when the run began; if more of it has been approved of by now, the next one comes at once
