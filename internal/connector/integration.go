@@ -46,7 +46,8 @@ type Integration struct {
 	State           State
 	StateReason     string       // a code of package fault, when degraded or action_required
 	StateNotice     fault.Notice // what the run or check that met it told of it; without a code in rows that did not keep it
-	NextRunAt       time.Time    // zero when none is planned; not before Microsoft's asking to wait is over
+	NextRunAt       time.Time    // zero when none is planned; see DueAt
+	WaitUntil       time.Time    // until when Microsoft asked to wait: no planned run comes before; zero for none
 	AskedAt         time.Time    // when somebody last did what a run is to come for at once, by the database's clock; zero when never
 	LastRunID       uuid.UUID    // of the newest run, whatever its state; uuid.Nil when none
 	LastRunState    string
@@ -58,6 +59,14 @@ type Integration struct {
 	Version         int64 // moves with every change somebody made; what writes are checked against
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
+}
+
+// DueAt is when the next run comes by itself, zero when none does: as planned, but for Microsoft's asking to wait.
+func (i *Integration) DueAt() time.Time {
+	if !i.NextRunAt.IsZero() && i.WaitUntil.After(i.NextRunAt) {
+		return i.WaitUntil
+	}
+	return i.NextRunAt
 }
 
 // Staged is another credential of the same directory that waits to take the place of the present one. Without a Box there is

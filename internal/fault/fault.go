@@ -57,6 +57,7 @@ type Error struct {
 	Remedy     string        // overrides the definition's remedy when more is known
 	Acts       Actor         // overrides the definition's actor when more is known
 	RetryAfter time.Duration // 0 when unknown
+	Asked      bool          // RetryAfter is what the upstream asks for or grants, not what this service supposes
 	Access     *Access       // nil unless permissions are what it is about and both sides are known
 	Fields     []Field
 	Data       any // code-specific evidence for the HTTP layer, e.g. the checks behind credentials_invalid

@@ -74,7 +74,7 @@ func integration(i *connector.Integration, e tenant.Entitlement, now time.Time, 
 		Settings:          settings(&i.Settings),
 		EffectiveSettings: api.EffectiveSettings{ImportAssets: assets, ImportVulnerabilities: vulnerabilities},
 		BlockedBy:         listed(blocked), State: api.IntegrationState(i.State), StateReason: stateReason(i.StateNotice), Warnings: warnings(i, now),
-		Schedule: api.Schedule{IntervalHours: i.IntervalHours}, LastSuccessAt: i.LastSuccessAt, NextRunAt: i.NextRunAt,
+		Schedule: api.Schedule{IntervalHours: i.IntervalHours}, LastSuccessAt: i.LastSuccessAt, NextRunAt: i.DueAt(),
 		Counts:    api.IntegrationCounts{Assets: int64(i.OpenAssets), OpenFindings: int64(i.OpenFindings)},
 		CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
 	}

@@ -80,7 +80,7 @@ func freshness(i *connector.Integration, now time.Time) api.Freshness {
 	span := 2 * time.Duration(i.IntervalHours) * time.Hour
 	return api.Freshness{
 		IntegrationID: integrationID(i.PublicID), Name: i.Name, State: api.IntegrationState(i.State),
-		Fresh: !i.LastSuccessAt.IsZero() && now.Sub(i.LastSuccessAt) <= span, LastSuccessAt: i.LastSuccessAt, NextRunAt: i.NextRunAt,
+		Fresh: !i.LastSuccessAt.IsZero() && now.Sub(i.LastSuccessAt) <= span, LastSuccessAt: i.LastSuccessAt, NextRunAt: i.DueAt(),
 	}
 }
 

@@ -95,7 +95,8 @@ func (s *Store) ApproveHeldChange(ctx context.Context, t tenant.ID, integration 
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `
-			update integration set guard = $3, asked_at = clock_timestamp(), next_run_at = case when state in ('active', 'degraded') then least(next_run_at, $4) else next_run_at end
+			update integration set guard = $3, asked_at = case when state in ('active', 'degraded') then clock_timestamp() else asked_at end,
+			  next_run_at = case when state in ('active', 'degraded') then least(next_run_at, $4) else next_run_at end
 			where tenant_id = $1 and public_id = $2`, t, integration, string(body), now)
 		if err != nil {
 			return err

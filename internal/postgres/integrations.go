@@ -39,6 +39,7 @@ type integrationRow struct {
 	StateReason   string         `db:"state_reason"`
 	StateNotice   noticeColumn   `db:"state_notice"`
 	NextRunAt     sql.NullTime   `db:"next_run_at"`
+	WaitUntil     sql.NullTime   `db:"wait_until"`
 	AskedAt       sql.NullTime   `db:"asked_at"`
 	LastSuccessAt sql.NullTime   `db:"last_success_at"`
 	LastRunID     uuid.NullUUID  `db:"last_run_id"`
@@ -56,7 +57,7 @@ const integrationQuery = `
 	select i.id, i.public_id, i.tenant_id, i.type, i.name, i.directory_id, i.client_id, i.secret_method, i.secret_box, i.secret_hint,
 	       i.secret_updated_at, i.secret_expires_at, i.secret_expired_at, i.staged_box, i.staged_method, i.staged_client_id, i.staged_hint, i.staged_expires_at,
 	       i.staged_at, i.staged_checked_at, i.staged_problem, i.staged_notice, i.settings, i.interval_hours, i.state, i.state_reason, i.state_notice,
-	       case when i.next_run_at is not null then greatest(i.next_run_at, i.wait_until) end as next_run_at, i.asked_at, i.guard,
+	       i.next_run_at, i.wait_until, i.asked_at, i.guard,
 	       i.last_success_at, r.public_id as last_run_id, r.state as last_run_state, coalesce(r.finished_at, r.started_at, r.created_at) as last_run_at,
 	       n.open_assets, n.open_findings, i.version, i.created_at, i.updated_at
 	from integration i
@@ -74,7 +75,7 @@ func (r integrationRow) integration() connector.Integration {
 		ID: r.ID, PublicID: r.PublicID, Tenant: tenant.ID(r.TenantID), Kind: connector.Kind(r.Type), Name: r.Name,
 		DirectoryID: r.DirectoryID, ClientID: r.ClientID, Method: connector.Method(r.SecretMethod), SecretBox: r.SecretBox, SecretHint: r.SecretHint,
 		SecretUpdatedAt: r.SecretUpdatedAt.UTC(), SecretExpiresAt: utc(r.SecretExpiresAt), SecretExpiredAt: utc(r.SecretExpiredAt), Staged: r.staged(), Settings: inventory.Settings(r.Settings),
-		IntervalHours: r.IntervalHours, State: connector.State(r.State), StateReason: r.StateReason, StateNotice: r.StateNotice.of(r.StateReason), NextRunAt: utc(r.NextRunAt), AskedAt: utc(r.AskedAt),
+		IntervalHours: r.IntervalHours, State: connector.State(r.State), StateReason: r.StateReason, StateNotice: r.StateNotice.of(r.StateReason), NextRunAt: utc(r.NextRunAt), WaitUntil: utc(r.WaitUntil), AskedAt: utc(r.AskedAt),
 		LastRunID: r.LastRunID.UUID, LastRunState: r.LastRunState.String, LastRunAt: utc(r.LastRunAt), LastSuccessAt: utc(r.LastSuccessAt),
 		OpenAssets: r.OpenAssets, OpenFindings: r.OpenFindings, Held: r.Guard, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
@@ -195,6 +196,7 @@ func (s *Store) UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID
 			update integration set name = $3, client_id = $4, secret_box = $5, secret_hint = $6, secret_updated_at = $7,
 			  secret_expires_at = $8, settings = $9, interval_hours = $10, state = $11, state_reason = $12, next_run_at = $13,
 			  secret_method = $14, state_notice = $15, secret_expired_at = $16,
+			  wait_until = case when client_id = $4 then wait_until end, -- another application has quotas of its own
 			  asked_at = case when asked_at is distinct from $17::timestamptz then clock_timestamp() else asked_at end, -- the clock that runs begin by
 			  secret_warned = case when least(secret_expires_at, secret_expired_at) is distinct from least($8::timestamptz, $16::timestamptz) then null else secret_warned end,
 			  recheck_at = case when $11 = 'action_required' and settings <> $9::jsonb then now() when $11 = 'action_required' then least(recheck_at, now() + `+recheckBroken+`) else recheck_at end,

@@ -28,6 +28,9 @@ func (s *Store) CancelRun(ctx context.Context, t tenant.ID, id uuid.UUID) (run s
 		if err != nil {
 			return notFound(err, "run")
 		}
+		if run, err = readRun(ctx, tx, t, id); err != nil || run.State.Final() { // it may have ended while the link was waited for
+			return err
+		}
 		before := run.State
 		if err := cancelRun(ctx, tx, t, run.ID); err != nil {
 			return err

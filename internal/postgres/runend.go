@@ -84,9 +84,9 @@ func lockLink(ctx context.Context, tx *sqlx.Tx, t tenant.ID, id int64) (l runLin
 func (l *runLink) replaced(c *syncer.Consequence) bool { return l.SecretUpdatedAt.After(c.SecretOf) }
 
 // askedMeanwhile tells whether a run is to come at once, because somebody did something that this one could not know of: other settings,
-// an approval that it has not gone through with, or anything at all if it ended before it looked.
+// an approval that it has not gone through with, or anything at all if it was cancelled or ended before it looked.
 func (l *runLink) askedMeanwhile(run *syncer.Run, c *syncer.Consequence) bool {
-	if c.JudgedBy == nil {
+	if c.JudgedBy == nil || run.State == syncer.Cancelled {
 		began := run.StartedAt
 		if began.IsZero() {
 			began = run.CreatedAt
@@ -100,8 +100,8 @@ func (l *runLink) askedMeanwhile(run *syncer.Run, c *syncer.Consequence) bool {
 
 // bear writes what the end of a run means. A pause or a disconnection that came meanwhile is stronger than what the run found. A secret that
 // was replaced meanwhile had been tried: what the old one met is no finding about the link, and the new one gets its run soon. A success
-// takes back the early retry that a failure before it had planned; what is due already was asked for. Microsoft's wait stands beside
-// all that, see wait_until.
+// takes back the early retry that a failure before it had planned, and what was asked for while Microsoft's wait lasted; what is due otherwise
+// was asked for just now. That wait stands beside all else, the longest of those that were asked for, until a run is answered to its end.
 func (l *runLink) bear(ctx context.Context, tx *sqlx.Tx, run *syncer.Run, c syncer.Consequence) (after linkState, err error) {
 	reading, err := readingColumn(c.Reading)
 	if err != nil {
@@ -122,16 +122,16 @@ func (l *runLink) bear(ctx context.Context, tx *sqlx.Tx, run *syncer.Run, c sync
 		  reading = coalesce($9, reading),
 		  failures = case when $5 then failures + 1 when $6 then 0 else failures end,
 		  last_success_at = case when $6 then now() else last_success_at end,
-		  wait_until = case when $6 then null else coalesce($15::timestamptz, wait_until) end,
+		  wait_until = case when $6 or $16 then null else greatest(wait_until, $15::timestamptz) end,
 		  next_run_at = case when next_run_at is null then null
 		    when $14 then least(next_run_at, now())
-		    when $6 and failures > 0 and next_run_at > now() then $8::timestamptz
+		    when $6 and (failures > 0 and next_run_at > now() or wait_until > now()) then $8::timestamptz
 		    when next_run_at > now() then greatest(least(next_run_at, $7::timestamptz), $11::timestamptz)
 		    else least(next_run_at, $7::timestamptz) end
 		where tenant_id = $1 and id = $2
 		returning state, state_reason`,
 		l.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed || c.Unfinished, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), l.IntervalHours), reading,
 		fault.CodeSecretExpired, nullTime(c.NotBefore), noticeColumn(run.Report.Told(c.Reason)), run.Report.SignedIn() && !replaced,
-		asked, nullTime(c.WaitUntil))
+		asked, nullTime(c.WaitUntil), c.Unfinished)
 	return after, err
 }

@@ -9,6 +9,7 @@ import (
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/syncer"
 )
 
@@ -56,6 +57,103 @@ func TestARunThatEndsUnreadLeavesWhatWasAskedFor(t *testing.T) {
 	}
 }
 
+// TestARunCancelledAtWorkLeavesWhatWasAskedFor replaces the secret of a troubled link while a run reads with the one before, and cancels the run.
+func TestARunCancelledAtWorkLeavesWhatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, asked := range []bool{false, true} {
+		h := newPlainHouse(t, 2, 1)
+		i := h.connect(h.tenant, nil)
+		mustSucceed(t, h.work())
+		h.sql(`update integration set state = 'degraded', state_reason = $1`, fault.CodeUpstreamUnavailable)
+		if _, err := h.store.StartRun(t.Context(), i.Tenant, i.PublicID, syncer.Incremental); err != nil {
+			t.Fatal(err)
+		}
+		r := h.holdAt("software_vulnerabilities")
+		if asked {
+			h.rotateAtMicrosoft(renewed)
+			_, _, err := h.rotate(i, renewed)
+			must(t, err)
+			n, err := h.store.ScheduleDue(t.Context(), h.now.Add(time.Millisecond))
+			if next := h.integration(i).NextRunAt; n != 0 || err != nil || next.Before(h.now.Add(time.Hour)) {
+				t.Fatalf("%d runs were queued, %v, the next one comes at %v", n, err, next)
+			}
+		}
+		h.cancel(i, r.job)
+		r.end(job.ErrCancelled)
+		must(t, h.store.Finish(t.Context(), r.job, <-r.ending))
+		if run := h.run(i, r.job); run.State != syncer.Cancelled {
+			t.Fatalf("the run is %s", run.State)
+		}
+		if wait := time.Until(h.integration(i).NextRunAt); (wait <= 0) != asked {
+			t.Errorf("asked %t: the next run comes in %v", asked, wait)
+		}
+	}
+}
+
+// TestTheLongestWaitCounts has Microsoft ask for two hours and then, of a run that somebody starts, for a minute; and then answer to the end.
+func TestTheLongestWaitCounts(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 2, 1)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.hourly(i)
+	for _, asks := range []struct{ route, wait string }{{"software_vulnerabilities", "7200"}, {"machines", "400"}} {
+		h.fault(defendersim.Fault{Route: asks.route, Status: 503, RetryAfter: asks.wait})
+		if run := h.again(i, syncer.Incremental); run.Report.Error == nil || run.Report.Error.Code != fault.CodeUpstreamUnavailable {
+			t.Fatalf("the run is %s", run.State)
+		}
+		if wait := dueAt(h.integration(i)).Sub(h.now); wait < 2*time.Hour-time.Second {
+			t.Errorf("the next run comes in %v, two hours are asked for", wait)
+		}
+		h.sim.ClearFaults()
+	}
+	if _, err := h.links.Validate(t.Context(), h.tenant, i.PublicID); err != nil {
+		t.Fatal(err)
+	}
+	name := "Renamed"
+	if _, err := h.links.Change(t.Context(), h.tenant, i.PublicID, 0, connector.Change{Name: &name}); err != nil {
+		t.Fatal(err)
+	}
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	if wait := dueAt(h.integration(i)).Sub(h.now); wait < 30*time.Minute || wait > 90*time.Minute {
+		t.Errorf("after a success the next run comes in %v, the schedule is hourly", wait)
+	}
+}
+
+// TestAPreviewIsAskedToWaitForAllRuns has Microsoft ask a preview to wait, which says nothing else of the link.
+func TestAPreviewIsAskedToWaitForAllRuns(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 2, 1)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.fault(defendersim.Fault{Route: "machines", Status: 503, RetryAfter: "7200"})
+	_, err := h.store.StartPreview(t.Context(), i.Tenant, i.PublicID, syncer.Incremental, syncer.Preview{Settings: i.Settings})
+	must(t, err)
+	mustEnd(t, h.work(), syncer.Failed, fault.CodeUpstreamUnavailable)
+	h.sql(`update integration set next_run_at = now()`)
+	if now := h.integration(i); now.State != connector.StateActive || dueAt(now).Before(h.now.Add(2*time.Hour-time.Second)) {
+		t.Errorf("%s, the next run comes in %v", now.State, dueAt(now).Sub(h.now))
+	}
+}
+
+// TestAnotherApplicationDoesNotWait replaces the application that Microsoft asked to wait by one that has quotas of its own.
+func TestAnotherApplicationDoesNotWait(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 2, 1)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.sql(`update integration set state = 'degraded', state_reason = $1, wait_until = now() + interval '2 hours'`, fault.CodeUpstreamUnavailable)
+	other := spec(directory, 0, 0).Apps[0]
+	other.ClientID, other.Secret = "0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a02", renewed
+	must(t, h.sim.SetApp(directory, other))
+	_, _, err := h.links.RotateSecret(t.Context(), i.Tenant, i.PublicID, connector.Rotation{ClientID: other.ClientID, Credentials: connector.Credentials{Secret: seal.NewSecret(renewed)}})
+	must(t, err)
+	if wait := dueAt(h.integration(i)).Sub(h.now); wait > time.Millisecond {
+		t.Errorf("the next run comes in %v", wait)
+	}
+	mustSucceed(t, h.due())
+}
+
 func (h *house) cancel(i connector.Integration, j job.Job) {
 	h.t.Helper()
 	if _, err := h.store.CancelRun(h.t.Context(), i.Tenant, j.Subject); err != nil {
@@ -97,9 +195,9 @@ func TestNobodyHurriesWhatMicrosoftAsksToWaitFor(t *testing.T) {
 			mustSucceed(t, h.work())
 			h.fault(defendersim.Fault{Route: "software_vulnerabilities", Status: 503, RetryAfter: "7200"})
 			mustEnd(t, h.again(i, syncer.Incremental), syncer.PartiallySucceeded, fault.CodeUpstreamUnavailable)
-			asked := h.integration(i).NextRunAt
+			asked := dueAt(h.integration(i))
 			hurry(h, i)
-			if next := h.integration(i).NextRunAt; next.Before(h.now.Add(2*time.Hour-time.Second)) || next.After(asked.Add(time.Second)) {
+			if next := dueAt(h.integration(i)); next.Before(h.now.Add(2*time.Hour-time.Second)) || next.After(asked.Add(time.Second)) {
 				t.Errorf("the next run comes in %v, Microsoft asked for two hours", next.Sub(h.now))
 			}
 			if n, err := h.store.ScheduleDue(t.Context(), h.now.Add(2*time.Hour-time.Minute)); n != 0 || err != nil {
@@ -112,3 +210,5 @@ func TestNobodyHurriesWhatMicrosoftAsksToWaitFor(t *testing.T) {
 		})
 	}
 }
+
+func dueAt(i connector.Integration) time.Time { return i.DueAt() }

@@ -32,8 +32,8 @@ func TestARunThatMeetsAnOpenBreakerFailsAsPassing(t *testing.T) {
 	if calls := h.sim.Journal(0); len(calls) > 0 {
 		t.Errorf("%d calls were made", len(calls))
 	}
-	if now := h.integration(i); now.State != connector.StateDegraded || !now.NextRunAt.After(h.now) {
-		t.Errorf("%s, next run at %v", now.State, now.NextRunAt)
+	if now := h.integration(i); now.State != connector.StateDegraded || !now.NextRunAt.After(h.now) || !now.WaitUntil.IsZero() { // Microsoft did not ask for that
+		t.Errorf("%s, next run at %v, waits until %v", now.State, now.NextRunAt, now.WaitUntil)
 	}
 	h.sim.ClearFaults()
 	h.now = h.now.Add(time.Minute)

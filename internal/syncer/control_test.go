@@ -26,7 +26,12 @@ type held struct {
 // holdAt claims the next job and works on it until the simulator holds a call of the route.
 func (h *house) holdAt(route string) *held {
 	h.t.Helper()
-	r := &held{h: h, fault: h.fault(defendersim.Fault{Route: route, Hold: true}), job: h.claim(), ending: make(chan job.Outcome, 1)}
+	return h.holdClaimedAt(route, h.claim())
+}
+
+func (h *house) holdClaimedAt(route string, j job.Job) *held {
+	h.t.Helper()
+	r := &held{h: h, fault: h.fault(defendersim.Fault{Route: route, Hold: true}), job: j, ending: make(chan job.Outcome, 1)}
 	ctx, end := context.WithCancelCause(h.t.Context())
 	r.end = end
 	go func() { r.ending <- h.syncer.Handle(ctx, r.job) }()

@@ -136,7 +136,7 @@ func TestThrottlingIsPassing(t *testing.T) {
 	h.sim.ClearFaults()
 	h.fault(defendersim.Fault{Route: "machines", Status: 429, RetryAfter: "1200"})
 	mustEnd(t, h.again(i, syncer.Incremental), syncer.Failed, fault.CodeUpstreamThrottled)
-	if now := h.integration(i); now.State != connector.StateDegraded || now.NextRunAt.Before(h.now.Add(20*time.Minute).Add(-time.Second)) {
+	if now := h.integration(i); now.State != connector.StateDegraded || now.DueAt().Before(h.now.Add(20*time.Minute).Add(-time.Second)) {
 		t.Errorf("%s, retry after %v; Microsoft asked for 20 minutes", now.State, now.NextRunAt.Sub(h.now))
 	}
 }

@@ -115,12 +115,8 @@ func (s *Syncer) Abandon(ctx context.Context, j job.Job) error {
 	run.Report.endStages(Failed)
 	run.Report.Summary = summarize(&run)
 	var c Consequence
-	if run.Preview == nil {
-		failures, err := s.store.FailuresInARow(ctx, j, run.IntegrationID)
-		if err != nil {
-			return err
-		}
-		c = Consequence{State: connector.StateDegraded, Reason: notice.Code, Failed: true, RetryAt: s.now().Add(backOff(failures))}
+	if run.Preview == nil { // what ends its workers is not tried again soon: they may have been at others' work as well
+		c = Consequence{State: connector.StateDegraded, Reason: notice.Code, Failed: true, RetryAt: s.now().Add(retryCap)}
 	}
 	s.meter.RunEnded(run.Kind, run.State, notice.Code, s.now().Sub(run.StartedAt))
 	return s.store.FinishRun(ctx, j, run, c)
@@ -170,14 +166,14 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 		return e.requeue(done, job.Outcome{Ending: job.Retry, After: fullDiskFor, Code: fault.CodeDiskFull}, false)
 	case fault.Is(err, fault.CodeUnavailable), fault.Is(err, fault.CodeReadOnly), fault.Is(err, fault.CodeKeysUnavailable): // our own, so it says nothing about the customer's link
 		e.log.Warn("the database or the key service failed during a run; it will start again", "error", err)
-		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: 10 * time.Second}, false)
+		return e.requeue(done, job.Outcome{Ending: job.Snooze, After: max(10*time.Second, fault.As(err).RetryAfter)}, false)
 	}
 	consequence := e.settle(done, err)
 	if e.run.Kind == KindSync && !e.integration.CreatedAt.IsZero() {
 		consequence.JudgedBy, consequence.Held = &e.integration.Settings, e.integration.Held
 	}
-	if e.run.Preview != nil { // it says nothing about the integration
-		consequence = Consequence{}
+	if e.run.Preview != nil { // it says nothing about the integration, but for what Microsoft asks
+		consequence = Consequence{WaitUntil: consequence.WaitUntil}
 		e.run.Report.Summary = "Preview, nothing was stored: " + e.run.Report.Summary
 	}
 	consequence.SecretOf = e.integration.SecretUpdatedAt
@@ -253,7 +249,7 @@ func (e *execution) settle(ctx context.Context, err error) (c Consequence) {
 	return e.afterFailure(f, e.failuresBefore(ctx))
 }
 
-// afterFailure is what follows from a failure behind so many others. Nobody is asked again before the time is over that was asked for,
+// afterFailure is what follows from a failure behind so many others. No planned run comes before the time is over that Microsoft asked for,
 // however short the schedule.
 func (e *execution) afterFailure(f *fault.Error, failures int) (c Consequence) {
 	now := e.now()
@@ -265,7 +261,7 @@ func (e *execution) afterFailure(f *fault.Error, failures int) (c Consequence) {
 		return c
 	}
 	c = Consequence{State: connector.StateDegraded, Reason: f.Code, Failed: true, RetryAt: now.Add(max(backOff(failures), f.RetryAfter))}
-	if f.RetryAfter > 0 {
+	if f.Asked {
 		c.WaitUntil = now.Add(f.RetryAfter)
 	}
 	return c

@@ -71,7 +71,7 @@ func (r rule) fault(a answer, who subject) *fault.Error {
 		"{certificate}", certificateText(who), "{issuer}", who.trust.Issuer, "{subject}", who.trust.Subject, "{audience}", who.trust.Audience)
 	f := fault.Wrap(a.withoutText(), r.to, fill.Replace(r.detail)+a.support())
 	f.Cause, f.Remedy = fill.Replace(r.cause), fill.Replace(r.remedy)
-	f.Acts, f.RetryAfter = r.acts, a.retryAfter
+	f.Acts, f.RetryAfter, f.Asked = r.acts, a.retryAfter, a.retryAfter > 0
 	if a.endpoint != EndpointToken && (r.to == fault.CodePermissionMissing || r.to == fault.CodeConsentMissing) {
 		f.Access = lacking(accessOf(who.roles, who.rolesKnown, permissionOf(a.endpoint)), permissionOf(a.endpoint))
 	}

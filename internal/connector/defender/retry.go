@@ -3,6 +3,7 @@ package defender
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -33,13 +34,13 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 // longestRetryAfter is the most that is believed of the header, however it is written.
 const longestRetryAfter = 24 * time.Hour
 
-// retryAfter reads the header as seconds, of which a fraction is believed too, or as an HTTP date (RFC 9110, section 10.2.3); 0 means it
+// retryAfter reads the header as seconds, of which a part is a whole one, or as an HTTP date (RFC 9110, section 10.2.3); 0 means it
 // says nothing usable.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	text := strings.TrimSpace(h.Get("Retry-After"))
 	if strings.Trim(text, "0123456789.") == "" {
 		seconds, _ := strconv.ParseFloat(text, 64) // 0 for what is no number, and never less
-		return time.Duration(min(seconds, longestRetryAfter.Seconds()) * float64(time.Second))
+		return time.Duration(min(math.Ceil(seconds), longestRetryAfter.Seconds())) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil && at.After(now) {
 		return min(at.Sub(now), longestRetryAfter)

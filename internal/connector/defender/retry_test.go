@@ -22,7 +22,7 @@ func TestRetryAfterIsHonouredAndCapped(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for text, want := range map[string]time.Duration{
-		"7": 7 * time.Second, " 7 ": 7 * time.Second, "0": 0, "-3": 0, "": 0, "soon": 0, "1.5": 1500 * time.Millisecond, "1.2.3": 0, ".": 0, "NaN": 0, "99999999999999": 24 * time.Hour, strings.Repeat("9", 400): 24 * time.Hour,
+		"7": 7 * time.Second, " 7 ": 7 * time.Second, "0": 0, "-3": 0, "": 0, "soon": 0, "1.5": 2 * time.Second, "0.001": time.Second, "0.0": 0, "1.2.3": 0, ".": 0, "NaN": 0, "99999999999999": 24 * time.Hour, strings.Repeat("9", 400): 24 * time.Hour,
 		now.Add(90 * time.Second).Format(http.TimeFormat): 90 * time.Second, now.Add(-time.Hour).Format(http.TimeFormat): 0,
 	} {
 		if got := retryAfter(http.Header{"Retry-After": {text}}, now); got != want {

@@ -38,7 +38,7 @@ func closed(err error) error {
 		marked := *f
 		told := *f.fault
 		marked.fault = fault.Wrap(errors.Join(connector.ErrWayClosed, f.origin), told.Code, told.Detail)
-		marked.fault.Cause, marked.fault.Remedy, marked.fault.RetryAfter = told.Cause, told.Remedy, told.RetryAfter
+		marked.fault.Cause, marked.fault.Remedy, marked.fault.RetryAfter, marked.fault.Asked = told.Cause, told.Remedy, told.RetryAfter, told.Asked
 		return &marked
 	}
 	return err

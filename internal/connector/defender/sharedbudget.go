@@ -173,6 +173,7 @@ func (s *SharedBudget) refusal(g connector.CallGrant) error {
 			g.Since.UTC().Format(toTheSecond), s.now().Add(g.Wait).UTC().Format(toTheSecond))
 	default:
 		e = fault.New(fault.CodeUpstreamThrottled, "The request budget that Microsoft grants this application in this directory is used up for the moment.")
+		e.Asked = true
 	}
 	e.RetryAfter = g.Wait
 	return e
