@@ -16,6 +16,7 @@ import (
 	"pgp.internal/defender/cmd/defenderbench/internal/report"
 	"pgp.internal/defender/internal/connector"
 	"pgp.internal/defender/internal/pgserver"
+	"pgp.internal/defender/internal/syncer"
 )
 
 // bench is one run of this program.
@@ -153,7 +154,7 @@ func (b *bench) size(ctx context.Context, target int64, smallest, largest bool) 
 	z.apart(ctx, true, partFiles, z.files, "DEFENDERD_REPORT_FILES_ROWS=1")
 	// As many imports must run at once as are to be measured, be they large or not.
 	z.apart(ctx, smallest, partTogether, z.together, fmt.Sprintf("DEFENDERD_WORKERS=%d", max(4, slices.Max(z.o.atOnce))), "DEFENDERD_LARGE_ROWS=0")
-	z.apart(ctx, largest, partFairness, z.fairness)
+	z.apart(ctx, largest, partFairness, z.fairness, fmt.Sprintf("DEFENDERD_REPORT_FILES_ROWS=%d", syncer.DefaultReportPolicy().FilesRows))
 	return ctx.Err()
 }
 

@@ -14,7 +14,8 @@ import (
 )
 
 // fairness imports many small directories for the first time, by themselves and then, for other tenants, while the large one
-// is imported.
+// is imported as the service does it when it is left alone: from files. One group follows the other until the large import has ended, so
+// that they meet all it does: reading, copying and indexing.
 func (z *sizeRun) fairness(ctx context.Context) error {
 	directories, err := z.smallDirectories(ctx)
 	if err != nil {
@@ -24,19 +25,22 @@ func (z *sizeRun) fairness(ctx context.Context) error {
 	if f.Alone, err = z.alone(ctx, directories); err != nil {
 		return fmt.Errorf("alone: %w", err)
 	}
-	if f.Beside, err = z.beside(ctx, directories, f); err != nil {
+	if f.Groups, err = z.beside(ctx, directories, f); err != nil {
 		return fmt.Errorf("beside the large one: %w", err)
 	}
+	f.Beside = report.Worst(f.Groups)
 	z.report.Fairness = f
-	z.say("fairness: median %.2f s alone and %.2f s beside, longest %.2f s and %.2f s", f.Alone.Median, f.Beside.Median, f.Alone.Longest, f.Beside.Longest)
+	z.say("fairness: median %.2f s alone and %.2f s beside, longest %.2f s and %.2f s, %d groups", f.Alone.Median, f.Beside.Median, f.Alone.Longest, f.Beside.Longest, len(f.Groups))
 	return nil
 }
 
 // smallDirectories makes the directories and gets their pages ready. One tenant more than is measured fills the catalogue,
 // which the first import of all has to read.
 func (z *sizeRun) smallDirectories(ctx context.Context) ([]directory, error) {
-	if _, err := z.sim.read(ctx, z.sim.main, connector.ViaPages, z.o.pageRows); err != nil {
-		return nil, err
+	for _, via := range []connector.Via{connector.ViaPages, connector.ViaFiles} {
+		if _, err := z.sim.read(ctx, z.sim.main, via, z.o.pageRows); err != nil {
+			return nil, err
+		}
 	}
 	list := make([]directory, z.o.small)
 	for i := range list {
@@ -68,33 +72,56 @@ func (z *sizeRun) alone(ctx context.Context, directories []directory) (report.Gr
 	return z.group(ctx, customers)
 }
 
-// beside measures the group while imports of the large directory run, one after the other until the group has ended.
-func (z *sizeRun) beside(ctx context.Context, directories []directory, f *report.Fairness) (report.Group, error) {
-	customers, err := z.admitAll(ctx, "Beside", directories)
-	if err != nil {
-		return report.Group{}, err
-	}
+// beside measures groups while imports of the large directory run, one after the other until a group has ended behind the first of them.
+func (z *sizeRun) beside(ctx context.Context, directories []directory, f *report.Fairness) (groups []report.Group, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	busy, over, failed := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	l := largeImports{busy: make(chan struct{}), ended: make(chan struct{}), over: make(chan struct{})}
+	failed := make(chan error, 1)
 	go func() {
-		err := z.keepBusy(ctx, busy, over, f)
-		cancel() // without the large import, the group measures nothing
+		err := z.keepBusy(ctx, l, f)
+		cancel() // without the large import, the groups measure nothing
 		failed <- err
 	}()
 	select {
-	case <-busy:
+	case <-l.busy:
 	case err := <-failed:
-		return report.Group{}, err
+		return nil, err
 	}
-	g, err := z.group(ctx, customers)
-	close(over)
-	return g, errors.Join(err, <-failed)
+	began := time.Now()
+	for last := false; err == nil && !last; {
+		var g report.Group
+		g, err = z.besideNext(ctx, directories, len(groups)+1)
+		g.After = time.Since(began).Seconds() - g.Makespan
+		groups = append(groups, g)
+		select {
+		case <-l.ended:
+			last = true
+		default:
+		}
+	}
+	close(l.over)
+	return groups, errors.Join(err, <-failed)
 }
 
-// keepBusy imports the large directory for one new tenant after the other. It tells when the first import reads rows, and
-// ends, taking back the last import, when told that it is enough.
-func (z *sizeRun) keepBusy(ctx context.Context, busy chan<- struct{}, over <-chan struct{}, f *report.Fairness) error {
+func (z *sizeRun) besideNext(ctx context.Context, directories []directory, number int) (report.Group, error) {
+	customers, err := z.admitAll(ctx, fmt.Sprintf("Beside %d,", number), directories)
+	if err != nil {
+		return report.Group{}, err
+	}
+	return z.group(ctx, customers)
+}
+
+// largeImports is what imports of the large directory tell, and what ends them.
+type largeImports struct {
+	busy  chan struct{} // closed when the first one reads rows
+	ended chan struct{} // closed when the first one has ended
+	over  chan struct{} // closed when it is enough
+}
+
+// keepBusy imports the large directory for one new tenant after the other, and takes the last import back when told that it is enough.
+func (z *sizeRun) keepBusy(ctx context.Context, l largeImports, f *report.Fairness) error {
+	busy := l.busy
 	for {
 		f.LargeRuns++
 		c, err := z.service.admit(ctx, z.db, fmt.Sprintf("Large %d", f.LargeRuns), z.sim.main)
@@ -105,11 +132,13 @@ func (z *sizeRun) keepBusy(ctx context.Context, busy chan<- struct{}, over <-cha
 		if err != nil {
 			return err
 		}
-		enough, err := z.watch(ctx, c, run, busy, over, f)
+		enough, err := z.watch(ctx, c, run, busy, l.over, f)
 		if err != nil || enough {
 			return err
 		}
-		busy = nil
+		if busy = nil; f.LargeRuns == 1 {
+			close(l.ended)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 // load is what came of reading one address over and over.
 type load struct {
 	requests int64
+	answers  int64 // with those that are not counted
 	rate     float64
 	p50, p99 time.Duration
 	size     int64 // of one answer's body
@@ -54,9 +55,10 @@ func repeat(ctx context.Context, target, key string, connections int, lasting ti
 
 // reader is one connection.
 type reader struct {
-	took []time.Duration
-	size int64
-	err  error
+	took    []time.Duration
+	answers int64
+	size    int64
+	err     error
 }
 
 func (r *reader) run(ctx context.Context, host string, request []byte, began, ends time.Time) error {
@@ -79,6 +81,7 @@ func (r *reader) run(ctx context.Context, host string, request []byte, began, en
 		if r.size, err = answered(in); err != nil {
 			return err
 		}
+		r.answers++
 		if !sent.Before(began) {
 			r.took = append(r.took, time.Since(sent))
 		}
@@ -106,6 +109,7 @@ func together(readers []reader, lasting time.Duration) (load, error) {
 		took = append(took, readers[i].took...)
 		errs = append(errs, readers[i].err)
 		l.size = max(l.size, readers[i].size)
+		l.answers += readers[i].answers
 	}
 	if err := errors.Join(errs...); err != nil {
 		return load{}, err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"pgp.internal/defender/cmd/defenderbench/internal/proc"
@@ -18,8 +19,8 @@ type meter struct {
 
 // counters are what is read before and after.
 type counters struct {
-	service, simulator, database time.Duration
-	wal, transaction             int64
+	service, simulator, database, self time.Duration
+	wal, transaction                   int64
 }
 
 // start takes the counters and lets the service's peak of memory begin anew.
@@ -36,10 +37,10 @@ func (m *meter) start(ctx context.Context) error {
 }
 
 func (m *meter) read(ctx context.Context, u counters) (counters, error) {
-	var errs [4]error
+	var errs [5]error
 	u.service, errs[0] = proc.CPU(m.service)
 	u.simulator, errs[1] = proc.CPU(m.simulator)
-	if m.database.pid != 0 {
+	if u.self, errs[4] = proc.CPU(os.Getpid()); m.database.pid != 0 {
 		u.database, errs[2] = proc.CPUOfFamily(m.database.pid)
 	}
 	u.wal, errs[3] = m.database.wal(ctx)
@@ -59,4 +60,13 @@ func (m *meter) stop(ctx context.Context) (cpu report.CPU, peak, wal int64, err 
 	}
 	peak, err = proc.Peak(m.service)
 	return cpu, peak, now.wal - m.began.wal, err
+}
+
+// stopReading tells what was used since start for each of so many answers.
+func (m *meter) stopReading(ctx context.Context, answers int64) (report.ReadCPU, error) {
+	now, err := m.read(ctx, counters{})
+	each := func(used time.Duration) float64 { return used.Seconds() * 1e3 / float64(max(answers, 1)) }
+	return report.ReadCPU{
+		Service: each(now.service - m.began.service), Database: each(now.database - m.began.database), Reader: each(now.self - m.began.self),
+	}, err
 }

@@ -136,6 +136,10 @@ func middle(turns []report.Read) report.Read {
 		Name: turns[0].Name, Page: turns[0].Page, Bytes: turns[0].Bytes,
 		Rate: of(func(r report.Read) float64 { return r.Rate }), TPS: of(func(r report.Read) float64 { return r.TPS }),
 		P50: of(func(r report.Read) float64 { return r.P50 }), P99: of(func(r report.Read) float64 { return r.P99 }),
+		CPU: report.ReadCPU{
+			Service: of(func(r report.Read) float64 { return r.CPU.Service }), Database: of(func(r report.Read) float64 { return r.CPU.Database }),
+			Reader: of(func(r report.Read) float64 { return r.CPU.Reader }),
+		},
 	}
 	for _, t := range turns {
 		m.Requests += t.Requests
@@ -162,10 +166,18 @@ func (z *sizeRun) readPage(ctx context.Context, r resource, page int, cursor str
 	if cursor != "" {
 		query.Set("cursor", cursor)
 	}
+	m := z.meter()
+	if err := m.start(ctx); err != nil {
+		return report.Read{}, err
+	}
 	l, err := repeat(ctx, z.service.url+r.path+"?"+query.Encode(), z.customer.key, z.o.connections, lasting)
 	if err != nil {
 		return report.Read{}, err
 	}
+	used, err := m.stopReading(ctx, l.answers)
+	if err != nil {
+		return report.Read{}, err
+	}
 	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
-	return report.Read{Name: r.name, Page: page, Requests: l.requests, Rate: l.rate, P50: milliseconds(l.p50), P99: milliseconds(l.p99), Bytes: l.size}, nil
+	return report.Read{Name: r.name, Page: page, Requests: l.requests, Rate: l.rate, P50: milliseconds(l.p50), P99: milliseconds(l.p99), Bytes: l.size, CPU: used}, nil
 }

@@ -17,6 +17,12 @@ const (
 	heldBeside  = 2 // is added for one of no drop, which waits because others have to: 3 and 4 are such
 )
 
+// asAbsent and asRefused are what a finding is held back as without a row, and with one that is refused: in a drop, or beside one.
+const (
+	asAbsent  = "(1, 3)"
+	asRefused = "(2, 4)"
+)
+
 // hold is the judgement of the removal guard over the findings that a reading would close. It knows each finding of a drop
 // (finding.held_since), so that none goes, or stays, for others' sake.
 type hold struct {
@@ -139,60 +145,6 @@ func (h hold) left() int64 {
 		return left
 	}
 	return left + h.Fresh
-}
-
-// withhold takes out of what is to be done what has to wait, and counts it, and what of it opens because it had left with its asset or its import:
-// had it stayed, it would be open now.
-func (st *stage) withhold(ctx context.Context, tx *sqlx.Tx, h hold) (held, opened int64, err error) {
-	until, met, looked := h.waiting()
-	err = tx.QueryRowxContext(ctx, `
-		with kept as (
-		  delete from delta d where `+judged+` and (held_since is null or `+mustWait+`) returning *
-		), noted as (
-		  insert into withheld (asset_id, vulnerability_id, refused) select asset_id, vulnerability_id, op = 'o' from kept
-		), marked as (
-		  select asset_id, vulnerability_id, op, held_as, case when held_as < 3 or held_since is not null and not $8 then held_since else $7 end as since,
-		         (case when held_as < 3 then held_as when op = 'o' then $10::int else $11::int end + case when held_as < 3 or $8 then 0 else $9::int end)::smallint as now_as
-		  from kept
-		), written as (
-		  update finding f set held_since = m.since, held_as = m.now_as from marked m
-		  where m.op <> 'g' and m.held_as is distinct from m.now_as and f.tenant_id = $1 and f.asset_id = m.asset_id and f.vulnerability_id = m.vulnerability_id
-		), opened as (
-		  insert into delta (asset_id, vulnerability_id, old_severity, old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, op, withdrawn, held_since, held_as)
-		  select f.asset_id, f.vulnerability_id, f.severity, f.software_ids, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.first_seen_at, 'b', true, m.since, m.now_as
-		  from marked m join finding f on f.tenant_id = $1 and f.asset_id = m.asset_id and f.vulnerability_id = m.vulnerability_id where m.op = 'g'
-		)
-		select count(*), count(*) filter (where op = 'g') from kept`,
-		st.job.Tenant, until, met, looked, h.rejudged, h.chosen, h.now, h.met, heldBeside, heldRefused, heldAbsent).Scan(&held, &opened)
-	if err != nil || h.changes {
-		return held, opened, err
-	}
-	return held, opened, st.compareAgain(ctx, tx, `select asset_id from withheld`)
-}
-
-// releaseRows forgets that findings were held back that a whole report has again, also one of which some rows could not be read: those of its
-// assets are compared, so that nothing is to be done only about findings that are as they were. Those that were absent and are refused now are
-// there too. Changes do not tell of either.
-func (st *stage) releaseRows(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
-	_, err := tx.ExecContext(ctx, `
-		update finding f set held_since = null, held_as = null from asset a
-		where a.tenant_id = $1 and a.integration_id = $2 and a.held_findings > 0 and `+inSight+`
-		  and f.tenant_id = $1 and f.asset_id = a.id and f.held_since is not null
-		  and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id and not coalesce(d.returned, false))`,
-		st.job.Tenant, st.integration.ID)
-	return err
-}
-
-// noteHeld counts by asset what is held back from now on.
-func (st *stage) noteHeld(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
-	_, err := tx.ExecContext(ctx, `
-		update asset a set held_findings = n.held, held_told = a.held_told and n.held > 0
-		from (
-		  select k.id, (select count(*) from finding f where f.tenant_id = $1 and f.asset_id = k.id and f.held_since is not null) as held
-		  from (select id from asset where tenant_id = $1 and integration_id = $2 and held_findings > 0 union select asset_id from withheld) k
-		) n
-		where a.tenant_id = $1 and a.id = n.id and a.held_findings <> n.held`, st.job.Tenant, st.integration.ID)
-	return err
 }
 
 // rememberRows has the integration remember what is to be told of this reading.

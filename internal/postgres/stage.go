@@ -47,7 +47,8 @@ const stageTables = `
 	  update_url text not null, update_ready boolean, exploitability text not null, changed_at bigint not null);
 	create temp table stage_seen (asset_id bigint not null, seen_at timestamptz not null);
 	create temp table kept_asset (asset_id bigint not null, why text not null);
-	create temp table withheld (asset_id bigint not null, vulnerability_id int not null, refused boolean not null);`
+	create temp table withheld (asset_id bigint not null, vulnerability_id int not null, refused boolean not null, gone boolean not null,
+	  since timestamptz not null, held_as smallint not null, known boolean not null);`
 
 // NewStage takes one connection out of the pool until Close, and ends the session of a worker that held the claim before. It
 // fails with job.ErrLeaseLost if the claim is not held any more.

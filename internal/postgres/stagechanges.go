@@ -34,7 +34,7 @@ var behind = []byte{2}
 // changeSteps apply changes; but for the comparing they are those of a whole reading.
 func (st *stage) changeSteps() []findingStep {
 	return []findingStep{
-		st.compareChanges, st.keepUnread, st.refuseVulnerabilities, st.retellRefused, st.guardRows, st.settleKept, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.noteHeld, st.retellLeft, st.recordEvents, st.countFindings, st.rateExposures, st.keepSums,
+		st.compareChanges, st.keepUnread, st.refuseVulnerabilities, st.retellRefused, st.guardRows, st.settleKept, st.writeDelta, st.noteHeld, st.retellLeft, st.recordEvents, st.countFindings, st.rateExposures, st.keepSums,
 		st.noteAssets, st.countMoved, st.mergeSurroundings, st.countUntouched,
 	}
 }
@@ -66,8 +66,8 @@ func (st *stage) compareChanges(ctx context.Context, tx *sqlx.Tx, _ syncer.Apply
 		            end as op
 		  from settled
 		)
-		select asset_id, vulnerability_id, old_severity, old_software as old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op, false as withdrawn, op = 'o' and held_as in (1, 3) as returned,
-		       case when op = 'f' or op = 'o' and held_as in (2, 4) then held_since end as held_since, case when op = 'f' or op = 'o' and held_as in (2, 4) then held_as end as held_as
+		select asset_id, vulnerability_id, old_severity, old_software as old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op, false as withdrawn, op = 'o' and held_as in `+asAbsent+` as returned,
+		       case when op = 'f' or op = 'o' and held_as in `+asRefused+` then held_since end as held_since, case when op = 'f' or op = 'o' and held_as in `+asRefused+` then held_as end as held_as
 		from decided where op is not null`, st.job.Tenant, inventory.FromVulnerable)
 	if err != nil {
 		return err

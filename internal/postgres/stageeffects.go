@@ -167,11 +167,28 @@ func (st *stage) writeRemediations(ctx context.Context, tx *sqlx.Tx, c *syncer.F
 
 // closeAll takes every open finding of the integration out of scope, because its import was switched off.
 func (st *stage) closeAll(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	err := tx.GetContext(ctx, &c.OutOfScope, `
+	err := st.eachShare(ctx, tx, func(of share) error { return st.closeShare(ctx, tx, of, o, c) }, openByAsset, st.job.Tenant, st.integration.ID)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		update asset set finding_hash = '', open_critical = 0, open_high = 0, open_medium = 0, open_low = 0, open_unknown = 0
+		where tenant_id = $1 and integration_id = $2
+		  and (finding_hash <> '' or open_critical + open_high + open_medium + open_low + open_unknown > 0)`, st.job.Tenant, st.integration.ID)
+	return err
+}
+
+// openByAsset weighs the open findings of an integration, for eachShare.
+const openByAsset = `
+	select id as asset_id, open_critical + open_high + open_medium + open_low + open_unknown as n from asset where tenant_id = $1 and integration_id = $2`
+
+func (st *stage) closeShare(ctx context.Context, tx *sqlx.Tx, of share, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	var closed int64
+	err := tx.GetContext(ctx, &closed, `
 		with closed as (
 		  update finding f set state = 3, state_reason = $3, closed_at = $4, updated_at = $4, last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
 		  from asset a
-		  where a.tenant_id = $1 and a.integration_id = $2 and f.tenant_id = $1 and f.asset_id = a.id and f.state = 1
+		  where a.tenant_id = $1 and a.integration_id = $2 and a.id > $7 and a.id <= $8 and f.tenant_id = $1 and f.asset_id = a.id and f.state = 1
 		  returning f.asset_id, f.vulnerability_id, f.severity
 		), told as (
 		  insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, reason, severity, old_severity)
@@ -181,13 +198,7 @@ func (st *stage) closeAll(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindin
 		  update exposure e set open_assets = e.open_assets - n.n, out_of_scope_assets = e.out_of_scope_assets + n.n, updated_at = $4 from n
 		  where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id
 		)
-		select count(*) from closed`, st.job.Tenant, st.integration.ID, string(o.CloseReason), o.Now, st.job.RunID, inventory.EventOutOfScope)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `
-		update asset set finding_hash = '', open_critical = 0, open_high = 0, open_medium = 0, open_low = 0, open_unknown = 0
-		where tenant_id = $1 and integration_id = $2
-		  and (finding_hash <> '' or open_critical + open_high + open_medium + open_low + open_unknown > 0)`, st.job.Tenant, st.integration.ID)
+		select count(*) from closed`, st.job.Tenant, st.integration.ID, string(o.CloseReason), o.Now, st.job.RunID, inventory.EventOutOfScope, of.after, of.last)
+	c.OutOfScope += closed
 	return err
 }

@@ -81,7 +81,7 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 		return c, err
 	}
 	steps := []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
-		st.keepUntold, st.compareFindings, st.releaseRows, st.keepUnread, st.guardRows, st.settleKept, st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.noteHeld, st.retellLeft, st.recordEvents, st.countFindings,
+		st.keepUntold, st.compareFindings, st.releaseRows, st.keepUnread, st.guardRows, st.settleKept, st.writeDelta, st.noteHeld, st.retellLeft, st.recordEvents, st.countFindings,
 		st.recountFindings, st.rateExposures, st.noteAssets, st.countMoved, st.writeSurroundings, st.releaseCarriers,
 	}
 	switch loaded := st.load; {
@@ -155,9 +155,9 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 		            when i.asset_id is null and f.state = 3 then case when r.reason is null then 'g' else 's' end
 		            when i.asset_id is null then case when r.reason is null then 'f' else 'o' end
 		            when f.state = 2 then 'r' when f.state = 3 then 'b' else 'u' end as op,
-		       f.state = 3 and f.state_reason <> all($2::text[]) as withdrawn, i.asset_id is null and r.reason is not null and f.held_as in (1, 3) as returned,
-		       case when i.asset_id is null and (r.reason is null or f.held_as in (2, 4)) then f.held_since end as held_since,
-		       case when i.asset_id is null and (r.reason is null or f.held_as in (2, 4)) then f.held_as end as held_as
+		       f.state = 3 and f.state_reason <> all($2::text[]) as withdrawn, i.asset_id is null and r.reason is not null and f.held_as in `+asAbsent+` as returned,
+		       case when i.asset_id is null and (r.reason is null or f.held_as in `+asRefused+`) then f.held_since end as held_since,
+		       case when i.asset_id is null and (r.reason is null or f.held_as in `+asRefused+`) then f.held_as end as held_as
 		from incoming_finding i
 		full join (
 		  select f.asset_id, f.vulnerability_id, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.state, f.state_reason, f.held_since, f.held_as
@@ -177,20 +177,38 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 	return err
 }
 
-func (st *stage) createFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) (err error) {
-	c.Created, err = affected(ctx, tx, `
-		insert into finding (tenant_id, asset_id, vulnerability_id, software_ids, severity, severity_source, attack_vector, state, first_seen_at, created_at, updated_at)
-		select $1, asset_id, vulnerability_id, software_ids, severity, source, attack_vector, 1, first_seen_at, $2, $2
-		from delta where op = 'c' order by asset_id, vulnerability_id`, st.job.Tenant, o.Now)
-	return err
-}
-
-// updateFindings writes what changed about findings that are open, and opens those that are back.
-func (st *stage) updateFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+// writeDelta does what there is to be done about findings, and keeps it as their history, share by share.
+func (st *stage) writeDelta(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	var incoming int64
 	if err := tx.GetContext(ctx, &incoming, `select count(*) from incoming_finding`); err != nil {
 		return err
 	}
+	err := st.eachShare(ctx, tx, func(of share) error {
+		for _, write := range []func(context.Context, *sqlx.Tx, share, syncer.ApplyFindings, *syncer.FindingChanges) error{
+			st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings,
+		} {
+			if err := write(ctx, tx, of, o, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, deltaByAsset)
+	c.Unchanged = o.Unchanged + incoming + c.BackUnread - c.Created - (c.Updated - c.StillOut) - c.Reopened
+	return err
+}
+
+func (st *stage) createFindings(ctx context.Context, tx *sqlx.Tx, of share, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	n, err := affected(ctx, tx, `
+		insert into finding (tenant_id, asset_id, vulnerability_id, software_ids, severity, severity_source, attack_vector, state, first_seen_at, created_at, updated_at)
+		select $1, asset_id, vulnerability_id, software_ids, severity, source, attack_vector, 1, first_seen_at, $2, $2
+		from delta where op = 'c' and asset_id > $3 and asset_id <= $4 order by asset_id, vulnerability_id`, st.job.Tenant, o.Now, of.after, of.last)
+	c.Created += n
+	return err
+}
+
+// updateFindings writes what changed about findings that are open, and opens those that are back.
+func (st *stage) updateFindings(ctx context.Context, tx *sqlx.Tx, of share, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	var updated, reopened, back int64
 	err := tx.QueryRowxContext(ctx, `
 		with done as (
 		  update finding f set software_ids = d.software_ids, severity = d.severity, severity_source = d.source, attack_vector = d.attack_vector,
@@ -199,38 +217,51 @@ func (st *stage) updateFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Apply
 		         reopened_at = case when d.op = 'r' then $2 else f.reopened_at end,
 		         reopen_count = f.reopen_count + (d.op = 'r')::int
 		  from delta d
-		  where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op in ('u', 'r', 'b')
+		  where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op in ('u', 'r', 'b') and d.asset_id > $3 and d.asset_id <= $4
 		  returning d.op
 		)
 		select count(*) filter (where op <> 'r'), count(*) filter (where op = 'r'), count(*) filter (where op = 'b') from done`,
-		st.job.Tenant, o.Now).Scan(&c.Updated, &c.Reopened, &c.Back)
-	c.Unchanged = o.Unchanged + incoming + c.BackUnread - c.Created - c.Updated - c.Reopened
+		st.job.Tenant, o.Now, of.after, of.last).Scan(&updated, &reopened, &back)
+	c.Updated, c.Reopened, c.Back = c.Updated+updated, c.Reopened+reopened, c.Back+back
 	return err
 }
 
-func (st *stage) closeFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	return tx.QueryRowxContext(ctx, `
+func (st *stage) closeFindings(ctx context.Context, tx *sqlx.Tx, of share, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	var fixed, outOfScope int64
+	err := tx.QueryRowxContext(ctx, `
 		with done as (
 		  update finding f set state = case d.op when 'f' then 2 else 3 end, closed_at = $2, updated_at = $2, held_since = null, held_as = null,
 		         state_reason = case d.op when 'o' then ($3::text[])[d.reason + 1] end,
 		         last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
 		  from delta d join asset a on a.tenant_id = $1 and a.id = d.asset_id
-		  where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op in ('f', 'o')
+		  where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op in ('f', 'o') and d.asset_id > $4 and d.asset_id <= $5
 		  returning d.op
 		)
 		select count(*) filter (where op = 'f'), count(*) filter (where op = 'o') from done`,
-		st.job.Tenant, o.Now, rowReasonNames()).Scan(&c.Fixed, &c.OutOfScope)
+		st.job.Tenant, o.Now, rowReasonNames(), of.after, of.last).Scan(&fixed, &outOfScope)
+	c.Fixed, c.OutOfScope = c.Fixed+fixed, c.OutOfScope+outOfScope
+	return err
 }
 
 // reasonFindings keeps up to date why findings that are out of scope are, and ends those that are gone.
-func (st *stage) reasonFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+func (st *stage) reasonFindings(ctx context.Context, tx *sqlx.Tx, of share, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	changed, err := affected(ctx, tx, `
 		update finding f set state = case d.op when 'g' then 2 else 3 end, state_reason = case d.op when 's' then ($3::text[])[d.reason + 1] end,
 		       closed_at = case d.op when 'g' then $2 else f.closed_at end, held_since = null, held_as = null, updated_at = $2
 		from delta d
-		where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op in ('s', 'g')`,
-		st.job.Tenant, o.Now, rowReasonNames())
+		where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op in ('s', 'g') and d.asset_id > $4 and d.asset_id <= $5`,
+		st.job.Tenant, o.Now, rowReasonNames(), of.after, of.last)
 	c.Updated += changed
-	c.StillOut = changed
+	c.StillOut += changed
+	return err
+}
+
+// compareAgain has the next run compare assets again some of whose findings stay as they are though their rows are gone: those of a query, whose
+// arguments count from $3. Their old hash would not do, because others of their findings may be changed by the rows that were read, and all rows
+// together may have that hash still.
+func (st *stage) compareAgain(ctx context.Context, tx *sqlx.Tx, which string, args ...any) error {
+	_, err := tx.ExecContext(ctx, `
+		with kept as (delete from changed_asset where asset_id in (`+which+`) returning asset_id)
+		update asset a set finding_hash = $2 from kept k where a.tenant_id = $1 and a.id = k.asset_id`, append([]any{st.job.Tenant, uncompared}, args...)...)
 	return err
 }

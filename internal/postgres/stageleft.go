@@ -15,17 +15,25 @@ func (st *stage) retellLeft(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 	if !o.Rejudged && !o.Recount {
 		return nil
 	}
+	return st.eachShare(ctx, tx, func(of share) error { return st.retellLeftShare(ctx, tx, of, o, c) }, outByAsset, st.job.Tenant)
+}
+
+// outByAsset weighs the findings that are out of scope, for eachShare.
+const outByAsset = `select f.asset_id, count(*) as n from finding f where f.tenant_id = $1 and f.state = 3 group by f.asset_id`
+
+func (st *stage) retellLeftShare(ctx context.Context, tx *sqlx.Tx, of share, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	n, err := affected(ctx, tx, `
 		with told as (
 		  update finding f set state_reason = a.state_reason, updated_at = $3
 		  from asset a
 		  where a.tenant_id = $1 and a.integration_id = $2 and a.state not in ('active', 'inactive', 'stale')
 		    and f.tenant_id = $1 and f.asset_id = a.id and f.state = 3 and f.state_reason = $4 and a.state_reason <> $4
+		    and a.id > $7 and a.id <= $8
 		  returning f.asset_id, f.vulnerability_id, f.severity, f.state_reason
 		)
 		insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, reason, severity)
 		select $1, asset_id, vulnerability_id, $5, $3, $6, state_reason, severity from told`,
-		st.job.Tenant, st.integration.ID, o.Now, string(inventory.ImportVulnerabilitiesOff), st.job.RunID, inventory.EventOutOfScope)
+		st.job.Tenant, st.integration.ID, o.Now, string(inventory.ImportVulnerabilitiesOff), st.job.RunID, inventory.EventOutOfScope, of.after, of.last)
 	c.Updated += n
 	c.StillOut += n
 	return err
@@ -33,17 +41,22 @@ func (st *stage) retellLeft(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 
 // retellClosed gives findings that left with their asset the reason that is true now that the asset is back and their import is off.
 func (st *stage) retellClosed(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
+	return st.eachShare(ctx, tx, func(of share) error { return st.retellClosedShare(ctx, tx, of, o, c) }, outByAsset, st.job.Tenant)
+}
+
+func (st *stage) retellClosedShare(ctx context.Context, tx *sqlx.Tx, of share, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	n, err := affected(ctx, tx, `
 		with told as (
 		  update finding f set state_reason = $4, updated_at = $3
 		  from asset a
 		  where a.tenant_id = $1 and a.integration_id = $2 and a.state in ('active', 'inactive', 'stale')
 		    and f.tenant_id = $1 and f.asset_id = a.id and f.state = 3 and f.state_reason <> $4 and f.state_reason <> all($7::text[])
+		    and a.id > $8 and a.id <= $9
 		  returning f.asset_id, f.vulnerability_id, f.severity, f.state_reason
 		)
 		insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, reason, severity)
 		select $1, asset_id, vulnerability_id, $5, $3, $6, state_reason, severity from told`,
-		st.job.Tenant, st.integration.ID, o.Now, string(o.CloseReason), st.job.RunID, inventory.EventOutOfScope, rowReasonNames())
+		st.job.Tenant, st.integration.ID, o.Now, string(o.CloseReason), st.job.RunID, inventory.EventOutOfScope, rowReasonNames(), of.after, of.last)
 	c.Updated += n
 	c.StillOut += n
 	return err

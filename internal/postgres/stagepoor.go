@@ -40,13 +40,3 @@ func (st *stage) keepUnread(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 	_, err := tx.ExecContext(ctx, `delete from delta where op = any($1)`, pq.Array(ends))
 	return err
 }
-
-// compareAgain has the next run compare assets again some of whose findings stay as they are though their rows are gone: those of a query, whose
-// arguments count from $3. Their old hash would not do, because others of their findings may be changed by the rows that were read, and all rows
-// together may have that hash still.
-func (st *stage) compareAgain(ctx context.Context, tx *sqlx.Tx, which string, args ...any) error {
-	_, err := tx.ExecContext(ctx, `
-		with kept as (delete from changed_asset where asset_id in (`+which+`) returning asset_id)
-		update asset a set finding_hash = $2 from kept k where a.tenant_id = $1 and a.id = k.asset_id`, append([]any{st.job.Tenant, uncompared}, args...)...)
-	return err
-}

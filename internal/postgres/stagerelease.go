@@ -149,13 +149,24 @@ func (st *stage) forgetMisses(ctx context.Context, tx *sqlx.Tx) error {
 // takeOutOfScope makes the assets leave that are listed as leaving, and adds them to what was done.
 func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
 	// Findings of stale assets stay open; those of all others go out of scope with the asset, never to "fixed".
-	var withdrawn, outOfScope, removed, stillOut int64
+	err := st.eachShare(ctx, tx, func(of share) error { return st.withdrawShare(ctx, tx, of, p) }, `
+		select a.id as asset_id, a.open_critical + a.open_high + a.open_medium + a.open_low + a.open_unknown as n
+		from leaving l join asset a on a.tenant_id = $1 and a.id = l.id where l.state <> 'stale'`, st.job.Tenant)
+	if err != nil {
+		return err
+	}
+	return st.leave(ctx, tx, p)
+}
+
+// withdrawShare takes the open findings of a share of the assets out of scope that leave.
+func (st *stage) withdrawShare(ctx context.Context, tx *sqlx.Tx, of share, p *machinePlan) error {
+	var withdrawn int64
 	err := tx.GetContext(ctx, &withdrawn, `
 		with closed as (
 		  update finding f set state = 3, state_reason = l.reason, closed_at = $3, updated_at = now(),
 		         last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
 		  from leaving l join asset a on a.tenant_id = $1 and a.id = l.id
-		  where f.tenant_id = $1 and f.asset_id = l.id and f.state = 1 and l.state <> 'stale'
+		  where f.tenant_id = $1 and f.asset_id = l.id and f.state = 1 and l.state <> 'stale' and l.id > $5 and l.id <= $6
 		  returning f.asset_id, f.vulnerability_id, f.severity, l.reason
 		), told as (
 		  insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, reason, severity, old_severity)
@@ -165,11 +176,14 @@ func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 		  update exposure e set open_assets = e.open_assets - n.n, out_of_scope_assets = e.out_of_scope_assets + n.n, updated_at = now()
 		  from n where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id
 		)
-		select count(*) from closed`, st.job.Tenant, st.job.RunID, p.Now, inventory.EventOutOfScope)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `
+		select count(*) from closed`, st.job.Tenant, st.job.RunID, p.Now, inventory.EventOutOfScope, of.after, of.last)
+	p.done.Withdrawn += withdrawn
+	return err
+}
+
+// leave writes of the assets that are listed as leaving where they are now, and counts them.
+func (st *stage) leave(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
+	_, err := tx.ExecContext(ctx, `
 		update asset a set merged_into = case when l.state = 'merged' then l.survivor else '' end, state = l.state, state_reason = l.reason, updated_at = now(),
 		  finding_hash  = case when l.state = 'stale' then a.finding_hash else '' end,
 		  open_critical = case when l.state = 'stale' then a.open_critical else 0 end,
@@ -181,6 +195,7 @@ func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 	if err != nil {
 		return err
 	}
+	var outOfScope, removed, stillOut int64
 	// Whatever was out already, and only for another reason now, has not left once more.
 	err = tx.QueryRowxContext(ctx, `
 		with told as (
@@ -189,6 +204,6 @@ func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 		select count(*) filter (where left_now and state <> 'removed'), count(*) filter (where left_now and state = 'removed'),
 		       count(*) filter (where not left_now) from told`).Scan(&outOfScope, &removed, &stillOut)
 	c := &p.done
-	c.Withdrawn, c.OutOfScope, c.Removed, c.StillOut = c.Withdrawn+withdrawn, c.OutOfScope+outOfScope, c.Removed+removed, c.StillOut+stillOut
+	c.OutOfScope, c.Removed, c.StillOut = c.OutOfScope+outOfScope, c.Removed+removed, c.StillOut+stillOut
 	return err
 }

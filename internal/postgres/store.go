@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -38,6 +39,7 @@ type Options struct {
 	KeySeals        *tenant.KeySeals // make and recognise API keys; without, none can be made or used
 	AuditKey        audit.Key        // seals the audit trail; without, its hashes tell accidents only
 	Partitions      int              // how many tenants may have a partition of findings to themselves; the others share
+	ChangesAtOnce   int64            // how many findings a statement of a run changes at most; by default a million
 }
 
 // ForRequests suits statements that answer an API request: waiting for a connection and for a frozen database together take less
@@ -62,15 +64,16 @@ func ForOperator() Options {
 
 // Store is the database as the application sees it. Every method that touches a tenant's data takes the tenant first.
 type Store struct {
-	db         *sqlx.DB
-	log        *slog.Logger
-	partitions int
-	actor      audit.Actor
-	auditKey   audit.Key
-	keySeals   *tenant.KeySeals
-	publicIDs  sync.Map // tenant.ID to uuid.UUID, for good once known
-	places     places
-	limits     listLimits
+	db            *sqlx.DB
+	log           *slog.Logger
+	partitions    int
+	changesAtOnce int64
+	actor         audit.Actor
+	auditKey      audit.Key
+	keySeals      *tenant.KeySeals
+	publicIDs     sync.Map // tenant.ID to uuid.UUID, for good once known
+	places        places
+	limits        listLimits
 }
 
 // Open connects as the application role. dsn is a PostgreSQL URL or key=value string whose user must be a member of that
@@ -88,7 +91,10 @@ func Open(ctx context.Context, dsn string, o Options, log *slog.Logger) (*Store,
 		_ = db.Close()
 		return nil, fmt.Errorf("connect to PostgreSQL as role %s: %w", appRole, err)
 	}
-	return &Store{db: db, log: log, partitions: o.Partitions, actor: o.Actor, auditKey: o.AuditKey, keySeals: o.KeySeals, places: newPlaces(o), limits: usualLimits}, nil
+	return &Store{
+		db: db, log: log, partitions: o.Partitions, changesAtOnce: cmp.Or(o.ChangesAtOnce, changesAtOnce), actor: o.Actor, auditKey: o.AuditKey, keySeals: o.KeySeals,
+		places: newPlaces(o), limits: usualLimits,
+	}, nil
 }
 
 // Close ends all connections.

@@ -111,7 +111,7 @@ func (p *pass) mayLose(n named, reason inventory.Reason) bool {
 // changeStaging hands the changes to the database, asset by asset.
 type changeStaging struct {
 	*pass
-	needed    map[int64]struct{} // locations
+	needed    neededPlaces
 	changes   []StagedChange
 	assets    []StagedAsset
 	installed []StagedInstallation
@@ -130,13 +130,13 @@ func (p *pass) stageReportChanges(ctx context.Context) (ApplyFindings, error) {
 			apply.LastSeen = append(apply.LastSeen, SeenAsset{asset.ID, at})
 		}
 	}
-	s := &changeStaging{pass: p, needed: map[int64]struct{}{}}
+	s := &changeStaging{pass: p}
 	err := p.rows.each(s.wanted, func(machine int32, rows []spooledRow) error { return s.machine(ctx, machine, rows) })
 	if err == nil {
 		err = s.flush(ctx)
 	}
 	if err == nil {
-		err = p.locate(ctx, s.needed)
+		err = p.locate(ctx, &s.needed)
 	}
 	return apply, err
 }
@@ -160,7 +160,7 @@ func (s *changeStaging) machine(ctx context.Context, machine int32, rows []spool
 		from = to
 	}
 	for _, location := range installed.Locations {
-		s.needed[location] = struct{}{}
+		s.needed.add(location)
 	}
 	if len(installed.Software) > 0 {
 		s.installed = append(s.installed, installed)

@@ -27,6 +27,36 @@ type locations struct {
 
 const maxLocations = 1 << 20
 
+// neededPlaces are the numbers of places that changed assets refer to. Beyond maxLocations they are not told apart any more: all that were met are
+// needed then, each as often as it was written.
+type neededPlaces struct {
+	ids map[int64]struct{}
+	all bool
+}
+
+func (n *neededPlaces) add(id int64) {
+	if _, known := n.ids[id]; known || n.all {
+		return
+	}
+	switch len(n.ids) {
+	case 0:
+		n.ids = map[int64]struct{}{}
+	case maxLocations:
+		n.ids, n.all = nil, true
+		return
+	}
+	n.ids[id] = struct{}{}
+}
+
+// take tells whether a place is needed; once for each, as long as they are told apart.
+func (n *neededPlaces) take(id int64) bool {
+	if _, needed := n.ids[id]; needed {
+		delete(n.ids, id)
+		return true
+	}
+	return n.all
+}
+
 func newLocations(f *os.File) *locations {
 	return &locations{file: f, out: bufio.NewWriterSize(f, 64<<10), seed: maphash.MakeSeed(), known: map[uint64]int64{}}
 }

@@ -16,7 +16,7 @@ type staging struct {
 	changed   []parts // by position in census.known; none again once staged
 	group     grouping
 	exposures tally
-	needed    map[int64]struct{} // locations
+	needed    neededPlaces
 
 	batch  *batch // being filled
 	copied chan *batch
@@ -139,7 +139,7 @@ func (s *staging) install() {
 	n := StagedInstallation{AssetID: s.group.asset.AssetID}
 	for _, at := range s.group.installed {
 		n.Software, n.Locations = append(n.Software, at.software), append(n.Locations, at.location)
-		s.needed[at.location] = struct{}{}
+		s.needed.add(at.location)
 	}
 	s.batch.installed = append(s.batch.installed, n)
 }
@@ -159,17 +159,16 @@ func (s *staging) finish(ctx context.Context) error {
 			assets = assets[:0]
 		}
 	}
-	return s.locate(ctx, s.needed)
+	return s.locate(ctx, &s.needed)
 }
 
 // locate stages the places that changed assets refer to, whoever else has software there.
-func (p *pass) locate(ctx context.Context, needed map[int64]struct{}) error {
+func (p *pass) locate(ctx context.Context, needed *neededPlaces) error {
 	batch := make([]StagedLocation, 0, stageBatch/10)
 	err := p.places.each(func(l StagedLocation) error {
-		if _, wanted := needed[l.ID]; !wanted {
+		if !needed.take(l.ID) {
 			return nil
 		}
-		delete(needed, l.ID)
 		if batch = append(batch, l); len(batch) < cap(batch) {
 			return nil
 		}

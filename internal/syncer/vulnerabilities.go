@@ -253,7 +253,7 @@ func (p *pass) stageChanges(ctx context.Context) (ApplyFindings, error) {
 	}
 	s := &staging{
 		pass: p, apply: ApplyFindings{Now: p.now(), Poor: p.poor, CarriersOnly: !p.settings.ImportAssets, Recount: p.run.Mode == Full},
-		changed: make([]parts, len(p.census.known)), exposures: tally{}, needed: map[int64]struct{}{},
+		changed: make([]parts, len(p.census.known)), exposures: tally{},
 	}
 	s.apply.LastSeen = make([]SeenAsset, 0, len(p.census.known))
 	for position := range p.census.known {

@@ -14,6 +14,8 @@ import (
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
+	"pgp.internal/defender/internal/postgres"
+	"pgp.internal/defender/internal/postgres/postgrestest"
 	"pgp.internal/defender/internal/syncer"
 )
 
@@ -68,6 +70,11 @@ func newRandomWorld(t *testing.T, seed uint64) *randomWorld {
 // untouchedWorld is a directory that nobody has connected.
 func untouchedWorld(t *testing.T, seed uint64, machines int) *randomWorld {
 	w := &randomWorld{house: newPlainHouse(t, machines, 9), random: rand.New(rand.NewPCG(seed, 7))}
+	if seed%2 == 1 { // changes are written in many shares
+		o := postgres.ForWork()
+		o.ChangesAtOnce = int64(1 + seed%11)
+		w.store = postgrestest.Open(t, w.url, o)
+	}
 	w.wire(defender.Config{Pages: defender.Pages{Rows: 30, Batch: 7}, Retry: defender.RetryPolicy{Tries: 2}})
 	return w
 }

@@ -141,15 +141,17 @@ func (s *Size) writeReads(b *strings.Builder) {
 		return
 	}
 	b.WriteString("\n")
-	g := newGrid(b, "Read", "Page:", "Requests:", "p50:", "p99:", "Answer:", "pgbench:", "Ratio:")
+	g := newGrid(b, "Read", "Page:", "Requests:", "p50:", "p99:", "Answer:", "pgbench:", "Ratio:", "Service:", "Database:", "Reader:")
 	for _, r := range s.Reads {
 		limit, part := "", ""
 		if r.TPS > 0 {
 			limit, part = perSecond(r.TPS), fmt.Sprintf("%.2f", r.Rate/r.TPS)
 		}
 		g.row(r.Name, whole(int64(r.Page)), perSecond(r.Rate), fmt.Sprintf("%.2f ms", r.P50), fmt.Sprintf("%.2f ms", r.P99),
-			fmt.Sprintf("%.1f kB", float64(r.Bytes)/1e3), limit, part)
+			fmt.Sprintf("%.1f kB", float64(r.Bytes)/1e3), limit, part,
+			fmt.Sprintf("%.2f ms", r.CPU.Service), fmt.Sprintf("%.2f ms", r.CPU.Database), fmt.Sprintf("%.2f ms", r.CPU.Reader))
 	}
+	b.WriteString("\nThe last three are the processor time of one request, in the service, the database and the program that asks.\n")
 }
 
 func (s *Size) writeWalks(b *strings.Builder) {
@@ -198,7 +200,9 @@ func (f *Fairness) write(b *strings.Builder) {
 	b.WriteString("." + held + "\n\n")
 	g := newGrid(b, "", "Median:", "Longest:", "All of them:")
 	g.row("alone", seconds(f.Alone.Median), seconds(f.Alone.Longest), seconds(f.Alone.Makespan))
-	g.row("beside", seconds(f.Beside.Median), seconds(f.Beside.Longest), seconds(f.Beside.Makespan))
+	for _, beside := range f.Groups {
+		g.row("beside, "+seconds(beside.After)+" after the large one began to read rows", seconds(beside.Median), seconds(beside.Longest), seconds(beside.Makespan))
+	}
 }
 
 func (r *Report) writeMachine(b *strings.Builder) {

@@ -144,6 +144,14 @@ type Read struct {
 	P99      float64 `json:"p99_ms"`
 	Bytes    int64   `json:"bytes"` // of one answer
 	TPS      float64 `json:"pgbench_tps"`
+	CPU      ReadCPU `json:"cpu"`
+}
+
+// ReadCPU is the processor time of one request, in milliseconds, of all cores.
+type ReadCPU struct {
+	Service  float64 `json:"service_ms"`
+	Database float64 `json:"database_ms"`
+	Reader   float64 `json:"reader_ms"`
 }
 
 // Walk is the first pages of findings under a filter, one after another.
@@ -176,14 +184,15 @@ type Relation struct {
 
 // Fairness is the first imports of many small tenants, by themselves and beside that of a large one.
 type Fairness struct {
-	Tenants   int    `json:"tenants"`
-	Machines  int    `json:"machines"` // of each
-	Rows      int    `json:"rows_per_machine"`
-	LargeSize int64  `json:"large_findings"`
-	Alone     Group  `json:"alone"`
-	Beside    Group  `json:"beside"`
-	LargeRuns int    `json:"large_runs"`           // first imports of the large directory that it took to cover the group
-	LargeRows *int64 `json:"large_rows,omitempty"` // that the service took such an import to have; 0 when it did not count as large, nil when that was not seen
+	Tenants   int     `json:"tenants"`
+	Machines  int     `json:"machines"` // of each
+	Rows      int     `json:"rows_per_machine"`
+	LargeSize int64   `json:"large_findings"`
+	Alone     Group   `json:"alone"`
+	Beside    Group   `json:"beside"`               // the worst of each figure
+	Groups    []Group `json:"groups_beside"`        // one after the other
+	LargeRuns int     `json:"large_runs"`           // first imports of the large directory that it took to cover the groups
+	LargeRows *int64  `json:"large_rows,omitempty"` // that the service took such an import to have; 0 when it did not count as large, nil when that was not seen
 }
 
 // Group is how long the imports of a group took, from the order of each to its end.
@@ -191,6 +200,15 @@ type Group struct {
 	Median   float64 `json:"median_seconds"`
 	Longest  float64 `json:"longest_seconds"`
 	Makespan float64 `json:"makespan_seconds"`
+	After    float64 `json:"after_seconds"` // that the large import had begun to read rows
+}
+
+// Worst has the largest of each figure.
+func Worst(groups []Group) (w Group) {
+	for _, g := range groups {
+		w.Median, w.Longest, w.Makespan = max(w.Median, g.Median), max(w.Longest, g.Longest), max(w.Makespan, g.Makespan)
+	}
+	return w
 }
 
 // Phase finds a phase by its name; nil when it was not measured.
