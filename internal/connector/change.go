@@ -212,6 +212,7 @@ func (s *Service) found(ctx context.Context, t tenant.ID, current Integration, c
 			i.require(f)
 		}
 		i.learn(checks, refused, s.now())
+		i.heed(refused, s.now())
 		return nil
 	})
 	return err

@@ -48,7 +48,7 @@ func Refusal(checks []Check) error {
 		}
 		f := fault.New(c.Code, c.Detail)
 		f.Cause, f.Remedy, f.Acts, f.Access = c.Cause, c.Remedy, c.Acts, c.Access
-		f.RetryAfter, f.Data = c.RetryAfter, checks
+		f.RetryAfter, f.Asked, f.Data = c.RetryAfter, c.Asked, checks
 		return f
 	}
 	return nil
@@ -167,6 +167,13 @@ func (i *Integration) require(f *fault.Error) {
 	i.State, i.StateReason = StateActionRequired, f.Code
 	if n := fault.NoticeOf(f); !n.SameAs(i.StateNotice) {
 		i.StateNotice = n
+	}
+}
+
+// heed keeps what Microsoft asked to wait for, if that is longer than what it asked before.
+func (i *Integration) heed(refused error, now time.Time) {
+	if f := fault.As(refused); refused != nil && f.Asked && now.Add(f.RetryAfter).After(i.WaitUntil) {
+		i.WaitUntil = now.Add(f.RetryAfter)
 	}
 }
 

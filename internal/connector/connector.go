@@ -86,13 +86,14 @@ type Check struct {
 	Duration time.Duration
 
 	RetryAfter time.Duration // if waiting helps: what the source asked for, else the usual wait
+	Asked      bool          // the source asked for it
 }
 
 // FailedCheck tells a fault as the outcome of a step.
 func FailedCheck(name string, f *fault.Error, took time.Duration) Check {
 	return Check{
 		Name: name, Code: f.Code, Title: f.Title(), Detail: f.Detail, Cause: f.CauseText(), Remedy: f.RemedyText(), Acts: f.Actor(),
-		Access: f.Access, Duration: took, RetryAfter: f.RetryAfter,
+		Access: f.Access, Duration: took, RetryAfter: f.RetryAfter, Asked: f.Asked,
 	}
 }
 

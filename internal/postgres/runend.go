@@ -86,12 +86,11 @@ func (l *runLink) replaced(c *syncer.Consequence) bool { return l.SecretUpdatedA
 // askedMeanwhile tells whether a run is to come at once, because somebody did something that this one could not know of: other settings,
 // an approval that it has not gone through with, or anything at all if it was cancelled or ended before it looked.
 func (l *runLink) askedMeanwhile(run *syncer.Run, c *syncer.Consequence) bool {
-	if c.JudgedBy == nil || run.State == syncer.Cancelled {
-		began := run.StartedAt
-		if began.IsZero() {
-			began = run.CreatedAt
-		}
-		return l.AskedAt.Valid && l.AskedAt.Time.After(began)
+	switch {
+	case run.State == syncer.Cancelled: // from what was asked for since it was ordered, whether it knew of it or not
+		return l.AskedAt.Valid && l.AskedAt.Time.After(run.CreatedAt)
+	case c.JudgedBy == nil:
+		return l.AskedAt.Valid && l.AskedAt.Time.After(run.StartedAt)
 	}
 	state := connector.State(cmp.Or(string(c.State), l.State))
 	return !c.JudgedBy.Equal(inventory.Settings(l.Settings)) ||
@@ -122,7 +121,7 @@ func (l *runLink) bear(ctx context.Context, tx *sqlx.Tx, run *syncer.Run, c sync
 		  reading = coalesce($9, reading),
 		  failures = case when $5 then failures + 1 when $6 then 0 else failures end,
 		  last_success_at = case when $6 then now() else last_success_at end,
-		  wait_until = case when $6 or $16 then null else greatest(wait_until, $15::timestamptz) end,
+		  wait_until = case when $6 or $16 then $15::timestamptz else greatest(wait_until, $15::timestamptz) end,
 		  next_run_at = case when next_run_at is null then null
 		    when $14 then least(next_run_at, now())
 		    when $6 and (failures > 0 and next_run_at > now() or wait_until > now()) then $8::timestamptz

@@ -181,15 +181,12 @@ func entitlement(ctx context.Context, tx *sqlx.Tx, id tenant.ID) (tenant.Entitle
 }
 
 // SetEntitlement records what the subscription includes from now on. A version other than 0 must be the current one. A tenant that is
-// being deleted gets nothing any more: conflict.
+// being deleted gets nothing any more: conflict. When it includes more than before, what the integrations can import now comes soon.
 func (s *Store) SetEntitlement(ctx context.Context, id tenant.ID, e tenant.Entitlement) error {
 	return s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
-		owner, err := lockTenant(ctx, tx, id)
+		owner, err := lockWhole(ctx, tx, id, 0)
 		if err != nil {
 			return err
-		}
-		if owner.State == tenant.Deleting {
-			return errDeleting()
 		}
 		before, err := entitlement(ctx, tx, id)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -207,6 +204,14 @@ func (s *Store) SetEntitlement(ctx context.Context, id tenant.ID, e tenant.Entit
 			id, e.InternalAssessments, e.MaxAssets, nullTime(e.ValidFrom), nullTime(e.ValidUntil), e.Source)
 		if err != nil {
 			return err
+		}
+		if e.Exceeds(before, time.Now()) {
+			_, err := tx.ExecContext(ctx, `
+				update integration set next_run_at = least(next_run_at, now()), asked_at = clock_timestamp()
+				where tenant_id = $1 and state in ('active', 'degraded') and next_run_at is not null`, id)
+			if err != nil {
+				return err
+			}
 		}
 		return s.record(ctx, tx, id, deed{
 			action: audit.EntitlementSet, resource: on(tenant.TenantPrefix, owner.PublicID), changes: entitlementChanges(before, e),

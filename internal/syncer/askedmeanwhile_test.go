@@ -11,6 +11,7 @@ import (
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/syncer"
+	"pgp.internal/defender/internal/tenant"
 )
 
 // TestARunThatEndsUnreadLeavesWhatWasAskedFor changes the settings while a run is queued or at work that the scheduler leaves the day's work to,
@@ -21,6 +22,14 @@ func TestARunThatEndsUnreadLeavesWhatWasAskedFor(t *testing.T) {
 		"cancelled in the queue": func(h *house, i connector.Integration, j job.Job) {
 			must(h.t, h.store.Finish(h.t.Context(), j, job.Outcome{Ending: job.HandBack}))
 			h.cancel(i, j)
+		},
+		"asked before it began, cancelled while its worker died": func(h *house, i connector.Integration, j job.Job) {
+			if _, err := h.store.BeginRun(h.t.Context(), j); err != nil {
+				h.t.Fatal(err)
+			}
+			h.cancel(i, j)
+			second := h.takeOver()
+			must(h.t, h.store.Finish(h.t.Context(), second, h.syncer.Handle(h.t.Context(), second)))
 		},
 		"cancelled while its worker died": func(h *house, i connector.Integration, j job.Job) {
 			h.cancel(i, j)
@@ -117,6 +126,72 @@ func TestTheLongestWaitCounts(t *testing.T) {
 	mustSucceed(t, h.again(i, syncer.Incremental))
 	if wait := dueAt(h.integration(i)).Sub(h.now); wait < 30*time.Minute || wait > 90*time.Minute {
 		t.Errorf("after a success the next run comes in %v, the schedule is hourly", wait)
+	}
+}
+
+// TestAWaitIsKeptWhereverItIsMet has Microsoft ask for two hours where tokens are given out, in a validation, and for its own counts behind a
+// reading that succeeds.
+func TestAWaitIsKeptWhereverItIsMet(t *testing.T) {
+	t.Parallel()
+	for name, meet := range map[string]func(*house, connector.Integration){
+		"token": func(h *house, i connector.Integration) {
+			h.fault(defendersim.Fault{Route: "token", Status: 503, RetryAfter: "7200"})
+			mustEnd(h.t, h.again(i, syncer.Incremental), syncer.Failed, fault.CodeUpstreamUnavailable)
+		},
+		"validation": func(h *house, i connector.Integration) {
+			h.fault(defendersim.Fault{Route: "machines", Status: 503, RetryAfter: "7200"})
+			if _, err := h.links.Validate(h.t.Context(), h.tenant, i.PublicID); err != nil {
+				h.t.Fatal(err)
+			}
+		},
+		"counts": func(h *house, i connector.Integration) {
+			h.readCatalogue(syncer.DefaultCataloguePolicy())
+			h.sql(`update reconciliation set taken_at = taken_at - interval '1 month'`)
+			h.fault(defendersim.Fault{Route: "vulnerabilities", Status: 503, RetryAfter: "7200"})
+			mustSucceed(h.t, h.again(i, syncer.Full))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newPlainHouse(t, 2, 1)
+			i := h.connect(h.tenant, nil)
+			mustSucceed(t, h.work())
+			meet(h, i)
+			h.sim.ClearFaults()
+			h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityHigh })
+			if wait := dueAt(h.integration(i)).Sub(h.now); wait < 2*time.Hour-time.Second {
+				t.Errorf("the next run comes in %v", wait)
+			}
+		})
+	}
+}
+
+// TestMoreEntitlementBringsARun grants what was lacking, and more assets than before.
+func TestMoreEntitlementBringsARun(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		before, after tenant.Entitlement
+		soon          bool
+	}{
+		"granted":      {tenant.Entitlement{}, tenant.Entitlement{InternalAssessments: true}, true},
+		"more assets":  {tenant.Entitlement{InternalAssessments: true, MaxAssets: 1}, tenant.Entitlement{InternalAssessments: true, MaxAssets: 2}, true},
+		"no limit":     {tenant.Entitlement{InternalAssessments: true, MaxAssets: 1}, tenant.Entitlement{InternalAssessments: true}, true},
+		"the same":     {tenant.Entitlement{InternalAssessments: true, MaxAssets: 1}, tenant.Entitlement{InternalAssessments: true, MaxAssets: 1}, false},
+		"fewer assets": {tenant.Entitlement{InternalAssessments: true}, tenant.Entitlement{InternalAssessments: true, MaxAssets: 1}, false},
+		"withdrawn":    {tenant.Entitlement{InternalAssessments: true}, tenant.Entitlement{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newPlainHouse(t, 2, 1)
+			i := h.connect(h.tenant, nil)
+			h.entitle(tc.before)
+			mustSucceed(t, h.work())
+			h.sql(`update integration set next_run_at = now() + interval '20 hours'`)
+			h.entitle(tc.after)
+			if wait := time.Until(h.integration(i).NextRunAt); (wait <= 0) != tc.soon {
+				t.Errorf("the next run comes in %v", wait)
+			}
+		})
 	}
 }
 

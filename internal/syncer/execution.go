@@ -40,6 +40,7 @@ type execution struct {
 	lost        map[lostRow]int64 // rows of merged records that are gone, and since when: what a whole reading settles
 	openBefore  int64             // open findings of the integration before any of them did
 	reconciled  *Reconciliation   // nil until it was taken
+	waitUntil   time.Time         // until when Microsoft asked to wait before it tells its own counts; zero for nothing asked
 	skipped     *skipList         // what the run leaves out
 	stage       DataStage
 	pages       *pagelog.Log  // nil: pages are not kept

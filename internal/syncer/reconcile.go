@@ -99,6 +99,9 @@ func (e *execution) reconcile(ctx context.Context, p *pass) error {
 	}
 	if told != nil {
 		e.log.Warn("Defender's own counts could not be read; nothing is compared with them", "error", told)
+		if f := fault.As(told); f.Asked {
+			e.waitUntil = e.now().Add(f.RetryAfter)
+		}
 		if !last.IsZero() {
 			return nil
 		}

@@ -176,6 +176,9 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 		consequence = Consequence{WaitUntil: consequence.WaitUntil}
 		e.run.Report.Summary = "Preview, nothing was stored: " + e.run.Report.Summary
 	}
+	if e.waitUntil.After(consequence.WaitUntil) {
+		consequence.WaitUntil = e.waitUntil
+	}
 	consequence.SecretOf = e.integration.SecretUpdatedAt
 	consequence.Reconciled = e.reconciled.of(e.run.Report.StageNamed(StageAssets))
 	if consequence.Skipped, err = e.skipped.chunks(); err != nil {

@@ -25,3 +25,11 @@ func (e Entitlement) Effective(now time.Time) bool {
 	}
 	return e.ValidUntil.IsZero() || !day.After(e.ValidUntil)
 }
+
+// Exceeds tells whether something can be imported by it at the moment that could not by the one before.
+func (e Entitlement) Exceeds(before Entitlement, now time.Time) bool {
+	if !e.Effective(now) {
+		return false
+	}
+	return !before.Effective(now) || before.MaxAssets > 0 && (e.MaxAssets == 0 || e.MaxAssets > before.MaxAssets)
+}

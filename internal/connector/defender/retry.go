@@ -112,7 +112,7 @@ func (s *source) repeatBy(ctx context.Context, e Endpoint, tries int, again leav
 }
 
 func (s *source) pause(ctx context.Context, e Endpoint, f *failure, wait time.Duration) error {
-	if f.fault.Code == fault.CodeUpstreamThrottled {
+	if f.fault.Code == fault.CodeUpstreamThrottled || f.fault.Asked {
 		s.throttled(e, wait)
 	}
 	return s.conn.cfg.Sleep(ctx, wait)

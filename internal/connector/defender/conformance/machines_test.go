@@ -169,10 +169,11 @@ var machineNullable = strings.Fields(`mergedIntoMachineId exclusionReason comput
 func checkMachineMembers(t *testing.T, d *double) {
 	rows, _ := d.walk(t, d.fresh(t, nil, nil).token(t), machinesPath)
 	mustHaveMembers(t, rows)
-	if d.control != "" {
-		rows, _ = d.walk(t, d.fresh(t, object{"edge_cases": false}, nil).token(t), machinesPath)
-		mustHaveMembers(t, rows)
+	if d.control == "" {
+		return // nobody knows which of them are odd
 	}
+	rows, _ = d.walk(t, d.fresh(t, object{"edge_cases": false}, nil).token(t), machinesPath)
+	mustHaveMembers(t, rows)
 	for _, m := range rows {
 		for _, name := range machineTold {
 			if text, _ := m[name].(string); text == "" {

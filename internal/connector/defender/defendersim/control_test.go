@@ -82,6 +82,7 @@ func TestControlRefusals(t *testing.T) {
 		{"GET", "/directories/" + id + "/truth", "", 404},
 		{"GET", "/directories/" + id + "/truth/assets", "", 404},
 		{"POST", "/faults", `{"statsu":500}`, 400},
+		{"POST", "/faults", `{"route":"machinez"}`, 400},
 		{"GET", "/faults/nope/wait", "", 404},
 		{"POST", "/faults/nope/release", "", 404},
 		{"GET", "/journal?limit=x", "", 400},

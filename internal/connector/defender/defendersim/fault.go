@@ -88,6 +88,9 @@ func (s *Simulator) AddFault(f Fault) (string, error) {
 	default:
 		return "", fmt.Errorf("body %q is not json, html, xml, empty or garbage", f.Body)
 	}
+	if f.Route != "" && !slices.Contains(routeNames, f.Route) {
+		return "", fmt.Errorf("route %q is none of %s", f.Route, strings.Join(routeNames, ", "))
+	}
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
 	if f.ID == "" {

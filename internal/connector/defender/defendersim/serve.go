@@ -15,6 +15,12 @@ type route struct {
 	key      string // machine or vulnerability id in the path, as sent
 }
 
+// routeNames are those of all routes.
+var routeNames = []string{
+	"token", "token_v1", "openid", "discovery", "machines", "machine", "machine_vulnerabilities", "software_vulnerabilities", "software_vulnerability_changes",
+	"software_vulnerabilities_export", "blob", "vulnerabilities", "vulnerability", "machines_vulnerabilities", "machine_references", "forbidden", "unknown",
+}
+
 // routed finds the route by path, which Microsoft compares without case.
 func routed(path string) route {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
