@@ -87,6 +87,9 @@ func (s *Service) probeNewImports(ctx context.Context, current Integration, want
 		return err
 	}
 	_, err = s.try(ctx, current.Tenant, current.DirectoryID, source, newly)
+	if noted := s.heed(ctx, current, err); noted != nil {
+		return noted
+	}
 	return err
 }
 
@@ -197,6 +200,9 @@ func (s *Service) Validate(ctx context.Context, t tenant.ID, id uuid.UUID) ([]Ch
 
 // found makes the outcome of a validation the integration's state, and records a failure.
 func (s *Service) found(ctx context.Context, t tenant.ID, current Integration, checks []Check, refused error) error {
+	if err := s.heed(ctx, current, refused); err != nil {
+		return err
+	}
 	if refused != nil {
 		if err := s.store.NoteInvalid(ctx, t, current.PublicID, fault.As(refused).Code); err != nil {
 			return err
@@ -212,7 +218,6 @@ func (s *Service) found(ctx context.Context, t tenant.ID, current Integration, c
 			i.require(f)
 		}
 		i.learn(checks, refused, s.now())
-		i.heed(refused, s.now())
 		return nil
 	})
 	return err

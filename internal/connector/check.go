@@ -170,11 +170,12 @@ func (i *Integration) require(f *fault.Error) {
 	}
 }
 
-// heed keeps what Microsoft asked to wait for, if that is longer than what it asked before.
-func (i *Integration) heed(refused error, now time.Time) {
-	if f := fault.As(refused); refused != nil && f.Asked && now.Add(f.RetryAfter).After(i.WaitUntil) {
-		i.WaitUntil = now.Add(f.RetryAfter)
+// heed keeps what Microsoft asked the integration's application to wait for.
+func (s *Service) heed(ctx context.Context, i Integration, refused error) error {
+	if f := fault.As(refused); refused != nil && f.Asked {
+		return s.store.NoteWait(ctx, i.Tenant, i.PublicID, i.ClientID, s.now().Add(f.RetryAfter))
 	}
+	return nil
 }
 
 // lacksNothing tells whether somebody had to act for want of permissions that the settings do not need any more. A state that does not

@@ -40,6 +40,9 @@ type Store interface {
 	UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID, version int64, change func(*Integration) error) (Integration, error)
 	// NoteInvalid records that a validation failed that somebody asked for, and by which code; the integration stays as it is.
 	NoteInvalid(ctx context.Context, t tenant.ID, id uuid.UUID, code string) error
+	// NoteWait keeps until when Microsoft asked the application to wait, if the integration still has it and that is longer than what was asked
+	// before. For everybody's If-Match the integration stays unchanged.
+	NoteWait(ctx context.Context, t tenant.ID, id uuid.UUID, client string, until time.Time) error
 	// NoteRefused records that a connection was refused by its checks, by which code; nothing of it is stored.
 	NoteRefused(ctx context.Context, i Integration, code string) error
 	// NoteUnrotated records that a new secret was refused by its checks, by which code; i is the integration, which stays as it is, with

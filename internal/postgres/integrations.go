@@ -196,7 +196,7 @@ func (s *Store) UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID
 			update integration set name = $3, client_id = $4, secret_box = $5, secret_hint = $6, secret_updated_at = $7,
 			  secret_expires_at = $8, settings = $9, interval_hours = $10, state = $11, state_reason = $12, next_run_at = $13,
 			  secret_method = $14, state_notice = $15, secret_expired_at = $16,
-			  wait_until = case when client_id = $4 then $18::timestamptz end, -- another application has quotas of its own
+			  wait_until = case when client_id = $4 then wait_until end, -- another application has quotas of its own
 			  asked_at = case when asked_at is distinct from $17::timestamptz then clock_timestamp() else asked_at end, -- the clock that runs begin by
 			  secret_warned = case when least(secret_expires_at, secret_expired_at) is distinct from least($8::timestamptz, $16::timestamptz) then null else secret_warned end,
 			  recheck_at = case when $11 = 'action_required' and settings <> $9::jsonb then now() when $11 = 'action_required' then least(recheck_at, now() + `+recheckBroken+`) else recheck_at end,
@@ -204,7 +204,7 @@ func (s *Store) UpdateIntegration(ctx context.Context, t tenant.ID, id uuid.UUID
 			where tenant_id = $1 and id = $2`,
 			t, i.ID, i.Name, i.ClientID, []byte(i.SecretBox), i.SecretHint, i.SecretUpdatedAt, nullTime(i.SecretExpiresAt),
 			settingsColumn(i.Settings), i.IntervalHours, i.State, i.StateReason, nullTime(i.NextRunAt), i.Method, noticeColumn(i.StateNotice),
-			nullTime(i.SecretExpiredAt), nullTime(i.AskedAt), nullTime(i.WaitUntil))
+			nullTime(i.SecretExpiredAt), nullTime(i.AskedAt))
 		if err != nil {
 			return err
 		}

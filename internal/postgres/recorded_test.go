@@ -20,7 +20,7 @@ var silent = map[string]string{
 	"ClaimRechecks": "plans a check", "PassExpiries": "notes what was told", "writeGuard": "work of a run", "PutKeyringCheck": "a start of the service",
 	"BeginRun": "work of a run", "SaveProgress": "work of a run", "writeReading": "work of a run", "PutKEKCheck": "a start of the service", "RenewKEKCheck": "a check value, no key",
 	"endRuns": "UpdateTenant and DeleteTenant record it", "shred": "DeleteTenant records it", "addPurged": "endTenant sums it up", "countPartition": "endTenant sums it up",
-	"RequeueRun": "work of a run", "noteApplied": "work of a run", "bear": "FinishRun records it",
+	"RequeueRun": "work of a run", "noteApplied": "work of a run", "bear": "FinishRun records it", "NoteWait": "nobody has changed anything",
 }
 
 var writesAudited = regexp.MustCompile(`(?i)\b(insert into|update|delete from)\s+(integration|api_key|tenant|entitlement|run|keyring_check|tenant_key)\b|select place_(apart|together)`)

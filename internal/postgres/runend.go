@@ -70,13 +70,22 @@ type runLink struct {
 	Settings        settingsColumn `db:"settings"`
 	Guard           guardColumn    `db:"guard"`
 	AskedAt         sql.NullTime   `db:"asked_at"`
+	ClientID        string         `db:"client_id"`
+	Entitlement     tenant.Entitlement
 }
 
 // lockLink reads it and keeps others from changing it until the transaction ends.
 func lockLink(ctx context.Context, tx *sqlx.Tx, t tenant.ID, id int64) (l runLink, err error) {
 	err = tx.GetContext(ctx, &l, `
-		select tenant_id, state, state_reason, secret_updated_at, interval_hours, settings, guard, asked_at
+		select tenant_id, state, state_reason, secret_updated_at, interval_hours, settings, guard, asked_at, client_id
 		from integration where tenant_id = $1 and id = $2 for no key update`, t, id)
+	if err != nil {
+		return l, err
+	}
+	l.Entitlement, err = entitlement(ctx, tx, t)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
 	return l, err
 }
 
@@ -84,7 +93,7 @@ func lockLink(ctx context.Context, tx *sqlx.Tx, t tenant.ID, id int64) (l runLin
 func (l *runLink) replaced(c *syncer.Consequence) bool { return l.SecretUpdatedAt.After(c.SecretOf) }
 
 // askedMeanwhile tells whether a run is to come at once, because somebody did something that this one could not know of: other settings,
-// an approval that it has not gone through with, or anything at all if it was cancelled or ended before it looked.
+// an approval that it has not gone through with, more that may be imported, or anything at all if it was cancelled or ended before it looked.
 func (l *runLink) askedMeanwhile(run *syncer.Run, c *syncer.Consequence) bool {
 	switch {
 	case run.State == syncer.Cancelled: // from what was asked for since it was ordered, whether it knew of it or not
@@ -93,8 +102,9 @@ func (l *runLink) askedMeanwhile(run *syncer.Run, c *syncer.Consequence) bool {
 		return l.AskedAt.Valid && l.AskedAt.Time.After(run.StartedAt)
 	}
 	state := connector.State(cmp.Or(string(c.State), l.State))
+	more := c.Entitled != nil && l.Entitlement.Exceeds(*c.Entitled, time.Now())
 	return !c.JudgedBy.Equal(inventory.Settings(l.Settings)) ||
-		l.Guard.approvedSince(c.Held) && (state == connector.StateActive || state == connector.StateDegraded)
+		(more || l.Guard.approvedSince(c.Held)) && (state == connector.StateActive || state == connector.StateDegraded)
 }
 
 // bear writes what the end of a run means. A pause or a disconnection that came meanwhile is stronger than what the run found. A secret that
@@ -105,6 +115,9 @@ func (l *runLink) bear(ctx context.Context, tx *sqlx.Tx, run *syncer.Run, c sync
 	reading, err := readingColumn(c.Reading)
 	if err != nil {
 		return after, err
+	}
+	if l.ClientID != c.ClientOf { // another application has quotas of its own
+		c.WaitUntil = time.Time{}
 	}
 	replaced, asked := l.replaced(&c), l.askedMeanwhile(run, &c)
 	if replaced && c.Failed && !c.SecretOf.IsZero() {

@@ -103,6 +103,14 @@ func (s *Store) NoteUnrotated(ctx context.Context, i connector.Integration, code
 	})
 }
 
+// NoteWait implements [connector.Store].
+func (s *Store) NoteWait(ctx context.Context, t tenant.ID, id uuid.UUID, client string, until time.Time) error {
+	return s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `update integration set wait_until = greatest(wait_until, $4) where tenant_id = $1 and public_id = $2 and client_id = $3`, t, id, client, until)
+		return err
+	})
+}
+
 // NoteInvalid implements [connector.Store]. Of the service's own checks, which come again and again, only what they change is
 // an event.
 func (s *Store) NoteInvalid(ctx context.Context, t tenant.ID, id uuid.UUID, code string) error {

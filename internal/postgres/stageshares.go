@@ -7,7 +7,7 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// changesAtOnce is how many findings a statement changes at most. One takes up to 0.2 ms with its history (docs/performance.md), so that
+// changesAtOnce is about how many findings a statement changes at most: all of an asset's are in one. Each takes up to 0.2 ms with its history (docs/performance.md), so that
 // each statement ends well before its time-out, however much a run has to change.
 const changesAtOnce = 1_000_000
 
@@ -18,7 +18,7 @@ type share struct{ after, last int64 }
 const deltaByAsset = `select asset_id, count(*) as n from delta group by asset_id`
 
 // eachShare has f change findings of one share of the assets after the other. weighed is a query for the asset_id of all that may change, and n,
-// how many findings of each; its arguments follow.
+// how many findings of each, which may be off; its arguments follow. Where it gives no asset, nothing is done.
 func (st *stage) eachShare(ctx context.Context, tx *sqlx.Tx, f func(share) error, weighed string, args ...any) error {
 	q := listQuery{args: args}
 	var ends []int64
@@ -26,12 +26,15 @@ func (st *stage) eachShare(ctx context.Context, tx *sqlx.Tx, f func(share) error
 		with weighed as (`+weighed+`), counted as (
 		  select asset_id, ((sum(n) over (order by asset_id))::bigint - 1) / `+q.bind(st.store.changesAtOnce)+` as share from weighed
 		)
-		select asset_id from (select asset_id, share, lead(share) over (order by asset_id) as next from counted) c where next <> share order by asset_id`, q.args...)
+		select asset_id from (select asset_id, share, lead(share) over (order by asset_id) as next from counted) c where next is distinct from share order by asset_id`, q.args...)
 	if err != nil {
 		return err
 	}
 	after := int64(math.MinInt64)
-	for _, last := range append(ends, math.MaxInt64) {
+	for i, last := range ends {
+		if i == len(ends)-1 {
+			last = math.MaxInt64
+		}
 		if err := f(share{after, last}); err != nil {
 			return err
 		}

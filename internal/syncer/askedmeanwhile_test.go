@@ -5,11 +5,9 @@ import (
 	"time"
 
 	"pgp.internal/defender/internal/connector"
-	"pgp.internal/defender/internal/connector/defender/defendersim"
 	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
-	"pgp.internal/defender/internal/seal"
 	"pgp.internal/defender/internal/syncer"
 	"pgp.internal/defender/internal/tenant"
 )
@@ -99,70 +97,19 @@ func TestARunCancelledAtWorkLeavesWhatWasAskedFor(t *testing.T) {
 	}
 }
 
-// TestTheLongestWaitCounts has Microsoft ask for two hours and then, of a run that somebody starts, for a minute; and then answer to the end.
-func TestTheLongestWaitCounts(t *testing.T) {
+// TestMoreEntitlementDuringARunComesNext raises the quota while a run works that the scheduler leaves the day's work to.
+func TestMoreEntitlementDuringARunComesNext(t *testing.T) {
 	t.Parallel()
-	h := newPlainHouse(t, 2, 1)
+	h := newPlainHouse(t, 4, 1)
 	i := h.connect(h.tenant, nil)
+	h.entitle(tenant.Entitlement{InternalAssessments: true, MaxAssets: 2})
 	mustSucceed(t, h.work())
-	h.hourly(i)
-	for _, asks := range []struct{ route, wait string }{{"software_vulnerabilities", "7200"}, {"machines", "400"}} {
-		h.fault(defendersim.Fault{Route: asks.route, Status: 503, RetryAfter: asks.wait})
-		if run := h.again(i, syncer.Incremental); run.Report.Error == nil || run.Report.Error.Code != fault.CodeUpstreamUnavailable {
-			t.Fatalf("the run is %s", run.State)
-		}
-		if wait := dueAt(h.integration(i)).Sub(h.now); wait < 2*time.Hour-time.Second {
-			t.Errorf("the next run comes in %v, two hours are asked for", wait)
-		}
-		h.sim.ClearFaults()
-	}
-	if _, err := h.links.Validate(t.Context(), h.tenant, i.PublicID); err != nil {
-		t.Fatal(err)
-	}
-	name := "Renamed"
-	if _, err := h.links.Change(t.Context(), h.tenant, i.PublicID, 0, connector.Change{Name: &name}); err != nil {
-		t.Fatal(err)
-	}
-	mustSucceed(t, h.again(i, syncer.Incremental))
-	if wait := dueAt(h.integration(i)).Sub(h.now); wait < 30*time.Minute || wait > 90*time.Minute {
-		t.Errorf("after a success the next run comes in %v, the schedule is hourly", wait)
-	}
-}
-
-// TestAWaitIsKeptWhereverItIsMet has Microsoft ask for two hours where tokens are given out, in a validation, and for its own counts behind a
-// reading that succeeds.
-func TestAWaitIsKeptWhereverItIsMet(t *testing.T) {
-	t.Parallel()
-	for name, meet := range map[string]func(*house, connector.Integration){
-		"token": func(h *house, i connector.Integration) {
-			h.fault(defendersim.Fault{Route: "token", Status: 503, RetryAfter: "7200"})
-			mustEnd(h.t, h.again(i, syncer.Incremental), syncer.Failed, fault.CodeUpstreamUnavailable)
-		},
-		"validation": func(h *house, i connector.Integration) {
-			h.fault(defendersim.Fault{Route: "machines", Status: 503, RetryAfter: "7200"})
-			if _, err := h.links.Validate(h.t.Context(), h.tenant, i.PublicID); err != nil {
-				h.t.Fatal(err)
-			}
-		},
-		"counts": func(h *house, i connector.Integration) {
-			h.readCatalogue(syncer.DefaultCataloguePolicy())
-			h.sql(`update reconciliation set taken_at = taken_at - interval '1 month'`)
-			h.fault(defendersim.Fault{Route: "vulnerabilities", Status: 503, RetryAfter: "7200"})
-			mustSucceed(h.t, h.again(i, syncer.Full))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := newPlainHouse(t, 2, 1)
-			i := h.connect(h.tenant, nil)
-			mustSucceed(t, h.work())
-			meet(h, i)
-			h.sim.ClearFaults()
-			h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityHigh })
-			if wait := dueAt(h.integration(i)).Sub(h.now); wait < 2*time.Hour-time.Second {
-				t.Errorf("the next run comes in %v", wait)
-			}
-		})
+	h.askMeanwhile(i, func() {
+		h.entitle(tenant.Entitlement{InternalAssessments: true})
+		h.pass(time.Minute) // it is planned by the database's clock
+	})
+	if next := h.integration(i).NextRunAt; next.After(h.now) {
+		t.Errorf("the next run comes in %v", next.Sub(h.now))
 	}
 }
 
@@ -195,95 +142,9 @@ func TestMoreEntitlementBringsARun(t *testing.T) {
 	}
 }
 
-// TestAPreviewIsAskedToWaitForAllRuns has Microsoft ask a preview to wait, which says nothing else of the link.
-func TestAPreviewIsAskedToWaitForAllRuns(t *testing.T) {
-	t.Parallel()
-	h := newPlainHouse(t, 2, 1)
-	i := h.connect(h.tenant, nil)
-	mustSucceed(t, h.work())
-	h.fault(defendersim.Fault{Route: "machines", Status: 503, RetryAfter: "7200"})
-	_, err := h.store.StartPreview(t.Context(), i.Tenant, i.PublicID, syncer.Incremental, syncer.Preview{Settings: i.Settings})
-	must(t, err)
-	mustEnd(t, h.work(), syncer.Failed, fault.CodeUpstreamUnavailable)
-	h.sql(`update integration set next_run_at = now()`)
-	if now := h.integration(i); now.State != connector.StateActive || dueAt(now).Before(h.now.Add(2*time.Hour-time.Second)) {
-		t.Errorf("%s, the next run comes in %v", now.State, dueAt(now).Sub(h.now))
-	}
-}
-
-// TestAnotherApplicationDoesNotWait replaces the application that Microsoft asked to wait by one that has quotas of its own.
-func TestAnotherApplicationDoesNotWait(t *testing.T) {
-	t.Parallel()
-	h := newPlainHouse(t, 2, 1)
-	i := h.connect(h.tenant, nil)
-	mustSucceed(t, h.work())
-	h.sql(`update integration set state = 'degraded', state_reason = $1, wait_until = now() + interval '2 hours'`, fault.CodeUpstreamUnavailable)
-	other := spec(directory, 0, 0).Apps[0]
-	other.ClientID, other.Secret = "0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a02", renewed
-	must(t, h.sim.SetApp(directory, other))
-	_, _, err := h.links.RotateSecret(t.Context(), i.Tenant, i.PublicID, connector.Rotation{ClientID: other.ClientID, Credentials: connector.Credentials{Secret: seal.NewSecret(renewed)}})
-	must(t, err)
-	if wait := dueAt(h.integration(i)).Sub(h.now); wait > time.Millisecond {
-		t.Errorf("the next run comes in %v", wait)
-	}
-	mustSucceed(t, h.due())
-}
-
 func (h *house) cancel(i connector.Integration, j job.Job) {
 	h.t.Helper()
 	if _, err := h.store.CancelRun(h.t.Context(), i.Tenant, j.Subject); err != nil {
 		h.t.Fatal(err)
 	}
 }
-
-// TestNobodyHurriesWhatMicrosoftAsksToWaitFor does all that brings a run soon while a wait of two hours lasts. A run that somebody starts by
-// hand is carried out, and ends the wait when it succeeds.
-func TestNobodyHurriesWhatMicrosoftAsksToWaitFor(t *testing.T) {
-	t.Parallel()
-	for name, hurry := range map[string]func(*house, connector.Integration){
-		"validated": func(h *house, i connector.Integration) {
-			if _, err := h.links.Validate(h.t.Context(), h.tenant, i.PublicID); err != nil {
-				h.t.Fatal(err)
-			}
-		},
-		"checked by the service": func(h *house, _ connector.Integration) {
-			h.sql(`update integration set recheck_at = now() - interval '1 minute'`)
-			h.mustLook("degraded", 0, 1)
-		},
-		"rotated": func(h *house, i connector.Integration) {
-			h.rotateAtMicrosoft(renewed)
-			if _, _, err := h.rotate(i, renewed); err != nil {
-				h.t.Fatal(err)
-			}
-		},
-		"other settings": func(h *house, i connector.Integration) {
-			h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityHigh })
-		},
-		"suspended and back": func(h *house, i connector.Integration) {
-			h.sql(`update integration set next_run_at = now()`)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := newPlainHouse(t, 2, 1)
-			i := h.connect(h.tenant, nil)
-			mustSucceed(t, h.work())
-			h.fault(defendersim.Fault{Route: "software_vulnerabilities", Status: 503, RetryAfter: "7200"})
-			mustEnd(t, h.again(i, syncer.Incremental), syncer.PartiallySucceeded, fault.CodeUpstreamUnavailable)
-			asked := dueAt(h.integration(i))
-			hurry(h, i)
-			if next := dueAt(h.integration(i)); next.Before(h.now.Add(2*time.Hour-time.Second)) || next.After(asked.Add(time.Second)) {
-				t.Errorf("the next run comes in %v, Microsoft asked for two hours", next.Sub(h.now))
-			}
-			if n, err := h.store.ScheduleDue(t.Context(), h.now.Add(2*time.Hour-time.Minute)); n != 0 || err != nil {
-				t.Errorf("%d runs are queued before, %v", n, err)
-			}
-			h.sim.ClearFaults()
-			mustSucceed(t, h.again(i, syncer.Incremental))
-			h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityCritical })
-			mustSucceed(t, h.due())
-		})
-	}
-}
-
-func dueAt(i connector.Integration) time.Time { return i.DueAt() }

@@ -15,6 +15,7 @@ import (
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/job"
 	"pgp.internal/defender/internal/pagelog"
+	"pgp.internal/defender/internal/tenant"
 )
 
 // execution is one run in progress.
@@ -29,19 +30,20 @@ type execution struct {
 	blocked     bool // the subscription imports nothing: the run has nothing to do
 	source      connector.Source
 	estimates   map[Stage]int64
-	known       Reading           // what the last runs remembered
-	learnt      *Reading          // what to remember of how the report was read; nil until it was applied
-	partial     bool              // only machines that reported lately were asked for
-	noFiles     time.Time         // when the report could not be had from files; zero if it could, or was not asked for there
-	short       string            // the code of why not everything was read
-	unread      int64             // records of machines and rows that could not be read
-	gaps        int64             // entries of the catalogue that could not be read
-	withdrawn   int64             // findings that went out of scope with their assets
-	lost        map[lostRow]int64 // rows of merged records that are gone, and since when: what a whole reading settles
-	openBefore  int64             // open findings of the integration before any of them did
-	reconciled  *Reconciliation   // nil until it was taken
-	waitUntil   time.Time         // until when Microsoft asked to wait before it tells its own counts; zero for nothing asked
-	skipped     *skipList         // what the run leaves out
+	known       Reading             // what the last runs remembered
+	learnt      *Reading            // what to remember of how the report was read; nil until it was applied
+	partial     bool                // only machines that reported lately were asked for
+	noFiles     time.Time           // when the report could not be had from files; zero if it could, or was not asked for there
+	short       string              // the code of why not everything was read
+	unread      int64               // records of machines and rows that could not be read
+	gaps        int64               // entries of the catalogue that could not be read
+	withdrawn   int64               // findings that went out of scope with their assets
+	lost        map[lostRow]int64   // rows of merged records that are gone, and since when: what a whole reading settles
+	openBefore  int64               // open findings of the integration before any of them did
+	reconciled  *Reconciliation     // nil until it was taken
+	entitlement *tenant.Entitlement // nil until it was read
+	waitUntil   time.Time           // until when Microsoft asked to wait before it tells its own counts; zero for nothing asked
+	skipped     *skipList           // what the run leaves out
 	stage       DataStage
 	pages       *pagelog.Log  // nil: pages are not kept
 	entered     chan struct{} // tells the progress writer that a stage has begun
@@ -89,6 +91,7 @@ func (e *execution) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	e.entitlement = &entitlement
 	e.settings, e.maxAssets = e.integration.Settings, entitlement.MaxAssets
 	if e.run.Preview != nil {
 		e.settings = e.run.Preview.Settings

@@ -43,6 +43,9 @@ type Reconciliation struct {
 // NotListed is why a machine is not imported that has rows in the report and is in no list of machines.
 const NotListed inventory.Reason = "not_listed"
 
+// mostWaitForCounts is the most that the next import waits because Microsoft is not to be asked for its counts: they are worth no more to anybody.
+const mostWaitForCounts = time.Hour
+
 // maxDifferences bounds what is kept of the differences, those first that nothing accounts for, then the largest.
 const maxDifferences = 200
 
@@ -100,7 +103,7 @@ func (e *execution) reconcile(ctx context.Context, p *pass) error {
 	if told != nil {
 		e.log.Warn("Defender's own counts could not be read; nothing is compared with them", "error", told)
 		if f := fault.As(told); f.Asked {
-			e.waitUntil = e.now().Add(f.RetryAfter)
+			e.waitUntil = e.now().Add(min(f.RetryAfter, mostWaitForCounts))
 		}
 		if !last.IsZero() {
 			return nil

@@ -25,6 +25,8 @@ type Consequence struct {
 	RetryAt    time.Time           // brings the next scheduled run forward; zero leaves the schedule
 	JudgedBy   *inventory.Settings // of a run: if others are stored by now, the next one comes at once; nil for a preview
 	Held       []connector.Held    // with JudgedBy: what was held back when the run began; if more of it has been approved of by now, the next one comes at once
+	Entitled   *tenant.Entitlement // with JudgedBy: if more may be imported by now, likewise
+	ClientOf   string              // which application Microsoft asked to wait; if it was replaced since, nobody waits
 	SecretOf   time.Time           // when the secret that was used had been stored; if it was replaced since, a failure says nothing about the link
 }
 

@@ -170,7 +170,7 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 	}
 	consequence := e.settle(done, err)
 	if e.run.Kind == KindSync && !e.integration.CreatedAt.IsZero() {
-		consequence.JudgedBy, consequence.Held = &e.integration.Settings, e.integration.Held
+		consequence.JudgedBy, consequence.Held, consequence.Entitled = &e.integration.Settings, e.integration.Held, e.entitlement
 	}
 	if e.run.Preview != nil { // it says nothing about the integration, but for what Microsoft asks
 		consequence = Consequence{WaitUntil: consequence.WaitUntil}
@@ -179,6 +179,7 @@ func (e *execution) conclude(ctx context.Context, err error) job.Outcome {
 	if e.waitUntil.After(consequence.WaitUntil) {
 		consequence.WaitUntil = e.waitUntil
 	}
+	consequence.ClientOf = e.integration.ClientID
 	consequence.SecretOf = e.integration.SecretUpdatedAt
 	consequence.Reconciled = e.reconciled.of(e.run.Report.StageNamed(StageAssets))
 	if consequence.Skipped, err = e.skipped.chunks(); err != nil {
