@@ -87,10 +87,7 @@ func (s *Service) probeNewImports(ctx context.Context, current Integration, want
 		return err
 	}
 	_, err = s.try(ctx, current.Tenant, current.DirectoryID, source, newly)
-	if noted := s.heed(ctx, current, err); noted != nil {
-		return noted
-	}
-	return err
+	return errors.Join(err, s.heed(ctx, current, err))
 }
 
 // RotateSecret checks the new secret and swaps it in only if it works; the old one serves until then. What was staged before

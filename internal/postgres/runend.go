@@ -116,10 +116,8 @@ func (l *runLink) bear(ctx context.Context, tx *sqlx.Tx, run *syncer.Run, c sync
 	if err != nil {
 		return after, err
 	}
-	if l.ClientID != c.ClientOf { // another application has quotas of its own
-		c.WaitUntil = time.Time{}
-	}
 	replaced, asked := l.replaced(&c), l.askedMeanwhile(run, &c)
+	same := l.ClientID == c.ClientOf // another application has quotas of its own, of which this run says nothing
 	if replaced && c.Failed && !c.SecretOf.IsZero() {
 		c = syncer.Consequence{RetryAt: time.Now(), WaitUntil: c.WaitUntil}
 	}
@@ -134,16 +132,16 @@ func (l *runLink) bear(ctx context.Context, tx *sqlx.Tx, run *syncer.Run, c sync
 		  reading = coalesce($9, reading),
 		  failures = case when $5 then failures + 1 when $6 then 0 else failures end,
 		  last_success_at = case when $6 then now() else last_success_at end,
-		  wait_until = case when $6 or $16 then $15::timestamptz else greatest(wait_until, $15::timestamptz) end,
+		  wait_until = case when not $17 then wait_until when $6 or $16 then $15::timestamptz else greatest(wait_until, $15::timestamptz) end,
 		  next_run_at = case when next_run_at is null then null
 		    when $14 then least(next_run_at, now())
-		    when $6 and (failures > 0 and next_run_at > now() or wait_until > now()) then $8::timestamptz
+		    when $6 and (failures > 0 and next_run_at > now() or $17 and wait_until > now()) then $8::timestamptz
 		    when next_run_at > now() then greatest(least(next_run_at, $7::timestamptz), $11::timestamptz)
 		    else least(next_run_at, $7::timestamptz) end
 		where tenant_id = $1 and id = $2
 		returning state, state_reason`,
 		l.Tenant, run.IntegrationID, c.State, c.Reason, c.Failed || c.Unfinished, c.Succeeded, nullTime(c.RetryAt), nextRun(time.Now(), l.IntervalHours), reading,
 		fault.CodeSecretExpired, nullTime(c.NotBefore), noticeColumn(run.Report.Told(c.Reason)), run.Report.SignedIn() && !replaced,
-		asked, nullTime(c.WaitUntil), c.Unfinished)
+		asked, nullTime(c.WaitUntil), c.Unfinished, same)
 	return after, err
 }
