@@ -40,10 +40,7 @@ func TestWhatIsAskedForDuringARunComesNext(t *testing.T) {
 // askMeanwhile has somebody ask for something while a run reads the report, and the scheduler look at it.
 func (h *house) askMeanwhile(i connector.Integration, ask func()) {
 	h.t.Helper()
-	if _, err := h.store.StartRun(h.t.Context(), i.Tenant, i.PublicID, syncer.Incremental); err != nil {
-		h.t.Fatal(err)
-	}
-	r := h.holdAt("software_vulnerabilities")
+	r := h.holdAgainAt(i, "software_vulnerabilities")
 	ask()
 	if n, err := h.store.ScheduleDue(h.t.Context(), h.now.Add(time.Millisecond)); n != 0 || err != nil {
 		h.t.Fatalf("%d runs were queued, %v", n, err)
@@ -82,10 +79,7 @@ func TestWhatIsAskedForWaitsAsLongAsMicrosoftAsks(t *testing.T) {
 	h := newPlainHouse(t, 2, 1)
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
-	if _, err := h.store.StartRun(t.Context(), i.Tenant, i.PublicID, syncer.Incremental); err != nil {
-		t.Fatal(err)
-	}
-	r := h.holdAt("machines")
+	r := h.holdAgainAt(i, "machines")
 	h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityHigh })
 	h.fault(defendersim.Fault{Route: "software_vulnerabilities", Status: 503, RetryAfter: "7200"})
 	if err := h.store.Finish(t.Context(), r.job, r.release()); err != nil {

@@ -72,10 +72,7 @@ func TestARunCancelledAtWorkLeavesWhatWasAskedFor(t *testing.T) {
 		i := h.connect(h.tenant, nil)
 		mustSucceed(t, h.work())
 		h.sql(`update integration set state = 'degraded', state_reason = $1`, fault.CodeUpstreamUnavailable)
-		if _, err := h.store.StartRun(t.Context(), i.Tenant, i.PublicID, syncer.Incremental); err != nil {
-			t.Fatal(err)
-		}
-		r := h.holdAt("software_vulnerabilities")
+		r := h.holdAgainAt(i, "software_vulnerabilities")
 		if asked {
 			h.rotateAtMicrosoft(renewed)
 			_, _, err := h.rotate(i, renewed)

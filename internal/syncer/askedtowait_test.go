@@ -105,10 +105,7 @@ func TestARunOfAnotherApplicationLeavesNoWait(t *testing.T) {
 	h := newPlainHouse(t, 2, 1)
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
-	if _, err := h.store.StartRun(t.Context(), i.Tenant, i.PublicID, syncer.Incremental); err != nil {
-		t.Fatal(err)
-	}
-	r := h.holdAt("machines")
+	r := h.holdAgainAt(i, "machines")
 	h.sql(`update integration set client_id = '0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a02', secret_updated_at = now() + interval '1 second'`)
 	h.fault(defendersim.Fault{Route: "software_vulnerabilities", Status: 503, RetryAfter: "7200"})
 	must(t, h.store.Finish(t.Context(), r.job, r.release()))
@@ -125,10 +122,7 @@ func TestARunOfAnotherApplicationEndsNoWait(t *testing.T) {
 	h := newPlainHouse(t, 2, 1)
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
-	if _, err := h.store.StartRun(t.Context(), i.Tenant, i.PublicID, syncer.Incremental); err != nil {
-		t.Fatal(err)
-	}
-	r := h.holdAt("machines")
+	r := h.holdAgainAt(i, "machines")
 	h.sql(`update integration set client_id = '0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a02', wait_until = now() + interval '2 hours'`)
 	must(t, h.store.Finish(t.Context(), r.job, r.release()))
 	mustSucceed(t, h.run(i, r.job))

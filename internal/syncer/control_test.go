@@ -26,12 +26,7 @@ type held struct {
 // holdAt claims the next job and works on it until the simulator holds a call of the route.
 func (h *house) holdAt(route string) *held {
 	h.t.Helper()
-	return h.holdClaimedAt(route, h.claim())
-}
-
-func (h *house) holdClaimedAt(route string, j job.Job) *held {
-	h.t.Helper()
-	r := &held{h: h, fault: h.fault(defendersim.Fault{Route: route, Hold: true}), job: j, ending: make(chan job.Outcome, 1)}
+	r := &held{h: h, fault: h.fault(defendersim.Fault{Route: route, Hold: true}), job: h.claim(), ending: make(chan job.Outcome, 1)}
 	ctx, end := context.WithCancelCause(h.t.Context())
 	r.end = end
 	go func() { r.ending <- h.syncer.Handle(ctx, r.job) }()
@@ -39,6 +34,15 @@ func (h *house) holdClaimedAt(route string, j job.Job) *held {
 		h.t.Fatal(err)
 	}
 	return r
+}
+
+// holdAgainAt has somebody start a run, and holds that.
+func (h *house) holdAgainAt(i connector.Integration, route string) *held {
+	h.t.Helper()
+	if _, err := h.store.StartRun(h.t.Context(), i.Tenant, i.PublicID, syncer.Incremental); err != nil {
+		h.t.Fatal(err)
+	}
+	return h.holdAt(route)
 }
 
 // release lets the held calls go and waits for the handler; later calls of the route pass.
