@@ -75,7 +75,8 @@ func (r integrationRow) integration() connector.Integration {
 		ID: r.ID, PublicID: r.PublicID, Tenant: tenant.ID(r.TenantID), Kind: connector.Kind(r.Type), Name: r.Name,
 		DirectoryID: r.DirectoryID, ClientID: r.ClientID, Method: connector.Method(r.SecretMethod), SecretBox: r.SecretBox, SecretHint: r.SecretHint,
 		SecretUpdatedAt: r.SecretUpdatedAt.UTC(), SecretExpiresAt: utc(r.SecretExpiresAt), SecretExpiredAt: utc(r.SecretExpiredAt), Staged: r.staged(), Settings: inventory.Settings(r.Settings),
-		IntervalHours: r.IntervalHours, State: connector.State(r.State), StateReason: r.StateReason, StateNotice: r.StateNotice.of(r.StateReason), NextRunAt: utc(r.NextRunAt), WaitUntil: utc(r.WaitUntil), AskedAt: utc(r.AskedAt),
+		IntervalHours: r.IntervalHours, State: connector.State(r.State), StateReason: r.StateReason, StateNotice: r.StateNotice.of(r.StateReason),
+		NextRunAt: utc(r.NextRunAt), WaitUntil: utc(r.WaitUntil), AskedAt: utc(r.AskedAt),
 		LastRunID: r.LastRunID.UUID, LastRunState: r.LastRunState.String, LastRunAt: utc(r.LastRunAt), LastSuccessAt: utc(r.LastSuccessAt),
 		OpenAssets: r.OpenAssets, OpenFindings: r.OpenFindings, Held: r.Guard, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}

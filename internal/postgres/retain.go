@@ -45,7 +45,8 @@ func takeOver(ctx context.Context, tx *sqlx.Tx, i connector.Integration) (id int
 	}
 	_, err = tx.ExecContext(ctx, `
 		update integration set public_id = $3, name = $4, client_id = $5, secret_box = $6, secret_hint = $7, secret_updated_at = $8,
-		  secret_expires_at = $9, secret_expired_at = null, settings = $10, interval_hours = $11, state = $12, state_reason = '', state_notice = null, failures = 0, next_run_at = $13, wait_until = null, asked_at = null,
+		  secret_expires_at = $9, secret_expired_at = null, settings = $10, interval_hours = $11, state = $12, state_reason = '', state_notice = null, failures = 0,
+		  next_run_at = $13, wait_until = null, asked_at = null,
 		  last_success_at = null, purge_at = null, reading = '{}', version = 1, created_at = $14, updated_at = $14, secret_method = $15, secret_warned = null, recheck_at = now() + `+recheckWorking+`,
 		  `+nothingStaged+`
 		where tenant_id = $1 and id = $2`,

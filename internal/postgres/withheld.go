@@ -56,10 +56,10 @@ func (st *stage) markWithheld(ctx context.Context, tx *sqlx.Tx) error {
 func (st *stage) releaseRows(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
 	return st.eachShare(ctx, tx, func(of share) error {
 		_, err := tx.ExecContext(ctx, `
-		update finding f set held_since = null, held_as = null from asset a
-		where a.tenant_id = $1 and a.integration_id = $2 and a.held_findings > 0 and a.id > $3 and a.id <= $4 and `+inSight+`
-		  and f.tenant_id = $1 and f.asset_id = a.id and f.held_since is not null
-		  and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id and not coalesce(d.returned, false))`,
+			update finding f set held_since = null, held_as = null from asset a
+			where a.tenant_id = $1 and a.integration_id = $2 and a.held_findings > 0 and a.id > $3 and a.id <= $4 and `+inSight+`
+			  and f.tenant_id = $1 and f.asset_id = a.id and f.held_since is not null
+			  and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id and not coalesce(d.returned, false))`,
 			st.job.Tenant, st.integration.ID, of.after, of.last)
 		return err
 	}, `select id as asset_id, held_findings as n from asset where tenant_id = $1 and integration_id = $2 and held_findings > 0`, st.job.Tenant, st.integration.ID)
