@@ -34,7 +34,7 @@ var behind = []byte{2}
 // changeSteps apply changes; but for the comparing they are those of a whole reading.
 func (st *stage) changeSteps() []findingStep {
 	return []findingStep{
-		st.compareChanges, st.keepUnread, st.refuseVulnerabilities, st.retellRefused, st.guardRows, st.settleKept, st.writeDelta, st.noteHeld, st.retellLeft, st.recordEvents, st.countFindings, st.rateExposures, st.keepSums,
+		st.compareChanges, st.keepUnread, st.refuseVulnerabilities, st.retellRefused, st.guardRows, st.settleKept, st.writeDelta, st.noteHeld, st.retellLeft, st.countFindings, st.rateExposures, st.keepSums,
 		st.noteAssets, st.countMoved, st.mergeSurroundings, st.countUntouched,
 	}
 }

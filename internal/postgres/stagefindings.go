@@ -81,7 +81,7 @@ func (st *stage) ApplyFindings(ctx context.Context, o syncer.ApplyFindings) (c s
 		return c, err
 	}
 	steps := []func(context.Context, *sqlx.Tx, syncer.ApplyFindings, *syncer.FindingChanges) error{
-		st.keepUntold, st.compareFindings, st.releaseRows, st.keepUnread, st.guardRows, st.settleKept, st.writeDelta, st.noteHeld, st.retellLeft, st.recordEvents, st.countFindings,
+		st.keepUntold, st.compareFindings, st.releaseRows, st.keepUnread, st.guardRows, st.settleKept, st.writeDelta, st.noteHeld, st.retellLeft, st.countFindings,
 		st.recountFindings, st.rateExposures, st.noteAssets, st.countMoved, st.writeSurroundings, st.releaseCarriers,
 	}
 	switch loaded := st.load; {
@@ -185,14 +185,14 @@ func (st *stage) writeDelta(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 	}
 	err := st.eachShare(ctx, tx, func(of share) error {
 		for _, write := range []func(context.Context, *sqlx.Tx, share, syncer.ApplyFindings, *syncer.FindingChanges) error{
-			st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings,
+			st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.recordEvents,
 		} {
 			if err := write(ctx, tx, of, o, c); err != nil {
 				return err
 			}
 		}
 		return nil
-	}, deltaByAsset)
+	}, `select asset_id, count(*) as n from delta group by asset_id`)
 	c.Unchanged = o.Unchanged + incoming + c.BackUnread - c.Created - (c.Updated - c.StillOut) - c.Reopened
 	return err
 }

@@ -14,9 +14,6 @@ const changesAtOnce = 1_000_000
 // share is a part of the assets by their numbers: behind after, up to last.
 type share struct{ after, last int64 }
 
-// deltaByAsset weighs what there is to be done, for eachShare.
-const deltaByAsset = `select asset_id, count(*) as n from delta group by asset_id`
-
 // eachShare has f change findings of one share of the assets after the other. weighed is a query for the asset_id of all that may change, and n,
 // how many findings of each, which may be off; its arguments follow. Where it gives no asset, nothing is done.
 func (st *stage) eachShare(ctx context.Context, tx *sqlx.Tx, f func(share) error, weighed string, args ...any) error {
