@@ -83,7 +83,7 @@ worlds: setup ## drift many random directories through failing runs and compare 
 # Settings of the server that is measured, an operator's and not the tests': what is written is on disk. Leave the last one
 # out where PostgreSQL is built without lz4. With -set shared_preload_libraries=pg_stat_statements, where that is installed, the
 # report tells the costliest statements too.
-BENCH_SERVER ?= -set shared_buffers=1GB -set max_wal_size=8GB -set checkpoint_timeout=30min -set wal_compression=lz4
+BENCH_SERVER ?= -set shared_buffers=4GB -set max_wal_size=8GB -set checkpoint_timeout=30min -set wal_compression=lz4
 
 bench: setup build ## measure with 100 k, 1 M and 10 M findings, into docs/benchmark.md; needs 20 GB of disk: ARGS="--skip fairness"
 	bin/devdb run -dir .local/bench/postgres $(BENCH_SERVER) -- bin/defenderbench --sizes 100k,1M,10M --profile .local/bench/profiles --out docs/benchmark $(ARGS)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -109,18 +110,20 @@ func guid(text string) string {
 
 // snake writes a word of Microsoft's, such as ImpairedCommunication, in lower_snake case.
 func snake(word string) string {
-	var b strings.Builder
-	runes := []rune(word)
-	for i, r := range runes {
-		switch {
-		case r == ' ' || r == '-':
-			b.WriteByte('_')
+	out := make([]byte, 0, len(word)+4)
+	before := '_' // nothing stands between the first letter and what is before it
+	for i, r := range word {
+		if r == ' ' || r == '-' {
+			out, before = append(out, '_'), r
 			continue
-		case unicode.IsUpper(r) && i > 0 && runes[i-1] != '_' && runes[i-1] != ' ' &&
-			(unicode.IsLower(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1])):
-			b.WriteByte('_')
 		}
-		b.WriteRune(unicode.ToLower(r))
+		if unicode.IsUpper(r) && before != '_' && before != ' ' {
+			next, _ := utf8.DecodeRuneInString(word[i+utf8.RuneLen(r):])
+			if unicode.IsLower(before) || unicode.IsLower(next) {
+				out = append(out, '_')
+			}
+		}
+		out, before = utf8.AppendRune(out, unicode.ToLower(r)), r
 	}
-	return b.String()
+	return string(out)
 }

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 
+	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/postgres/postgrestest"
 )
@@ -87,5 +89,32 @@ func TestAQueryAloneLeavesNothingOnItsConnection(t *testing.T) {
 	}
 	if got, err := store.Alone(t.Context(), f.mine, "select * from fickle"); err != nil || got != "a" {
 		t.Errorf("once the plan was dropped: %q, %v", got, err)
+	}
+}
+
+// TestPagesArePlannedAsTheyAreMarked reads more often than PostgreSQL tries out plans.
+func TestPagesArePlannedAsTheyAreMarked(t *testing.T) {
+	t.Parallel()
+	f := newInventory(t)
+	options := postgres.ForRequests()
+	options.MaxConns = 1
+	store := postgrestest.Open(t, f.url, options)
+	const often = 12
+	first := inventory.PageRequest{Limit: 50}
+	for range often {
+		_, _, err := store.ListAssets(t.Context(), f.mine, inventory.AssetFilter{}, first)
+		_, _, err2 := store.ListVulnerabilities(t.Context(), f.mine, inventory.VulnerabilityFilter{}, first)
+		_, _, err3 := store.ListFindings(t.Context(), f.mine, inventory.FindingFilter{}, first)
+		if err := errors.Join(err, err2, err3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for table, want := range map[string]struct{ once, eachTime int }{`asset a where a.tenant_id = \$1 order`: {once: often}, "exposure e": {once: often}, "finding f": {eachTime: often}} {
+		var once, eachTime int
+		err := store.DB().QueryRow(`select coalesce(sum(generic_plans), 0), coalesce(sum(custom_plans), 0) from pg_prepared_statements
+			where statement ~ ('from ' || $1) and statement ~ 'sort_key'`, table).Scan(&once, &eachTime)
+		if err != nil || once != want.once || eachTime != want.eachTime {
+			t.Errorf("%s: %d by the plan for any arguments, %d planned anew, %v", table, once, eachTime, err)
+		}
 	}
 }

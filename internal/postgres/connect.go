@@ -54,6 +54,9 @@ func sessionSettings(o Options) map[string]string {
 		"idle_in_transaction_session_timeout": fmt.Sprint(o.StatementTimeout.Milliseconds()),
 		"jit":                                 "off", // compiling takes longer than any page
 	})
+	if o.Serial {
+		settings["max_parallel_workers_per_gather"] = "0"
+	}
 	return settings
 }
 

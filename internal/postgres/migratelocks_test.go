@@ -129,13 +129,13 @@ func TestEachKindOfConnectionHasItsTimeOuts(t *testing.T) {
 			}
 		}
 	}
-	long := map[string]string{"statement_timeout": "10min", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "10min"}
+	long := map[string]string{"statement_timeout": "10min", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "10min", "max_parallel_workers_per_gather": "2"}
 	for _, c := range []struct {
 		options postgres.Options
 		name    string
 		times   map[string]string
 	}{
-		{postgres.ForRequests(), "defenderd http", map[string]string{"statement_timeout": "3s", "lock_timeout": "2s", "idle_in_transaction_session_timeout": "3s"}},
+		{postgres.ForRequests(), "defenderd http", map[string]string{"statement_timeout": "3s", "lock_timeout": "2s", "idle_in_transaction_session_timeout": "3s", "max_parallel_workers_per_gather": "0"}},
 		{postgres.ForWork(), "defenderd work", long},
 		{postgres.ForOperator(), "defenderd operator", long},
 	} {

@@ -75,7 +75,7 @@ func (f inventoryFixture) measure(t *testing.T, id tenant.ID, s postgres.Stateme
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.Exec(fmt.Sprintf("set local app.tenant_id = '%d'; set local role defender_app; set local jit = off", id)); err != nil {
+	if _, err := tx.Exec(fmt.Sprintf("set local app.tenant_id = '%d'; set local role defender_app; set local jit = off; set local max_parallel_workers_per_gather = 0; %s", id, s.Scope)); err != nil {
 		t.Fatal(err)
 	}
 	for _, chosen := range settings {

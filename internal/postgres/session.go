@@ -140,10 +140,14 @@ func (s *session) Commit() error { return s.wire.blame(s.connection.Commit()) }
 
 func (s *session) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	s.bound(ctx)
-	if tell, ok := ctx.Value(recorderKey{}).(func(Statement)); ok {
-		tell(statementOf(query, args))
+	scope, alone := ctx.Value(scopeKey{}).(string)
+	if alone {
+		scope += planning(query)
 	}
-	if scope, ok := ctx.Value(scopeKey{}).(string); ok {
+	if tell, ok := ctx.Value(recorderKey{}).(func(Statement)); ok {
+		tell(statementOf(scope, query, args))
+	}
+	if alone {
 		return s.queryAlone(ctx, scope, query, args)
 	}
 	if !strings.HasPrefix(query, prepared) {

@@ -34,6 +34,7 @@ type Options struct {
 	// WaitFor is the longest wait for a free connection; reading and writing then never outlast the context of a statement either,
 	// whatever the database does. 0 waits as long as the context allows, and for the database as long as a statement may run.
 	WaitFor         time.Duration
+	Serial          bool             // no statement takes processes beside its session's
 	ApplicationName string           // shown in pg_stat_activity
 	Actor           audit.Actor      // who answers for what is done under a context that names nobody; without, that is refused
 	KeySeals        *tenant.KeySeals // make and recognise API keys; without, none can be made or used
@@ -43,10 +44,10 @@ type Options struct {
 }
 
 // ForRequests suits statements that answer an API request: waiting for a connection and for a frozen database together take less
-// than 5 seconds.
+// than 5 seconds. Requests share the processors with each other, so none takes several.
 func ForRequests() Options {
 	return Options{
-		MaxConns: 20, StatementTimeout: 3 * time.Second, LockTimeout: 2 * time.Second, WaitFor: time.Second, ApplicationName: "defenderd http",
+		MaxConns: 20, StatementTimeout: 3 * time.Second, LockTimeout: 2 * time.Second, WaitFor: time.Second, Serial: true, ApplicationName: "defenderd http",
 	}
 }
 
