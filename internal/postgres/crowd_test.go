@@ -82,6 +82,9 @@ func newCrowdedInventory(t *testing.T) inventoryFixture {
 		tenants += fmt.Sprint(",", f.other)
 	}
 	f.exec(t, fmt.Sprintf(seedExposures, f.mine, tenants))
+	f.few = f.crowdedTenant(t, 1)
+	f.exec(t, fmt.Sprintf(`insert into exposure (tenant_id, vulnerability_id, open_assets, severity, first_seen_at)
+		select %d, v.id, 1, v.severity, '2026-01-01Z' from vulnerability v where v.id %% (%d / 3) = 1 limit 3`, f.few, crowdedCatalogue))
 	f.exec(t, "vacuum analyze")
 	return f
 }

@@ -130,18 +130,21 @@ func (k *instanceKeys) add(place int, r *findingRow) {
 	}
 }
 
+// The limits on unique keys make the planner look each of these up.
 const instancesOfPage = prepared + `
 	select k.finding, s.id, s.vendor, s.product, s.version, l.disk_paths, l.registry_paths,
 	       coalesce(r.update_text, '') as update_text, coalesce(r.update_id, '') as update_id,
 	       coalesce(r.update_url, '') as update_url, r.update_ready
 	from unnest($2::int[], $3::bigint[], $4::int[], $5::int[]) as k (finding, asset_id, vulnerability_id, software_id)
-	join software s on s.id = k.software_id
-	left join installation i on i.tenant_id = $1 and i.asset_id = k.asset_id
+	join lateral (select s.* from software s where s.id = k.software_id limit 1) s on true
+	left join lateral (select i.* from installation i where i.tenant_id = $1 and i.asset_id = k.asset_id limit 1) i on true
 	left join lateral (
 	  select l.disk_paths, l.registry_paths from location l
 	  where l.tenant_id = $1 and l.id = i.location_ids[array_position(i.software_ids, k.software_id)] limit 1
 	) l on true
-	left join remediation r on r.tenant_id = $1 and r.software_id = k.software_id and r.vulnerability_id = k.vulnerability_id
+	left join lateral (
+	  select r.* from remediation r where r.tenant_id = $1 and r.software_id = k.software_id and r.vulnerability_id = k.vulnerability_id limit 1
+	) r on true
 	order by k.finding`
 
 type instanceRow struct {

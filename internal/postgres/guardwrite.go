@@ -58,6 +58,11 @@ func (r *remembrance) heed(stored guardDocument) map[string]bool {
 // what it holds back itself, so that assets with others are not covered.
 func (st *stage) noteTold(ctx context.Context, tx *sqlx.Tx, approved bool) error {
 	_, told := st.remember.now.told(syncer.HeldFindings)
+	if st.remember.partly { // each asset is looked for there
+		if _, err := tx.ExecContext(ctx, `create index on withheld (asset_id, vulnerability_id); analyze withheld`); err != nil {
+			return err
+		}
+	}
 	_, err := tx.ExecContext(ctx, `
 		update asset a set held_told = not a.held_told
 		where a.tenant_id = $1 and a.integration_id = $2 and a.held_findings > 0 and a.held_told <> ($3 and `+inSight+` and (a.held_told or not $4)

@@ -23,6 +23,7 @@ type inventoryFixture struct {
 	store       *postgres.Store
 	owner       *sql.DB // bypasses row-level security
 	mine, other tenant.ID
+	few         tenant.ID // exposed to three vulnerabilities of a large catalogue alone; of crowded inventories only
 }
 
 func newInventory(t *testing.T) inventoryFixture {

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -48,7 +47,7 @@ func resolveFew(ctx context.Context, tx *sqlx.Tx, properties []property) (shortl
 
 // listRows reads the rows of a page: alone if nothing is to be found before and nothing is filtered.
 func listRows[R any](ctx context.Context, s *Store, id tenant.ID, properties []property, list func(shortlist) (string, []any), columns func(*R) []any) (rows []R, err error) {
-	if statement, args := list(shortlist{}); len(properties) == 0 && strings.HasPrefix(statement, prepared) {
+	if statement, args := list(shortlist{}); len(properties) == 0 && planning(statement) != "" {
 		err = s.readAlone(ctx, id, func(q queryer) (err error) {
 			rows, err = collect(ctx, q, columns, statement, args...)
 			return err

@@ -27,6 +27,12 @@ const vulnerabilitySource = `
 	from exposure e join vulnerability v on v.id = e.vulnerability_id
 	where e.tenant_id = $1`
 
+// vulnerabilitiesExposed is vulnerabilitySource for a page in one of the tenant's own orders: the limit on a unique key makes the planner look
+// each entry up.
+const vulnerabilitiesExposed = `
+	from exposure e join lateral (select v.* from vulnerability v where v.id = e.vulnerability_id limit 1) v on true
+	where e.tenant_id = $1`
+
 // vulnerabilitiesListed is vulnerabilitySource for some whose numbers are known. The limits on unique keys make the planner
 // look each one up, where it would rather read all exposures.
 const vulnerabilitiesListed = `
@@ -124,6 +130,13 @@ func vulnerabilityList(id tenant.ID, f inventory.VulnerabilityFilter, few shortl
 	mark := ""
 	if !few.resolved {
 		mark = q.marking()
+	}
+	switch {
+	case mark == "":
+	case k.columns[0].ties != nil: // an order of the catalogue's: whether to pass through that or to sort what the tenant has depends on how much it has
+		mark = parsed
+	default:
+		source = vulnerabilitiesExposed
 	}
 	k.resumeIn(q)
 	statement := mark + "select" + vulnerabilityColumns + ", " + k.sortKey() + source + q.conditions.String() + k.tail(q)
