@@ -107,6 +107,13 @@ func TestPgbenchScript(t *testing.T) {
 	if !slices.Equal(variables, want) {
 		t.Error(variables)
 	}
+	once, anew := postgres.Statement{Scope: "set local app.tenant_id = '7'; set local a = 'off'; set local b = 'c_d'"}, postgres.Statement{Scope: "set local a = 'on'"}
+	if settings := plannedAlike([]postgres.Statement{once, once}); !slices.Equal(settings, []string{"-c a=off", "-c b=c_d"}) {
+		t.Error(settings)
+	}
+	if settings := plannedAlike([]postgres.Statement{once, anew}); settings != nil {
+		t.Errorf("of two that differ: %v", settings)
+	}
 	if tps, err := parseTPS("latency average = 1.1 ms\ntps = 7123.456 (without initial connection time)\n"); tps != 7123.456 || err != nil {
 		t.Errorf("%v, %v", tps, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,8 @@ func findPrograms(ctx context.Context, db *sql.DB) (p pgPrograms, err error) {
 	return p, nil
 }
 
+const sessionOptions = "PGOPTIONS=-c jit=off"
+
 // libpq gives the parts of a URL as the environment of psql and pgbench: arguments would show the password. Their statements are not
 // compiled, as the service's are not.
 func libpq(address string) ([]string, error) {
@@ -44,7 +47,7 @@ func libpq(address string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	env := environment("PGOPTIONS=-c jit=off", "PGHOST="+u.Hostname(), "PGUSER="+u.User.Username(), "PGDATABASE="+strings.TrimPrefix(u.Path, "/"))
+	env := environment(sessionOptions, "PGHOST="+u.Hostname(), "PGUSER="+u.User.Username(), "PGDATABASE="+strings.TrimPrefix(u.Path, "/"))
 	if port := u.Port(); port != "" {
 		env = append(env, "PGPORT="+port)
 	}
@@ -86,12 +89,14 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// pgbench runs statements over and over for a turn, prepared, and tells how often a second all of them were run.
-func (d *database) pgbench(ctx context.Context, p pgPrograms, statements []postgres.Statement, o options) (float64, error) {
+// pgbench runs statements over and over for a turn, prepared, and tells how often a second all of them were run. Settings of the session may be
+// added, each as "-c name=value".
+func (d *database) pgbench(ctx context.Context, p pgPrograms, statements []postgres.Statement, o options, settings ...string) (float64, error) {
 	env, err := libpq(d.url)
 	if err != nil {
 		return 0, err
 	}
+	env = append(env, strings.Join(append([]string{sessionOptions}, settings...), " "))
 	script, variables := pgbenchScript(statements)
 	args := []string{"--no-vacuum", "--protocol=prepared", "--file=/dev/stdin", "--client=" + strconv.Itoa(o.connections),
 		"--jobs=" + strconv.Itoa(min(2, o.connections)), "--time=" + strconv.Itoa(max(1, int(o.turn().Seconds())))}
@@ -100,6 +105,23 @@ func (d *database) pgbench(ctx context.Context, p pgPrograms, statements []postg
 		return 0, err
 	}
 	return parseTPS(string(out))
+}
+
+var localSetting = regexp.MustCompile(`set local (\w+) = '(\w+)'`)
+
+// plannedAlike gives the settings by which the service has statements planned; none if they differ.
+func plannedAlike(statements []postgres.Statement) (settings []string) {
+	for i, s := range statements {
+		var own []string
+		for _, found := range localSetting.FindAllStringSubmatch(s.Scope, -1) {
+			own = append(own, "-c "+found[1]+"="+found[2])
+		}
+		if i > 0 && !slices.Equal(own, settings) {
+			return nil
+		}
+		settings = own
+	}
+	return settings
 }
 
 var placeholder = regexp.MustCompile(`\$(\d+)`)

@@ -88,7 +88,7 @@ func (z *sizeRun) readResource(ctx context.Context, r resource, store *postgres.
 		return err
 	}
 	z.result.Reads = append(z.result.Reads, first)
-	z.say("%s: %.0f/s, p99 %.1f ms; pgbench %.0f/s", r.name, first.Rate, first.P99, first.TPS)
+	z.say("%s: %.0f/s, p99 %.1f ms; pgbench %.0f/s, planned alike %.0f/s", r.name, first.Rate, first.P99, first.TPS, first.AlikeTPS)
 	if r.cursor == nil {
 		return nil
 	}
@@ -118,6 +118,11 @@ func (z *sizeRun) inTurn(ctx context.Context, r resource, statements []postgres.
 		if turns[n].TPS, err = z.db.pgbench(ctx, programs, statements, z.o); err != nil {
 			return report.Read{}, err
 		}
+		if settings := plannedAlike(statements); settings != nil {
+			if turns[n].AlikeTPS, err = z.db.pgbench(ctx, programs, statements, z.o, settings...); err != nil {
+				return report.Read{}, err
+			}
+		}
 		read = z.readPage
 	}
 	return middle(turns), nil
@@ -135,7 +140,8 @@ func middle(turns []report.Read) report.Read {
 	m := report.Read{
 		Name: turns[0].Name, Page: turns[0].Page, Bytes: turns[0].Bytes,
 		Rate: of(func(r report.Read) float64 { return r.Rate }), TPS: of(func(r report.Read) float64 { return r.TPS }),
-		P50: of(func(r report.Read) float64 { return r.P50 }), P99: of(func(r report.Read) float64 { return r.P99 }),
+		AlikeTPS: of(func(r report.Read) float64 { return r.AlikeTPS }),
+		P50:      of(func(r report.Read) float64 { return r.P50 }), P99: of(func(r report.Read) float64 { return r.P99 }),
 		CPU: report.ReadCPU{
 			Service: of(func(r report.Read) float64 { return r.CPU.Service }), Database: of(func(r report.Read) float64 { return r.CPU.Database }),
 			Reader: of(func(r report.Read) float64 { return r.CPU.Reader }),

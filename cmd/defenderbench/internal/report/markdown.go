@@ -141,17 +141,23 @@ func (s *Size) writeReads(b *strings.Builder) {
 		return
 	}
 	b.WriteString("\n")
-	g := newGrid(b, "Read", "Page:", "Requests:", "p50:", "p99:", "Answer:", "pgbench:", "Ratio:", "Service:", "Database:", "Reader:")
+	g := newGrid(b, "Read", "Page:", "Requests:", "p50:", "p99:", "Answer:", "pgbench:", "Ratio:", "Planned alike:", "Ratio:", "Service:", "Database:", "Reader:")
 	for _, r := range s.Reads {
-		limit, part := "", ""
-		if r.TPS > 0 {
-			limit, part = perSecond(r.TPS), fmt.Sprintf("%.2f", r.Rate/r.TPS)
-		}
+		limit, part := limitOf(r.Rate, r.TPS)
+		alike, ofAlike := limitOf(r.Rate, r.AlikeTPS)
 		g.row(r.Name, whole(int64(r.Page)), perSecond(r.Rate), fmt.Sprintf("%.2f ms", r.P50), fmt.Sprintf("%.2f ms", r.P99),
-			fmt.Sprintf("%.1f kB", float64(r.Bytes)/1e3), limit, part,
+			fmt.Sprintf("%.1f kB", float64(r.Bytes)/1e3), limit, part, alike, ofAlike,
 			fmt.Sprintf("%.2f ms", r.CPU.Service), fmt.Sprintf("%.2f ms", r.CPU.Database), fmt.Sprintf("%.2f ms", r.CPU.Reader))
 	}
-	b.WriteString("\nThe last three are the processor time of one request, in the service, the database and the program that asks.\n")
+	b.WriteString("\n\"Planned alike\" is pgbench with the settings by which the service has its statements planned, where all of them have the same. " +
+		"The last three are the processor time of one request, in the service, the database and the program that asks.\n")
+}
+
+func limitOf(rate, tps float64) (limit, part string) {
+	if tps == 0 {
+		return "", ""
+	}
+	return perSecond(tps), fmt.Sprintf("%.2f", rate/tps)
 }
 
 func (s *Size) writeWalks(b *strings.Builder) {

@@ -36,7 +36,8 @@ func (r *Report) writeMethod(b *strings.Builder) {
 * Pages have 50 entries and are read over %d connections that stay open, without compression, %s seconds each; answers are read and thrown away. Of each list
   the first page is read and the 1,000th, or the last but one of a shorter list, since the last may not be full; its number is told. The first page's limit
   is `+"`pgbench -M prepared`"+` with as many clients on the statements that the service makes for that page, recorded and not copied, by an account
-  without row-level security and without compiling (jit), as the service's. From 3 seconds on, page and limit are read in three turns within that time, and
+  without row-level security and without compiling (jit), as the service's. It leaves the server to choose how they are planned; what it makes with
+  the service's settings for that, which plan pages of assets and vulnerabilities once, is told beside it. From 3 seconds on, page and limit are read in three turns within that time, and
   the median of each figure counts.
 * Findings by filter are walked from the first page on, most severe first, by one client that decodes the answers: %d pages, or to the end. A page passes
   over a bounded number of findings, so it may be short or empty with others behind it.

@@ -134,7 +134,8 @@ type Copy struct {
 	WAL     int64     `json:"wal_bytes"`
 }
 
-// Read is one kind of request, repeated, and its limit: pgbench with the statements behind it. Without a limit TPS is 0.
+// Read is one kind of request, repeated, and its limit: pgbench with the statements behind it. Without a limit TPS is 0. AlikeTPS is that of
+// the same limit with the service's own settings of how statements are planned; 0 where they are not the same for all of its statements.
 type Read struct {
 	Name     string  `json:"name"`
 	Page     int     `json:"page"`
@@ -144,6 +145,7 @@ type Read struct {
 	P99      float64 `json:"p99_ms"`
 	Bytes    int64   `json:"bytes"` // of one answer
 	TPS      float64 `json:"pgbench_tps"`
+	AlikeTPS float64 `json:"pgbench_planned_alike_tps"`
 	CPU      ReadCPU `json:"cpu"`
 }
 
