@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -287,11 +290,12 @@ func TestRowsEqualWhatEncodingJSONReads(t *testing.T) {
 	}
 }
 
+// FuzzRowsAgainstEncodingJSON has the keys of each row in an order of its own, in either spelling, some with what nobody knows between them.
 func FuzzRowsAgainstEncodingJSON(f *testing.F) {
-	f.Add("00aa", "CVE-1", "acme", "C:\\x", 7.5, "2025-10-06 10:43:58", true, false)
-	f.Add("\x00", "é\u2028", "\"\\", " ", -1.0, "x", false, true)
-	f.Add("same", "same", "same", "same", 10.0, "0001-01-01T00:00:00Z", true, true)
-	f.Fuzz(func(t *testing.T, device, cve, vendor, path string, score float64, at string, ready, null bool) {
+	f.Add("00aa", "CVE-1", "acme", "C:\\x", 7.5, "2025-10-06 10:43:58", true, false, uint64(0))
+	f.Add("\x00", "é\u2028", "\"\\", " ", -1.0, "x", false, true, uint64(1))
+	f.Add("same", "same", "same", "same", 10.0, "0001-01-01T00:00:00Z", true, true, uint64(2))
+	f.Fuzz(func(t *testing.T, device, cve, vendor, path string, score float64, at string, ready, null bool, seed uint64) {
 		if len(device)+len(cve)+len(vendor)+len(path)+len(at) > maxID/3 {
 			t.Skip() // an id may become too long when each of its bytes is replaced
 		}
@@ -300,10 +304,16 @@ func FuzzRowsAgainstEncodingJSON(f *testing.F) {
 		if null {
 			second.CVE, second.Score, second.Ready, second.Disk = nil, nil, nil, nil
 		}
-		text, err := json.Marshal(map[string]any{"value": []wireRow{first, second, first}})
-		if err != nil {
-			t.Skip() // not a number
+		random := rand.New(rand.NewPCG(seed, 0))
+		var text []byte
+		for _, w := range []wireRow{first, second, first} {
+			row, err := scrambled(w, random)
+			if err != nil {
+				t.Skip() // not a number
+			}
+			text = append(append(text, ','), row...)
 		}
+		text = slices.Concat([]byte(`{"value":[`), text[1:], []byte(`]}`))
 		var yardstick struct{ Value []wireRow }
 		if err := json.Unmarshal(text, &yardstick); err != nil {
 			t.Fatal(err)
@@ -318,6 +328,30 @@ func FuzzRowsAgainstEncodingJSON(f *testing.F) {
 			}
 		}
 	})
+}
+
+// scrambled writes a row with its keys in any order and in either spelling.
+func scrambled(w wireRow, random *rand.Rand) ([]byte, error) {
+	text, err := json.Marshal(w)
+	if err != nil {
+		return nil, err
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(text, &members); err != nil {
+		return nil, err
+	}
+	members["somethingNew"] = json.RawMessage(`{"id":["deviceId",{"cveId":null}]}`)
+	keys := slices.Sorted(maps.Keys(members))
+	random.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+	var out []byte
+	for _, key := range keys {
+		value := members[key]
+		if random.IntN(2) == 0 {
+			key = strings.ToUpper(key[:1]) + key[1:]
+		}
+		out = fmt.Appendf(out, ",%q: %s", key, value)
+	}
+	return slices.Concat([]byte("{"), out[1:], []byte("}")), nil
 }
 
 func withoutNUL(r inventory.Row) inventory.Row {
