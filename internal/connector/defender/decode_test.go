@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -290,7 +291,43 @@ func TestRowsEqualWhatEncodingJSONReads(t *testing.T) {
 	}
 }
 
-// FuzzRowsAgainstEncodingJSON has the keys of each row in an order of its own, in either spelling, some with what nobody knows between them.
+// TestRowsWithManyLongPathsAreHandedOverSooner has a page whose rows have a megabyte of paths each.
+func TestRowsWithManyLongPathsAreHandedOverSooner(t *testing.T) {
+	t.Parallel()
+	const rows, perRow = 12, 1 << 20
+	long := make([]string, perRow/maxPath)
+	for i := range long {
+		long[i] = strings.Repeat("x", maxPath-8) + fmt.Sprintf("%08d", i)
+	}
+	text, err := json.Marshal(map[string]any{"value": slices.Repeat([]wireRow{{DeviceID: "d", Disk: long}}, rows)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept [][]inventory.Row
+	seen, most := 0, 0
+	p := newRowPages(1000, func(batch []inventory.Row) error {
+		kept, seen, most = append(kept, batch), seen+len(batch), max(most, len(batch))
+		for i := range batch {
+			if bytesOf(batch[i].DiskPaths) != perRow {
+				return fmt.Errorf("a row has %d bytes of paths", bytesOf(batch[i].DiskPaths))
+			}
+		}
+		return nil
+	})
+	_, _, err = p.read(bodyOf(t, bytes.NewReader(text)))
+	if err = errors.Join(err, p.relay.end()); err != nil || seen != rows || most != mostPaths/perRow {
+		t.Errorf("%d rows, at most %d at once, %v", seen, most, err)
+	}
+	for _, batch := range kept {
+		for i := range batch {
+			if bytesOf(batch[i].DiskPaths) != 0 {
+				t.Fatal("paths stay after they were taken")
+			}
+		}
+	}
+}
+
+// FuzzRowsAgainstEncodingJSON has the keys of each row in an order of its own, in either spelling, with one among them that nobody knows.
 func FuzzRowsAgainstEncodingJSON(f *testing.F) {
 	f.Add("00aa", "CVE-1", "acme", "C:\\x", 7.5, "2025-10-06 10:43:58", true, false, uint64(0))
 	f.Add("\x00", "é\u2028", "\"\\", " ", -1.0, "x", false, true, uint64(1))

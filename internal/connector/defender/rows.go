@@ -62,6 +62,7 @@ type rowPages struct {
 	relay     *relay[inventory.Row]
 	batch     []inventory.Row // being filled; its whole length is used again and again
 	filled    int
+	paths     int // bytes of the paths of the filled part
 	malformed int
 	report    func(malformed int)
 	lines     bool // the page is no list, but rows one behind the other
@@ -74,9 +75,17 @@ type rowPages struct {
 
 // newRowPages starts a relay, which has to be ended.
 func newRowPages(batch int, yield func([]inventory.Row) error) *rowPages {
+	forgetful := func(rows []inventory.Row) error {
+		err := yield(rows)
+		for i := range rows { // or long paths would stay with their rows until these are filled again
+			clear(rows[i].DiskPaths)
+			clear(rows[i].RegistryPaths)
+		}
+		return err
+	}
 	return &rowPages{
 		scan: newScanner(), record: record[inventory.Row]{fields: rowFields()},
-		relay: newRelay(batch, yield), report: func(int) {}, identity: newIdentity(),
+		relay: newRelay(batch, forgetful), report: func(int) {}, identity: newIdentity(),
 	}
 }
 
@@ -85,7 +94,7 @@ var errPageChanged = errors.New("the page differs from what was read of it befor
 func (p *rowPages) read(b *body) (next string, records int, err error) {
 	p.identity.restart()
 	p.again, p.seen = p.delivered, 0
-	p.filled, p.malformed = 0, 0
+	p.filled, p.paths, p.malformed = 0, 0, 0
 	if err := p.room(); err != nil {
 		return "", 0, err
 	}
@@ -117,10 +126,22 @@ func (p *rowPages) take() error {
 		}
 		return nil
 	}
-	if p.filled++; p.filled == len(p.batch) {
+	p.filled++
+	p.paths += bytesOf(row.DiskPaths) + bytesOf(row.RegistryPaths)
+	if p.filled == len(p.batch) || p.paths >= mostPaths {
 		return p.hand()
 	}
 	return nil
+}
+
+// mostPaths is how many bytes of paths make a batch full, however few its rows: one row may have two megabytes of them.
+const mostPaths = 4 << 20
+
+func bytesOf(texts []string) (n int) {
+	for _, t := range texts {
+		n += len(t)
+	}
+	return n
 }
 
 // room makes sure that there is a batch to fill.
@@ -135,7 +156,7 @@ func (p *rowPages) room() (err error) {
 // answer: its error ends the walk in any case.
 func (p *rowPages) hand() error {
 	n := p.filled
-	p.filled = 0
+	p.filled, p.paths = 0, 0
 	p.delivered += n
 	p.digest = p.identity.sum
 	if n == 0 {
