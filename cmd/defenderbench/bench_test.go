@@ -296,7 +296,7 @@ func TestTheSimulatorsLinesAreUnderstood(t *testing.T) {
 	defer server.Close()
 	s := &simulator{control: server.URL, main: newDirectory(0)}
 	l := ledger{}
-	if err := s.truthLines(t.Context(), "findings", l); err != nil || len(l) == 0 || l.records() < 5 {
+	if err := s.truthLines(t.Context(), s.main, "findings", l); err != nil || len(l) == 0 || l.records() < 5 {
 		t.Errorf("%d machines, %d findings, %v", len(l), l.records(), err)
 	}
 }

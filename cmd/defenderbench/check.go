@@ -31,27 +31,47 @@ func (z *sizeRun) compare(ctx context.Context, run *api.Run) (*report.Check, err
 	if err := z.compareFigures(ctx, run); err != nil {
 		return nil, err
 	}
-	stored := z.db.stored(z.customer.number)
-	findings, err := z.compareRecords(ctx, "findings", stored.findings)
-	if err != nil {
-		return nil, err
-	}
-	if stored.fixed != z.customer.fixed {
-		return nil, fmt.Errorf("%d findings are fixed in the tables, the imports told of %d", stored.fixed, z.customer.fixed)
-	}
-	assets, err := z.compareRecords(ctx, "assets", stored.assets)
+	findings, assets, err := z.compareTables(ctx, z.customer)
 	if err != nil {
 		return nil, err
 	}
 	return &report.Check{Findings: findings, Assets: assets, Seconds: time.Since(began).Seconds()}, nil
 }
 
+// checkOthers compares the tables of customers whose imports ran beside each other, each with its directory, and their counters with what they
+// sum up.
+func (z *sizeRun) checkOthers(ctx context.Context, customers ...*customer) error {
+	var errs []error
+	for _, c := range customers {
+		if _, _, err := z.compareTables(ctx, c); err != nil {
+			errs = append(errs, fmt.Errorf("tenant %s: %w", c.id, err))
+		}
+		if err := z.db.recount(ctx, c.number); err != nil {
+			errs = append(errs, fmt.Errorf("tenant %s: %w", c.id, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// compareTables holds the findings and assets of a customer against what its directory must end with.
+func (z *sizeRun) compareTables(ctx context.Context, c *customer) (findings, assets int64, err error) {
+	stored := z.db.stored(c.number)
+	if findings, err = z.compareRecords(ctx, c.directory, "findings", stored.findings); err != nil {
+		return 0, 0, err
+	}
+	if stored.fixed != c.fixed {
+		return 0, 0, fmt.Errorf("%d findings are fixed in the tables, the imports told of %d", stored.fixed, c.fixed)
+	}
+	assets, err = z.compareRecords(ctx, c.directory, "assets", stored.assets)
+	return findings, assets, err
+}
+
 // compareRecords reads both sides at once. Both give the lines that the simulator writes.
-func (z *sizeRun) compareRecords(ctx context.Context, what string, stored func(context.Context, ledger) error) (int64, error) {
+func (z *sizeRun) compareRecords(ctx context.Context, d directory, what string, stored func(context.Context, ledger) error) (int64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	want, got, failed := ledger{}, ledger{}, make(chan error, 1)
-	go func() { failed <- z.sim.truthLines(ctx, what, want) }()
+	go func() { failed <- z.sim.truthLines(ctx, d, what, want) }()
 	if err := stored(ctx, got); err != nil {
 		cancel()
 		return 0, errors.Join(fmt.Errorf("read the %s in the tables: %w", what, err), <-failed)
@@ -63,8 +83,8 @@ func (z *sizeRun) compareRecords(ctx context.Context, what string, stored func(c
 }
 
 // truthLines reads the records that an import must end with.
-func (s *simulator) truthLines(ctx context.Context, what string, into ledger) error {
-	resp, err := s.open(ctx, http.MethodGet, "/directories/"+s.main.id+"/truth/"+what, nil)
+func (s *simulator) truthLines(ctx context.Context, d directory, what string, into ledger) error {
+	resp, err := s.open(ctx, http.MethodGet, "/directories/"+d.id+"/truth/"+what, nil)
 	if err != nil {
 		return err
 	}

@@ -69,14 +69,20 @@ func (z *sizeRun) alone(ctx context.Context, directories []directory) (report.Gr
 	if err != nil {
 		return report.Group{}, err
 	}
-	return z.group(ctx, customers)
+	g, err := z.group(ctx, customers)
+	if err != nil {
+		return report.Group{}, err
+	}
+	z.fail(ctx, z.what("fairness, alone")+", comparison", z.checkOthers(ctx, customers...))
+	return g, ctx.Err()
 }
 
-// beside measures groups while imports of the large directory run, one after the other until a group has ended behind the first of them.
+// beside measures groups while imports of the large directory run, one after the other until a group has ended behind the first of them. When
+// all is over, that first import and the last group are held against the truth.
 func (z *sizeRun) beside(ctx context.Context, directories []directory, f *report.Fairness) (groups []report.Group, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	l := largeImports{busy: make(chan struct{}), ended: make(chan struct{}), over: make(chan struct{})}
+	l := &largeImports{busy: make(chan struct{}), ended: make(chan struct{}), over: make(chan struct{})}
 	failed := make(chan error, 1)
 	go func() {
 		err := z.keepBusy(ctx, l, f)
@@ -89,9 +95,10 @@ func (z *sizeRun) beside(ctx context.Context, directories []directory, f *report
 		return nil, err
 	}
 	began := time.Now()
+	var customers []*customer
 	for last := false; err == nil && !last; {
 		var g report.Group
-		g, err = z.besideNext(ctx, directories, len(groups)+1)
+		g, customers, err = z.besideNext(ctx, directories, len(groups)+1)
 		g.After = time.Since(began).Seconds() - g.Makespan
 		groups = append(groups, g)
 		select {
@@ -101,15 +108,20 @@ func (z *sizeRun) beside(ctx context.Context, directories []directory, f *report
 		}
 	}
 	close(l.over)
-	return groups, errors.Join(err, <-failed)
+	if err := errors.Join(err, <-failed); err != nil {
+		return nil, err
+	}
+	z.fail(ctx, z.what("fairness, beside")+", comparison", z.checkOthers(ctx, append(customers, l.first)...))
+	return groups, ctx.Err()
 }
 
-func (z *sizeRun) besideNext(ctx context.Context, directories []directory, number int) (report.Group, error) {
+func (z *sizeRun) besideNext(ctx context.Context, directories []directory, number int) (report.Group, []*customer, error) {
 	customers, err := z.admitAll(ctx, fmt.Sprintf("Beside %d,", number), directories)
 	if err != nil {
-		return report.Group{}, err
+		return report.Group{}, nil, err
 	}
-	return z.group(ctx, customers)
+	g, err := z.group(ctx, customers)
+	return g, customers, err
 }
 
 // largeImports is what imports of the large directory tell, and what ends them.
@@ -117,16 +129,20 @@ type largeImports struct {
 	busy  chan struct{} // closed when the first one reads rows
 	ended chan struct{} // closed when the first one has ended
 	over  chan struct{} // closed when it is enough
+	first *customer     // whose import is the first one; to be read once all have ended
 }
 
 // keepBusy imports the large directory for one new tenant after the other, and takes the last import back when told that it is enough.
-func (z *sizeRun) keepBusy(ctx context.Context, l largeImports, f *report.Fairness) error {
+func (z *sizeRun) keepBusy(ctx context.Context, l *largeImports, f *report.Fairness) error {
 	busy := l.busy
 	for {
 		f.LargeRuns++
 		c, err := z.service.admit(ctx, z.db, fmt.Sprintf("Large %d", f.LargeRuns), z.sim.main)
 		if err != nil {
 			return err
+		}
+		if l.first == nil {
+			l.first = c
 		}
 		run, err := c.connect(ctx)
 		if err != nil {

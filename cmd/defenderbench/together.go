@@ -47,5 +47,9 @@ func (z *sizeRun) atOnce(ctx context.Context, name string, n int) (t report.Toge
 		return t, err
 	}
 	cpu, peak, _, err := m.stop(ctx)
-	return report.Together{Imports: n, Seconds: g.Makespan, CPUSeconds: cpu.Service, PeakBytes: peak}, err
+	if err != nil {
+		return t, err
+	}
+	z.fail(ctx, z.what(name)+", comparison", z.checkOthers(ctx, customers...))
+	return report.Together{Imports: n, Seconds: g.Makespan, CPUSeconds: cpu.Service, PeakBytes: peak}, ctx.Err()
 }

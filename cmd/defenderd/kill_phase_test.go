@@ -38,7 +38,7 @@ var killPhases = []killPhase{
 	{name: "recording the end", lock: "integration"},
 }
 
-// TestKilledInEachPhase kills the service in every phase of a tenant's first sync, and then in every phase of a later
+// TestKilledInEachPhase kills the service in every phase of a tenant's first sync, in all that write also where tenants share their partitions, and then in every phase of a later
 // one while the directory has changed. After each kill the next sync has to make the tables equal to the directory, and
 // nothing of the killed one may be left: no table, no file, no run.
 func TestKilledInEachPhase(t *testing.T) {
@@ -46,6 +46,17 @@ func TestKilledInEachPhase(t *testing.T) {
 		t.Run("first sync, "+phase.name, func(t *testing.T) {
 			t.Parallel()
 			s := newVictim(t)
+			s.killIn(phase)
+			s.recover()
+		})
+	}
+	for _, phase := range killPhases {
+		if phase.first || phase.lock == "" {
+			continue
+		}
+		t.Run("first sync into the shared partitions, "+phase.name, func(t *testing.T) {
+			t.Parallel()
+			s := newVictim(t, scene{env: []string{"DEFENDERD_TENANT_PARTITIONS=0"}})
 			s.killIn(phase)
 			s.recover()
 		})

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -20,11 +21,14 @@ func (s *victim) mustEqualTruth() {
 		assets = append(assets, a.SourceID+" "+a.Hostname+" "+a.PrimaryIP)
 	}
 	for f := range state.Findings() {
-		findings = append(findings, f.SourceID+" "+f.CVE+" "+f.Severity)
+		findings = append(findings, f.SourceID+" "+f.CVE+" "+f.Severity+" "+f.AttackVector+" "+strings.Join(f.Software, ","))
 	}
 	same(s.t, "assets", texts(s.t, db, `select source_id || ' ' || hostname || ' ' || host(primary_ip) from asset where state in ('active', 'inactive')`), assets)
 	same(s.t, "findings", texts(s.t, db, `
 		select a.source_id || ' ' || v.name || ' ' || (array['unknown', 'low', 'medium', 'high', 'critical'])[f.severity + 1]
+		  || ' ' || (array['unknown', 'network', 'adjacent', 'local', 'physical'])[f.attack_vector + 1] || ' ' || (
+		    select string_agg(n.name, ',' order by n.name collate "C")
+		    from (select distinct s.vendor || '/' || s.product || '/' || s.version as name from software s where s.id = any(f.software_ids)) n)
 		from finding f join asset a on a.tenant_id = f.tenant_id and a.id = f.asset_id join vulnerability v on v.id = f.vulnerability_id
 		where f.state = 1`), findings)
 	s.command("tenant", "audit", s.tenant) // fails if a counter is wrong

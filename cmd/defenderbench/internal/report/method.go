@@ -29,7 +29,8 @@ func (r *Report) writeMethod(b *strings.Builder) {
   which is not always one that is imported: as many end, about, as begin. Nothing is stated that the latter should reach.
 * After each import every open finding (machine, vulnerability, severity, vector, software) and every asset in the tables is compared with what the
   simulator says must be there: per machine, by a 128-bit sum that does not depend on the order. What is fixed there is as much as the imports told. All
-  counters kept with assets, vulnerabilities and the summary are counted anew. Any difference fails the run.
+  counters kept with assets, vulnerabilities and the summary are counted anew. Any difference fails the run. Of the imports that run beside each other the
+  same is done for those of each number at once, for the small tenants alone and in the last group beside the large one, and for the large one itself.
 * The limit of imports is `+"`\\copy`"+` by psql from a CSV file of the accepted rows, one line for each piece of software of a finding (tenant int, asset bigint,
   software int, vulnerability int, two smallint, timestamptz), into a table without index, once after each import, since the machine's speed drifts; the median counts. The ratio is given twice: rows of the report per
   second, each of which the service reads and judges, and accepted rows alone.
