@@ -65,19 +65,19 @@ func (s *Store) ListFindings(ctx context.Context, id tenant.ID, f inventory.Find
 	var findings []inventory.Finding
 	var end inventory.Position
 	err = s.inSnapshot(ctx, id, func(tx *sqlx.Tx) error {
-		var rows []describedRow
-		err := inOrder(ctx, tx, func() error {
+		return inOrder(ctx, tx, func() error {
 			plan, err := s.planFindings(ctx, tx, id, f, k)
-			if err == nil {
-				rows, end, err = plan.page(ctx, tx, id, k)
+			if err != nil {
+				return err
 			}
+			rows, ended, err := plan.page(ctx, tx, id, k)
+			if err != nil {
+				return err
+			}
+			end = ended
+			findings, err = assemble(ctx, tx, id, rows)
 			return err
 		})
-		if err != nil {
-			return err
-		}
-		findings, err = assemble(ctx, tx, id, rows)
-		return err
 	})
 	if err != nil {
 		return nil, nil, err
@@ -132,7 +132,11 @@ func (s *Store) Finding(ctx context.Context, id tenant.ID, asset uuid.UUID, vuln
 		if err := tx.GetContext(ctx, &row, statement, int32(id), asset, vulnID); err != nil {
 			return notFound(err, "finding")
 		}
-		findings, err := assemble(ctx, tx, id, []describedRow{row})
+		var findings []inventory.Finding
+		err := inOrder(ctx, tx, func() (err error) {
+			findings, err = assemble(ctx, tx, id, []describedRow{row})
+			return err
+		})
 		if err != nil {
 			return err
 		}

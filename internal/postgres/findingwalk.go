@@ -220,16 +220,17 @@ func (p *findingPlan) stretch(q *listQuery, k keyset) {
 
 // inOrder has the planner take no way around the order of an index while read works. It takes what a cursor and a filter say of one column for
 // independent of each other, and so expects fewer findings behind them than there are: too few to pass over less by a walk than by sorting all.
-// What is to be sorted stands behind an "offset 0", so that there is no other way.
+// What is to be sorted stands behind an "offset 0", so that there is no other way. Nor does it read a table from end to end, which was small when a
+// plan was made that the connection keeps.
 func inOrder(ctx context.Context, tx *sqlx.Tx, read func() error) error {
 	var now string
-	if err := tx.GetContext(ctx, &now, `select set_config('enable_sort', 'off', true)`); err != nil {
+	if err := tx.GetContext(ctx, &now, `select set_config('enable_sort', 'off', true) || set_config('enable_seqscan', 'off', true)`); err != nil {
 		return err
 	}
 	if err := read(); err != nil {
 		return err
 	}
-	return tx.GetContext(ctx, &now, `select set_config('enable_sort', 'on', true)`)
+	return tx.GetContext(ctx, &now, `select set_config('enable_sort', 'on', true) || set_config('enable_seqscan', 'on', true)`)
 }
 
 // walkEnd is where the walk of a page that was not filled ended; nil at the end of the list. It must see what the page saw.

@@ -23,7 +23,7 @@ var (
 // old. Row-level security keeps them to the tables meant for it; a database distributed by tenant asks each node.
 var acrossTenants = []string{
 	"as waiting,",                             // depth of the queue
-	"group by state",                          // freshness of all integrations
+	"from i group by state",                   // freshness of all integrations
 	"(staged_box)) as b (box) where box is",   // keys that secrets are sealed with
 	"api_key where revoked_at is null and ex", // keys that API keys are sealed with
 	"with live as (",                          // jobs to claim

@@ -72,7 +72,8 @@ func (t *assetTally) columns() []any {
 // sumExposures asks the tally for all but the exploits: the catalogue, which tells them, changes without the tenant. There
 // are few vulnerabilities with one.
 func sumExposures(ctx context.Context, q queryer, id tenant.ID, sum *inventory.Summary) error {
-	const statement = prepared + `
+	// Whether to begin with what the tenant is exposed to or with what is exploited depends on which are fewer.
+	const statement = parsed + `
 		select coalesce(max(t.vulnerabilities), 0), coalesce(max(t.fixed), 0), coalesce(max(t.out_of_scope), 0),
 		       (select count(*) from vulnerability v join exposure e on e.vulnerability_id = v.id
 		        where (v.public_exploit or v.exploit_verified or v.exploit_in_kit) and e.tenant_id = $1 and e.open_assets > 0)
