@@ -87,7 +87,7 @@ BENCH_SERVER ?= -set shared_buffers=4GB -set max_wal_size=8GB -set checkpoint_ti
 bench: setup build ## measure with 100 k, 1 M and 10 M findings, into docs/benchmark.md; needs 20 GB of disk: ARGS="--skip fairness"
 	bin/devdb run -dir .local/bench/postgres $(BENCH_SERVER) -- bin/defenderbench --sizes 100k,1M,10M --profile .local/bench/profiles --out docs/benchmark $(ARGS)
 
-bench-quick: setup build ## the same with 30 k and 100 k findings, in under five minutes, into .local/bench
+bench-quick: setup build ## the same with 30 k and 100 k findings, in minutes, into .local/bench
 	bin/devdb run -dir .local/bench/postgres $(BENCH_SERVER) -- bin/defenderbench --sizes 30k,100k --seconds 1 --small 8 --at-once 1,2 --skip turnover --out .local/bench/quick $(ARGS)
 
 cover: setup ## test coverage of all packages together, into coverage.out
