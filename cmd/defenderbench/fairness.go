@@ -80,12 +80,12 @@ func (z *sizeRun) alone(ctx context.Context, directories []directory) (report.Gr
 // beside measures groups while imports of the large directory run, one after the other until a group has ended behind the first of them. When
 // all is over, that first import and the last group are held against the truth.
 func (z *sizeRun) beside(ctx context.Context, directories []directory, f *report.Fairness) (groups []report.Group, err error) {
-	ctx, cancel := context.WithCancel(ctx)
+	running, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l := &largeImports{busy: make(chan struct{}), ended: make(chan struct{}), over: make(chan struct{})}
 	failed := make(chan error, 1)
 	go func() {
-		err := z.keepBusy(ctx, l, f)
+		err := z.keepBusy(running, l, f)
 		cancel() // without the large import, the groups measure nothing
 		failed <- err
 	}()
@@ -98,7 +98,7 @@ func (z *sizeRun) beside(ctx context.Context, directories []directory, f *report
 	var customers []*customer
 	for last := false; err == nil && !last; {
 		var g report.Group
-		g, customers, err = z.besideNext(ctx, directories, len(groups)+1)
+		g, customers, err = z.besideNext(running, directories, len(groups)+1)
 		g.After = time.Since(began).Seconds() - g.Makespan
 		groups = append(groups, g)
 		select {

@@ -38,7 +38,7 @@ var killPhases = []killPhase{
 	{name: "recording the end", lock: "integration"},
 }
 
-// TestKilledInEachPhase kills the service in every phase of a tenant's first sync, in all that write also where tenants share their partitions, and then in every phase of a later
+// TestKilledInEachPhase kills the service in every phase of a tenant's first sync, in those that wait for a table also where tenants share their partitions, and then in every phase of a later
 // one while the directory has changed. After each kill the next sync has to make the tables equal to the directory, and
 // nothing of the killed one may be left: no table, no file, no run.
 func TestKilledInEachPhase(t *testing.T) {
