@@ -19,7 +19,7 @@ func TestARevokedTokenIsRenewedThoughNoRepeatIsLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	u.onAPI = inTurn(plain(401, ""), page(listOf("id", 0, 1, "")))
+	u.answer(inTurn(plain(401, ""), page(listOf("id", 0, 1, ""))))
 	if _, err := machineIDs(s); err != nil {
 		t.Error(err)
 	}

@@ -45,10 +45,13 @@ func TestAListThatCannotBeRenewedIsNoFailureOfAFile(t *testing.T) {
 			}
 			root := t.TempDir()
 			_, used, err := d.read(t, root, d.shared(t))
-			if !fault.Is(err, tc.code) || fault.As(err).RetryAfter < tc.after || used.Lost != 0 || lists != tc.lists {
-				t.Errorf("%v, %d files were set aside, %d lists", err, used.Lost, lists)
+			d.mu.Lock()
+			asked := lists
+			d.mu.Unlock()
+			if !fault.Is(err, tc.code) || fault.As(err).RetryAfter < tc.after || used.Lost != 0 || asked != tc.lists {
+				t.Errorf("%v, %d files were set aside, %d lists", err, used.Lost, asked)
 			}
-			d.onAPI = d.give
+			d.answer(d.give)
 			_ = d.clock.sleep(t.Context(), time.Hour)
 			if rows, used, err := d.read(t, root); err != nil || used.Lost != 0 || len(rows) != 4 {
 				t.Errorf("afterwards: %v, %v, %+v", err, rows, used)

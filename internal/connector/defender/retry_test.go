@@ -172,7 +172,7 @@ func TestA401RenewsTheTokenOnce(t *testing.T) {
 	if tokens, calls := u.counts(); tokens != 2 || calls != 2 {
 		t.Fatalf("%d tokens, %d calls", tokens, calls)
 	}
-	u.onAPI = plain(401, "")
+	u.answer(plain(401, ""))
 	if _, err := machineIDs(s); !fault.Is(err, fault.CodeCredentialsInvalid) {
 		t.Fatal(err)
 	}

@@ -53,6 +53,13 @@ func (u *upstream) serve(w http.ResponseWriter, r *http.Request) {
 	handler(w, r)
 }
 
+// answer changes what the API answers while a call that its client has given up may still be served.
+func (u *upstream) answer(with http.HandlerFunc) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.onAPI = with
+}
+
 func (u *upstream) counts() (tokens, calls int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
