@@ -43,6 +43,9 @@ func (s *Store) readAlone(ctx context.Context, id tenant.ID, f func(queryer) err
 	return classify(ctx, f(alone{db: s.db, id: id}))
 }
 
+// alongIndexes are settings under which a plan goes along the order of a list, and looks up what belongs to it.
+const alongIndexes = "; set local enable_sort = 'off'; set local enable_seqscan = 'off'"
+
 // planning is how the plan of a query that runs alone is made; PostgreSQL would choose worse. It takes a limit that it does not know for a tenth
 // of the table, holds the plan for any arguments for the dearer one therefore, and so plans each page anew, which took it as long as
 // reading 50 assets. That plan goes along the order of the list all the same, as it may not sort, and uses the indexes, even if it was made when there
@@ -52,8 +55,7 @@ func planning(query string) string {
 	case strings.HasPrefix(query, parsed):
 		return "; set local plan_cache_mode = 'force_custom_plan'"
 	case strings.HasPrefix(query, prepared):
-		return "; set local plan_cache_mode = 'force_generic_plan'" +
-			"; set local enable_sort = 'off'; set local enable_seqscan = 'off'"
+		return "; set local plan_cache_mode = 'force_generic_plan'" + alongIndexes
 	}
 	return ""
 }

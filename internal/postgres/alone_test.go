@@ -12,8 +12,6 @@ import (
 	"github.com/lib/pq"
 
 	"pgp.internal/defender/internal/inventory"
-	"pgp.internal/defender/internal/postgres"
-	"pgp.internal/defender/internal/postgres/postgrestest"
 )
 
 // TestArgumentsOfAQueryAloneArriveAsTheyAre sends each both in the text of a call and apart from it, as a transaction does.
@@ -53,9 +51,7 @@ func TestArgumentsOfAQueryAloneArriveAsTheyAre(t *testing.T) {
 func TestAQueryAloneLeavesNothingOnItsConnection(t *testing.T) {
 	t.Parallel()
 	f := newInventory(t)
-	options := postgres.ForRequests()
-	options.MaxConns = 1
-	store := postgrestest.Open(t, f.url, options)
+	store := oneConnection(t, f.url)
 	const whose = "select coalesce(string_agg(distinct a.tenant_id::text, ','), '') from asset a where $1"
 	ask := func(what string, wanted string) {
 		t.Helper()
@@ -96,9 +92,7 @@ func TestAQueryAloneLeavesNothingOnItsConnection(t *testing.T) {
 func TestPagesArePlannedAsTheyAreMarked(t *testing.T) {
 	t.Parallel()
 	f := newInventory(t)
-	options := postgres.ForRequests()
-	options.MaxConns = 1
-	store := postgrestest.Open(t, f.url, options)
+	store := oneConnection(t, f.url)
 	const often = 12
 	first := inventory.PageRequest{Limit: 50}
 	for range often {

@@ -127,16 +127,12 @@ func (s *Store) Finding(ctx context.Context, id tenant.ID, asset uuid.UUID, vuln
 		where f.tenant_id = $1 and f.vulnerability_id = $3
 		  and f.asset_id = (select a.id from asset a where a.tenant_id = $1 and a.public_id = $2)` + describedFindingJoins
 	var found inventory.Finding
-	err := s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
+	err := s.inTx(ctx, tenantScope(id)+alongIndexes, func(tx *sqlx.Tx) error {
 		var row describedRow
 		if err := tx.GetContext(ctx, &row, statement, int32(id), asset, vulnID); err != nil {
 			return notFound(err, "finding")
 		}
-		var findings []inventory.Finding
-		err := inOrder(ctx, tx, func() (err error) {
-			findings, err = assemble(ctx, tx, id, []describedRow{row})
-			return err
-		})
+		findings, err := assemble(ctx, tx, id, []describedRow{row})
 		if err != nil {
 			return err
 		}

@@ -65,18 +65,18 @@ func (r *findingStream) ahead(ctx context.Context) <-chan findingBatch {
 }
 
 func (r *findingStream) read(ctx context.Context, tx *sqlx.Tx) (findings []inventory.Finding, last bool, err error) {
-	var rows []findingRow
-	err = inOrder(ctx, tx, func() (err error) {
-		rows, last, err = r.next(ctx, tx)
-		return err
+	err = inOrder(ctx, tx, func() error {
+		rows, ended, err := r.next(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := r.facts.learn(ctx, tx, r.tenant, rows); err != nil {
+			return err
+		}
+		findings, last = r.facts.describe(rows), ended
+		return nil
 	})
-	if err != nil {
-		return nil, false, err
-	}
-	if err := r.facts.learn(ctx, tx, r.tenant, rows); err != nil {
-		return nil, false, err
-	}
-	return r.facts.describe(rows), last, nil
+	return findings, last, err
 }
 
 // next reads a batch, and takes the stream to where it ended.

@@ -15,13 +15,19 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
+// oneConnection opens a store of requests whose statements all take the same connection.
+func oneConnection(t testing.TB, url string) *postgres.Store {
+	t.Helper()
+	options := postgres.ForRequests()
+	options.MaxConns = 1
+	return postgrestest.Open(t, url, options)
+}
+
 // TestTheTenantsSettingEndsWithItsTransaction lets five tenants take turns on a single connection, 10,000 times, where what they do
 // succeeds, fails, is cancelled, panics or reaches for another tenant. None sees a row of another, and in between nobody sees any.
 func TestTheTenantsSettingEndsWithItsTransaction(t *testing.T) {
 	t.Parallel()
-	options := postgres.ForRequests()
-	options.MaxConns = 1
-	store := postgrestest.Open(t, postgrestest.URL(t), options)
+	store := oneConnection(t, postgrestest.URL(t))
 	var tenants []tenant.ID
 	for range 5 {
 		created, err := store.CreateTenant(t.Context(), "Example", "")

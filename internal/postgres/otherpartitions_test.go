@@ -22,9 +22,7 @@ func TestFindingsAreReadWithoutLockingPartitionsOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	options := postgres.ForRequests()
-	options.MaxConns = 1
-	reading := postgrestest.Open(t, f.url, options)
+	reading := oneConnection(t, f.url)
 	others, err := f.owner.Begin()
 	if err != nil {
 		t.Fatal(err)
