@@ -76,10 +76,7 @@ func TestAnApprovalHurriesNoRunThatFails(t *testing.T) {
 // TestWhatIsAskedForWaitsAsLongAsMicrosoftAsks has the settings change during a run that Microsoft then asks to wait.
 func TestWhatIsAskedForWaitsAsLongAsMicrosoftAsks(t *testing.T) {
 	t.Parallel()
-	h := newPlainHouse(t, 2, 1)
-	i := h.connect(h.tenant, nil)
-	mustSucceed(t, h.work())
-	r := h.holdAgainAt(i, "machines")
+	h, i, r := secondRunHeldAt(t, "machines")
 	h.set(i, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityHigh })
 	h.fault(defendersim.Fault{Route: "software_vulnerabilities", Status: 503, RetryAfter: "7200"})
 	if err := h.store.Finish(t.Context(), r.job, r.release()); err != nil {

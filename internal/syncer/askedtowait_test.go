@@ -102,10 +102,7 @@ func TestAValidationThatIsAskedToWaitMovesNoVersion(t *testing.T) {
 // TestARunOfAnotherApplicationLeavesNoWait replaces the application while a run with the one before is asked to wait.
 func TestARunOfAnotherApplicationLeavesNoWait(t *testing.T) {
 	t.Parallel()
-	h := newPlainHouse(t, 2, 1)
-	i := h.connect(h.tenant, nil)
-	mustSucceed(t, h.work())
-	r := h.holdAgainAt(i, "machines")
+	h, i, r := secondRunHeldAt(t, "machines")
 	h.sql(`update integration set client_id = '0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a02', secret_updated_at = now() + interval '1 second'`)
 	h.fault(defendersim.Fault{Route: "software_vulnerabilities", Status: 503, RetryAfter: "7200"})
 	must(t, h.store.Finish(t.Context(), r.job, r.release()))
@@ -119,10 +116,7 @@ func TestARunOfAnotherApplicationLeavesNoWait(t *testing.T) {
 // before that run succeeds.
 func TestARunOfAnotherApplicationEndsNoWait(t *testing.T) {
 	t.Parallel()
-	h := newPlainHouse(t, 2, 1)
-	i := h.connect(h.tenant, nil)
-	mustSucceed(t, h.work())
-	r := h.holdAgainAt(i, "machines")
+	h, i, r := secondRunHeldAt(t, "machines")
 	h.sql(`update integration set client_id = '0b9d6c7e-61f4-4f0e-8d3a-2c7b5e9f1a02', wait_until = now() + interval '2 hours'`)
 	must(t, h.store.Finish(t.Context(), r.job, r.release()))
 	mustSucceed(t, h.run(i, r.job))

@@ -45,6 +45,15 @@ func (h *house) holdAgainAt(i connector.Integration, route string) *held {
 	return h.holdAt(route)
 }
 
+// secondRunHeldAt has a link whose first import has ended, and holds a second run of it.
+func secondRunHeldAt(t *testing.T, route string) (*house, connector.Integration, *held) {
+	t.Helper()
+	h := newPlainHouse(t, 2, 1)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	return h, i, h.holdAgainAt(i, route)
+}
+
 // release lets the held calls go and waits for the handler; later calls of the route pass.
 func (r *held) release() job.Outcome {
 	r.h.sim.ReleaseFault(r.fault)
