@@ -35,7 +35,7 @@ create function app_tenant() returns int
   return nullif(current_setting('app.tenant_id', true), '')::int;
 
 -- Whether the running transaction is one of the few that look across tenants: finding the owner of an API key, claiming
--- due work, counting for metrics. Only the tables whose policy names it open up; inventory never does.
+-- due work, seeing whether others are at work, counting for metrics. Only the tables whose policy names it open up; inventory never does.
 create function app_system() returns boolean
   language sql stable parallel safe
   return coalesce(current_setting('app.system', true), '') = 'on';

@@ -227,20 +227,44 @@ $$
   select case when attempt % 20 = 10 then (extract(epoch from current_setting('deadlock_timeout')::interval) * 1000)::int + 200 else 100 end || 'ms'
 $$;
 
-create function load_index() returns void
+-- others_at_work tells whether a job of another tenant is being carried out, by any replica. It opens the queue across tenants for itself alone.
+create function others_at_work() returns boolean
+  language plpgsql as
+$$
+declare
+  outside text := current_setting('app.system', true);
+  found_any boolean;
+begin
+  perform set_config('app.system', 'on', true);
+  found_any := exists (select from job where tenant_id <> app_tenant() and state = 'running' and lease_until > clock_timestamp());
+  perform set_config('app.system', coalesce(outside, ''), true);
+  return found_any;
+end
+$$;
+
+-- load_index builds the indexes one after the other. If others are at work when one begins, it is built without parallel workers: with two of them
+-- it would take three of the database's processes, beside one for each small import. Where others wait for it, hurry builds them with workers all the same.
+create function load_index(hurry boolean default false) returns void
   language plpgsql security definer set search_path = public, pg_temp as
 $$
 declare
   leaf text := format('finding_t%s', app_tenant());
+  workers text := current_setting('max_parallel_maintenance_workers');
+  index text;
 begin
   execute format('revoke all on %I from defender_app', leaf);
   execute format('alter table %I alter tenant_id drop default, alter state drop default, alter created_at drop default, alter updated_at drop default', leaf);
   perform set_config('maintenance_work_mem', '256MB', true);
-  execute format('alter table %I add primary key (tenant_id, asset_id, vulnerability_id)', leaf);
-  execute format('create index on %I (vulnerability_id, severity, asset_id)', leaf);
-  execute format('create index on %I (severity, asset_id, vulnerability_id)', leaf);
-  execute format('create index on %I (first_seen_at, asset_id, vulnerability_id)', leaf);
-  execute format('create index on %I (state, asset_id, vulnerability_id) where state <> 1', leaf);
+  foreach index in array array[
+    'alter table %I add primary key (tenant_id, asset_id, vulnerability_id)',
+    'create index on %I (vulnerability_id, severity, asset_id)',
+    'create index on %I (severity, asset_id, vulnerability_id)',
+    'create index on %I (first_seen_at, asset_id, vulnerability_id)',
+    'create index on %I (state, asset_id, vulnerability_id) where state <> 1'
+  ] loop
+    perform set_config('max_parallel_maintenance_workers', case when not hurry and others_at_work() then '0' else workers end, true);
+    execute format(index, leaf);
+  end loop;
   execute format('alter table %I enable row level security, force row level security', leaf);
   execute format('create policy tenant_wall on %I using (tenant_id = app_tenant())', leaf);
   execute format('analyze %I', leaf);
@@ -302,7 +326,7 @@ begin
   perform load_begin(now());
   execute format('with gone as (delete from finding_shared where tenant_id = %s returning *) insert into %I select * from gone', app_tenant(), leaf);
   get diagnostics moved = row_count;
-  perform load_index();
+  perform load_index(hurry => true);
   for attempt in 1..600 loop
     begin
       perform load_attach(attempt);
@@ -362,8 +386,8 @@ $$
   select coalesce(to_regclass(format('finding_t%s', app_tenant()))::text, 'finding_shared')
 $$;
 
-revoke all on function load_wanted(int), load_begin(timestamptz), load_index(), load_attach(int), drop_findings(), place_apart(), place_together(bigint) from public;
-grant execute on function load_wanted(int), load_begin(timestamptz), load_index(), load_attach(int), drop_findings(), place_apart(), place_together(bigint) to defender_app;
+revoke all on function load_wanted(int), load_begin(timestamptz), others_at_work(), load_index(boolean), load_attach(int), drop_findings(), place_apart(), place_together(bigint) from public;
+grant execute on function load_wanted(int), load_begin(timestamptz), load_index(boolean), load_attach(int), drop_findings(), place_apart(), place_together(bigint) to defender_app;
 
 -- The partitions have the wall as well, whoever is let at them one day.
 do $$
