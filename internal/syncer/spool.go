@@ -16,7 +16,7 @@ import (
 
 // spool keeps the judged rows of a run on disk until it is known which assets changed: 28 bytes a row, whatever the row's
 // texts were. Rows are dealt into buckets by machine, so that they can be read back in order with no more than one bucket
-// in memory: 10 million rows make buckets of 40,000. The file has no name any more once it is open, so that not even a
+// in memory: 10 million rows make buckets of 10,000. The file has no name any more once it is open, so that not even a
 // killed process leaves it behind.
 //
 // A spool of changes keeps five bytes more for each row: what became of it, and when.
@@ -44,8 +44,8 @@ type bucket struct {
 const (
 	spoolRow     = 28
 	spoolChange  = spoolRow + 5
-	spoolBuckets = 256
-	spoolChunk   = 16 << 10 // at most
+	spoolBuckets = 1024
+	spoolChunk   = 4 << 10 // at most
 )
 
 // spooledRow is a row with the machine's index in place of the asset's number, which may not be known yet.

@@ -1,8 +1,11 @@
 package syncer
 
 import (
+	"cmp"
 	"errors"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -52,3 +55,46 @@ func TestAFullDiskIsNoDefect(t *testing.T) {
 		}
 	}
 }
+
+// TestRowsComeBackInOrder spools rows of some hundred and of some thousand machines as they come, so that buckets are one machine wide and
+// more, and one machine fills its bucket several times over.
+func TestRowsComeBackInOrder(t *testing.T) {
+	t.Parallel()
+	for _, machines := range []int{300, 5000} {
+		f, err := unnamedFile(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, random := newSpool(f, machines, false), rand.New(rand.NewPCG(1, uint64(machines)))
+		var want []spooledRow
+		for n := range int32(20_000) {
+			r := spooledRow{
+				machine: random.Int32N(int32(machines)), vulnerability: n, software: random.Int32(), location: random.Int64(), firstSeen: random.Uint32(),
+				severity: inventory.SeverityHigh, source: 2, vector: 3, reason: uint8(n % 4),
+			}
+			if n%4 == 0 {
+				r.machine = int32(machines) - 1
+			}
+			if err := s.add(&r); err != nil {
+				t.Fatal(err)
+			}
+			if wantedHere(r.machine) {
+				want = append(want, r)
+			}
+		}
+		slices.SortFunc(want, func(a, b spooledRow) int { return cmp.Or(cmp.Compare(a.machine, b.machine), a.compare(b)) })
+		var got []spooledRow
+		err = errors.Join(s.each(wantedHere, func(machine int32, rows []spooledRow) error {
+			if rows[0].machine != machine || rows[len(rows)-1].machine != machine {
+				t.Errorf("rows of machine %d came as those of machine %d", rows[0].machine, machine)
+			}
+			got = append(got, rows...)
+			return nil
+		}), s.close())
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("of %d machines: %d rows came back, %d had been spooled, or in another order: %v", machines, len(got), len(want), err)
+		}
+	}
+}
+
+func wantedHere(machine int32) bool { return machine%7 != 0 }
