@@ -134,7 +134,7 @@ func (s *Store) PutVulnerabilities(ctx context.Context, now time.Time, entries [
 			    rules_at = case when v.partial or (`+askedOf("v")+`) is distinct from (`+askedOf("excluded")+`) then excluded.rules_at else v.rules_at end
 			  returning id, name, xmax = 0 as fresh
 			), learnt as (
-			  insert into vulnerability_words as w (vulnerability_id, words) select d.id, c.words from done d join changed c using (name)
+			  insert into vulnerability_words as w (vulnerability_id, words) select d.id, c.words::tsvector from done d join changed c using (name)
 			  on conflict (vulnerability_id) do update set words = excluded.words where w.words <> excluded.words
 			)
 			select count(*) filter (where fresh), count(*) filter (where not fresh) from done`, string(body), now).Scan(&created, &updated)
@@ -145,7 +145,7 @@ func (s *Store) PutVulnerabilities(ctx context.Context, now time.Time, entries [
 const vulnerabilityData = `title, description, severity_word, severity, score, vector, attack_vector, epss, public_exploit, exploit_verified,
 	exploit_in_kit, exploit_types, exploit_uris, tags, supportability, published_at, source_updated_at`
 
-const vulnerabilityRecord = `name text, words tsvector, title text, description text, severity_word text, severity smallint, score real, vector text,
+const vulnerabilityRecord = `name text, words text, title text, description text, severity_word text, severity smallint, score real, vector text,
 	attack_vector smallint, epss real, public_exploit boolean, exploit_verified boolean, exploit_in_kit boolean, exploit_types text[],
 	exploit_uris text[], tags text[], supportability text, published_at timestamptz, source_updated_at timestamptz`
 
