@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -12,6 +13,23 @@ import (
 type Page[T any] struct {
 	Items      []T    `json:"items"`
 	NextCursor string `json:"next_cursor,omitempty"`
+}
+
+// mostReserved is how much room is made for a page by its first item: that of a hundred assets or so. The first item may be a thousand
+// times as long as the others.
+const mostReserved = 256 << 10
+
+// AppendJSON appends the page as [encoding/json] writes it, with "&" and "<" legible; the items as fast as they can.
+func (p Page[T]) AppendJSON(to []byte) ([]byte, error) {
+	w := jsonWriter{out: to}
+	array(&w, `{"items":`, p.Items, func(item *T) {
+		if w.item(item); item == &p.Items[0] { // most others will not be much longer
+			w.out = slices.Grow(w.out, min((len(w.out)-len(to))*(len(p.Items)-1)*9/8, mostReserved))
+		}
+	})
+	w.someText(`,"next_cursor":`, p.NextCursor)
+	w.raw("}")
+	return w.out, w.err
 }
 
 // PageOptions choose a page. Limit 0 means the server's default of 50; more than 1000 is taken as 1000. A Cursor is only valid with the

@@ -120,10 +120,22 @@ func (l *lines) run(ctx context.Context, produce func(context.Context, *lines) e
 
 func (l *lines) add(v any) error {
 	l.count++
-	if err := l.encoder.Encode(v); err != nil || l.buf.Len() < lineBuffer {
+	if err := l.write(v); err != nil || l.buf.Len() < lineBuffer {
 		return err
 	}
 	return l.flush()
+}
+
+func (l *lines) write(v any) error {
+	fast, ok := v.(appender)
+	if !ok {
+		return l.encoder.Encode(v)
+	}
+	line, err := fast.AppendJSON(l.buf.AvailableBuffer())
+	if err == nil {
+		l.buf.Write(append(line, '\n'))
+	}
+	return err
 }
 
 // flush sends what is there. Whoever does not keep the pace is cut off, and so is who may not have it any more.
