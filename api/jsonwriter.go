@@ -63,7 +63,8 @@ func (w *jsonWriter) fraction(lead string, value float64) {
 }
 
 func (w *jsonWriter) time(lead string, value time.Time) {
-	w.raw(lead + `"`)
+	w.raw(lead)
+	w.raw(`"`)
 	out, err := value.AppendText(w.out)
 	if err != nil { // there is no text then
 		w.fail(err)

@@ -15,6 +15,9 @@ import (
 	"pgp.internal/defender/internal/inventory"
 )
 
+// internalOnly is the surface of everything. It is one list for all answers, which nobody changes.
+var internalOnly = []api.Surface{api.SurfaceInternal}
+
 func asset(a *inventory.Asset, now time.Time) api.Asset {
 	return api.Asset{
 		ID: assetID(a.PublicID), IntegrationID: integrationID(a.IntegrationPublic), SourceID: a.SourceID, Hostname: a.Hostname,
@@ -25,7 +28,7 @@ func asset(a *inventory.Asset, now time.Time) api.Asset {
 		RiskScore: snake(a.RiskScore), ExposureLevel: snake(a.ExposureLevel), DeviceValue: snake(a.DeviceValue),
 		RBACGroupID: groupID(a.GroupID), RBACGroupName: a.GroupName, MachineTags: listed(a.Tags), AADDeviceID: guid(a.AADDeviceID),
 		IsAADJoined: a.AADJoined, AgentVersion: a.AgentVersion, ManagedBy: snake(a.ManagedBy), ManagedByStatus: snake(a.ManagedByStatus),
-		Cloud: cloud(a.Cloud), IsPotentialDuplication: a.PotentialDup, Surface: []api.Surface{api.SurfaceInternal},
+		Cloud: cloud(a.Cloud), IsPotentialDuplication: a.PotentialDup, Surface: internalOnly,
 		FindingCounts: severityCounts(a.Counts), PGP: pgpAsset(a, now), CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
 	}
 }
@@ -33,7 +36,7 @@ func asset(a *inventory.Asset, now time.Time) api.Asset {
 func pgpAsset(a *inventory.Asset, now time.Time) api.PGPAsset {
 	out := api.PGPAsset{
 		Key: inventory.PGPAssetKey(a.Hostname, a.PrimaryIP), Status: api.PGPAssetStatus(inventory.PGPAssetStatus(a, now)),
-		AttackSurface: []api.Surface{api.SurfaceInternal},
+		AttackSurface: internalOnly,
 	}
 	if !a.LastSeen.IsZero() {
 		ttl := a.LastSeen.Add(inventory.PGPLife).Unix()
@@ -44,19 +47,15 @@ func pgpAsset(a *inventory.Asset, now time.Time) api.PGPAsset {
 
 // addresses lists the primary address first and keeps the order of the others.
 func addresses(a *inventory.Asset) []api.Address {
-	sorted := slices.Clone(a.Addresses)
-	slices.SortStableFunc(sorted, func(x, y inventory.Address) int {
-		switch {
-		case x.IP == a.PrimaryIP && y.IP != a.PrimaryIP:
-			return -1
-		case y.IP == a.PrimaryIP && x.IP != a.PrimaryIP:
-			return 1
+	list := make([]api.Address, 0, len(a.Addresses))
+	for _, primary := range []bool{true, false} {
+		for i := range a.Addresses {
+			if x := &a.Addresses[i]; (x.IP == a.PrimaryIP) == primary {
+				list = append(list, api.Address{IP: addressText(x.IP), MAC: x.MAC, Scope: api.AddressScope(x.Scope), InterfaceType: x.InterfaceType, Up: &x.Up})
+			}
 		}
-		return 0
-	})
-	return each(sorted, func(x *inventory.Address) api.Address {
-		return api.Address{IP: addressText(x.IP), MAC: x.MAC, Scope: api.AddressScope(x.Scope), InterfaceType: x.InterfaceType, Up: &x.Up}
-	})
+	}
+	return list
 }
 
 func addressText(a netip.Addr) string {
@@ -110,7 +109,8 @@ func guid(text string) string {
 
 // snake writes a word of Microsoft's, such as ImpairedCommunication, in lower_snake case.
 func snake(word string) string {
-	out := make([]byte, 0, len(word)+4)
+	var room [48]byte // the words are shorter; only what is made of them is kept
+	out := room[:0]
 	before := '_' // nothing stands between the first letter and what is before it
 	for i, r := range word {
 		if r == ' ' || r == '-' {

@@ -24,9 +24,14 @@ const (
 	tenantPrefix      = tenant.TenantPrefix
 )
 
-func integrationID(id uuid.UUID) string { return integrationPrefix + hexOf(id) }
-func runID(id uuid.UUID) string         { return runPrefix + hexOf(id) }
-func assetID(id uuid.UUID) string       { return assetPrefix + hexOf(id) }
+func integrationID(id uuid.UUID) string { return idText(integrationPrefix, id) }
+func runID(id uuid.UUID) string         { return idText(runPrefix, id) }
+func assetID(id uuid.UUID) string       { return idText(assetPrefix, id) }
+
+func idText(prefix string, id uuid.UUID) string {
+	var room [64]byte
+	return string(hex.AppendEncode(append(room[:0], prefix...), id[:]))
+}
 
 // findingID joins the two halves of a finding: it is one vulnerability on one asset.
 func findingID(asset uuid.UUID, vulnID int32) string {
