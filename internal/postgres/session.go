@@ -138,7 +138,16 @@ func (s *session) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, e
 // Commit ends a transaction.
 func (s *session) Commit() error { return s.wire.blame(s.connection.Commit()) }
 
+// QueryContext runs a query, alone if the context says for whom, and gives its rows in whole if it says so.
 func (s *session) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := s.query(ctx, query, args)
+	if err != nil {
+		return nil, err
+	}
+	return inWhole(ctx, rows), nil
+}
+
+func (s *session) query(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	s.bound(ctx)
 	scope, alone := ctx.Value(scopeKey{}).(string)
 	if alone {
