@@ -25,7 +25,7 @@ type assetRow struct {
 	NameKind            string         `db:"name_kind"`
 	PreviousHostnames   pq.StringArray `db:"previous_hostnames"`
 	PrimaryIP           string         `db:"primary_ip"`
-	Addresses           []byte         `db:"addresses"`
+	Addresses           string         `db:"addresses"`
 	EgressIP            string         `db:"egress_ip"`
 	OSPlatform          string         `db:"os_platform"`
 	OSFamily            string         `db:"os_family"`
@@ -122,25 +122,6 @@ func readAddr(text string) (netip.Addr, error) {
 		return netip.Addr{}, nil
 	}
 	return netip.ParseAddr(text)
-}
-
-// readAddresses reads asset.addresses, a JSON array.
-func readAddresses(text []byte) ([]inventory.Address, error) {
-	var stored []struct {
-		IP    netip.Addr `json:"ip"`
-		MAC   string     `json:"mac"`
-		Scope string     `json:"scope"`
-		Type  string     `json:"type"`
-		Up    bool       `json:"up"`
-	}
-	if err := json.Unmarshal(text, &stored); err != nil {
-		return nil, fmt.Errorf("addresses: %w", err)
-	}
-	out := make([]inventory.Address, len(stored))
-	for i, a := range stored {
-		out[i] = inventory.Address{IP: a.IP, MAC: a.MAC, Scope: a.Scope, InterfaceType: a.Type, Up: a.Up}
-	}
-	return out, nil
 }
 
 // readCloud reads asset.cloud, a JSON object or nothing.

@@ -21,6 +21,12 @@ var (
 	WordVector = wordVector
 )
 
+// UsualAddresses reads the layout of addresses that there usually is, AnyAddresses any.
+var (
+	UsualAddresses = usualAddresses
+	AnyAddresses   = anyAddresses
+)
+
 // InTenant does something where the statements of a tenant's method are.
 func (s *Store) InTenant(ctx context.Context, id tenant.ID, f func(*sqlx.Tx) error) error {
 	return s.inTenant(ctx, id, f)
