@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
@@ -46,7 +45,7 @@ type assetRow struct {
 	AgentVersion        string         `db:"agent_version"`
 	ManagedBy           string         `db:"managed_by"`
 	ManagedByStatus     string         `db:"managed_by_status"`
-	Cloud               []byte         `db:"cloud"`
+	Cloud               sql.NullString `db:"cloud"`
 	PotentialDuplicate  bool           `db:"potential_duplicate"`
 	Warnings            pq.StringArray `db:"warnings"`
 	FirstSeenAt         sql.NullTime   `db:"first_seen_at"`
@@ -112,7 +111,7 @@ func (r assetRow) decode(a *inventory.Asset) (err error) {
 	if a.Addresses, err = readAddresses(r.Addresses); err != nil {
 		return err
 	}
-	a.Cloud, err = readCloud(r.Cloud)
+	a.Cloud, err = readCloud(r.Cloud.String)
 	return err
 }
 
@@ -122,24 +121,4 @@ func readAddr(text string) (netip.Addr, error) {
 		return netip.Addr{}, nil
 	}
 	return netip.ParseAddr(text)
-}
-
-// readCloud reads asset.cloud, a JSON object or nothing.
-func readCloud(text []byte) (*inventory.Cloud, error) {
-	if len(text) == 0 {
-		return nil, nil
-	}
-	var stored *struct {
-		Provider   string `json:"provider"`
-		ResourceID string `json:"resource_id"`
-		Account    string `json:"account"`
-		VMID       string `json:"vm_id"`
-	}
-	if err := json.Unmarshal(text, &stored); err != nil {
-		return nil, fmt.Errorf("cloud: %w", err)
-	}
-	if stored == nil {
-		return nil, nil
-	}
-	return &inventory.Cloud{Provider: stored.Provider, ResourceID: stored.ResourceID, Account: stored.Account, VMID: stored.VMID}, nil
 }

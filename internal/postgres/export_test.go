@@ -21,10 +21,15 @@ var (
 	WordVector = wordVector
 )
 
-// UsualAddresses reads the layout of addresses that there usually is, AnyAddresses any.
+// Put stores what the driver has read where a row wants it.
+var Put = put
+
+// UsualAddresses and UsualCloud read the layout that there usually is, AnyAddresses and AnyCloud any.
 var (
 	UsualAddresses = usualAddresses
 	AnyAddresses   = anyAddresses
+	UsualCloud     = usualCloud
+	AnyCloud       = anyCloud
 )
 
 // InTenant does something where the statements of a tenant's method are.

@@ -50,6 +50,45 @@ func usualAddresses(text string) ([]inventory.Address, bool) {
 	return out, !t.odd
 }
 
+// readCloud reads asset.cloud, a JSON object or nothing.
+func readCloud(text string) (*inventory.Cloud, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if out, ok := usualCloud(text); ok {
+		return out, nil
+	}
+	return anyCloud(text)
+}
+
+func anyCloud(text string) (*inventory.Cloud, error) {
+	var stored *cloudDocument
+	if err := json.Unmarshal([]byte(text), &stored); err != nil {
+		return nil, fmt.Errorf("cloud: %w", err)
+	}
+	if stored == nil {
+		return nil, nil
+	}
+	return &inventory.Cloud{Provider: stored.Provider, ResourceID: stored.ResourceID, Account: stored.Account, VMID: stored.VMID}, nil
+}
+
+// usualCloud is to clouds what usualAddresses is to addresses.
+func usualCloud(text string) (*inventory.Cloud, bool) {
+	t, out := layout{rest: text}, new(inventory.Cloud)
+	between := "{"
+	for _, member := range []struct {
+		lead string
+		into *string
+	}{{`"vm_id": "`, &out.VMID}, {`"account": "`, &out.Account}, {`"provider": "`, &out.Provider}, {`"resource_id": "`, &out.ResourceID}} {
+		if lead := between + member.lead; strings.HasPrefix(t.rest, lead) {
+			*member.into = t.text(lead)
+			between = ", "
+		}
+	}
+	t.must("}")
+	return out, !t.odd && t.rest == "" && between != "{"
+}
+
 // layout is a text of a known layout, until it turns out to be odd.
 type layout struct {
 	rest string

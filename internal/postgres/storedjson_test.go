@@ -63,3 +63,42 @@ func TestOddAddressesAreLeftToJSON(t *testing.T) {
 		}
 	}
 }
+
+// TestUsualCloudsAreReadLikeAnyOthers does the same for the machine in a cloud that an asset is.
+func TestUsualCloudsAreReadLikeAnyOthers(t *testing.T) {
+	t.Parallel()
+	owner := openOwner(t, postgrestest.URL(t))
+	random := rand.New(rand.NewPCG(2, 2))
+	oneOf := func(texts ...string) string { return texts[random.IntN(len(texts))] }
+	usual := 0
+	for range 500 {
+		stored := `{"provider":"Azure"` + oneOf("", `,"resource_id":"/r/größer"`) + oneOf("", `,"account":"4711"`) + oneOf("", `,"vm_id":"vm"`) + "}"
+		if random.IntN(2) > 0 {
+			stored = strings.Replace(stored, oneOf(`"provider":`, `"Azure"`, `"4711"`, `,"vm_id":"vm"`, stored), oneOf("", `"more":1,"provider":`, `"a\"b\\"`, `null`, `{}`), 1)
+		}
+		var text string
+		if err := owner.QueryRow("select $1::jsonb::text", stored).Scan(&text); err != nil {
+			continue // no JSON
+		}
+		want, err := postgres.AnyCloud(text)
+		got, ok := postgres.UsualCloud(text)
+		if ok && (err != nil || !reflect.DeepEqual(got, want)) {
+			t.Errorf("%s: %v, want %v, %v", text, got, want, err)
+		}
+		if ok {
+			usual++
+		}
+	}
+	if usual < 250 {
+		t.Errorf("%d of 500 are usual", usual)
+	}
+	const whole = `{"vm_id": "v", "account": "a", "provider": "Azure", "resource_id": "/r"}`
+	for i := range whole {
+		for _, odd := range []string{whole[:i], whole[:i] + whole[i+1:], whole[:i] + `\` + whole[i+1:], whole[:i] + `"` + whole[i:]} {
+			got, ok := postgres.UsualCloud(odd)
+			if want, err := postgres.AnyCloud(odd); ok && (err != nil || !reflect.DeepEqual(got, want)) {
+				t.Errorf("%s: %v, want %v, %v", odd, got, want, err)
+			}
+		}
+	}
+}
