@@ -60,8 +60,9 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		x.hidden = err
 	}
 	h := w.Header()
-	h.Del("ETag")
-	h.Del(replayed)
+	for _, name := range []string{"ETag", "Location", "Content-Length", replayed} { // of an answer that was made and not sent
+		h.Del(name)
+	}
 	h.Set("Content-Type", "application/problem+json")
 	switch f.Kind() {
 	case fault.Unauthenticated:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"strconv"
 
 	"pgp.internal/defender/api"
 )
@@ -39,6 +40,7 @@ func sendUnlessKnown(w http.ResponseWriter, r *http.Request, tag string, body []
 
 func send(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body))) // what is compressed loses it
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // #nosec G705 -- JSON, with nosniff; who no longer listens needs no answer
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bufio"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -129,8 +130,13 @@ type deadlineConn struct {
 	limit time.Duration
 	until atomic.Int64 // in nanoseconds since 1970, by which everything has to be done; 0 for no such time
 
-	broken atomic.Bool // a read or write has failed
+	broken atomic.Bool   // a read or write has failed
+	ahead  *bufio.Reader // of what came; nil before the first read
 }
+
+// readAhead is how much of an answer is taken from the connection at once. The driver takes 4 KiB, so that a page of assets cost it a dozen system
+// calls with a deadline each.
+const readAhead = 32 << 10
 
 // lostConnection is an error of the driver after the connection had failed below it: the driver hides that from errors.As.
 type lostConnection struct{ error }
@@ -161,11 +167,22 @@ func (c *deadlineConn) deadline() time.Time {
 	return at
 }
 
+// Read gives what has been received, and waits only if that is nothing.
 func (c *deadlineConn) Read(p []byte) (n int, err error) {
-	if err = c.SetReadDeadline(c.deadline()); err == nil {
-		n, err = c.Conn.Read(p)
+	if c.ahead == nil {
+		c.ahead = bufio.NewReaderSize(receiver{c}, readAhead)
 	}
-	return n, c.note(err)
+	return c.ahead.Read(p)
+}
+
+// receiver is the connection below the buffer.
+type receiver struct{ *deadlineConn }
+
+func (r receiver) Read(p []byte) (n int, err error) {
+	if err = r.SetReadDeadline(r.deadline()); err == nil {
+		n, err = r.Conn.Read(p)
+	}
+	return n, r.note(err)
 }
 
 func (c *deadlineConn) Write(p []byte) (n int, err error) {
