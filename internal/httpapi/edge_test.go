@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -275,6 +276,30 @@ func TestAdminListenerServesProfiles(t *testing.T) {
 		h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
 		if rec.Code != http.StatusOK || rec.Body.Len() == 0 {
 			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+	}
+}
+
+// TestHeadTellsNoOtherLengthThanGet asks for short and long answers, plain and compressed.
+func TestHeadTellsNoOtherLengthThanGet(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	plain := &http.Client{Transport: &http.Transport{DisableCompression: true}}
+	for _, path := range []string{"/openapi.json", "/v1/assets", "/v1/catalog/integrations", "/v1/nowhere"} {
+		for _, coding := range []string{"", "gzip", "identity"} {
+			ask := raw{method: http.MethodGet, path: path, key: h.mine.keys[tenant.Admin], client: plain, header: map[string]string{"Accept-Encoding": coding}}
+			if coding == "" {
+				ask.header = nil
+			}
+			got := h.send(ask)
+			ask.method = http.MethodHead
+			head := h.send(ask)
+			if length := head.header.Get("Content-Length"); head.status != got.status || length != "" && length != strconv.Itoa(len(got.body)) {
+				t.Errorf("%s as %q: HEAD %d with length %q, GET %d with %d bytes", path, coding, head.status, length, got.status, len(got.body))
+			}
+			if length := head.header.Get("Content-Length"); path == "/v1/catalog/integrations" && coding == "" && length == "" {
+				t.Errorf("%s: HEAD tells no length", path)
+			}
 		}
 	}
 }

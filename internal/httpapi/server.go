@@ -54,6 +54,7 @@ func (s *server) handler() http.Handler {
 	var h http.Handler = s.mux
 	h = s.recover(h)
 	h = compress()(h)
+	h = unmeasured(h)
 	h = s.drain(h)
 	h = s.limitURL(h)
 	h = s.observe(h)
@@ -62,6 +63,29 @@ func (s *server) handler() http.Handler {
 	}
 	return h
 }
+
+// unmeasured leaves the length out of the answer to a HEAD that takes compressed ones: nothing is compressed for it, and the length would not be
+// that of the GET (RFC 9110, section 8.6).
+func unmeasured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead && r.Header.Get("Accept-Encoding") != "" {
+			w = lengthless{w}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+type lengthless struct{ http.ResponseWriter }
+
+// WriteHeader sends the header at once: net/http would measure a short body, though it drops it.
+func (l lengthless) WriteHeader(status int) {
+	l.Header().Del("Content-Length")
+	l.ResponseWriter.WriteHeader(status)
+	_ = http.NewResponseController(l.ResponseWriter).Flush() // who has hung up needs no header
+}
+
+// Unwrap lets controllers through.
+func (l lengthless) Unwrap() http.ResponseWriter { return l.ResponseWriter }
 
 func mustBeComplete(d Deps) {
 	v := reflect.ValueOf(d)
