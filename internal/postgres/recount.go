@@ -14,6 +14,10 @@ func (st *stage) recountFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 	if !o.Recount {
 		return nil
 	}
+	return inSets(ctx, tx, func() error { return st.recountAll(ctx, tx, c) })
+}
+
+func (st *stage) recountAll(ctx context.Context, tx *sqlx.Tx, c *syncer.FindingChanges) error {
 	before, err := st.openFindings(ctx, tx)
 	if err != nil {
 		return err

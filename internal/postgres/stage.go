@@ -30,7 +30,8 @@ type stage struct {
 	again       *replay      // of a preview: what its transaction begins with
 }
 
-// stageTables lists what the stage creates; see stagemachines.go and stagefindings.go for their columns.
+// stageTables lists what the stage creates; see stagemachines.go and stagefindings.go for their columns. What is looked up by assets has an index: the
+// planner may know next to nothing of how many assets the tenant has; see inSets.
 const stageTables = `
 	create temp table stage_machine (idx int not null, seq bigint not null, source_id text not null, reason text not null, survivor text not null,
 	  public_id uuid, ` + sourceColumnTypes + `, words text[]);
@@ -46,6 +47,9 @@ const stageTables = `
 	create temp table stage_remediation (software_id int not null, vulnerability_id int not null, update_text text not null, update_id text not null,
 	  update_url text not null, update_ready boolean, exploitability text not null, changed_at bigint not null);
 	create temp table stage_seen (asset_id bigint not null, seen_at timestamptz not null);
+	create index on changed_asset (asset_id);
+	create index on stage_seen (asset_id);
+	create index on stage_installation (asset_id);
 	create temp table kept_asset (asset_id bigint not null, why text not null);
 	create temp table withheld (asset_id bigint not null, vulnerability_id int not null, refused boolean not null, gone boolean not null,
 	  since timestamptz not null, held_as smallint not null, known boolean not null);`
@@ -148,6 +152,20 @@ func (st *stage) copy(ctx context.Context, target string, write func(*copyWriter
 		return classify(ctx, copyInside(ctx, st.conn, "copy "+target+" from stdin", write))
 	}
 	return classify(ctx, copyRows(ctx, st.conn, target, write))
+}
+
+// inSets has the planner join by hashes and merges while write works, which goes through all or many of the tenant's assets. Of a tenant whose assets have
+// come since the statistics were made it expects a single one, and would look through the others, or through what was staged, once for each: 2,000
+// machines in the shared partitions took 12 s to recount, and 6,000 took 92 s.
+func inSets(ctx context.Context, tx *sqlx.Tx, write func() error) error {
+	if _, err := tx.ExecContext(ctx, `set local enable_nestloop = 'off'`); err != nil {
+		return err
+	}
+	if err := write(); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `set local enable_nestloop = 'on'`)
+	return err
 }
 
 // affected runs a statement and says how many rows it met.

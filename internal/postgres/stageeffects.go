@@ -16,22 +16,7 @@ const countsAnew = `d.op <> 's' and (d.op <> 'u' or d.severity <> d.old_severity
 // countFindings carries the delta into the counters of assets and vulnerabilities. What an asset's findings were read from is written along;
 // the others have it from noteAssets.
 func (st *stage) countFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, _ *syncer.FindingChanges) error {
-	_, err := tx.ExecContext(ctx, `
-		with change as (
-		  select asset_id, severity, 1 as n from delta d where op in ('c', 'r', 'b', 'u') and `+countsAnew+`
-		  union all
-		  select asset_id, old_severity, -1 from delta d where op in ('f', 'o', 'u') and `+countsAnew+`
-		), sums as (
-		  select asset_id, coalesce(sum(n) filter (where severity = 4), 0) as critical, coalesce(sum(n) filter (where severity = 3), 0) as high,
-		         coalesce(sum(n) filter (where severity = 2), 0) as medium, coalesce(sum(n) filter (where severity = 1), 0) as low,
-		         coalesce(sum(n) filter (where severity = 0), 0) as unknown
-		  from change group by asset_id
-		)
-		update asset a set open_critical = a.open_critical + critical, open_high = a.open_high + high, open_medium = a.open_medium + medium,
-		       open_low = a.open_low + low, open_unknown = a.open_unknown + unknown, finding_hash = coalesce(c.hash, a.finding_hash),
-		       findings_seen_at = case when s.asset_id is null then a.findings_seen_at else `+seenAt+` end
-		from sums n left join changed_asset c using (asset_id) left join stage_seen s using (asset_id)
-		where a.tenant_id = $1 and a.id = n.asset_id`, st.job.Tenant, !o.Changes && !o.Incomplete, o.Now)
+	err := inSets(ctx, tx, func() error { return st.countByAssets(ctx, tx, o) })
 	if err != nil {
 		return err
 	}
@@ -49,6 +34,27 @@ func (st *stage) countFindings(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		  fixed_assets = e.fixed_assets + excluded.fixed_assets, out_of_scope_assets = e.out_of_scope_assets + excluded.out_of_scope_assets,
 		  severity = case when excluded.severity = 0 then e.severity else excluded.severity end,
 		  first_seen_at = least(e.first_seen_at, excluded.first_seen_at), updated_at = $2`, st.job.Tenant, o.Now)
+	return err
+}
+
+// countByAssets keeps the counters of assets, and of those that have any change what else is known of their rows.
+func (st *stage) countByAssets(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings) error {
+	_, err := tx.ExecContext(ctx, `
+		with change as (
+		  select asset_id, severity, 1 as n from delta d where op in ('c', 'r', 'b', 'u') and `+countsAnew+`
+		  union all
+		  select asset_id, old_severity, -1 from delta d where op in ('f', 'o', 'u') and `+countsAnew+`
+		), sums as (
+		  select asset_id, coalesce(sum(n) filter (where severity = 4), 0) as critical, coalesce(sum(n) filter (where severity = 3), 0) as high,
+		         coalesce(sum(n) filter (where severity = 2), 0) as medium, coalesce(sum(n) filter (where severity = 1), 0) as low,
+		         coalesce(sum(n) filter (where severity = 0), 0) as unknown
+		  from change group by asset_id
+		)
+		update asset a set open_critical = a.open_critical + critical, open_high = a.open_high + high, open_medium = a.open_medium + medium,
+		       open_low = a.open_low + low, open_unknown = a.open_unknown + unknown, finding_hash = coalesce(c.hash, a.finding_hash),
+		       findings_seen_at = case when s.asset_id is null then a.findings_seen_at else `+seenAt+` end
+		from sums n left join changed_asset c using (asset_id) left join stage_seen s using (asset_id)
+		where a.tenant_id = $1 and a.id = n.asset_id`, st.job.Tenant, !o.Changes && !o.Incomplete, o.Now)
 	return err
 }
 
