@@ -12,6 +12,13 @@ import (
 
 // benchmarkStore gives a tenant 50,000 findings.
 func benchmarkStore(b *testing.B) (*postgres.Store, tenant.ID) {
+	return benchmarkTenant(b, func(id tenant.ID) []string {
+		return []string{fmt.Sprintf(seedFindings, id, crowdedCatalogue/10), "analyze"}
+	})
+}
+
+// benchmarkTenant gives a tenant 5,000 assets, and what the further statements do.
+func benchmarkTenant(b *testing.B, further func(tenant.ID) []string) (*postgres.Store, tenant.ID) {
 	url := postgrestest.URL(b)
 	owner := openOwner(b, url)
 	store := postgrestest.Open(b, url, postgres.ForRequests())
@@ -19,7 +26,8 @@ func benchmarkStore(b *testing.B) (*postgres.Store, tenant.ID) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, statement := range []string{fmt.Sprintf(seedCrowd, crowdedCatalogue), fmt.Sprintf(seedAssets, created.ID, crowdedAssets), fmt.Sprintf(seedFindings, created.ID, crowdedCatalogue/10), "analyze"} {
+	seeds := []string{fmt.Sprintf(seedCrowd, crowdedCatalogue), fmt.Sprintf(seedAssets, created.ID, crowdedAssets)}
+	for _, statement := range append(seeds, further(created.ID)...) {
 		if _, err := owner.Exec(statement); err != nil {
 			b.Fatal(err)
 		}

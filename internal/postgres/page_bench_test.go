@@ -8,7 +8,6 @@ import (
 
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/postgres"
-	"pgp.internal/defender/internal/postgres/postgrestest"
 	"pgp.internal/defender/internal/tenant"
 )
 
@@ -31,22 +30,9 @@ update vulnerability set description = 'Summary: a flaw in the handling of objec
 
 // benchmarkPages gives a tenant 5,000 assets, and exposes it to 2,000 vulnerabilities.
 func benchmarkPages(b *testing.B) (*postgres.Store, tenant.ID) {
-	url := postgrestest.URL(b)
-	owner := openOwner(b, url)
-	store := postgrestest.Open(b, url, postgres.ForRequests())
-	created, err := store.CreateTenant(b.Context(), "Crowded", "")
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, statement := range []string{
-		fmt.Sprintf(seedCrowd, crowdedCatalogue), fmt.Sprintf(seedAssets, created.ID, crowdedAssets), furnishAssets, furnishVulnerabilities,
-		fmt.Sprintf(seedExposures, created.ID, fmt.Sprint(created.ID)), "vacuum analyze",
-	} {
-		if _, err := owner.Exec(statement); err != nil {
-			b.Fatal(err)
-		}
-	}
-	return store, created.ID
+	return benchmarkTenant(b, func(id tenant.ID) []string {
+		return []string{furnishAssets, furnishVulnerabilities, fmt.Sprintf(seedExposures, id, fmt.Sprint(id)), "vacuum analyze"}
+	})
 }
 
 // BenchmarkAssetPage reads the first page of 50 assets.

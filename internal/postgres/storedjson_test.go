@@ -33,12 +33,7 @@ func TestUsualAddressesAreReadLikeAnyOthers(t *testing.T) {
 		if err := owner.QueryRow("select $1::jsonb::text", stored).Scan(&text); err != nil {
 			continue // no JSON
 		}
-		want, err := postgres.AnyAddresses(text)
-		got, ok := postgres.UsualAddresses(text)
-		if ok && (err != nil || !reflect.DeepEqual(got, want)) {
-			t.Errorf("%s: %v, want %v, %v", text, got, want, err)
-		}
-		if ok {
+		if readAlike(t, text, postgres.UsualAddresses, postgres.AnyAddresses) {
 			usual++
 		}
 	}
@@ -54,13 +49,8 @@ func TestOddAddressesAreLeftToJSON(t *testing.T) {
 	if got, ok := postgres.UsualAddresses(usual); !ok || len(got) != 2 || !got[0].Up || got[0].InterfaceType != "ethernet" || got[1].Scope != "private" {
 		t.Fatalf("read as %v, %v", got, ok)
 	}
-	for i := range usual {
-		for _, odd := range []string{usual[:i], usual[:i] + usual[i+1:], usual[:i] + `\` + usual[i+1:], usual[:i] + `"` + usual[i:]} {
-			got, ok := postgres.UsualAddresses(odd)
-			if want, err := postgres.AnyAddresses(odd); ok && (err != nil || !reflect.DeepEqual(got, want)) {
-				t.Errorf("%s: %v, want %v, %v", odd, got, want, err)
-			}
-		}
+	for _, odd := range spoilt(usual) {
+		readAlike(t, odd, postgres.UsualAddresses, postgres.AnyAddresses)
 	}
 }
 
@@ -80,12 +70,7 @@ func TestUsualCloudsAreReadLikeAnyOthers(t *testing.T) {
 		if err := owner.QueryRow("select $1::jsonb::text", stored).Scan(&text); err != nil {
 			continue // no JSON
 		}
-		want, err := postgres.AnyCloud(text)
-		got, ok := postgres.UsualCloud(text)
-		if ok && (err != nil || !reflect.DeepEqual(got, want)) {
-			t.Errorf("%s: %v, want %v, %v", text, got, want, err)
-		}
-		if ok {
+		if readAlike(t, text, postgres.UsualCloud, postgres.AnyCloud) {
 			usual++
 		}
 	}
@@ -93,12 +78,25 @@ func TestUsualCloudsAreReadLikeAnyOthers(t *testing.T) {
 		t.Errorf("%d of 500 are usual", usual)
 	}
 	const whole = `{"vm_id": "v", "account": "a", "provider": "Azure", "resource_id": "/r"}`
-	for i := range whole {
-		for _, odd := range []string{whole[:i], whole[:i] + whole[i+1:], whole[:i] + `\` + whole[i+1:], whole[:i] + `"` + whole[i:]} {
-			got, ok := postgres.UsualCloud(odd)
-			if want, err := postgres.AnyCloud(odd); ok && (err != nil || !reflect.DeepEqual(got, want)) {
-				t.Errorf("%s: %v, want %v, %v", odd, got, want, err)
-			}
-		}
+	for _, odd := range spoilt(whole) {
+		readAlike(t, odd, postgres.UsualCloud, postgres.AnyCloud)
 	}
+}
+
+// readAlike tells whether a text is read in the usual layout, and fails if anything else comes of it than by reading any JSON.
+func readAlike[V any](t *testing.T, text string, usual func(string) (V, bool), whole func(string) (V, error)) bool {
+	t.Helper()
+	got, ok := usual(text)
+	if want, err := whole(text); ok && (err != nil || !reflect.DeepEqual(got, want)) {
+		t.Errorf("%s: %v, want %v, %v", text, got, want, err)
+	}
+	return ok
+}
+
+// spoilt are the texts that come of one by cutting it off, taking a character out, and changing or adding one, in every place.
+func spoilt(text string) (all []string) {
+	for i := range text {
+		all = append(all, text[:i], text[:i]+text[i+1:], text[:i]+`\`+text[i+1:], text[:i]+`"`+text[i:])
+	}
+	return all
 }
