@@ -114,5 +114,5 @@ const (
 	recountUnexposed = `
 		update exposure e set open_assets = 0, fixed_assets = 0, out_of_scope_assets = 0, updated_at = now()
 		where e.tenant_id = $1 and (e.open_assets, e.fixed_assets, e.out_of_scope_assets) <> (0, 0, 0)
-		  and not exists (select from finding f where f.tenant_id = $1 and f.vulnerability_id = e.vulnerability_id)`
+		  and not exists (select from (select distinct vulnerability_id from finding where tenant_id = $1) f where f.vulnerability_id = e.vulnerability_id)`
 )
