@@ -204,22 +204,30 @@ func (s *Store) SoftwareIDs(ctx context.Context, software []syncer.Software) ([]
 	for i, w := range software {
 		vendors[i], products[i], versions[i] = w.Vendor, w.Product, w.Version
 	}
-	return s.numbered(ctx, `
-		insert into software (vendor, product, version)
-		select distinct w.vendor, w.product, w.version from unnest($1::text[], $2::text[], $3::text[]) as w(vendor, product, version)
-		where not exists (select from software k where (k.vendor, k.product, k.version) = (w.vendor, w.product, w.version))
-		order by 1, 2, 3
-		on conflict do nothing`, `
-		select k.id from unnest($1::text[], $2::text[], $3::text[]) with ordinality as w(vendor, product, version, n)
-		join software k using (vendor, product, version) order by w.n`, pq.Array(vendors), pq.Array(products), pq.Array(versions))
-}
-
-func (s *Store) numbered(ctx context.Context, insert, read string, args ...any) (ids []int32, err error) {
-	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
-		if _, err := tx.ExecContext(ctx, insert, args...); err != nil {
+	args := []any{pq.Array(vendors), pq.Array(products), pq.Array(versions)}
+	var ids []int32
+	read := func(tx *sqlx.Tx) error {
+		return tx.SelectContext(ctx, &ids, `
+			select f.id from unnest($1::text[], $2::text[], $3::text[]) with ordinality as w(vendor, product, version, n)
+			cross join lateral (
+			  select k.id from software k where (k.vendor, k.product, k.version) = (w.vendor, w.product, w.version) offset 0 -- by the index, see vulnerabilitiesNamed
+			) f order by w.n`, args...)
+	}
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		if err := read(tx); err != nil || len(ids) == len(software) {
 			return err
 		}
-		return tx.SelectContext(ctx, &ids, read, args...)
+		ids = nil
+		_, err := tx.ExecContext(ctx, `
+			insert into software (vendor, product, version)
+			select distinct w.vendor, w.product, w.version from unnest($1::text[], $2::text[], $3::text[]) as w(vendor, product, version)
+			where not exists (select from software k where (k.vendor, k.product, k.version) = (w.vendor, w.product, w.version))
+			order by 1, 2, 3
+			on conflict do nothing`, args...)
+		if err != nil {
+			return err
+		}
+		return read(tx)
 	})
 	return ids, err
 }

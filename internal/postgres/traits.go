@@ -45,27 +45,44 @@ func (r traitRow) vulnerability() inventory.Vulnerability {
 // the fields that rules ask for are filled.
 func (s *Store) KnownVulnerabilities(ctx context.Context, names []string) ([]inventory.Vulnerability, error) {
 	var rows []traitRow
-	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
-		_, err := tx.ExecContext(ctx, `
-			with created as (
-			  insert into vulnerability (name, partial, rules_at)
-			  select distinct n, true, '-infinity'::timestamptz from unnest($1::text[]) as n
-			  where not exists (select from vulnerability k where k.name = n) order by 1
-			  on conflict do nothing returning id, name
-			)
-			insert into vulnerability_words (vulnerability_id, words)
-			select distinct c.id, t.words::tsvector from created c join unnest($1::text[], $2::text[]) as t (name, words) using (name)
-			on conflict do nothing`, pq.Array(names), pq.Array(each(names, func(name string) string { return wordVector(name) })))
-		if err != nil {
+	err := s.inSystem(ctx, func(tx *sqlx.Tx) (err error) {
+		if rows, err = vulnerabilitiesNamed(ctx, tx, names); err != nil || len(rows) == len(names) {
 			return err
 		}
-		return tx.SelectContext(ctx, &rows, `
-			select `+traitColumns+` from unnest($1::text[]) with ordinality as w(name, n) join vulnerability k using (name) order by w.n`, pq.Array(names))
+		if err = addNamed(ctx, tx, names); err == nil {
+			rows, err = vulnerabilitiesNamed(ctx, tx, names)
+		}
+		return err
 	})
 	if err == nil && len(rows) != len(names) {
 		err = errors.New("vulnerabilities were asked for by name but not all came back")
 	}
 	return each(rows, traitRow.vulnerability), err
+}
+
+// vulnerabilitiesNamed looks each name up by the index. Left the choice, the planner reads the whole catalogue, texts and all, as soon as a few
+// hundred are asked for: 40 ms instead of 4 for 600 of 20,000, a dozen times in the import of a small directory.
+func vulnerabilitiesNamed(ctx context.Context, tx *sqlx.Tx, names []string) (rows []traitRow, err error) {
+	err = tx.SelectContext(ctx, &rows, `
+		select f.* from unnest($1::text[]) with ordinality as w(name, n)
+		cross join lateral (select `+traitColumns+` from vulnerability k where k.name = w.name offset 0) f -- "offset 0" keeps it from being joined
+		order by w.n`, pq.Array(names))
+	return rows, err
+}
+
+// addNamed adds those that nobody knows yet.
+func addNamed(ctx context.Context, tx *sqlx.Tx, names []string) error {
+	_, err := tx.ExecContext(ctx, `
+		with created as (
+		  insert into vulnerability (name, partial, rules_at)
+		  select distinct n, true, '-infinity'::timestamptz from unnest($1::text[]) as n
+		  where not exists (select from vulnerability k where k.name = n) order by 1
+		  on conflict do nothing returning id, name
+		)
+		insert into vulnerability_words (vulnerability_id, words)
+		select distinct c.id, t.words::tsvector from created c join unnest($1::text[], $2::text[]) as t (name, words) using (name)
+		on conflict do nothing`, pq.Array(names), pq.Array(each(names, func(name string) string { return wordVector(name) })))
+	return err
 }
 
 // RulesAt is the newest of the moments that [Store.RuledAnew] goes by; zero without any. They rise with every write, of which there is one at
