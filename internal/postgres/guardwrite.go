@@ -59,7 +59,7 @@ func (r *remembrance) heed(stored guardDocument) map[string]bool {
 func (st *stage) noteTold(ctx context.Context, tx *sqlx.Tx, approved bool) error {
 	_, told := st.remember.now.told(syncer.HeldFindings)
 	if st.remember.partly { // each asset is looked for there
-		if _, err := tx.ExecContext(ctx, `create index on withheld (asset_id, vulnerability_id); analyze withheld`); err != nil {
+		if _, err := tx.ExecContext(ctx, `analyze withheld`); err != nil {
 			return err
 		}
 	}

@@ -52,7 +52,9 @@ const stageTables = `
 	create index on stage_installation (asset_id);
 	create temp table kept_asset (asset_id bigint not null, why text not null);
 	create temp table withheld (asset_id bigint not null, vulnerability_id int not null, refused boolean not null, gone boolean not null,
-	  since timestamptz not null, held_as smallint not null, known boolean not null);`
+	  since timestamptz not null, held_as smallint not null, known boolean not null);
+	create index on kept_asset (asset_id);
+	create index on withheld (asset_id, vulnerability_id);`
 
 // NewStage takes one connection out of the pool until Close, and ends the session of a worker that held the claim before. It
 // fails with job.ErrLeaseLost if the claim is not held any more.

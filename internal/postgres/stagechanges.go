@@ -72,7 +72,7 @@ func (st *stage) compareChanges(ctx context.Context, tx *sqlx.Tx, _ syncer.Apply
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `analyze delta`)
+	_, err = tx.ExecContext(ctx, indexDelta)
 	return err
 }
 

@@ -173,9 +173,13 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `analyze delta`)
+	_, err = tx.ExecContext(ctx, indexDelta)
 	return err
 }
+
+// indexDelta has each finding be looked up in what is to be done, by whoever goes through the findings of a tenant: of one that the statistics do not
+// know the planner does so, because it expects a single finding.
+const indexDelta = `create index on delta (asset_id, vulnerability_id); analyze delta`
 
 // writeDelta does what there is to be done about findings, and keeps it as their history, share by share.
 func (st *stage) writeDelta(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {

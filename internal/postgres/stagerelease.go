@@ -28,6 +28,9 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 	if err != nil {
 		return err
 	}
+	if _, err := tx.ExecContext(ctx, `create index on leaving (id); analyze leaving`); err != nil {
+		return err
+	}
 	if p.Incomplete || p.Partial {
 		if _, err := tx.ExecContext(ctx, `delete from leaving where not arrived`); err != nil {
 			return err

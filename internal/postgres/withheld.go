@@ -26,6 +26,9 @@ func (st *stage) withhold(ctx context.Context, tx *sqlx.Tx, h hold) (held, opene
 	if err != nil {
 		return 0, 0, err
 	}
+	if _, err := tx.ExecContext(ctx, `analyze withheld`); err != nil {
+		return 0, 0, err
+	}
 	if err := st.markWithheld(ctx, tx); err != nil {
 		return 0, 0, err
 	}
