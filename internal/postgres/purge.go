@@ -51,15 +51,13 @@ func (s *Store) purgeAssets(ctx context.Context, j job.Job, integration int64) (
 		}
 		for _, statement := range []string{`
 			with gone as (
-			  delete from finding f using doomed d where f.tenant_id = $1 and f.asset_id = d.id returning f.vulnerability_id, f.state
-			), n as (
-			  select vulnerability_id, count(*) filter (where state = 1) as open, count(*) filter (where state = 2) as fixed,
-			         count(*) filter (where state = 3) as outside
-			  from gone group by vulnerability_id
+			  delete from finding f using doomed d where f.tenant_id = $1 and f.asset_id = d.id returning f.vulnerability_id, f.state, f.first_seen_at
 			)
-			update exposure e set open_assets = e.open_assets - n.open, fixed_assets = e.fixed_assets - n.fixed,
-			       out_of_scope_assets = e.out_of_scope_assets - n.outside, updated_at = now()
-			from n where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id`,
+			insert into exposure as e (tenant_id, vulnerability_id, open_assets, fixed_assets, out_of_scope_assets, first_seen_at)
+			select $1, vulnerability_id, -count(*) filter (where state = 1), -count(*) filter (where state = 2), -count(*) filter (where state = 3), min(first_seen_at)
+			from gone group by vulnerability_id order by vulnerability_id
+			on conflict (tenant_id, vulnerability_id) do update set open_assets = e.open_assets + excluded.open_assets,
+			  fixed_assets = e.fixed_assets + excluded.fixed_assets, out_of_scope_assets = e.out_of_scope_assets + excluded.out_of_scope_assets, updated_at = now()`,
 			`delete from installation n using doomed d where n.tenant_id = $1 and n.asset_id = d.id`,
 			`delete from finding_event e using doomed d where e.tenant_id = $1 and e.asset_id = d.id`,
 			`delete from asset_word w using doomed d where w.tenant_id = $1 and w.asset_id = d.id`,
@@ -136,23 +134,10 @@ func (s *Store) dropFindings(ctx context.Context, j job.Job, integration int64) 
 
 // endPurge removes what nothing refers to any more and closes the integration.
 func (s *Store) endPurge(ctx context.Context, tx *sqlx.Tx, j job.Job, integration int64) error {
-	// What is left without any finding belonged to the purged assets alone.
-	_, err := tx.ExecContext(ctx, `
-		delete from exposure e where e.tenant_id = $1
-		  and not exists (select from finding f where f.tenant_id = $1 and f.vulnerability_id = e.vulnerability_id)`, j.Tenant)
-	if err != nil {
+	if err := inSets(ctx, tx, func() error { return purgeUnused(ctx, tx, j.Tenant) }); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `
-		delete from remediation m where m.tenant_id = $1
-		  and not exists (select from exposure e where e.tenant_id = $1 and e.vulnerability_id = m.vulnerability_id)`, j.Tenant)
-	if err != nil {
-		return err
-	}
-	if err := purgeLocations(ctx, tx, j.Tenant); err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `delete from reconciliation where tenant_id = $1 and integration_id = $2`, j.Tenant, integration)
+	_, err := tx.ExecContext(ctx, `delete from reconciliation where tenant_id = $1 and integration_id = $2`, j.Tenant, integration)
 	if err != nil {
 		return err
 	}
@@ -174,19 +159,21 @@ func (s *Store) endPurge(ctx context.Context, tx *sqlx.Tx, j job.Job, integratio
 	return s.record(ctx, tx, j.Tenant, deed{action: audit.IntegrationEmptied, resource: on(tenant.IntegrationPrefix, closed)})
 }
 
-// purgeLocations removes the places where no software sits any more. Which these are takes a join by hashing or sorting, whatever the
-// statistics say: neither a list for NOT IN that is larger than work_mem nor the result of unnest has an index, and to go through it
-// for each place takes minutes for a few thousand.
-func purgeLocations(ctx context.Context, tx *sqlx.Tx, t tenant.ID) error {
-	if _, err := tx.ExecContext(ctx, `set local enable_nestloop = off`); err != nil {
-		return err
-	}
-	_, err := tx.ExecContext(ctx, `
+// purgeUnused removes what is left without any finding, which belonged to the purged assets alone, and the places where no software sits any more.
+// Which these are takes a join by hashing or sorting, whatever the statistics say: neither a list for NOT IN that is larger than work_mem nor the
+// result of unnest has an index, and to go through it for each place takes minutes for a few thousand.
+func purgeUnused(ctx context.Context, tx *sqlx.Tx, t tenant.ID) error {
+	for _, statement := range []string{`
+		delete from exposure e where e.tenant_id = $1
+		  and not exists (select from finding f where f.tenant_id = $1 and f.vulnerability_id = e.vulnerability_id)`, `
+		delete from remediation m where m.tenant_id = $1
+		  and not exists (select from exposure e where e.tenant_id = $1 and e.vulnerability_id = m.vulnerability_id)`, `
 		with used as materialized (select distinct unnest(n.location_ids) as id from installation n where n.tenant_id = $1)
-		delete from location l where l.tenant_id = $1 and not exists (select from used u where u.id = l.id)`, t)
-	if err != nil {
-		return err
+		delete from location l where l.tenant_id = $1 and not exists (select from used u where u.id = l.id)`,
+	} {
+		if _, err := tx.ExecContext(ctx, statement, t); err != nil {
+			return err
+		}
 	}
-	_, err = tx.ExecContext(ctx, `set local enable_nestloop = on`)
-	return err
+	return nil
 }

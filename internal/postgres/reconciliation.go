@@ -59,7 +59,7 @@ func (st *stage) addStored(ctx context.Context, tx *sqlx.Tx, held *syncer.Holdin
 	if err != nil {
 		return err
 	}
-	if err := tally(ctx, tx, func(name string, n int64) { held.Open[name] = n }, openOf, st.job.Tenant, st.integration.ID); err != nil {
+	if err := st.addOpen(ctx, tx, held); err != nil {
 		return err
 	}
 	return tally(ctx, tx, func(name string, _ int64) { held.Partial[name] = true }, `
@@ -98,17 +98,29 @@ func (st *stage) addWithheld(ctx context.Context, tx *sqlx.Tx, held *syncer.Hold
 	return nil
 }
 
-// openOf counts open findings by vulnerability. The tenant's counters tell them, which a full run recounts, while no other integration has
+// addOpen counts open findings by vulnerability. The tenant's counters tell them, which a full run recounts, while no other integration has
 // assets; otherwise its findings have to be counted.
-const openOf = `
-	with others as (select exists (select from asset_tally where tenant_id = $1 and integration_id <> $2 and assets > 0) as shared)
-	select v.name, e.open_assets::bigint from exposure e join vulnerability v on v.id = e.vulnerability_id
-	where e.tenant_id = $1 and e.open_assets > 0 and not (select shared from others)
-	union all
-	select v.name, n.open from (
-	  select f.vulnerability_id, count(*) as open from finding f join asset a on a.tenant_id = $1 and a.id = f.asset_id
-	  where (select shared from others) and f.tenant_id = $1 and f.state = 1 and a.integration_id = $2 group by f.vulnerability_id
-	) n join vulnerability v on v.id = n.vulnerability_id`
+func (st *stage) addOpen(ctx context.Context, tx *sqlx.Tx, held *syncer.Holdings) error {
+	take := func(name string, n int64) { held.Open[name] = n }
+	var shared bool
+	err := tx.GetContext(ctx, &shared, `
+		select exists (select from asset_tally where tenant_id = $1 and integration_id <> $2 and assets > 0)`, st.job.Tenant, st.integration.ID)
+	if err != nil {
+		return err
+	}
+	if !shared {
+		return tally(ctx, tx, take, `
+			select v.name, e.open_assets::bigint from exposure e join vulnerability v on v.id = e.vulnerability_id
+			where e.tenant_id = $1 and e.open_assets > 0`, st.job.Tenant)
+	}
+	return inSets(ctx, tx, func() error {
+		return tally(ctx, tx, take, `
+			select v.name, n.open from (
+			  select f.vulnerability_id, count(*) as open from finding f join asset a on a.tenant_id = $1 and a.id = f.asset_id
+			  where f.tenant_id = $1 and f.state = 1 and a.integration_id = $2 group by f.vulnerability_id
+			) n join vulnerability v on v.id = n.vulnerability_id`, st.job.Tenant, st.integration.ID)
+	})
+}
 
 // tally hands over the rows of a query for names and numbers.
 func tally(ctx context.Context, tx *sqlx.Tx, take func(string, int64), query string, args ...any) error {

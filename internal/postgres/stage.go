@@ -50,6 +50,8 @@ const stageTables = `
 	create index on changed_asset (asset_id);
 	create index on stage_seen (asset_id);
 	create index on stage_installation (asset_id);
+	create temp table renewed (asset_id bigint not null, words text[] not null);
+	create index on renewed (asset_id);
 	create temp table kept_asset (asset_id bigint not null, why text not null);
 	create temp table withheld (asset_id bigint not null, vulnerability_id int not null, refused boolean not null, gone boolean not null,
 	  since timestamptz not null, held_as smallint not null, known boolean not null);

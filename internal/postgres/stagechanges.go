@@ -72,7 +72,7 @@ func (st *stage) compareChanges(ctx context.Context, tx *sqlx.Tx, _ syncer.Apply
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, indexDelta)
+	_, err = tx.ExecContext(ctx, indexDelta+`; analyze changed_asset`)
 	return err
 }
 
@@ -93,8 +93,7 @@ func (st *stage) refuseVulnerabilities(ctx context.Context, tx *sqlx.Tx, o synce
 		  select f.asset_id, f.vulnerability_id, f.severity, f.software_ids, '{}', f.severity, f.severity_source, f.attack_vector, f.first_seen_at, r.reason, 'o', f.held_since, f.held_as
 		  from unnest($3::int[], $4::smallint[]) as r (vulnerability_id, reason)
 		  join finding f on f.tenant_id = $1 and f.vulnerability_id = r.vulnerability_id and f.state = 1
-		  join asset a on a.tenant_id = $1 and a.id = f.asset_id and a.integration_id = $2 and a.state in ('active', 'inactive')
-		  where not exists (select from kept_asset k where k.asset_id = a.id)
+		  where `+looksAt+`
 		    and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)
 		  returning asset_id
 		)
@@ -120,12 +119,15 @@ func (st *stage) retellRefused(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 		from unnest($3::int[], $4::smallint[]) as r (vulnerability_id, reason)
 		join finding f on f.tenant_id = $1 and f.vulnerability_id = r.vulnerability_id and f.state = 3
 		  and f.state_reason = any($5::text[]) and f.state_reason <> ($5::text[])[r.reason + 1]
-		join asset a on a.tenant_id = $1 and a.id = f.asset_id and a.integration_id = $2 and a.state in ('active', 'inactive')
-		where not exists (select from kept_asset k where k.asset_id = a.id)
+		where `+looksAt+`
 		  and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)`,
 		st.job.Tenant, st.integration.ID, ids, reasons, rowReasonNames())
 	return err
 }
+
+// looksAt is the condition on a finding f that a reading looks at the rows of its asset; $1 is the tenant, $2 the integration. "offset 0" has the asset be
+// looked up: joined, all may be gone through for each finding, of a tenant for which a single one is expected.
+const looksAt = `exists (select from asset a where a.tenant_id = $1 and a.id = f.asset_id and a.integration_id = $2 and ` + inSight + ` offset 0)`
 
 // refusals are the vulnerabilities and the reasons as arrays.
 func refusals(refused []syncer.RefusedVulnerability) (ids, reasons any) {

@@ -109,7 +109,8 @@ func (st *stage) noteAssets(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, noteRowless+` and not exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id)`,
+	// "offset 0" has each asset be looked up: joined, all findings may be read for each, of a tenant for which a single one is expected.
+	_, err = tx.ExecContext(ctx, noteRowless+` and not exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id offset 0)`,
 		st.job.Tenant, st.integration.ID, syncer.RowSum{}.Bytes())
 	return err
 }
@@ -173,7 +174,9 @@ func (st *stage) writeRemediations(ctx context.Context, tx *sqlx.Tx, c *syncer.F
 
 // closeAll takes every open finding of the integration out of scope, because its import was switched off.
 func (st *stage) closeAll(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	err := st.eachShare(ctx, tx, func(of share) error { return st.closeShare(ctx, tx, of, o, c) }, openByAsset, st.job.Tenant, st.integration.ID)
+	err := st.eachShare(ctx, tx, func(of share) error {
+		return inSets(ctx, tx, func() error { return st.closeShare(ctx, tx, of, o, c) })
+	}, openByAsset, st.job.Tenant, st.integration.ID)
 	if err != nil {
 		return err
 	}
@@ -195,6 +198,7 @@ func (st *stage) closeShare(ctx context.Context, tx *sqlx.Tx, of share, o syncer
 		  update finding f set state = 3, state_reason = $3, closed_at = $4, updated_at = $4, last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
 		  from asset a
 		  where a.tenant_id = $1 and a.integration_id = $2 and a.id > $7 and a.id <= $8 and f.tenant_id = $1 and f.asset_id = a.id and f.state = 1
+		    and f.asset_id > $7 and f.asset_id <= $8
 		  returning f.asset_id, f.vulnerability_id, f.severity
 		), told as (
 		  insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, reason, severity, old_severity)

@@ -236,8 +236,8 @@ func (st *stage) closeFindings(ctx context.Context, tx *sqlx.Tx, of share, o syn
 		with done as (
 		  update finding f set state = case d.op when 'f' then 2 else 3 end, closed_at = $2, updated_at = $2, held_since = null, held_as = null,
 		         state_reason = case d.op when 'o' then ($3::text[])[d.reason + 1] end,
-		         last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
-		  from delta d join asset a on a.tenant_id = $1 and a.id = d.asset_id
+		         last_seen_at = (select coalesce(a.findings_seen_at, a.last_seen_at) from asset a where a.tenant_id = $1 and a.id = d.asset_id)
+		  from delta d
 		  where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op in ('f', 'o') and d.asset_id > $4 and d.asset_id <= $5
 		  returning d.op
 		)

@@ -15,7 +15,9 @@ func (st *stage) retellLeft(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 	if !o.Rejudged && !o.Recount {
 		return nil
 	}
-	return st.eachShare(ctx, tx, func(of share) error { return st.retellLeftShare(ctx, tx, of, o, c) }, outByAsset+` and f.state_reason = $2 group by f.asset_id`, st.job.Tenant, string(inventory.ImportVulnerabilitiesOff))
+	return st.eachShare(ctx, tx, func(of share) error {
+		return inSets(ctx, tx, func() error { return st.retellLeftShare(ctx, tx, of, o, c) })
+	}, outByAsset+` and f.state_reason = $2 group by f.asset_id`, st.job.Tenant, string(inventory.ImportVulnerabilitiesOff))
 }
 
 // outByAsset begins a query that weighs findings which are out of scope, for eachShare.
@@ -28,7 +30,7 @@ func (st *stage) retellLeftShare(ctx context.Context, tx *sqlx.Tx, of share, o s
 		  from asset a
 		  where a.tenant_id = $1 and a.integration_id = $2 and a.state not in ('active', 'inactive', 'stale')
 		    and f.tenant_id = $1 and f.asset_id = a.id and f.state = 3 and f.state_reason = $4 and a.state_reason <> $4
-		    and a.id > $7 and a.id <= $8
+		    and a.id > $7 and a.id <= $8 and f.asset_id > $7 and f.asset_id <= $8
 		  returning f.asset_id, f.vulnerability_id, f.severity, f.state_reason
 		)
 		insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, reason, severity)
@@ -41,8 +43,9 @@ func (st *stage) retellLeftShare(ctx context.Context, tx *sqlx.Tx, of share, o s
 
 // retellClosed gives findings that left with their asset the reason that is true now that the asset is back and their import is off.
 func (st *stage) retellClosed(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	return st.eachShare(ctx, tx, func(of share) error { return st.retellClosedShare(ctx, tx, of, o, c) },
-		outByAsset+` and f.state_reason <> $2 and f.state_reason <> all($3::text[]) group by f.asset_id`, st.job.Tenant, string(o.CloseReason), rowReasonNames())
+	return st.eachShare(ctx, tx, func(of share) error {
+		return inSets(ctx, tx, func() error { return st.retellClosedShare(ctx, tx, of, o, c) })
+	}, outByAsset+` and f.state_reason <> $2 and f.state_reason <> all($3::text[]) group by f.asset_id`, st.job.Tenant, string(o.CloseReason), rowReasonNames())
 }
 
 func (st *stage) retellClosedShare(ctx context.Context, tx *sqlx.Tx, of share, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
@@ -52,7 +55,7 @@ func (st *stage) retellClosedShare(ctx context.Context, tx *sqlx.Tx, of share, o
 		  from asset a
 		  where a.tenant_id = $1 and a.integration_id = $2 and a.state in ('active', 'inactive', 'stale')
 		    and f.tenant_id = $1 and f.asset_id = a.id and f.state = 3 and f.state_reason <> $4 and f.state_reason <> all($7::text[])
-		    and a.id > $8 and a.id <= $9
+		    and a.id > $8 and a.id <= $9 and f.asset_id > $8 and f.asset_id <= $9
 		  returning f.asset_id, f.vulnerability_id, f.severity, f.state_reason
 		)
 		insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, reason, severity)

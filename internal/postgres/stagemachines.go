@@ -93,17 +93,7 @@ func (st *stage) gatherMachines(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 		return err
 	}
 	if p.CarriersOnly {
-		p.done.CarrierFree, err = affected(ctx, tx, `
-			update incoming i set reason = $1 where reason = '' and not idx = any(coalesce($2::int[], '{}')) and not exists (
-			  select from asset a where a.tenant_id = $3 and a.integration_id = $4 and a.source_id = i.source_id
-			    and a.open_critical + a.open_high + a.open_medium + a.open_low + a.open_unknown > 0)`,
-			string(inventory.ImportAssetsOff), pq.Array(p.Carriers), st.job.Tenant, st.integration.ID)
-		if err == nil {
-			err = tx.SelectContext(ctx, &p.done.CarrierFreeNamed, `
-				select source_id as sourceid, hostname as name from incoming where reason = $1 order by idx limit $2`,
-				string(inventory.ImportAssetsOff), syncer.MaxSkippedMachines)
-		}
-		if err != nil {
+		if err := inSets(ctx, tx, func() error { return st.leaveBare(ctx, tx, p) }); err != nil {
 			return err
 		}
 	}
@@ -114,6 +104,21 @@ func (st *stage) gatherMachines(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 		from incoming i
 		full join (select * from asset where tenant_id = $1 and integration_id = $2) a on a.source_id = i.source_id`,
 		st.job.Tenant, st.integration.ID, string(inventory.ImportAssetsOff)).Scan(&p.accepted, &p.fresh, &p.returned, &p.before)
+}
+
+// leaveBare leaves out machines that are no carriers.
+func (st *stage) leaveBare(ctx context.Context, tx *sqlx.Tx, p *machinePlan) (err error) {
+	p.done.CarrierFree, err = affected(ctx, tx, `
+		update incoming i set reason = $1 where reason = '' and not idx = any(coalesce($2::int[], '{}')) and not exists (
+		  select from asset a where a.tenant_id = $3 and a.integration_id = $4 and a.source_id = i.source_id
+		    and a.open_critical + a.open_high + a.open_medium + a.open_low + a.open_unknown > 0)`,
+		string(inventory.ImportAssetsOff), pq.Array(p.Carriers), st.job.Tenant, st.integration.ID)
+	if err != nil {
+		return err
+	}
+	return tx.SelectContext(ctx, &p.done.CarrierFreeNamed, `
+		select source_id as sourceid, hostname as name from incoming where reason = $1 order by idx limit $2`,
+		string(inventory.ImportAssetsOff), syncer.MaxSkippedMachines)
 }
 
 // importState is what assets of this run are marked as.
@@ -137,8 +142,7 @@ func (st *stage) bringBack(ctx context.Context, tx *sqlx.Tx, p *machinePlan) err
 // refresh makes the known assets that meet the condition equal to their machines. A changed host name leaves the old one behind;
 // an asset that was out of scope has its rows compared afresh, and one that was stale as well: nobody looked at them meanwhile.
 func (st *stage) refresh(ctx context.Context, tx *sqlx.Tx, p *machinePlan, of string) error {
-	var updated int64
-	err := tx.GetContext(ctx, &updated, `
+	updated, err := affected(ctx, tx, `
 		with changed as (
 		update asset a set (`+sourceColumns+`) = row(`+incomingColumns+`),
 		  previous_hostnames = case when a.hostname = i.hostname then a.previous_hostnames
@@ -149,13 +153,11 @@ func (st *stage) refresh(ctx context.Context, tx *sqlx.Tx, p *machinePlan, of st
 		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and i.reason = '' and `+of+`
 		  and (a.content_hash <> i.content_hash or a.state <> i.state or a.import_state <> $3)
 		returning a.id, i.words
-		), forgotten as (
-		delete from asset_word w using changed c where w.tenant_id = $1 and w.asset_id = c.id and w.word <> all (c.words)
-		), learnt as (
-		insert into asset_word (tenant_id, word, asset_id) select $1, unnest(c.words), c.id from changed c
-		on conflict do nothing
 		)
-		select count(*) from changed`, st.job.Tenant, st.integration.ID, importState(p))
+		insert into renewed (asset_id, words) select id, words from changed`, st.job.Tenant, st.integration.ID, importState(p))
+	if err == nil && updated > 0 {
+		err = st.renewWords(ctx, tx)
+	}
 	if err != nil {
 		return err
 	}
@@ -167,6 +169,24 @@ func (st *stage) refresh(ctx context.Context, tx *sqlx.Tx, p *machinePlan, of st
 		where a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id and i.reason = '' and `+of+`
 		  and (a.first_seen_at is distinct from i.first_seen_at or a.last_seen_at is distinct from i.last_seen_at)`,
 		st.job.Tenant, st.integration.ID)
+	return err
+}
+
+// renewWords has the text search find assets by what they are called now. Their words are looked up from a table with an index: the planner may expect
+// the tenant to have a single word, and would go through all of them for each asset.
+func (st *stage) renewWords(ctx context.Context, tx *sqlx.Tx) error {
+	if _, err := tx.ExecContext(ctx, `analyze renewed`); err != nil {
+		return err
+	}
+	for _, statement := range []string{
+		`delete from asset_word w using renewed r where w.tenant_id = $1 and w.asset_id = r.asset_id and w.word <> all (r.words)`,
+		`insert into asset_word (tenant_id, word, asset_id) select $1, unnest(r.words), r.asset_id from renewed r on conflict do nothing`,
+	} {
+		if _, err := tx.ExecContext(ctx, statement, st.job.Tenant); err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, `truncate renewed`)
 	return err
 }
 

@@ -167,17 +167,18 @@ func (st *stage) withdrawShare(ctx context.Context, tx *sqlx.Tx, of share, p *ma
 	err := tx.GetContext(ctx, &withdrawn, `
 		with closed as (
 		  update finding f set state = 3, state_reason = l.reason, closed_at = $3, updated_at = now(),
-		         last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)
-		  from leaving l join asset a on a.tenant_id = $1 and a.id = l.id
+		         last_seen_at = (select coalesce(a.findings_seen_at, a.last_seen_at) from asset a where a.tenant_id = $1 and a.id = l.id)
+		  from leaving l
 		  where f.tenant_id = $1 and f.asset_id = l.id and f.state = 1 and l.state <> 'stale' and l.id > $5 and l.id <= $6
-		  returning f.asset_id, f.vulnerability_id, f.severity, l.reason
+		  returning f.asset_id, f.vulnerability_id, f.severity, f.first_seen_at, l.reason
 		), told as (
 		  insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, reason, severity, old_severity)
 		  select $1, asset_id, vulnerability_id, $2, $3, $4, reason, severity, severity from closed
-		), n as (select vulnerability_id, count(*)::int as n from closed group by vulnerability_id
 		), counted as (
-		  update exposure e set open_assets = e.open_assets - n.n, out_of_scope_assets = e.out_of_scope_assets + n.n, updated_at = now()
-		  from n where e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id
+		  insert into exposure as e (tenant_id, vulnerability_id, open_assets, out_of_scope_assets, first_seen_at)
+		  select $1, vulnerability_id, -count(*), count(*), min(first_seen_at) from closed group by vulnerability_id order by vulnerability_id
+		  on conflict (tenant_id, vulnerability_id) do update
+		    set open_assets = e.open_assets + excluded.open_assets, out_of_scope_assets = e.out_of_scope_assets + excluded.out_of_scope_assets, updated_at = now()
 		)
 		select count(*) from closed`, st.job.Tenant, st.job.RunID, p.Now, inventory.EventOutOfScope, of.after, of.last)
 	p.done.Withdrawn += withdrawn

@@ -57,15 +57,24 @@ func (st *stage) markWithheld(ctx context.Context, tx *sqlx.Tx) error {
 // assets are compared, so that nothing is to be done only about findings that are as they were. Those that were absent and are refused now are
 // there too. Changes do not tell of either.
 func (st *stage) releaseRows(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
+	// The assets have an index of their own here: the planner may expect a single finding that is held back, and would go through all assets for each.
+	some, err := affected(ctx, tx, `
+		create temp table held_asset on commit drop as
+		select a.id, a.held_findings as n from asset a where a.tenant_id = $1 and a.integration_id = $2 and a.held_findings > 0 and `+inSight, st.job.Tenant, st.integration.ID)
+	if err != nil || some == 0 {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `create index on held_asset (id); analyze held_asset`); err != nil {
+		return err
+	}
 	return st.eachShare(ctx, tx, func(of share) error {
 		_, err := tx.ExecContext(ctx, `
-			update finding f set held_since = null, held_as = null from asset a
-			where a.tenant_id = $1 and a.integration_id = $2 and a.held_findings > 0 and a.id > $3 and a.id <= $4 and `+inSight+`
-			  and f.tenant_id = $1 and f.asset_id = a.id and f.held_since is not null
+			update finding f set held_since = null, held_as = null from held_asset a
+			where a.id > $2 and a.id <= $3 and f.tenant_id = $1 and f.asset_id = a.id and f.held_since is not null
 			  and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id and not coalesce(d.returned, false))`,
-			st.job.Tenant, st.integration.ID, of.after, of.last)
+			st.job.Tenant, of.after, of.last)
 		return err
-	}, `select id as asset_id, held_findings as n from asset where tenant_id = $1 and integration_id = $2 and held_findings > 0`, st.job.Tenant, st.integration.ID)
+	}, `select id as asset_id, n from held_asset`)
 }
 
 // noteHeld counts by asset what is held back from now on.
