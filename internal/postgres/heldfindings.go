@@ -94,7 +94,7 @@ const judged = `(d.op in ('f', 'g') or d.op = 'o' and not ($5 or $6 and coalesce
 // mustWait is the condition on a held finding that it stays held: $1 is the tenant, $2 to $4 are waiting. One that waits beside others has no
 // time of its own.
 const mustWait = `not (d.held_as < 3 and d.held_since <= $2 and d.held_since <> $3
-	or d.held_since <= $4 and exists (select from asset a where a.tenant_id = $1 and a.id = d.asset_id and a.held_told))`
+	or d.held_since <= $4 and d.asset_id in (select a.id from asset a where a.tenant_id = $1 and a.held_told))`
 
 // waiting are the arguments of mustWait: held since when a finding may go, and of what moment it may not, because this very run has met it;
 // and when somebody looked who has approved, which is of what was held by then. A reading that is not whole lets nothing go.

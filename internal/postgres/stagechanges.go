@@ -82,6 +82,9 @@ func (st *stage) refuseVulnerabilities(ctx context.Context, tx *sqlx.Tx, o synce
 	if len(o.Refused) == 0 {
 		return nil
 	}
+	if err := st.noteLookedAt(ctx, tx); err != nil {
+		return err
+	}
 	ids, reasons := refusals(o.Refused)
 	_, err := tx.ExecContext(ctx, `delete from delta where op = 'u' and vulnerability_id = any($1::int[])`, ids)
 	if err != nil {
@@ -91,15 +94,15 @@ func (st *stage) refuseVulnerabilities(ctx context.Context, tx *sqlx.Tx, o synce
 		with refused as (
 		  insert into delta (asset_id, vulnerability_id, old_severity, old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op, held_since, held_as)
 		  select f.asset_id, f.vulnerability_id, f.severity, f.software_ids, '{}', f.severity, f.severity_source, f.attack_vector, f.first_seen_at, r.reason, 'o', f.held_since, f.held_as
-		  from unnest($3::int[], $4::smallint[]) as r (vulnerability_id, reason)
+		  from unnest($2::int[], $3::smallint[]) as r (vulnerability_id, reason)
 		  join finding f on f.tenant_id = $1 and f.vulnerability_id = r.vulnerability_id and f.state = 1
-		  where `+looksAt+`
-		    and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)
+		  join looked_at a on a.id = f.asset_id
+		  where not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)
 		  returning asset_id
 		)
 		insert into changed_asset (asset_id, hash, parts, open_unknown, open_low, open_medium, open_high, open_critical)
-		select distinct asset_id, $5::bytea, 0, 0, 0, 0, 0, 0 from refused r
-		where not exists (select from changed_asset c where c.asset_id = r.asset_id)`, st.job.Tenant, st.integration.ID, ids, reasons, uncompared)
+		select distinct asset_id, $4::bytea, 0, 0, 0, 0, 0, 0 from refused r
+		where not exists (select from changed_asset c where c.asset_id = r.asset_id)`, st.job.Tenant, ids, reasons, uncompared)
 	if err != nil {
 		return err
 	}
@@ -116,18 +119,27 @@ func (st *stage) retellRefused(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 	_, err := tx.ExecContext(ctx, `
 		insert into delta (asset_id, vulnerability_id, old_severity, old_software_ids, software_ids, severity, source, attack_vector, first_seen_at, reason, op)
 		select f.asset_id, f.vulnerability_id, f.severity, f.software_ids, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.first_seen_at, r.reason, 's'
-		from unnest($3::int[], $4::smallint[]) as r (vulnerability_id, reason)
+		from unnest($2::int[], $3::smallint[]) as r (vulnerability_id, reason)
 		join finding f on f.tenant_id = $1 and f.vulnerability_id = r.vulnerability_id and f.state = 3
-		  and f.state_reason = any($5::text[]) and f.state_reason <> ($5::text[])[r.reason + 1]
-		where `+looksAt+`
-		  and not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)`,
-		st.job.Tenant, st.integration.ID, ids, reasons, rowReasonNames())
+		  and f.state_reason = any($4::text[]) and f.state_reason <> ($4::text[])[r.reason + 1]
+		join looked_at a on a.id = f.asset_id
+		where not exists (select from delta d where d.asset_id = f.asset_id and d.vulnerability_id = f.vulnerability_id)`,
+		st.job.Tenant, ids, reasons, rowReasonNames())
 	return err
 }
 
-// looksAt is the condition on a finding f that a reading looks at the rows of its asset; $1 is the tenant, $2 the integration. "offset 0" has the asset be
-// looked up: joined, all may be gone through for each finding, of a tenant for which a single one is expected.
-const looksAt = `exists (select from asset a where a.tenant_id = $1 and a.id = f.asset_id and a.integration_id = $2 and ` + inSight + ` offset 0)`
+// noteLookedAt notes the assets whose rows a reading looks at. Findings are looked up in it by its only index: of a tenant for which a single asset is
+// expected, all indexes of the table of assets seem alike.
+func (st *stage) noteLookedAt(ctx context.Context, tx *sqlx.Tx) error {
+	_, err := tx.ExecContext(ctx, `
+		create temp table looked_at on commit drop as select a.id from asset a where a.tenant_id = $1 and a.integration_id = $2 and `+inSight,
+		st.job.Tenant, st.integration.ID)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `create unique index on looked_at (id); analyze looked_at`)
+	return err
+}
 
 // refusals are the vulnerabilities and the reasons as arrays.
 func refusals(refused []syncer.RefusedVulnerability) (ids, reasons any) {

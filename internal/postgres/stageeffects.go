@@ -109,8 +109,7 @@ func (st *stage) noteAssets(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 	if err != nil {
 		return err
 	}
-	// "offset 0" has each asset be looked up: joined, all findings may be read for each, of a tenant for which a single one is expected.
-	_, err = tx.ExecContext(ctx, noteRowless+` and not exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id offset 0)`,
+	_, err = tx.ExecContext(ctx, noteRowless+` and not `+hasFindings,
 		st.job.Tenant, st.integration.ID, syncer.RowSum{}.Bytes())
 	return err
 }
@@ -119,6 +118,11 @@ func (st *stage) noteAssets(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 const noteRowless = `
 	update asset a set finding_hash = $3
 	where a.tenant_id = $1 and a.integration_id = $2 and a.finding_hash = '' and a.state in ('active', 'inactive')`
+
+// hasFindings is the condition on an asset a that it has any finding; $1 is the tenant. It asks for the next asset that has, in their order, which only
+// the primary key has: of a tenant for which a single finding is expected all indexes seem alike, and one by other columns is gone through whole for
+// each asset.
+const hasFindings = `coalesce((select f.asset_id from finding f where f.tenant_id = $1 and f.asset_id >= a.id order by f.asset_id limit 1) = a.id, false)`
 
 const insertLocations = `
 	insert into location (tenant_id, id, disk_paths, registry_paths)

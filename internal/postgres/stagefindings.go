@@ -187,6 +187,9 @@ func (st *stage) writeDelta(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 	if err := tx.GetContext(ctx, &incoming, `select count(*) from incoming_finding`); err != nil {
 		return err
 	}
+	if err := st.noteClosing(ctx, tx); err != nil {
+		return err
+	}
 	err := st.eachShare(ctx, tx, func(of share) error {
 		for _, write := range []func(context.Context, *sqlx.Tx, share, syncer.ApplyFindings, *syncer.FindingChanges) error{
 			st.createFindings, st.updateFindings, st.closeFindings, st.reasonFindings, st.recordEvents,
@@ -198,6 +201,20 @@ func (st *stage) writeDelta(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 		return nil
 	}, `select asset_id, count(*) as n from delta group by asset_id`)
 	c.Unchanged = o.Unchanged + incoming + c.BackUnread - c.Created - (c.Updated - c.StillOut) - c.Reopened
+	return err
+}
+
+// noteClosing notes when the assets were seen whose findings close. It has one index, by which each is looked up: of a tenant for which a single asset is
+// expected, all indexes of the table of assets seem alike.
+func (st *stage) noteClosing(ctx context.Context, tx *sqlx.Tx) error {
+	_, err := tx.ExecContext(ctx, `
+		create temp table closing_asset on commit drop as
+		select a.id, coalesce(a.findings_seen_at, a.last_seen_at) as seen_at from asset a
+		where a.tenant_id = $1 and a.id in (select asset_id from delta where op in ('f', 'o'))`, st.job.Tenant)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `create index on closing_asset (id); analyze closing_asset`)
 	return err
 }
 
@@ -236,8 +253,8 @@ func (st *stage) closeFindings(ctx context.Context, tx *sqlx.Tx, of share, o syn
 		with done as (
 		  update finding f set state = case d.op when 'f' then 2 else 3 end, closed_at = $2, updated_at = $2, held_since = null, held_as = null,
 		         state_reason = case d.op when 'o' then ($3::text[])[d.reason + 1] end,
-		         last_seen_at = (select coalesce(a.findings_seen_at, a.last_seen_at) from asset a where a.tenant_id = $1 and a.id = d.asset_id)
-		  from delta d
+		         last_seen_at = a.seen_at
+		  from delta d join closing_asset a on a.id = d.asset_id
 		  where f.tenant_id = $1 and f.asset_id = d.asset_id and f.vulnerability_id = d.vulnerability_id and d.op in ('f', 'o') and d.asset_id > $4 and d.asset_id <= $5
 		  returning d.op
 		)

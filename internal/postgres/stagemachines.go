@@ -218,7 +218,7 @@ func (st *stage) leaveBehind(ctx context.Context, tx *sqlx.Tx, p *machinePlan) e
 		update asset a set finding_hash = $3
 		where a.tenant_id = $1 and a.integration_id = $2 and a.state in ('active', 'inactive') and a.finding_hash <> $3
 		  and not exists (select from incoming i where i.source_id = a.source_id and i.reason = '')
-		  and not (a.finding_hash = '' and exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id))`,
+		  and not (a.finding_hash = '' and `+hasFindings+`)`,
 		st.job.Tenant, st.integration.ID, behind)
 	return err
 }
@@ -228,7 +228,7 @@ func (st *stage) leaveBehind(ctx context.Context, tx *sqlx.Tx, p *machinePlan) e
 func (st *stage) listAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
 	rows, err := tx.QueryxContext(ctx, `
 		select coalesce(i.idx, -1), case when i.idx is null then a.source_id else '' end, a.id, a.finding_hash, a.open_critical + a.open_high + a.open_medium + a.open_low + a.open_unknown,
-		       a.finding_hash = $5 or a.finding_hash = '' and exists (select from finding f where f.tenant_id = $1 and f.asset_id = a.id),
+		       a.finding_hash = $5 or a.finding_hash = '' and `+hasFindings+`,
 		       a.finding_hash = $3, a.finding_hash = '', coalesce(extract(epoch from a.first_seen_at)::bigint, 0)
 		from asset a left join incoming i on i.source_id = a.source_id
 		where a.tenant_id = $1 and a.integration_id = $2 and (i.reason = '' or $4 and i.idx is null and a.state in ('active', 'inactive') and a.missing_since is null)`,

@@ -20,7 +20,8 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 		  select a.id, a.state as old_state, a.state_reason as old_reason, i.idx is not null as arrived,
 		         case when i.idx is null then 'removed' when i.reason = 'merged' then 'merged' when i.reason = 'stale' then 'stale'
 		              else 'out_of_scope' end as state,
-		         coalesce(i.reason, 'removed') as reason, coalesce(i.survivor, '') as survivor, a.merged_into as old_survivor
+		         coalesce(i.reason, 'removed') as reason, coalesce(i.survivor, '') as survivor, a.merged_into as old_survivor,
+		         coalesce(a.findings_seen_at, a.last_seen_at) as seen_at
 		  from asset a left join incoming i on i.source_id = a.source_id
 		  where a.tenant_id = $1 and a.integration_id = $2
 		    and (i.idx is null and a.state not in ('removed', 'merged') or i.reason <> '')
@@ -90,8 +91,8 @@ func (st *stage) releasePartial(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 		statement string
 		args      []any
 	}{
-		{`insert into leaving (id, old_state, old_reason, arrived, state, reason, survivor)
-		  select a.id, a.state, a.state_reason, false, 'stale', $4, '' from asset a
+		{`insert into leaving (id, old_state, old_reason, arrived, state, reason, survivor, seen_at)
+		  select a.id, a.state, a.state_reason, false, 'stale', $4, '', coalesce(a.findings_seen_at, a.last_seen_at) from asset a
 		  where a.tenant_id = $1 and a.integration_id = $2 and a.state in ('active', 'inactive') and a.last_seen_at < $3
 		    and not exists (select from incoming i where i.source_id = a.source_id)`,
 			[]any{p.Now.AddDate(0, 0, -st.integration.Settings.MaxAgeDays), string(inventory.Stale)}},
@@ -167,7 +168,7 @@ func (st *stage) withdrawShare(ctx context.Context, tx *sqlx.Tx, of share, p *ma
 	err := tx.GetContext(ctx, &withdrawn, `
 		with closed as (
 		  update finding f set state = 3, state_reason = l.reason, closed_at = $3, updated_at = now(),
-		         last_seen_at = (select coalesce(a.findings_seen_at, a.last_seen_at) from asset a where a.tenant_id = $1 and a.id = l.id)
+		         last_seen_at = l.seen_at
 		  from leaving l
 		  where f.tenant_id = $1 and f.asset_id = l.id and f.state = 1 and l.state <> 'stale' and l.id > $5 and l.id <= $6
 		  returning f.asset_id, f.vulnerability_id, f.severity, f.first_seen_at, l.reason

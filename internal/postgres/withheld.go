@@ -77,14 +77,29 @@ func (st *stage) releaseRows(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFin
 	}, `select id as asset_id, n from held_asset`)
 }
 
-// noteHeld counts by asset what is held back from now on.
+// noteHeld counts by asset what is held back from now on. The assets and their numbers have indexes of their own here; see releaseRows.
 func (st *stage) noteHeld(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
-	_, err := tx.ExecContext(ctx, `
+	some, err := affected(ctx, tx, `
+		create temp table holding on commit drop as
+		select id from asset where tenant_id = $1 and integration_id = $2 and held_findings > 0 union select asset_id from withheld`, st.job.Tenant, st.integration.ID)
+	if err != nil || some == 0 {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `create index on holding (id); analyze holding`); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		create temp table holds on commit drop as
+		select k.id, count(*) as n from holding k join finding f on f.tenant_id = $1 and f.asset_id = k.id and f.held_since is not null group by k.id`, st.job.Tenant)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `create index on holds (id); analyze holds`); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
 		update asset a set held_findings = n.held, held_told = a.held_told and n.held > 0
-		from (
-		  select k.id, (select count(*) from finding f where f.tenant_id = $1 and f.asset_id = k.id and f.held_since is not null) as held
-		  from (select id from asset where tenant_id = $1 and integration_id = $2 and held_findings > 0 union select asset_id from withheld) k
-		) n
-		where a.tenant_id = $1 and a.id = n.id and a.held_findings <> n.held`, st.job.Tenant, st.integration.ID)
+		from holding k cross join lateral (select coalesce((select h.n from holds h where h.id = k.id), 0) as held) n
+		where a.tenant_id = $1 and a.id = k.id and a.held_findings <> n.held`, st.job.Tenant)
 	return err
 }
