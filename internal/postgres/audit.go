@@ -22,7 +22,7 @@ func (s *Store) AuditCounters(ctx context.Context, t tenant.ID) (differences []C
 	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
 		for _, audit := range []string{auditAssets, auditHeld, auditExposures, auditAssetTally, auditExposureTally} {
 			var found []CounterDifference
-			if err := tx.SelectContext(ctx, &found, audit, t); err != nil {
+			if err := inSets(ctx, tx, func() error { return tx.SelectContext(ctx, &found, audit, t) }); err != nil {
 				return err
 			}
 			differences = append(differences, found...)
