@@ -179,6 +179,9 @@ func (st *stage) writeRemediations(ctx context.Context, tx *sqlx.Tx, c *syncer.F
 // closeAll takes every open finding of the integration out of scope, because its import was switched off.
 func (st *stage) closeAll(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
 	err := st.eachShare(ctx, tx, func(of share) error {
+		if c.OpenBefore == 0 { // switched off before: nothing is left to close, and to find that out need not take a set of all findings
+			return st.closeShare(ctx, tx, of, o, c)
+		}
 		return inSets(ctx, tx, func() error { return st.closeShare(ctx, tx, of, o, c) })
 	}, openByAsset, st.job.Tenant, st.integration.ID)
 	if err != nil {
