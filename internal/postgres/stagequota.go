@@ -48,8 +48,8 @@ func (st *stage) keepOut(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error
 		return err
 	}
 	_, err := tx.ExecContext(ctx, `
-		insert into leaving (id, old_state, old_reason, arrived, state, reason, survivor)
-		select a.id, a.state, a.state_reason, true, 'out_of_scope', i.reason, ''
+		insert into leaving (id, old_state, old_reason, arrived, state, reason, survivor, seen_at)
+		select a.id, a.state, a.state_reason, true, 'out_of_scope', i.reason, '', coalesce(a.findings_seen_at, a.last_seen_at)
 		from incoming i join asset a on a.tenant_id = $1 and a.integration_id = $2 and a.source_id = i.source_id
 		where i.reason = $3 and (a.state <> 'out_of_scope' or a.state_reason <> i.reason)`,
 		st.job.Tenant, st.integration.ID, string(inventory.QuotaExceeded))

@@ -105,6 +105,26 @@ func TestTheQuotaHoldsWhateverComesAndGoes(t *testing.T) {
 	}
 }
 
+// TestFindingsThatOnlyTheQuotaEndsKeepWhenTheyWereSeen has a machine fall silent, which keeps its findings, and report again when there is no room for it.
+func TestFindingsThatOnlyTheQuotaEndsKeepWhenTheyWereSeen(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 2)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.change(world.Change{Op: "touch_machine", Machine: ptr(3), LastSeenDaysAgo: 45})
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	const ended = `select count(*) from finding f join asset a on a.id = f.asset_id where f.state = 3 and f.state_reason = 'quota_exceeded'`
+	if h.number(ended) > 0 {
+		t.Fatal("findings have ended before there was no room")
+	}
+	h.limit(5)
+	h.change(world.Change{Op: "touch_machine", Machine: ptr(3), LastSeenDaysAgo: 1})
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	if all, seen := h.number(ended), h.number(ended+` and f.last_seen_at = coalesce(a.findings_seen_at, a.last_seen_at)`); all == 0 || seen < all {
+		t.Errorf("of %d findings that ended %d tell when they were seen last", all, seen)
+	}
+}
+
 // instances counts the rows behind the open findings of the tenant.
 func (h *house) instances() int64 {
 	h.t.Helper()
