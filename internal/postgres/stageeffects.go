@@ -119,10 +119,9 @@ const noteRowless = `
 	update asset a set finding_hash = $3
 	where a.tenant_id = $1 and a.integration_id = $2 and a.finding_hash = '' and a.state in ('active', 'inactive')`
 
-// hasFindings is the condition on an asset a that it has any finding; $1 is the tenant. It asks for the next asset that has, in their order, which only
-// the primary key has: of a tenant for which a single finding is expected all indexes seem alike, and one by other columns is gone through whole for
-// each asset.
-const hasFindings = `coalesce((select f.asset_id from finding f where f.tenant_id = $1 and f.asset_id >= a.id order by f.asset_id limit 1) = a.id, false)`
+// hasFindings is the condition on an asset a that it has any finding; $1 is the tenant. It asks for an order of assets, which only the primary key has:
+// of a tenant for which a single finding is expected all indexes seem alike, and one by other columns is gone through whole for each asset.
+const hasFindings = `(select f.asset_id from finding f where f.tenant_id = $1 and f.asset_id between a.id and a.id order by f.asset_id limit 1) is not null`
 
 const insertLocations = `
 	insert into location (tenant_id, id, disk_paths, registry_paths)

@@ -175,7 +175,7 @@ func (st *stage) refresh(ctx context.Context, tx *sqlx.Tx, p *machinePlan, of st
 // renewWords has the text search find assets by what they are called now. Their words are looked up from a table with an index: the planner may expect
 // the tenant to have a single word, and would go through all of them for each asset.
 func (st *stage) renewWords(ctx context.Context, tx *sqlx.Tx) error {
-	if _, err := tx.ExecContext(ctx, `analyze renewed`); err != nil {
+	if _, err := tx.ExecContext(ctx, `analyze renewed (asset_id)`); err != nil {
 		return err
 	}
 	for _, statement := range []string{

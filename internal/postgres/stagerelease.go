@@ -14,22 +14,7 @@ import (
 // filtered. A drop to nothing or by more than half is held back until a second complete read agrees; what leaves because
 // asset import is off was asked for.
 func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan) error {
-	_, err := tx.ExecContext(ctx, `
-		create temp table leaving on commit drop as
-		select * from (
-		  select a.id, a.state as old_state, a.state_reason as old_reason, i.idx is not null as arrived,
-		         case when i.idx is null then 'removed' when i.reason = 'merged' then 'merged' when i.reason = 'stale' then 'stale'
-		              else 'out_of_scope' end as state,
-		         coalesce(i.reason, 'removed') as reason, coalesce(i.survivor, '') as survivor, a.merged_into as old_survivor,
-		         coalesce(a.findings_seen_at, a.last_seen_at) as seen_at
-		  from asset a left join incoming i on i.source_id = a.source_id
-		  where a.tenant_id = $1 and a.integration_id = $2
-		    and (i.idx is null and a.state not in ('removed', 'merged') or i.reason <> '')
-		) l where state <> old_state or reason <> old_reason or state = 'merged' and survivor <> old_survivor`, st.job.Tenant, st.integration.ID)
-	if err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, `create index on leaving (id); analyze leaving`); err != nil {
+	if err := st.noteLeaving(ctx, tx); err != nil {
 		return err
 	}
 	if p.Incomplete || p.Partial {
@@ -47,7 +32,7 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 		before: p.before, after: p.accepted, fresh: p.fresh + p.returned, now: p.Now, over: betweenReadings(p.Removal), partly: p.Incomplete,
 	}
 	var doubtful int64
-	err = tx.QueryRowxContext(ctx, `
+	err := tx.QueryRowxContext(ctx, `
 		select count(*), count(*) filter (where arrived) from leaving where old_state in ('active', 'inactive') and reason <> $1`,
 		string(inventory.ImportAssetsOff)).Scan(&doubtful, &r.refused)
 	if err != nil {
@@ -70,6 +55,27 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 		return err
 	}
 	return st.takeOutOfScope(ctx, tx, p)
+}
+
+// noteLeaving notes what such assets are to become, and when they were seen last.
+func (st *stage) noteLeaving(ctx context.Context, tx *sqlx.Tx) error {
+	_, err := tx.ExecContext(ctx, `
+		create temp table leaving on commit drop as
+		select * from (
+		  select a.id, a.state as old_state, a.state_reason as old_reason, i.idx is not null as arrived,
+		         case when i.idx is null then 'removed' when i.reason = 'merged' then 'merged' when i.reason = 'stale' then 'stale'
+		              else 'out_of_scope' end as state,
+		         coalesce(i.reason, 'removed') as reason, coalesce(i.survivor, '') as survivor, a.merged_into as old_survivor,
+		         coalesce(a.findings_seen_at, a.last_seen_at) as seen_at
+		  from asset a left join incoming i on i.source_id = a.source_id
+		  where a.tenant_id = $1 and a.integration_id = $2
+		    and (i.idx is null and a.state not in ('removed', 'merged') or i.reason <> '')
+		) l where state <> old_state or reason <> old_reason or state = 'merged' and survivor <> old_survivor`, st.job.Tenant, st.integration.ID)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `create index on leaving (id); analyze leaving`)
+	return err
 }
 
 // betweenReadings is how long after a list or report that was held back another one may agree: as long as single machines have to be
