@@ -75,8 +75,8 @@ func (st *stage) addKept(ctx context.Context, tx *sqlx.Tx, held *syncer.Holdings
 	for why, open := range held.Kept {
 		err := tally(ctx, tx, func(name string, n int64) { open[name] = n }, `
 			select v.name, n.open from (
-			  select f.vulnerability_id, count(*) as open from kept_asset k join finding f on f.tenant_id = $1 and f.asset_id = k.asset_id and f.state = 1
-			  where k.why = $2 group by f.vulnerability_id
+			  select f.vulnerability_id, count(*) as open from kept_asset a`+findingsOfEach+`
+			  where a.why = $2 and f.state = 1 group by f.vulnerability_id
 			) n join vulnerability v on v.id = n.vulnerability_id`, st.job.Tenant, string(why))
 		if err != nil {
 			return err
@@ -113,21 +113,11 @@ func (st *stage) addOpen(ctx context.Context, tx *sqlx.Tx, held *syncer.Holdings
 			select v.name, e.open_assets::bigint from exposure e join vulnerability v on v.id = e.vulnerability_id
 			where e.tenant_id = $1 and e.open_assets > 0`, st.job.Tenant)
 	}
-	// The assets have one index here, by which they are looked up if all findings are gone through: of a tenant for which a single asset is expected
-	// all indexes of the table of assets seem alike.
-	_, err = tx.ExecContext(ctx, `create temp table counted_asset on commit drop as select id from asset where tenant_id = $1 and integration_id = $2`,
-		st.job.Tenant, st.integration.ID)
-	if err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, `create unique index on counted_asset (id); analyze counted_asset`); err != nil {
-		return err
-	}
 	return tally(ctx, tx, take, `
 		select v.name, n.open from (
-		  select f.vulnerability_id, count(*) as open from finding f join counted_asset a on a.id = f.asset_id
-		  where f.tenant_id = $1 and f.state = 1 group by f.vulnerability_id
-		) n join vulnerability v on v.id = n.vulnerability_id`, st.job.Tenant)
+		  select f.vulnerability_id, count(*) as open from (select id as asset_id from asset where tenant_id = $1 and integration_id = $2) a`+findingsOfEach+`
+		  where f.state = 1 group by f.vulnerability_id
+		) n join vulnerability v on v.id = n.vulnerability_id`, st.job.Tenant, st.integration.ID)
 }
 
 // tally hands over the rows of a query for names and numbers.

@@ -119,6 +119,12 @@ const noteRowless = `
 	update asset a set finding_hash = $3
 	where a.tenant_id = $1 and a.integration_id = $2 and a.finding_hash = '' and a.state in ('active', 'inactive')`
 
+// findingsOfEach joins the findings f of each asset of a table a of the session; $1 is the tenant. It looks them up asset by asset, whatever the
+// statistics say: where a single finding of the tenant is expected, the planner goes through all that there are, and through the table for each. "offset
+// 0" keeps it from that, and the order of assets, which only the primary key has, from other indexes.
+const findingsOfEach = ` cross join lateral (
+	select f.* from finding f where f.tenant_id = $1 and f.asset_id between a.asset_id and a.asset_id order by f.asset_id offset 0) f`
+
 // hasFindings is the condition on an asset a that it has any finding; $1 is the tenant. It asks for an order of assets, which only the primary key has:
 // of a tenant for which a single finding is expected all indexes seem alike, and one by other columns is gone through whole for each asset.
 const hasFindings = `(select f.asset_id from finding f where f.tenant_id = $1 and f.asset_id between a.id and a.id order by f.asset_id limit 1) is not null`

@@ -81,25 +81,25 @@ func (st *stage) releaseRows(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFin
 func (st *stage) noteHeld(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
 	some, err := affected(ctx, tx, `
 		create temp table holding on commit drop as
-		select id from asset where tenant_id = $1 and integration_id = $2 and held_findings > 0 union select asset_id from withheld`, st.job.Tenant, st.integration.ID)
+		select id as asset_id from asset where tenant_id = $1 and integration_id = $2 and held_findings > 0 union select asset_id from withheld`, st.job.Tenant, st.integration.ID)
 	if err != nil || some == 0 {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `create index on holding (id); analyze holding`); err != nil {
+	if _, err := tx.ExecContext(ctx, `create index on holding (asset_id); analyze holding`); err != nil {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `
 		create temp table holds on commit drop as
-		select k.id, count(*) as n from holding k join finding f on f.tenant_id = $1 and f.asset_id = k.id and f.held_since is not null group by k.id`, st.job.Tenant)
+		select a.asset_id, count(*) as n from holding a`+findingsOfEach+` where f.held_since is not null group by a.asset_id`, st.job.Tenant)
 	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `create index on holds (id); analyze holds`); err != nil {
+	if _, err := tx.ExecContext(ctx, `create index on holds (asset_id); analyze holds`); err != nil {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `
 		update asset a set held_findings = n.held, held_told = a.held_told and n.held > 0
-		from holding k cross join lateral (select coalesce((select h.n from holds h where h.id = k.id), 0) as held) n
-		where a.tenant_id = $1 and a.id = k.id and a.held_findings <> n.held`, st.job.Tenant)
+		from holding k cross join lateral (select coalesce((select h.n from holds h where h.asset_id = k.asset_id), 0) as held) n
+		where a.tenant_id = $1 and a.id = k.asset_id and a.held_findings <> n.held`, st.job.Tenant)
 	return err
 }

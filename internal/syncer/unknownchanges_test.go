@@ -22,24 +22,29 @@ type unknown struct {
 	options  postgres.Options
 }
 
-// newUnknown has no statement take longer than ten seconds. Some that went through all assets or findings of 2,000 machines once for each took from
-// seven to forty-eight, and those of 3,000 twice as long. Nothing but that bound meets what is gone through in tables of the session, and entries of an
-// index that a condition on its later columns passes over: nobody counts them. The statistics stay as they are.
-func newUnknown(t *testing.T) *unknown {
-	const machines = 3000
-	u := &unknown{house: newPlainHouse(t, machines, 5), machines: machines, options: postgres.ForWork()}
+// newShared has all findings in the shared partitions, and never analyses anything by itself.
+func newShared(t *testing.T, machines, findings int) *unknown {
+	u := &unknown{house: newPlainHouse(t, machines, findings), machines: machines, options: postgres.ForWork()}
 	u.options.Partitions, u.options.StatementTimeout = 0, 10*time.Second
 	must(t, u.store.Close())
 	u.use(postgrestest.Open(t, u.url, u.options))
-	known := u.tenant
-	u.connect(known, nil)
-	mustSucceed(t, u.work())
-	u.sql("analyze")
 	u.sql(`do $$ declare t regclass; begin
 		for t in select oid from pg_class where relkind = 'r' and relname ~ '^(asset|asset_word|exposure|installation|location|remediation|finding_shared_.*)$' loop
 			execute format('alter table %s set (autovacuum_enabled = off)', t);
 		end loop;
 	end $$`)
+	return u
+}
+
+// newUnknown has no statement take longer than ten seconds. Some that went through all assets or findings of 2,000 machines once for each took from
+// seven to forty-eight, and those of 3,000 twice as long. Nothing but that bound meets what is gone through in tables of the session, and entries of an
+// index that a condition on its later columns passes over: nobody counts them.
+func newUnknown(t *testing.T) *unknown {
+	u := newShared(t, 3000, 5)
+	known := u.tenant
+	u.connect(known, nil)
+	mustSucceed(t, u.work())
+	u.sql("analyze")
 	const together = `select count(*) from generate_series(0, 15) n where satisfies_hash_partition('finding_shared'::regclass, 16, n, $1::int)
 		and satisfies_hash_partition('finding_shared'::regclass, 16, n, $2::int)`
 	for u.tenant == known || u.number(together, known, u.tenant) == 0 {
@@ -141,4 +146,23 @@ func TestMachinesOfATenantThatTheStatisticsDoNotKnow(t *testing.T) {
 	u.set(u.i, func(s *inventory.Settings) { *s = inventory.DefaultSettings() })
 	u.mustRead("all machines", u.next)
 	u.mustBeRight()
+}
+
+// TestASmallDirectoryBesideALargeOneWithoutStatistics imports it again when nobody has looked yet at the partition that has findings of both.
+func TestASmallDirectoryBesideALargeOneWithoutStatistics(t *testing.T) {
+	t.Parallel()
+	u := newShared(t, 1500, 20)
+	u.connect(u.tenant, nil)
+	mustSucceed(t, u.work())
+	large := u.number(`select count(*) from finding`)
+	u.addDirectory(plain(spec(twin, 40, 5)))
+	small := u.connectTo(u.tenant, twin, nil)
+	mustSucceed(t, u.work()) // and counts all that the tenant has, as a first one does
+	before := u.read()
+	mustSucceed(t, u.again(small, syncer.Incremental))
+	n := u.read() - before
+	t.Logf("%d rows read beside %d findings", n, large)
+	if n > large {
+		t.Errorf("an import of 40 machines read %d rows beside %d findings of others", n, large)
+	}
 }
