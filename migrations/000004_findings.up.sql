@@ -379,11 +379,12 @@ begin
 end
 $$;
 
--- findings_table gives the name of the table that a tenant's findings go to.
+-- findings_table gives the name of the table that a tenant's findings go to: its own, or the one of those that are shared where it has its place.
 create function findings_table() returns text
   language sql stable as
 $$
-  select coalesce(to_regclass(format('finding_t%s', app_tenant()))::text, 'finding_shared')
+  select coalesce(to_regclass(format('finding_t%s', app_tenant()))::text, (
+    select 'finding_shared_' || n from generate_series(0, 15) n where satisfies_hash_partition('finding_shared'::regclass, 16, n, app_tenant())))
 $$;
 
 revoke all on function load_wanted(int), load_begin(timestamptz), others_at_work(), load_index(boolean), load_attach(int), drop_findings(), place_apart(), place_together(bigint) from public;

@@ -18,20 +18,20 @@ type placementView struct {
 	Name       string `json:"name"`
 	Table      string `json:"table"`
 	Shared     bool   `json:"shared"`
-	Rows       int64  `json:"table_rows_estimate"`
+	Findings   int64  `json:"findings"`
 	TableBytes int64  `json:"table_bytes"`
 	IndexBytes int64  `json:"index_bytes"`
 }
 
-var placementHeading = []string{"ID", "NAME", "TABLE", "SHARED", "ROWS (ESTIMATE)", "TABLE MiB", "INDEXES MiB"}
+var placementHeading = []string{"ID", "NAME", "TABLE", "SHARED", "FINDINGS", "TABLE MiB", "INDEXES MiB"}
 
 func viewPlacement(t tenant.Tenant, p postgres.Placement) (placementView, []string) {
 	v := placementView{
-		ID: publicID(tenantPrefix, t.PublicID), Name: t.Name, Table: p.Table, Shared: !p.Apart(), Rows: p.Rows, TableBytes: p.TableBytes, IndexBytes: p.IndexBytes,
+		ID: publicID(tenantPrefix, t.PublicID), Name: t.Name, Table: p.Table, Shared: !p.Apart(), Findings: p.Findings, TableBytes: p.TableBytes, IndexBytes: p.IndexBytes,
 	}
 	mib := func(n int64) string { return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1, 64) }
 	return v, []string{
-		v.ID, v.Name, v.Table, map[bool]string{true: "yes", false: "no"}[v.Shared], strconv.FormatInt(v.Rows, 10), mib(v.TableBytes), mib(v.IndexBytes),
+		v.ID, v.Name, v.Table, map[bool]string{true: "yes", false: "no"}[v.Shared], strconv.FormatInt(v.Findings, 10), mib(v.TableBytes), mib(v.IndexBytes),
 	}
 }
 
@@ -40,6 +40,7 @@ func (p *program) tenantPlacement() *cli.Command {
 	return &cli.Command{
 		Name: "placement", Usage: "show which table holds each tenant's findings, or move those of one tenant", ArgsUsage: "[TENANT]",
 		Description: "A tenant's first import makes a partition for it while there are fewer than DEFENDERD_TENANT_PARTITIONS; the others share some.\n" +
+			"The findings told are the tenant's own, open or not; the sizes are those of the table, with what others have in it that share it.\n" +
 			"With --move apart, imports of tenants that share wait while findings are copied; with --move shared, all readers of findings wait\n" +
 			fmt.Sprintf("a second or two, so it takes at most %d of them. ", postgres.MaxTogether) + "It can be done at any time, and is done wholly or not at all: while somebody\n" +
 			"reads findings without an end, it holds up nobody and gives up after some minutes.\n\n" +

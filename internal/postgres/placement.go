@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -13,25 +14,25 @@ import (
 	"pgp.internal/defender/internal/tenant"
 )
 
-// Placement is where a tenant's findings are kept. Sizes and rows are those of the whole table, which tenants may share;
-// rows are the planner's estimate.
+// Placement is where a tenant's findings are kept. The findings are the tenant's own, as its counters of vulnerabilities have them; the sizes are those of
+// the whole table, which tenants may share.
 type Placement struct {
-	Table      string `db:"table_name"` // finding_t<n> for a partition of its own, else finding_shared
-	Rows       int64  `db:"rows"`
+	Table      string `db:"table_name"` // finding_t<n> for a partition of its own, else the one of those that are shared
+	Findings   int64  `db:"findings"`
 	TableBytes int64  `db:"table_bytes"`
 	IndexBytes int64  `db:"index_bytes"`
 }
 
 // Apart tells whether the tenant has the table to itself.
-func (p Placement) Apart() bool { return p.Table != "finding_shared" }
+func (p Placement) Apart() bool { return !strings.HasPrefix(p.Table, "finding_shared") }
 
 // Placement looks up where a tenant's findings are kept.
 func (s *Store) Placement(ctx context.Context, id tenant.ID) (p Placement, err error) {
 	err = s.inTenant(ctx, id, func(tx *sqlx.Tx) error {
 		return tx.GetContext(ctx, &p, `
-			select min(findings_table()) as table_name, coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint as rows,
-			       coalesce(sum(pg_table_size(c.oid)), 0)::bigint as table_bytes, coalesce(sum(pg_indexes_size(c.oid)), 0)::bigint as index_bytes
-			from pg_partition_tree(findings_table()::regclass) t join pg_class c on c.oid = t.relid where t.isleaf`)
+			select t.name as table_name, pg_table_size(t.name::regclass) as table_bytes, pg_indexes_size(t.name::regclass) as index_bytes,
+			       (select coalesce(sum(open_assets + fixed_assets + out_of_scope_assets), 0) from exposure where tenant_id = $1) as findings
+			from (select findings_table() as name) t`, id)
 	})
 	return p, err
 }

@@ -194,7 +194,7 @@ func TestATenantCanBeMoved(t *testing.T) {
 			t.Fatalf("%d of %d findings moved, %v", moved, expect, err)
 		}
 		after, err := h.store.Placement(t.Context(), h.tenant)
-		if err != nil || after.Apart() != apart || after.TableBytes == 0 || after.IndexBytes == 0 {
+		if err != nil || after.Apart() != apart || after.Findings != want || h.rowsIn(after.Table, h.tenant) != want || after.TableBytes == 0 || after.IndexBytes == 0 {
 			t.Errorf("placed at %+v, %v", after, err)
 		}
 		if run := h.again(i, syncer.Full); !run.Report.NoChanges {
