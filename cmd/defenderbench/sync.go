@@ -29,7 +29,9 @@ func (z *sizeRun) imports(ctx context.Context) error {
 		{partFirst, report.First, nothing, z.customer.connect},
 		{partUnchanged, report.Unchanged, nothing, z.customer.again},
 		{partClustered, report.Clustered, clustered, z.customer.again},
+		{partClustered, report.UnchangedBehindClustered, nothing, z.customer.again},
 		{partScattered, report.Scattered, scattered, z.customer.again},
+		{partScattered, report.UnchangedBehindScattered, nothing, z.customer.again},
 		{partTurnover, report.Turnover, turnover, z.customer.again},
 		{partFull, report.Full, nothing, z.customer.compareAll},
 	} {

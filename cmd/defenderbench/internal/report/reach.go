@@ -102,9 +102,9 @@ func (t *table) imports(s *Size) {
 		bound float64
 	}{{Clustered, 1.2}, {Scattered, 2}} {
 		line := Reach{What: c.name + " re-sync against unchanged, " + Count(s.Findings), Bound: c.bound}
-		if p := s.Phase(c.name); p != nil && unchanged != nil {
-			line.Known, line.Value = true, ratio(p.Seconds, unchanged.Seconds)
-			line.Measured, line.Limit = seconds(p.Seconds), seconds(unchanged.Seconds)
+		if p, around := s.Phase(c.name), s.UnchangedAround(c.name); p != nil && around > 0 {
+			line.Known, line.Value = true, ratio(p.Seconds, around)
+			line.Measured, line.Limit = seconds(p.Seconds), seconds(around)
 		}
 		t.add(line)
 	}

@@ -88,6 +88,10 @@ const (
 	Turnover  = "1 % turned over"
 	Full      = "unchanged, all compared"
 
+	// What the re-syncs with changes are held against, besides the unchanged one before them: the machine's speed drifts.
+	UnchangedBehindClustered = "unchanged, behind clustered"
+	UnchangedBehindScattered = "unchanged, behind scattered"
+
 	FirstByFiles     = "first sync by files"
 	UnchangedByFiles = "unchanged by files"
 )
@@ -221,6 +225,26 @@ func (s *Size) Phase(name string) *Phase {
 		}
 	}
 	return nil
+}
+
+// UnchangedAround is how long the unchanged re-syncs next to a phase took, one before it and one behind it, in the middle; 0 if there is neither.
+func (s *Size) UnchangedAround(name string) float64 {
+	var around [2]float64 // before and behind
+	side := 0
+	for _, p := range s.Phases {
+		switch p.Name {
+		case name:
+			side = 1
+		case Unchanged, UnchangedBehindClustered, UnchangedBehindScattered:
+			if side == 0 || around[1] == 0 {
+				around[side] = p.Seconds
+			}
+		}
+	}
+	if around[0] == 0 || around[1] == 0 {
+		return around[0] + around[1]
+	}
+	return (around[0] + around[1]) / 2
 }
 
 // Read finds a read; nil when it was not measured.

@@ -183,3 +183,24 @@ func TestFairnessTellsWhetherTheLargeImportCounted(t *testing.T) {
 		}
 	}
 }
+
+// TestChangesAreHeldAgainstTheirNeighbours measures a machine that gets slower from phase to phase.
+func TestChangesAreHeldAgainstTheirNeighbours(t *testing.T) {
+	t.Parallel()
+	phase := func(name string, seconds float64) Phase { return Phase{Name: name, Seconds: seconds} }
+	all := []Phase{
+		phase(First, 150), phase(Unchanged, 50), phase(Clustered, 70), phase(UnchangedBehindClustered, 60), phase(Scattered, 120), phase(UnchangedBehindScattered, 80),
+		phase(Full, 200), phase(UnchangedByFiles, 40),
+	}
+	for _, c := range []struct {
+		phases []Phase
+		name   string
+		want   float64
+	}{
+		{all, Clustered, 55}, {all, Scattered, 70}, {all[:5], Scattered, 60}, {all[:3], Clustered, 50}, {all[2:4], Clustered, 60}, {all[:1], Clustered, 0},
+	} {
+		if got := (&Size{Phases: c.phases}).UnchangedAround(c.name); got != c.want {
+			t.Errorf("%s of %d phases is held against %v instead of %v", c.name, len(c.phases), got, c.want)
+		}
+	}
+}
