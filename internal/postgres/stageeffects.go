@@ -119,9 +119,9 @@ const noteRowless = `
 	update asset a set finding_hash = $3
 	where a.tenant_id = $1 and a.integration_id = $2 and a.finding_hash = '' and a.state in ('active', 'inactive')`
 
-// findingsOfEach joins the findings f of each asset of a table a of the session; $1 is the tenant. It looks them up asset by asset, whatever the
-// statistics say: where a single finding of the tenant is expected, the planner goes through all that there are, and through the table for each. "offset
-// 0" keeps it from that, and the order of assets, which only the primary key has, from other indexes.
+// findingsOfEach joins the findings f of each asset that a names by asset_id; $1 is the tenant. It looks all of them up asset by asset, whatever the
+// statistics say, for few assets: where a single finding of the tenant is expected, the planner goes through all that there are, and through the assets
+// for each. "offset 0" keeps it from that, and the order of assets, which only the primary key has, from other indexes.
 const findingsOfEach = ` cross join lateral (
 	select f.* from finding f where f.tenant_id = $1 and f.asset_id between a.asset_id and a.asset_id order by f.asset_id offset 0) f`
 

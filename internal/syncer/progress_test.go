@@ -28,7 +28,10 @@ func TestARestartedRunDoesNotClaimThatNothingChanged(t *testing.T) {
 	is := func(code string) bool {
 		return slices.ContainsFunc(told, func(n syncer.Notice) bool { return n.Code == code })
 	}
-	if !strings.Contains(run.Report.Summary, "was interrupted") || run.Report.NoChanges || run.Report.StageNamed(syncer.StageAssets).Counts.Unchanged == 0 || !is(syncer.ExplainRestarted) || is(syncer.ExplainNothingNew) {
+	if !strings.Contains(run.Report.Summary, "was interrupted") {
+		t.Errorf("its summary says nothing of it: %s", run.Report.Summary)
+	}
+	if run.Report.NoChanges || run.Report.StageNamed(syncer.StageAssets).Counts.Unchanged == 0 || !is(syncer.ExplainRestarted) || is(syncer.ExplainNothingNew) {
 		t.Errorf("%s; %+v", run.Report.Summary, told)
 	}
 	if next := h.again(i, syncer.Incremental); !next.Report.NoChanges || next.Report.Restarted {

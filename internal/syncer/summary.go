@@ -38,7 +38,7 @@ func summarize(run *Run) string {
 	if run.State == PartiallySucceeded {
 		text += " Not everything could be read: " + strings.Join(unread(run), "; ") + "."
 	}
-	if run.Report.Restarted {
+	if run.Report.Restarted && run.Preview == nil {
 		text += " The run was interrupted and started again: what it had stored before counts as unchanged."
 	}
 	return strings.ToUpper(text[:1]) + text[1:]

@@ -23,9 +23,10 @@ type unknown struct {
 }
 
 // newShared has all findings in the shared partitions, and never analyses anything by itself.
-func newShared(t *testing.T, machines, findings int) *unknown {
+func newShared(t *testing.T, machines, findings int, limit time.Duration) *unknown {
+	t.Helper()
 	u := &unknown{house: newPlainHouse(t, machines, findings), machines: machines, options: postgres.ForWork()}
-	u.options.Partitions, u.options.StatementTimeout = 0, 10*time.Second
+	u.options.Partitions, u.options.StatementTimeout = 0, limit
 	must(t, u.store.Close())
 	u.use(postgrestest.Open(t, u.url, u.options))
 	u.sql(`do $$ declare t regclass; begin
@@ -40,7 +41,8 @@ func newShared(t *testing.T, machines, findings int) *unknown {
 // seven to forty-eight, and those of 3,000 twice as long. Nothing but that bound meets what is gone through in tables of the session, and entries of an
 // index that a condition on its later columns passes over: nobody counts them.
 func newUnknown(t *testing.T) *unknown {
-	u := newShared(t, 3000, 5)
+	t.Helper()
+	u := newShared(t, 3000, 5, 10*time.Second)
 	known := u.tenant
 	u.connect(known, nil)
 	mustSucceed(t, u.work())
@@ -151,7 +153,7 @@ func TestMachinesOfATenantThatTheStatisticsDoNotKnow(t *testing.T) {
 // TestASmallDirectoryBesideALargeOneWithoutStatistics imports it again when nobody has looked yet at the partition that has findings of both.
 func TestASmallDirectoryBesideALargeOneWithoutStatistics(t *testing.T) {
 	t.Parallel()
-	u := newShared(t, 1500, 20)
+	u := newShared(t, 1500, 20, postgres.ForWork().StatementTimeout)
 	u.connect(u.tenant, nil)
 	mustSucceed(t, u.work())
 	large := u.number(`select count(*) from finding`)
@@ -162,7 +164,7 @@ func TestASmallDirectoryBesideALargeOneWithoutStatistics(t *testing.T) {
 	mustSucceed(t, u.again(small, syncer.Incremental))
 	n := u.read() - before
 	t.Logf("%d rows read beside %d findings", n, large)
-	if n > large {
+	if n > large/2 {
 		t.Errorf("an import of 40 machines read %d rows beside %d findings of others", n, large)
 	}
 }
