@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -205,29 +206,40 @@ func (s *Store) SoftwareIDs(ctx context.Context, software []syncer.Software) ([]
 		vendors[i], products[i], versions[i] = w.Vendor, w.Product, w.Version
 	}
 	args := []any{pq.Array(vendors), pq.Array(products), pq.Array(versions)}
-	var ids []int32
-	read := func(tx *sqlx.Tx) error {
-		return tx.SelectContext(ctx, &ids, `
+	read := func(tx *sqlx.Tx) (ids []int32, err error) {
+		err = tx.SelectContext(ctx, &ids, `
 			select f.id from unnest($1::text[], $2::text[], $3::text[]) with ordinality as w(vendor, product, version, n)
 			cross join lateral (
 			  select k.id from software k where (k.vendor, k.product, k.version) = (w.vendor, w.product, w.version) offset 0 -- by the index, see vulnerabilitiesNamed
 			) f order by w.n`, args...)
+		return ids, err
 	}
-	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
-		if err := read(tx); err != nil || len(ids) == len(software) {
-			return err
-		}
-		ids = nil
+	add := func(tx *sqlx.Tx) error {
 		_, err := tx.ExecContext(ctx, `
 			insert into software (vendor, product, version)
 			select distinct w.vendor, w.product, w.version from unnest($1::text[], $2::text[], $3::text[]) as w(vendor, product, version)
 			where not exists (select from software k where (k.vendor, k.product, k.version) = (w.vendor, w.product, w.version))
 			order by 1, 2, 3
 			on conflict do nothing`, args...)
-		if err != nil {
+		return err
+	}
+	return foundOrAdded(ctx, s, len(software), read, add)
+}
+
+// foundOrAdded reads what is asked for by name, and adds and reads once more if not all of it is there yet, which is rare. It fails if something is
+// missing still.
+func foundOrAdded[T any](ctx context.Context, s *Store, asked int, read func(*sqlx.Tx) ([]T, error), add func(*sqlx.Tx) error) (found []T, err error) {
+	err = s.inSystem(ctx, func(tx *sqlx.Tx) (err error) {
+		if found, err = read(tx); err != nil || len(found) == asked {
 			return err
 		}
-		return read(tx)
+		if err = add(tx); err == nil {
+			found, err = read(tx)
+		}
+		return err
 	})
-	return ids, err
+	if err == nil && len(found) != asked {
+		err = errors.New("entries were asked for by name but not all came back")
+	}
+	return found, err
 }

@@ -44,19 +44,9 @@ func (r traitRow) vulnerability() inventory.Vulnerability {
 // KnownVulnerabilities finds vulnerabilities by name, adding unknown ones as partial, in the order of the argument. Only
 // the fields that rules ask for are filled.
 func (s *Store) KnownVulnerabilities(ctx context.Context, names []string) ([]inventory.Vulnerability, error) {
-	var rows []traitRow
-	err := s.inSystem(ctx, func(tx *sqlx.Tx) (err error) {
-		if rows, err = vulnerabilitiesNamed(ctx, tx, names); err != nil || len(rows) == len(names) {
-			return err
-		}
-		if err = addNamed(ctx, tx, names); err == nil {
-			rows, err = vulnerabilitiesNamed(ctx, tx, names)
-		}
-		return err
-	})
-	if err == nil && len(rows) != len(names) {
-		err = errors.New("vulnerabilities were asked for by name but not all came back")
-	}
+	rows, err := foundOrAdded(ctx, s, len(names),
+		func(tx *sqlx.Tx) ([]traitRow, error) { return vulnerabilitiesNamed(ctx, tx, names) },
+		func(tx *sqlx.Tx) error { return addNamed(ctx, tx, names) })
 	return each(rows, traitRow.vulnerability), err
 }
 
