@@ -75,7 +75,7 @@ func (st *stage) addKept(ctx context.Context, tx *sqlx.Tx, held *syncer.Holdings
 	for why, open := range held.Kept {
 		err := tally(ctx, tx, func(name string, n int64) { open[name] = n }, `
 			select v.name, n.open from (
-			  select f.vulnerability_id, count(*) as open from kept_asset a`+findingsOfEach+`
+			  select f.vulnerability_id, count(*) as open from kept_asset a cross join `+findingsOfEach+`
 			  where a.why = $2 and f.state = 1 group by f.vulnerability_id
 			) n join vulnerability v on v.id = n.vulnerability_id`, st.job.Tenant, string(why))
 		if err != nil {
@@ -123,7 +123,7 @@ func (st *stage) addOpen(ctx context.Context, tx *sqlx.Tx, held *syncer.Holdings
 const (
 	openOfFew = `
 		select v.name, n.open from (
-		  select f.vulnerability_id, count(*) as open from (select id as asset_id from asset where tenant_id = $1 and integration_id = $2) a` + findingsOfEach + `
+		  select f.vulnerability_id, count(*) as open from (select id as asset_id from asset where tenant_id = $1 and integration_id = $2) a cross join ` + findingsOfEach + `
 		  where f.state = 1 group by f.vulnerability_id
 		) n join vulnerability v on v.id = n.vulnerability_id`
 	openOfMany = `

@@ -172,6 +172,18 @@ func inSets(ctx context.Context, tx *sqlx.Tx, write func() error) error {
 	return err
 }
 
+// lookupTable makes a table of a query, until the transaction ends, and tells how many rows it has. They are looked up by one column, which has the
+// only index there is: of a tenant for which a single asset or finding is expected all indexes of the tenant's own tables seem alike to the planner, and
+// it goes through one by other columns, or through the table, for each.
+func lookupTable(ctx context.Context, tx *sqlx.Tx, name, column, query string, args ...any) (int64, error) {
+	rows, err := affected(ctx, tx, "create temp table "+name+" on commit drop as "+query, args...)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.ExecContext(ctx, "create index on "+name+" ("+column+"); analyze "+name)
+	return rows, err
+}
+
 // affected runs a statement and says how many rows it met.
 func affected(ctx context.Context, tx *sqlx.Tx, query string, args ...any) (int64, error) {
 	res, err := tx.ExecContext(ctx, query, args...)

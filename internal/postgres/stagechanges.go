@@ -128,16 +128,10 @@ func (st *stage) retellRefused(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 	return err
 }
 
-// noteLookedAt notes the assets whose rows a reading looks at. Findings are looked up in it by its only index: of a tenant for which a single asset is
-// expected, all indexes of the table of assets seem alike.
+// noteLookedAt notes the assets whose rows a reading looks at.
 func (st *stage) noteLookedAt(ctx context.Context, tx *sqlx.Tx) error {
-	_, err := tx.ExecContext(ctx, `
-		create temp table looked_at on commit drop as select a.id from asset a where a.tenant_id = $1 and a.integration_id = $2 and `+inSight,
+	_, err := lookupTable(ctx, tx, "looked_at", "id", `select a.id from asset a where a.tenant_id = $1 and a.integration_id = $2 and `+inSight,
 		st.job.Tenant, st.integration.ID)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `create unique index on looked_at (id); analyze looked_at`)
 	return err
 }
 

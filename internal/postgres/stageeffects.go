@@ -119,10 +119,10 @@ const noteRowless = `
 	update asset a set finding_hash = $3
 	where a.tenant_id = $1 and a.integration_id = $2 and a.finding_hash = '' and a.state in ('active', 'inactive')`
 
-// findingsOfEach joins the findings f of each asset that a names by asset_id; $1 is the tenant. It looks all of them up asset by asset, whatever the
-// statistics say, for few assets: where a single finding of the tenant is expected, the planner goes through all that there are, and through the assets
-// for each. "offset 0" keeps it from that, and the order of assets, which only the primary key has, from other indexes.
-const findingsOfEach = ` cross join lateral (
+// findingsOfEach are the findings f of the asset that a row of a names by asset_id, to be joined; $1 is the tenant. It looks all of them up asset by
+// asset, whatever the statistics say, for few assets: where a single finding of the tenant is expected, the planner goes through all that there are, and
+// through the assets for each. "offset 0" keeps it from that, and the order of assets, which only the primary key has, from other indexes.
+const findingsOfEach = `lateral (
 	select f.* from finding f where f.tenant_id = $1 and f.asset_id between a.asset_id and a.asset_id order by f.asset_id offset 0) f`
 
 // hasFindings is the condition on an asset a that it has any finding; $1 is the tenant. It asks for an order of assets, which only the primary key has:
@@ -183,12 +183,11 @@ func (st *stage) writeRemediations(ctx context.Context, tx *sqlx.Tx, c *syncer.F
 
 // closeAll takes every open finding of the integration out of scope, because its import was switched off.
 func (st *stage) closeAll(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	err := st.eachShare(ctx, tx, func(of share) error {
-		if c.OpenBefore == 0 { // switched off before: nothing is left to close, and to find that out need not take a set of all findings
-			return st.closeShare(ctx, tx, of, o, c)
-		}
-		return inSets(ctx, tx, func() error { return st.closeShare(ctx, tx, of, o, c) })
-	}, openByAsset, st.job.Tenant, st.integration.ID)
+	write := func(of share) error { return st.closeShare(ctx, tx, of, o, c) }
+	if c.OpenBefore > 0 { // else it was switched off before: to find out that nothing is left to close need not take a set of all findings
+		write = inSetsOf(ctx, tx, write)
+	}
+	err := st.eachShare(ctx, tx, write, openByAsset, st.job.Tenant, st.integration.ID)
 	if err != nil {
 		return err
 	}

@@ -204,17 +204,11 @@ func (st *stage) writeDelta(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 	return err
 }
 
-// noteClosing notes when the assets were seen whose findings close. It has one index, by which each is looked up: of a tenant for which a single asset is
-// expected, all indexes of the table of assets seem alike.
+// noteClosing notes when the assets were seen whose findings close.
 func (st *stage) noteClosing(ctx context.Context, tx *sqlx.Tx) error {
-	_, err := tx.ExecContext(ctx, `
-		create temp table closing_asset on commit drop as
+	_, err := lookupTable(ctx, tx, "closing_asset", "id", `
 		select a.id, coalesce(a.findings_seen_at, a.last_seen_at) as seen_at from asset a
 		where a.tenant_id = $1 and a.id in (select asset_id from delta where op in ('f', 'o'))`, st.job.Tenant)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `create index on closing_asset (id); analyze closing_asset`)
 	return err
 }
 

@@ -22,7 +22,7 @@ type keptKind struct {
 const keptFindings = `
 	select f.*, case when k.partial then coalesce((select min(m.exploitability) from remediation m
 	    where m.tenant_id = $1 and m.vulnerability_id = f.vulnerability_id and m.software_id = any(f.software_ids) and m.exploitability <> ''), '') else '' end as exploitability
-	from kept_asset a` + findingsOfEach + ` join vulnerability k on k.id = f.vulnerability_id
+	from kept_asset a cross join ` + findingsOfEach + ` join vulnerability k on k.id = f.vulnerability_id
 	where f.state in (1, 3)`
 
 // settleKept holds what is stored of kept assets to the settings, since nobody reads rows of them, whether they are stale, missing from the list

@@ -15,9 +15,7 @@ func (st *stage) retellLeft(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFind
 	if !o.Rejudged && !o.Recount {
 		return nil
 	}
-	return st.eachShare(ctx, tx, func(of share) error {
-		return inSets(ctx, tx, func() error { return st.retellLeftShare(ctx, tx, of, o, c) })
-	}, outByAsset+` and f.state_reason = $2 group by f.asset_id`, st.job.Tenant, string(inventory.ImportVulnerabilitiesOff))
+	return st.eachShare(ctx, tx, inSetsOf(ctx, tx, func(of share) error { return st.retellLeftShare(ctx, tx, of, o, c) }), outByAsset+` and f.state_reason = $2 group by f.asset_id`, st.job.Tenant, string(inventory.ImportVulnerabilitiesOff))
 }
 
 // outByAsset begins a query that weighs findings which are out of scope, for eachShare.
@@ -43,9 +41,7 @@ func (st *stage) retellLeftShare(ctx context.Context, tx *sqlx.Tx, of share, o s
 
 // retellClosed gives findings that left with their asset the reason that is true now that the asset is back and their import is off.
 func (st *stage) retellClosed(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindings, c *syncer.FindingChanges) error {
-	return st.eachShare(ctx, tx, func(of share) error {
-		return inSets(ctx, tx, func() error { return st.retellClosedShare(ctx, tx, of, o, c) })
-	}, outByAsset+` and f.state_reason <> $2 and f.state_reason <> all($3::text[]) group by f.asset_id`, st.job.Tenant, string(o.CloseReason), rowReasonNames())
+	return st.eachShare(ctx, tx, inSetsOf(ctx, tx, func(of share) error { return st.retellClosedShare(ctx, tx, of, o, c) }), outByAsset+` and f.state_reason <> $2 and f.state_reason <> all($3::text[]) group by f.asset_id`, st.job.Tenant, string(o.CloseReason), rowReasonNames())
 }
 
 func (st *stage) retellClosedShare(ctx context.Context, tx *sqlx.Tx, of share, o syncer.ApplyFindings, c *syncer.FindingChanges) error {

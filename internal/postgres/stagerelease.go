@@ -59,8 +59,7 @@ func (st *stage) releaseAssets(ctx context.Context, tx *sqlx.Tx, p *machinePlan)
 
 // noteLeaving notes what such assets are to become, and when they were seen last.
 func (st *stage) noteLeaving(ctx context.Context, tx *sqlx.Tx) error {
-	_, err := tx.ExecContext(ctx, `
-		create temp table leaving on commit drop as
+	_, err := lookupTable(ctx, tx, "leaving", "id", `
 		select * from (
 		  select a.id, a.state as old_state, a.state_reason as old_reason, i.idx is not null as arrived,
 		         case when i.idx is null then 'removed' when i.reason = 'merged' then 'merged' when i.reason = 'stale' then 'stale'
@@ -71,10 +70,6 @@ func (st *stage) noteLeaving(ctx context.Context, tx *sqlx.Tx) error {
 		  where a.tenant_id = $1 and a.integration_id = $2
 		    and (i.idx is null and a.state not in ('removed', 'merged') or i.reason <> '')
 		) l where state <> old_state or reason <> old_reason or state = 'merged' and survivor <> old_survivor`, st.job.Tenant, st.integration.ID)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `create index on leaving (id); analyze leaving`)
 	return err
 }
 

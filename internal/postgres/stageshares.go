@@ -14,6 +14,11 @@ const changesAtOnce = 1_000_000
 // share is a part of the assets by their numbers: behind after, up to last.
 type share struct{ after, last int64 }
 
+// inSetsOf is [inSets] for each share.
+func inSetsOf(ctx context.Context, tx *sqlx.Tx, f func(share) error) func(share) error {
+	return func(of share) error { return inSets(ctx, tx, func() error { return f(of) }) }
+}
+
 // eachShare has f change findings of one share of the assets after the other. weighed is a query for the asset_id of all that may change, and n,
 // how many findings of each, which may be off; its arguments follow. Where it gives no asset, nothing is done.
 func (st *stage) eachShare(ctx context.Context, tx *sqlx.Tx, f func(share) error, weighed string, args ...any) error {

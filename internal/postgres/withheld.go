@@ -57,14 +57,9 @@ func (st *stage) markWithheld(ctx context.Context, tx *sqlx.Tx) error {
 // assets are compared, so that nothing is to be done only about findings that are as they were. Those that were absent and are refused now are
 // there too. Changes do not tell of either.
 func (st *stage) releaseRows(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
-	// The assets have an index of their own here: the planner may expect a single finding that is held back, and would go through all assets for each.
-	some, err := affected(ctx, tx, `
-		create temp table held_asset on commit drop as
+	some, err := lookupTable(ctx, tx, "held_asset", "id", `
 		select a.id, a.held_findings as n from asset a where a.tenant_id = $1 and a.integration_id = $2 and a.held_findings > 0 and `+inSight, st.job.Tenant, st.integration.ID)
 	if err != nil || some == 0 {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, `create index on held_asset (id); analyze held_asset`); err != nil {
 		return err
 	}
 	return st.eachShare(ctx, tx, func(of share) error {
@@ -77,29 +72,17 @@ func (st *stage) releaseRows(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFin
 	}, `select id as asset_id, n from held_asset`)
 }
 
-// noteHeld counts by asset what is held back from now on. The assets and their numbers have indexes of their own here; see releaseRows.
+// noteHeld counts by asset what is held back from now on.
 func (st *stage) noteHeld(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
-	some, err := affected(ctx, tx, `
-		create temp table holding on commit drop as
-		select id as asset_id from asset where tenant_id = $1 and integration_id = $2 and held_findings > 0 union select asset_id from withheld`, st.job.Tenant, st.integration.ID)
+	some, err := lookupTable(ctx, tx, "holding", "asset_id", `
+		select a.asset_id, count(f.held_since) as n
+		from (select id as asset_id from asset where tenant_id = $1 and integration_id = $2 and held_findings > 0 union select asset_id from withheld) a
+		left join `+findingsOfEach+` on true group by a.asset_id`, st.job.Tenant, st.integration.ID)
 	if err != nil || some == 0 {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `create index on holding (asset_id); analyze holding`); err != nil {
-		return err
-	}
 	_, err = tx.ExecContext(ctx, `
-		create temp table holds on commit drop as
-		select a.asset_id, count(*) as n from holding a`+findingsOfEach+` where f.held_since is not null group by a.asset_id`, st.job.Tenant)
-	if err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, `create index on holds (asset_id); analyze holds`); err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `
-		update asset a set held_findings = n.held, held_told = a.held_told and n.held > 0
-		from holding k cross join lateral (select coalesce((select h.n from holds h where h.asset_id = k.asset_id), 0) as held) n
-		where a.tenant_id = $1 and a.id = k.asset_id and a.held_findings <> n.held`, st.job.Tenant)
+		update asset a set held_findings = h.n, held_told = a.held_told and h.n > 0 from holding h
+		where a.tenant_id = $1 and a.id = h.asset_id and a.held_findings <> h.n`, st.job.Tenant)
 	return err
 }
