@@ -25,8 +25,8 @@ func (r *Report) writeMethod(b *strings.Builder) {
   the server's positions. Finding rows written are rows of the tenant's finding table made by a transaction younger than the phase. The files of an
   import, its rows and the pages it keeps, are not counted. Vacuum and checkpoint are done between imports, so that neither falls into a measured time by chance.
 * Before a re-sync of 1 %% clustered or scattered changes other software is behind one row in a hundred, those of one machine in a hundred or any: the findings stay
-  and are updated. They are held against the mean of two unchanged ones, before and behind them, since the machine's speed drifts. Before one of 1 %% turned over one finding in a hundred, of any machines, is gone from the report and another one of the same software is in it,
-  which is not always one that is imported: as many end, about, as begin. Nothing is stated that the latter should reach.
+  and are updated. They are held against the mean of two unchanged ones, before and behind them, since the machine's speed drifts. Before one of 1 %% turned over
+  one finding in a hundred, of any machines, is gone from the report and another one of the same software is in it, which is not always one that is imported: as many end, about, as begin. Nothing is stated that the latter should reach.
 * After each import every open finding (machine, vulnerability, severity, vector, software) and every asset in the tables is compared with what the
   simulator says must be there: per machine, by a 128-bit sum that does not depend on the order. What is fixed there is as much as the imports told. All
   counters kept with assets, vulnerabilities and the summary are counted anew. Any difference fails the run. Of the imports that run beside each other the

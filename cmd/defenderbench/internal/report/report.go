@@ -227,7 +227,7 @@ func (s *Size) Phase(name string) *Phase {
 	return nil
 }
 
-// UnchangedAround is how long the unchanged re-syncs next to a phase took, one before it and one behind it, in the middle; 0 if there is neither.
+// UnchangedAround is how long the unchanged re-syncs next to a phase took, one before it and one behind it: their mean, in seconds; 0 if there is neither.
 func (s *Size) UnchangedAround(name string) float64 {
 	var around [2]float64 // before and behind
 	side := 0
