@@ -65,17 +65,26 @@ func CPU(pid int) (time.Duration, error) {
 }
 
 // CPUOfFamily is the processor time of a process and its children, living and ended: a database server is a process for
-// each connection, and they come and go.
+// each connection, and they come and go. It is read anew when one went meanwhile, whose time would be missing or count twice.
 func CPUOfFamily(pid int) (time.Duration, error) {
-	head, err := Read(pid)
-	if err != nil {
-		return 0, err
+	before, err := Read(pid)
+	for err == nil {
+		var children time.Duration
+		if children, err = ofChildren(pid); err != nil {
+			break
+		}
+		var after Process
+		if after, err = Read(pid); err == nil && after.Ended == before.Ended {
+			return after.Own + after.Ended + children, nil
+		}
+		before = after
 	}
-	sum := head.Own + head.Ended
+	return 0, err
+}
+
+// ofChildren is the processor time of the living ones, with that of the children of their own that ended.
+func ofChildren(pid int) (sum time.Duration, err error) {
 	names, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return 0, err
-	}
 	for _, name := range names {
 		text, err := os.ReadFile(name)
 		if err != nil {
@@ -85,7 +94,7 @@ func CPUOfFamily(pid int) (time.Duration, error) {
 			sum += p.Own + p.Ended
 		}
 	}
-	return sum, nil
+	return sum, err
 }
 
 // ResetPeak makes the peak of resident memory begin anew at what is resident now.

@@ -2,6 +2,8 @@ package proc
 
 import (
 	"os"
+	"os/exec"
+	"sync"
 	"testing"
 	"time"
 )
@@ -77,4 +79,41 @@ func TestThisProcess(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	_ = held[0]
+}
+
+// TestNoTimeOfTheFamilyIsLost reads it while children end: a backend ends with the import that it worked for, when the benchmark reads, too.
+func TestNoTimeOfTheFamilyIsLost(t *testing.T) {
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip("there is no Linux /proc here")
+	}
+	var children sync.WaitGroup
+	ended := make(chan struct{})
+	for range 2 {
+		children.Go(func() {
+			for range 25 {
+				if err := exec.Command("sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done").Run(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	go func() {
+		children.Wait()
+		close(ended)
+	}()
+	for last := time.Duration(0); ; {
+		now, err := CPUOfFamily(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now < last {
+			t.Errorf("%v after %v", now, last)
+		}
+		last = now
+		select {
+		case <-ended:
+			return
+		default:
+		}
+	}
 }
