@@ -47,13 +47,13 @@ func (st *stage) compareChanges(ctx context.Context, tx *sqlx.Tx, _ syncer.Apply
 		create temp table delta on commit drop as
 		with merged as (
 		  select i.asset_id, i.vulnerability_id, i.severity, i.source, i.attack_vector, i.first_seen_at, i.reason, f.state, f.held_since, f.held_as,
-		         f.severity as old_severity, f.severity_source as old_source, f.attack_vector as old_vector, f.software_ids as old_software,
+		         f.severity as old_severity, f.severity_source as old_source, f.attack_vector as old_vector, f.software_ids as old_software, f.first_seen_at as old_first_seen,
 		         array(select unnest(f.software_ids) where f.state = 1 except select unnest(i.gone) union select unnest(i.software_ids) order by 1) as software_ids,
 		         i.software_ids = '{}' as only_gone,
 		         f.state = 1 and not f.software_ids <@ (i.software_ids || i.gone) as others
 		  from incoming_change i left join finding f on f.tenant_id = $1 and f.asset_id = i.asset_id and f.vulnerability_id = i.vulnerability_id
 		), settled as (
-		  select asset_id, vulnerability_id, old_severity, old_source, old_vector, old_software, software_ids, first_seen_at, reason, state, held_since, held_as,
+		  select asset_id, vulnerability_id, old_severity, old_source, old_vector, old_software, software_ids, first_seen_at, old_first_seen, only_gone, reason, state, held_since, held_as,
 		         case when only_gone or others and old_source > source then old_severity
 		              when others and old_source = source and source < $2 then greatest(old_severity, severity) else severity end as severity,
 		         case when only_gone or others and old_source > source then old_source else source end as source,
@@ -62,7 +62,8 @@ func (st *stage) compareChanges(ctx context.Context, tx *sqlx.Tx, _ syncer.Apply
 		), decided as (
 		  select *, case when software_ids = '{}' then case when state = 1 then case when reason = 0 then 'f' else 'o' end end
 		                 when state is null then 'c' when state = 2 then 'r' when state = 3 then 'b'
-		                 when old_software <> software_ids or old_severity <> severity or old_source <> source or old_vector <> attack_vector then 'u'
+		                 when old_software <> software_ids or old_severity <> severity or old_source <> source or old_vector <> attack_vector
+		                   or first_seen_at < old_first_seen and not only_gone then 'u'
 		            end as op
 		  from settled
 		)

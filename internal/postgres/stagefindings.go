@@ -160,7 +160,7 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 		       case when i.asset_id is null and (r.reason is null or f.held_as in `+asRefused+`) then f.held_as end as held_as
 		from incoming_finding i
 		full join (
-		  select f.asset_id, f.vulnerability_id, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.state, f.state_reason, f.held_since, f.held_as
+		  select f.asset_id, f.vulnerability_id, f.software_ids, f.severity, f.severity_source, f.attack_vector, f.first_seen_at, f.state, f.state_reason, f.held_since, f.held_as
 		  from finding f join changed_asset c using (asset_id)
 		  where f.tenant_id = $1 and (c.parts >> (f.vulnerability_id % $4)) & 1 = 1
 		) f on f.asset_id = i.asset_id and f.vulnerability_id = i.vulnerability_id
@@ -169,7 +169,7 @@ func (st *stage) compareFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 		   or (i.asset_id is null and f.state = 1)
 		   or (i.asset_id is null and f.state = 3 and coalesce(f.state_reason <> ($2::text[])[r.reason + 1], f.state_reason <> all($2::text[])))
 		   or (i.asset_id is not null and (f.state <> 1 or f.software_ids <> i.software_ids or f.severity <> i.severity
-		       or f.severity_source <> i.source or f.attack_vector <> i.attack_vector))`, st.job.Tenant, rowReasonNames(), o.Now, syncer.SumParts)
+		       or f.severity_source <> i.source or f.attack_vector <> i.attack_vector or i.first_seen_at < f.first_seen_at))`, st.job.Tenant, rowReasonNames(), o.Now, syncer.SumParts)
 	if err != nil {
 		return err
 	}
