@@ -10,17 +10,17 @@ import (
 
 // CounterDifference is a stored counter that disagrees with a recount of what it sums up.
 type CounterDifference struct {
-	Counter string `db:"counter"` // e.g. asset_open_critical, exposure_fixed_assets, asset_tally_high
+	Counter string `db:"counter"` // e.g. asset_open_critical, exposure_fixed_assets, exposure_severity, asset_tally_high
 	Subject string `db:"subject"` // the asset's public id, the vulnerability's name, or state and operating system of a tally
 	Stored  int64  `db:"stored"`
 	Counted int64  `db:"counted"`
 }
 
 // AuditCounters recounts a tenant's findings, and sums its assets and exposures up, and returns every counter that says
-// something else; none means that all of them agree. It reads everything the tenant has, so it is for operators and tests.
+// something else; none means that all of them agree. The severity of vulnerabilities that the catalogue does not rate is one of them. It reads everything the tenant has, so it is for operators and tests.
 func (s *Store) AuditCounters(ctx context.Context, t tenant.ID) (differences []CounterDifference, err error) {
 	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
-		for _, audit := range []string{auditAssets, auditHeld, auditExposures, auditAssetTally, auditExposureTally} {
+		for _, audit := range []string{auditAssets, auditHeld, auditExposures, auditRatings, auditAssetTally, auditExposureTally} {
 			var found []CounterDifference
 			if err := inSets(ctx, tx, func() error { return tx.SelectContext(ctx, &found, audit, t) }); err != nil {
 				return err
@@ -68,6 +68,13 @@ const (
 		  ('exposure_fixed_assets', coalesce(e.fixed_assets, 0), coalesce(n.fixed, 0)),
 		  ('exposure_out_of_scope_assets', coalesce(e.out_of_scope_assets, 0), coalesce(n.outside, 0))) as p(name, stored, counted)
 		where p.stored <> p.counted
+		order by 1, 2`
+	auditRatings = `
+		select 'exposure_severity' as counter, v.name as subject, e.severity::bigint as stored, n.worst::bigint as counted
+		from (select vulnerability_id, max(severity) as worst from finding where tenant_id = $1 and state = 1 group by vulnerability_id) n
+		join exposure e on e.tenant_id = $1 and e.vulnerability_id = n.vulnerability_id
+		join vulnerability v on v.id = n.vulnerability_id
+		where (btrim(v.severity_word) = '' or v.severity = 0) and e.severity <> n.worst
 		order by 1, 2`
 	auditAssetTally = `
 		select p.name as counter, coalesce(t.state, n.state) || ' ' || coalesce(t.os_family, n.os_family) as subject, p.stored, p.counted

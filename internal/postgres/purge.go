@@ -137,6 +137,9 @@ func (s *Store) endPurge(ctx context.Context, tx *sqlx.Tx, j job.Job, integratio
 	if err := inSets(ctx, tx, func() error { return purgeUnused(ctx, tx, j.Tenant) }); err != nil {
 		return err
 	}
+	if err := rate(ctx, tx, j.Tenant, allExposed); err != nil {
+		return err
+	}
 	_, err := tx.ExecContext(ctx, `delete from reconciliation where tenant_id = $1 and integration_id = $2`, j.Tenant, integration)
 	if err != nil {
 		return err

@@ -14,7 +14,10 @@ func (st *stage) recountFindings(ctx context.Context, tx *sqlx.Tx, o syncer.Appl
 	if !o.Recount {
 		return nil
 	}
-	return inSets(ctx, tx, func() error { return st.recountAll(ctx, tx, c) })
+	if err := inSets(ctx, tx, func() error { return st.recountAll(ctx, tx, c) }); err != nil {
+		return err
+	}
+	return rate(ctx, tx, st.job.Tenant, allExposed) // the catalogue may rate otherwise what nobody has open
 }
 
 func (st *stage) recountAll(ctx context.Context, tx *sqlx.Tx, c *syncer.FindingChanges) error {

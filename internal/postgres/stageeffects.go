@@ -58,18 +58,9 @@ func (st *stage) countByAssets(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyF
 	return err
 }
 
-// rateExposures gives vulnerabilities without a word of their own the worst severity among their open findings: for them
-// the rows decide, and rows may differ.
+// rateExposures rates the vulnerabilities that the delta bears on.
 func (st *stage) rateExposures(ctx context.Context, tx *sqlx.Tx, _ syncer.ApplyFindings, _ *syncer.FindingChanges) error {
-	_, err := tx.ExecContext(ctx, `
-		update exposure e set severity = w.severity
-		from (
-		  select v.id, coalesce((select max(f.severity) from finding f
-		    where f.tenant_id = $1 and f.vulnerability_id = v.id and f.state = 1), v.severity) as severity
-		  from (select distinct vulnerability_id as id from delta d where `+countsAnew+`) n join vulnerability v using (id) where btrim(v.severity_word) = ''
-		) w
-		where e.tenant_id = $1 and e.vulnerability_id = w.id and e.severity <> w.severity`, st.job.Tenant)
-	return err
+	return rate(ctx, tx, st.job.Tenant, `select distinct vulnerability_id as id from delta d where `+countsAnew)
 }
 
 // releaseCarriers lets assets go that were there for their findings alone and have none left. One that is kept without being read is no
@@ -195,7 +186,10 @@ func (st *stage) closeAll(ctx context.Context, tx *sqlx.Tx, o syncer.ApplyFindin
 		update asset set finding_hash = '', open_critical = 0, open_high = 0, open_medium = 0, open_low = 0, open_unknown = 0
 		where tenant_id = $1 and integration_id = $2
 		  and (finding_hash <> '' or open_critical + open_high + open_medium + open_low + open_unknown > 0)`, st.job.Tenant, st.integration.ID)
-	return err
+	if err != nil || c.OutOfScope == 0 {
+		return err
+	}
+	return rate(ctx, tx, st.job.Tenant, allExposed)
 }
 
 // openByAsset weighs the open findings of an integration, for eachShare.

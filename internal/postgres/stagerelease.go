@@ -160,6 +160,11 @@ func (st *stage) takeOutOfScope(ctx context.Context, tx *sqlx.Tx, p *machinePlan
 	if err != nil {
 		return err
 	}
+	if p.done.Withdrawn > 0 {
+		if err := rate(ctx, tx, st.job.Tenant, allExposed); err != nil {
+			return err
+		}
+	}
 	return st.leave(ctx, tx, p)
 }
 
