@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/syncer"
 )
 
@@ -71,4 +72,51 @@ func TestWhatChangedBesideAHoldIsSetRight(t *testing.T) {
 	mustSucceed(t, h.again(i, syncer.Incremental))
 	h.mustBeHeld(i, 0, "with all rows again")
 	h.mustEqualTruth(h.tenant)
+}
+
+// TestARowThatWasNotReadMayCount has two products of one vulnerability, which the catalogue does not rate, be told apart by their rows: one counts, and the
+// other is too mild. The finding stays while the one that counts cannot be read, and goes once it is mild as well.
+func TestARowThatWasNotReadMayCount(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 20)
+	bad := &spoiler{next: h.server.Config.Handler}
+	h.server.Config.Handler = bad
+	i := h.connect(h.tenant, func(s *inventory.Settings) { s.MinSeverity = inventory.SeverityHigh })
+	mustSucceed(t, h.work())
+	chosen := h.oneOfEach()
+	machine, cve := chosen[0], chosen[2]
+	h.sql(`update vulnerability set severity_word = '', score = null, severity = 0 where name = $1`, cve)
+	rows := func(word string, unreadable bool) func(map[string]any) bool {
+		grave := 0
+		return func(row map[string]any) bool {
+			if row["deviceId"] != machine || row["cveId"] != cve {
+				return false
+			}
+			row["vulnerabilitySeverityLevel"] = "Low"
+			if grave++; grave > 1 {
+				return false
+			}
+			row["vulnerabilitySeverityLevel"] = word
+			return unreadable
+		}
+	}
+	state := func() inventory.FindingState { return h.findingsOf(h.tenant, machine)[cve].State }
+	for _, step := range []struct {
+		word       string
+		unreadable bool
+		ends       syncer.RunState
+		state      inventory.FindingState
+	}{
+		{"Critical", false, syncer.Succeeded, inventory.FindingOpen},
+		{"Critical", true, syncer.PartiallySucceeded, inventory.FindingOpen},
+		{"Critical", false, syncer.Succeeded, inventory.FindingOpen},
+		{"Low", false, syncer.Succeeded, inventory.FindingOutOfScope},
+	} {
+		bad.path, bad.spoils = "/api/machines/SoftwareVulnerabilitiesByMachine", rows(step.word, step.unreadable)
+		run := h.again(i, syncer.Incremental)
+		if got := state(); run.State != step.ends || got != step.state {
+			t.Errorf("after %+v the finding is %s, the run %s: %s", step, got, run.State, run.Report.Summary)
+		}
+	}
+	h.mustAudit(h.tenant)
 }
