@@ -93,6 +93,43 @@ func TestPruneForgetsDeadJobs(t *testing.T) {
 	}
 }
 
+// TestPruneForgetsWhatFindingsBecame has more old events than a call deletes, and another process delete some at the same time.
+func TestPruneForgetsWhatFindingsBecame(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	id := y.tenant()
+	add := func(n, days int) {
+		y.exec(`insert into finding_event (tenant_id, asset_id, vulnerability_id, run_id, at, change, severity)
+			select $1, n, 1, 1, now() - make_interval(days => $3), 1, 1 from generate_series(1, $2::int) n`, id, n, days)
+	}
+	add(5, 399)
+	add(100_007, 401)
+	if deleted, more := y.prune(); deleted != 100_000 || !more {
+		t.Errorf("%d of many events were deleted, more %v", deleted, more)
+	}
+	db, err := sql.Open("postgres", y.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	other, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.ExecContext(t.Context(), `select pg_advisory_xact_lock(hashtext('defender event pruning'))`); err != nil {
+		t.Fatal(err)
+	}
+	if deleted, more := y.prune(); deleted != 0 || more {
+		t.Errorf("%d were deleted while another process was at it, more %v", deleted, more)
+	}
+	if err := other.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if deleted, more := y.prune(); deleted != 7 || more || y.number(`select count(*) from finding_event`) != 5 {
+		t.Errorf("%d were deleted then, more %v", deleted, more)
+	}
+}
+
 // TestOnlyServedTenantsHaveTheirJobsDone covers also jobs that came in some other way than by a run.
 func TestOnlyServedTenantsHaveTheirJobsDone(t *testing.T) {
 	t.Parallel()

@@ -17,12 +17,31 @@ const (
 	keepCallsFor = 7 * 24 * time.Hour // what is counted of calls, after the last of them
 	keepEvents   = 400 * 24 * time.Hour
 	pruneBatch   = 500 // rows that one call deletes of each kind
+
+	// Of events every import with changes writes some, up to one for each finding: one call deletes so many batches, which take some 50 ms each.
+	eventBatch   = 5000
+	eventBatches = 20
 )
 
-// Prune deletes a batch of old runs, of dead jobs, of what was counted of calls long ago, and of requests that nobody may repeat
-// any more, and reports whether there may be more. The last run of an integration that succeeded and the last full one stay whatever their age, because later runs are
-// planned and estimated by them.
+// Prune deletes old runs, dead jobs, what was counted of calls long ago, requests that nobody may repeat any more, and old history of
+// findings, some of each, and reports whether there may be more. The last run of an integration that succeeded and the last full one stay whatever
+// their age, because later runs are planned and estimated by them.
 func (s *Store) Prune(ctx context.Context, now time.Time) (deleted int64, more bool, err error) {
+	if deleted, more, err = s.pruneFew(ctx, now); err != nil {
+		return deleted, more, err
+	}
+	for range eventBatches {
+		events, err := s.pruneEvents(ctx, now.Add(-keepEvents))
+		deleted += events
+		if err != nil || events < eventBatch {
+			return deleted, more, err
+		}
+	}
+	return deleted, true, nil
+}
+
+// pruneFew is for what there is little of.
+func (s *Store) pruneFew(ctx context.Context, now time.Time) (deleted int64, more bool, err error) {
 	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		runs, err := affected(ctx, tx, pruneRuns, now.Add(-keepRunsFor), keepRuns-1, pruneBatch)
 		if err != nil {
@@ -40,21 +59,29 @@ func (s *Store) Prune(ctx context.Context, now time.Time) (deleted int64, more b
 		if err != nil {
 			return err
 		}
-		events, err := affected(ctx, tx, `
-			delete from finding_event e using (
-			  select tenant_id, asset_id, vulnerability_id, id from finding_event where at < $1 limit $2
-			) old
-			where e.tenant_id = old.tenant_id and e.asset_id = old.asset_id and e.vulnerability_id = old.vulnerability_id and e.id = old.id`,
-			now.Add(-keepEvents), pruneBatch)
-		if err != nil {
-			return err
-		}
 		requests, err := affected(ctx, tx, pruneRequests, now.Add(-repeat.KeepFor), pruneBatch)
-		deleted, more = runs+jobs+quotas+events+requests, max(runs, jobs, quotas, events, requests) == pruneBatch
+		deleted, more = runs+jobs+quotas+requests, max(runs, jobs, quotas, requests) == pruneBatch
 		return err
 	})
 	return deleted, more, err
 }
+
+// pruneEvents deletes a batch of what findings became before a time. While another process is at it, it leaves the work to that one: both would
+// take the same rows, and one would wait for the other.
+func (s *Store) pruneEvents(ctx context.Context, before time.Time) (deleted int64, err error) {
+	err = s.inSystem(ctx, func(tx *sqlx.Tx) error {
+		var alone bool
+		if err := tx.GetContext(ctx, &alone, `select pg_try_advisory_xact_lock(hashtext('defender event pruning'))`); err != nil || !alone {
+			return err
+		}
+		deleted, err = affected(ctx, tx, pruneOldEvents, before, eventBatch)
+		return err
+	})
+	return deleted, err
+}
+
+// pruneOldEvents finds rows by where they lie: nobody changes them, so they are there still.
+const pruneOldEvents = `delete from finding_event where ctid = any(array(select ctid from finding_event where at < $1 order by at limit $2))`
 
 // pruneRuns walks the runs of each integration in the order of run_by_integration, from the oldest one that is kept for
 // being recent.
