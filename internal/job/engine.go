@@ -47,6 +47,10 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// answerWithin is how long an answer to a claim or a heartbeat is waited for, a quarter of the usual lease: a connection on which none comes, as of a
+// host that is gone or of a network that has forgotten it, must not take the lease along while others work.
+const answerWithin = 15 * time.Second
+
 // Meter hears what the engine does; every method may be called from several goroutines.
 type Meter interface {
 	JobEnded(kind Kind, ending string, took time.Duration)
@@ -100,7 +104,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	e.stop()
 	e.abandon(ErrStopping)
 	done := make(chan struct{})
-	go func() { <-e.loop; e.working.Wait(); close(done) }() // a claim in progress may hang as long as the database does
+	go func() { <-e.loop; e.working.Wait(); close(done) }() // a claim in progress may wait for its answer
 	grace := time.NewTimer(e.options.Grace)
 	defer grace.Stop()
 	select {
@@ -133,7 +137,9 @@ func (e *Engine) claim(claimCtx, workCtx context.Context) {
 		return
 	}
 	room := Room{Holder: e.options.Holder, Jobs: free, PerTenant: e.options.PerTenant, Large: large(e.options.LargeRows, e.options.Workers)}
-	jobs, err := e.queue.Claim(claimCtx, room, e.options.Lease)
+	ctx, cancel := context.WithTimeout(claimCtx, answerWithin)
+	defer cancel()
+	jobs, err := e.queue.Claim(ctx, room, e.options.Lease)
 	if err != nil {
 		if claimCtx.Err() == nil {
 			e.log.Warn("cannot claim jobs", "error", err)
@@ -200,7 +206,7 @@ func (e *Engine) heartbeat(ctx context.Context, end context.CancelCauseFunc, j J
 		case <-tick.C:
 		}
 		asked := time.Now()
-		cancel, err := e.queue.Extend(ctx, j, e.options.Lease)
+		cancel, err := e.extend(ctx, j)
 		switch {
 		case errors.Is(err, ErrLeaseLost), err != nil && time.Now().After(deadline):
 			end(ErrLeaseLost)
@@ -216,6 +222,12 @@ func (e *Engine) heartbeat(ctx context.Context, end context.CancelCauseFunc, j J
 			deadline = asked.Add(e.options.Lease)
 		}
 	}
+}
+
+func (e *Engine) extend(ctx context.Context, j Job) (cancel bool, err error) {
+	ctx, end := context.WithTimeout(ctx, answerWithin)
+	defer end()
+	return e.queue.Extend(ctx, j, e.options.Lease)
 }
 
 func (e *Engine) bury(log *slog.Logger, h Handler, j Job) {

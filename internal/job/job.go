@@ -102,7 +102,7 @@ func CodeOf(err error) string {
 
 // Queue is the store behind the engine.
 type Queue interface {
-	// Claim takes as many due jobs as there is room for, expired leases included.
+	// Claim takes as many due jobs as there is room for, expired leases included. Like Extend it never outlasts ctx.
 	Claim(ctx context.Context, r Room, lease time.Duration) ([]Job, error)
 	// Extend prolongs the lease; cancel tells that somebody wants the job to end. It returns ErrLeaseLost if the claim
 	// is no longer this one.

@@ -38,8 +38,9 @@ func (r jobRow) job(rule job.Large) job.Job {
 const served = `t.state = case kind when 'offboard' then 'deleting' else 'active' end`
 
 // claimers makes everybody who counts claims wait for each other, so that the counts stay exact; the transaction that calls it
-// lasts a few milliseconds.
-const claimers = `select pg_advisory_xact_lock(hashtext('defender job claim'))`
+// lasts a few milliseconds. A process that is frozen within it, whose host may answer for it still, holds up the others for no longer
+// than five seconds.
+const claimers = `select pg_advisory_xact_lock(hashtext('defender job claim')), set_config('idle_in_transaction_session_timeout', '5000', true)`
 
 // heldLarge counts the large jobs, those of more than $2 rows, that a holder $1 has in work.
 const heldLarge = `select count(*) from job where state = 'running' and lease_until > now() and holder = $1 and report_rows > $2`
@@ -52,6 +53,7 @@ const heldLarge = `select count(*) from job where state = 'running' and lease_un
 // deleted only the off-boarding is carried out.
 func (s *Store) Claim(ctx context.Context, r job.Room, lease time.Duration) ([]job.Job, error) {
 	var rows []jobRow
+	ctx = prompt(ctx)
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		if _, err := tx.ExecContext(ctx, claimers); err != nil {
 			return err
@@ -116,6 +118,7 @@ func (s *Store) TakeLargePlace(ctx context.Context, j job.Job, rows int64) (take
 
 // Extend prolongs the lease of a claim that is still this one.
 func (s *Store) Extend(ctx context.Context, j job.Job, lease time.Duration) (cancel bool, err error) {
+	ctx = prompt(ctx)
 	err = s.inTenant(ctx, j.Tenant, func(tx *sqlx.Tx) error {
 		return tx.GetContext(ctx, &cancel, `
 			update job set lease_until = now() + make_interval(secs => $4)

@@ -69,16 +69,19 @@ type session struct {
 // further connection to cancel, and waits for that; a frozen one does not answer there either.
 const giveUpBefore = 200 * time.Millisecond
 
-// bound lets everything that follows end before the context does.
+type promptKey struct{}
+
+// prompt has statements end before their context does, also on connections whose statements are not bounded.
+func prompt(ctx context.Context) context.Context { return context.WithValue(ctx, promptKey{}, true) }
+
+// bound lets everything that follows end before the context does, if it has to.
 func (s *session) bound(ctx context.Context) {
-	if !s.bounded {
+	until, ok := ctx.Deadline()
+	if !ok || !s.bounded && ctx.Value(promptKey{}) == nil {
+		s.wire.bound(time.Time{})
 		return
 	}
-	until, ok := ctx.Deadline()
-	if ok {
-		until = until.Add(-giveUpBefore)
-	}
-	s.wire.bound(until)
+	s.wire.bound(until.Add(-giveUpBefore))
 }
 
 // ExecContext carries out a statement.
