@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"strconv"
 
 	"github.com/jmoiron/sqlx"
@@ -55,11 +57,16 @@ func (r *findingStream) ahead(ctx context.Context) <-chan findingBatch {
 	ready := make(chan findingBatch, 1)
 	go func() {
 		var b findingBatch
+		defer func() {
+			if reason := recover(); reason != nil { // of whoever asked it would end no more than the request
+				b = findingBatch{err: fmt.Errorf("panic: %v\n%s", reason, debug.Stack())}
+			}
+			ready <- b
+		}()
 		b.err = r.store.inSnapshot(ctx, r.tenant, func(tx *sqlx.Tx) (err error) {
 			b.findings, b.last, err = r.read(ctx, tx)
 			return err
 		})
-		ready <- b
 	}()
 	return ready
 }
