@@ -37,7 +37,7 @@ func (s *server) streamAssets(w http.ResponseWriter, r *http.Request, p *params,
 			return s.Assets.ListAssets(ctx, caller(r), f, page)
 		}
 		now := s.Now()
-		return eachPage(ctx, list, func(page []inventory.Asset) error {
+		return eachPage(ctx, "created_at", list, func(page []inventory.Asset) error {
 			return addAll(l, page, func(a *inventory.Asset) api.Asset { return asset(a, now) })
 		})
 	})

@@ -119,7 +119,7 @@ func answerList[D, W any](s *server, w http.ResponseWriter, r *http.Request, p *
 ) error {
 	if wantsLines(r) {
 		return s.answerLines(w, r, p, func(ctx context.Context, l *lines) error {
-			return eachPage(ctx, list, func(page []D) error { return addAll(l, page, convert) })
+			return eachPage(ctx, "", list, func(page []D) error { return addAll(l, page, convert) })
 		})
 	}
 	request, err := s.paging(r, p, inventory.Sort{})

@@ -171,9 +171,10 @@ func addAll[D, W any](l *lines, items []D, convert func(*D) W) error {
 	return nil
 }
 
-// eachPage walks a list that is read page by page.
-func eachPage[D any](ctx context.Context, list func(context.Context, inventory.PageRequest) ([]D, inventory.Position, error), take func([]D) error) error {
-	page := inventory.PageRequest{Limit: maxLimit}
+// eachPage walks a list that is read page by page, one after the other, along a key that records keep: along another one a record that changes
+// meanwhile may come twice, or be missing though it was there all the time. An empty key is that of a list in its one order.
+func eachPage[D any](ctx context.Context, key string, list func(context.Context, inventory.PageRequest) ([]D, inventory.Position, error), take func([]D) error) error {
+	page := inventory.PageRequest{Limit: maxLimit, Sort: inventory.Sort{Key: key}}
 	for {
 		items, end, err := list(ctx, page)
 		if err != nil {

@@ -38,7 +38,7 @@ func (s *server) streamVulnerabilities(w http.ResponseWriter, r *http.Request, p
 		list := func(ctx context.Context, page inventory.PageRequest) ([]inventory.ExposedVulnerability, inventory.Position, error) {
 			return s.Vulnerabilities.ListVulnerabilities(ctx, caller(r), f, page)
 		}
-		return eachPage(ctx, list, func(page []inventory.ExposedVulnerability) error { return addAll(l, page, vulnerability) })
+		return eachPage(ctx, "id", list, func(page []inventory.ExposedVulnerability) error { return addAll(l, page, vulnerability) })
 	})
 }
 
