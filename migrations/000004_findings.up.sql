@@ -177,8 +177,10 @@ create trigger tally_gone after delete on exposure referencing old table as old_
 -- They run as the owner, because the application role may not change the schema otherwise; the tenant is the caller's own.
 
 -- load_wanted tells whether the tenant's findings are to have a partition of their own: it has none and no finding yet, and
--- there are fewer partitions than allowed. It belongs into a transaction of its own: looking into the shared partitions
--- locks them until the transaction ends, and a load that held that lock would keep every other load from being attached.
+-- there are fewer partitions than allowed, and at most 4 million shared findings: these are looked through while the partition is
+-- attached, with their readers locked out, a quarter of a second for each million. It belongs into a transaction of its own: looking
+-- into the shared partitions locks them until the transaction ends, and a load that held that lock would keep every other load from
+-- being attached.
 create function load_wanted(most int) returns boolean
   language plpgsql security definer set search_path = public, pg_temp as
 $$
@@ -186,7 +188,8 @@ declare
   known bool;
 begin
   if app_tenant() is null or to_regclass(format('finding_t%s', app_tenant())) is not null
-     or (select count(*) from pg_inherits where inhparent = 'finding'::regclass) > most then
+     or (select count(*) from pg_inherits where inhparent = 'finding'::regclass) > most
+     or (select sum(c.reltuples) from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'finding_shared'::regclass) > 4e6 then
     return false;
   end if;
   -- With the number in the text, the plan has the tenant's partition alone and need not lock a thousand others.
