@@ -14,6 +14,10 @@ const catalogueBatch = 1000
 // cataloguePoll is how often to look whether somebody else has finished the first read.
 const cataloguePoll = 500 * time.Millisecond
 
+// catalogueAgeInFull is how old the catalogue may be for a full run that somebody starts, who expects it to bring whatever Microsoft has. What changed is
+// asked for in a call or two.
+const catalogueAgeInFull = time.Minute
+
 // catalogue brings the shared catalogue up to date, unless it is fresh enough or another run is at it. What it could not read
 // makes nothing count as missing; it is read for again.
 func (e *execution) catalogue(ctx context.Context, r *StageReport) (err error) {
@@ -75,6 +79,9 @@ func (e *execution) awaitTurn(ctx context.Context) (CatalogueTurn, error) {
 	defer tick.Stop()
 	policy := e.options.Catalogue
 	policy.GapsAtOnce = e.run.Trigger == ByHand // whoever starts a run expects it to try what the last one could not read
+	if e.run.Trigger == ByHand && e.run.Mode == Full {
+		policy.MaxAge = min(policy.MaxAge, catalogueAgeInFull)
+	}
 	for {
 		turn, err := e.store.BeginCatalogue(ctx, e.job, e.integration.Kind, policy)
 		if err != nil || !turn.Wait {

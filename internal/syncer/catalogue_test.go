@@ -50,6 +50,17 @@ func TestTheCatalogueIsReadOnceForAllTenants(t *testing.T) {
 		t.Errorf("an old catalogue was read %d times whole and %d times for changes", whole, changes)
 	}
 	h.sim.ClearJournal()
+	mustSucceed(t, h.again(i, syncer.Full))
+	h.sql(`update catalogue_read set read_at = read_at - interval '2 minutes'`)
+	mustSucceed(t, h.again(i, syncer.Incremental))
+	if whole, changes := h.catalogueReads(); whole+changes != 0 {
+		t.Errorf("a young catalogue was read %d times whole and %d times for changes", whole, changes)
+	}
+	mustSucceed(t, h.again(i, syncer.Full))
+	if whole, changes := h.catalogueReads(); whole != 0 || changes != 1 {
+		t.Errorf("a full run by hand read %d times the whole and %d times the changes", whole, changes)
+	}
+	h.sim.ClearJournal()
 	h.sql(`update catalogue_read set full_read_at = full_read_at - interval '8 days', read_at = read_at - interval '2 hours'`)
 	mustSucceed(t, h.again(i, syncer.Incremental))
 	if whole, changes := h.catalogueReads(); whole != 1 || changes != 0 {

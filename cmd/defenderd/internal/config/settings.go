@@ -48,7 +48,7 @@ func Settings() []Setting {
 			Help:  "How often to look for work that nobody announced.",
 			parse: duration(func(c *Config) *durationOf { return &c.Poll }, tenth, oneMinute)},
 		{Name: "CATALOGUE_MAX_AGE", Kind: "duration", Default: "1h",
-			Help:  "How old the shared catalogue of vulnerabilities may be before an import reads what changed.",
+			Help:  "How old the shared catalogue of vulnerabilities may be before an import reads what changed; a full one that somebody starts does after a minute.",
 			parse: duration(func(c *Config) *durationOf { return &c.CatalogueMaxAge }, oneSecond, oneWeek)},
 		{Name: "REPORT_WHOLE_EVERY", Kind: "duration", Default: "168h",
 			Help:  "How old the last whole reading of a directory's vulnerability report may be before it is read whole again instead of what changed in it; 0s reads it whole always.",
