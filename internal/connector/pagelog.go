@@ -29,6 +29,7 @@ type PageList struct {
 	Name     string
 	First    string // address of its first page; with another one it is another list
 	Snapshot bool   // all its pages show one point in time, so that a later run may go on with it
+	Part     bool   // it is one of several lists of a snapshot, which is not finished with it
 }
 
 // KeptPage is a page as the source sent it.

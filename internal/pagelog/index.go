@@ -28,6 +28,7 @@ type header struct {
 	From     string    `json:"from,omitempty"` // the earlier run that had begun it, and could not finish
 	First    string    `json:"first"`
 	Snapshot bool      `json:"snapshot,omitempty"`
+	Part     bool      `json:"part,omitempty"`
 	Began    time.Time `json:"began"`
 }
 
@@ -121,7 +122,7 @@ func (l *Log) Begin(p connector.PageList) (connector.PageBody, error) {
 	known, err := readIndex(l.path(p.Name, indexSuffix))
 	if err != nil || known.First != p.First {
 		known = index{}
-		err = errors.Join(l.drop(p.Name), l.appendLine(p.Name, header{Run: l.run, First: p.First, Snapshot: p.Snapshot, Began: l.now()}))
+		err = errors.Join(l.drop(p.Name), l.appendLine(p.Name, header{Run: l.run, First: p.First, Snapshot: p.Snapshot, Part: p.Part, Began: l.now()}))
 	} else {
 		err = l.truncate(p.Name, known.ends[len(known.ends)-1])
 	}

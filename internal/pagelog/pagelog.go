@@ -152,7 +152,7 @@ func (l *Log) dropForeign(after time.Time) error {
 	for _, path := range found {
 		name := strings.TrimSuffix(filepath.Base(path), indexSuffix)
 		index, err := readIndex(path)
-		own := index.Run == l.run || index.Snapshot && !index.finished() && index.Began.After(after)
+		own := index.Run == l.run || index.Snapshot && (index.Part || !index.finished()) && index.Began.After(after)
 		if err == nil && own && l.now().Sub(index.Began) < MaxAge {
 			err = l.adopt(name, index)
 		} else {

@@ -15,6 +15,7 @@ import (
 var (
 	start  = time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	report = connector.PageList{Name: "rows", First: "https://api/rows", Snapshot: true}
+	part   = connector.PageList{Name: "file-1", First: "https://blob/1", Snapshot: true, Part: true}
 	fleet  = connector.PageList{Name: "machines", First: "https://api/machines"}
 )
 
@@ -106,6 +107,7 @@ func TestOnlyAnUnfinishedSnapshotServesAnotherRun(t *testing.T) {
 	}{
 		"unfinished snapshot": {report, "two", time.Hour, []string{"one>two"}},
 		"finished snapshot":   {report, "", time.Hour, nil},
+		"part of a snapshot":  {part, "", time.Hour, []string{"one>"}},
 		"list by offset":      {fleet, "two", time.Hour, nil},
 		"too old":             {report, "two", MaxAge, nil},
 	} {
@@ -126,7 +128,7 @@ func TestOnlyAnUnfinishedSnapshotServesAnotherRun(t *testing.T) {
 			if err := l.Close(); err != nil {
 				t.Fatal(err)
 			}
-			expect(t, kept(t, open(t, root, "second", start.Add(tc.at)), tc.list), "one>two", "two>")
+			expect(t, kept(t, open(t, root, "second", start.Add(tc.at)), tc.list), "one>"+tc.next, "two>")
 		})
 	}
 }

@@ -92,7 +92,7 @@ func readable(a answer, _ subject) bool { return a.readable }
 
 // permitted tells that the token itself names the permission that the request needs.
 func permitted(a answer, who subject) bool {
-	return who.rolesKnown && slices.Contains(who.roles, permissionOf(a.endpoint))
+	return who.rolesKnown && grants(who.roles, permissionOf(a.endpoint))
 }
 
 // noRoles holds when the token is known to grant nothing that is needed here.

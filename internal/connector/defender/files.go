@@ -45,13 +45,21 @@ func (s *source) rowsFromFiles(ctx context.Context, yield func([]inventory.Row) 
 	if err != nil {
 		return err
 	}
+	if len(list.files) == 0 { // also what is new may be told this way, so pages say whether there is nothing
+		return &failure{fault: closedFiles(errNoFiles), outcome: OutcomeMalformed, origin: connector.ErrWayClosed}
+	}
 	r.generated, r.addresses = list.generated, list.addresses()
 	r.repeats = repeatReserve + len(r.addresses)/10
 	s.usage.files.Add(int64(len(r.addresses)))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(fileWorkers)
 	for path := range r.addresses {
-		group.Go(func() error { return r.file(ctx, path) })
+		group.Go(func() error {
+			if ctx.Err() != nil { // of another file's failure
+				return context.Cause(ctx)
+			}
+			return r.file(ctx, path)
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -62,6 +70,8 @@ func (s *source) rowsFromFiles(ctx context.Context, yield func([]inventory.Row) 
 	}
 	return nil
 }
+
+var errNoFiles = errors.New("a list of no files")
 
 func closedFiles(err error) *fault.Error {
 	told := fault.Wrap(errors.Join(connector.ErrWayClosed, err), fault.CodeUpstreamUnavailable, "None of the export files could be had from Microsoft's storage service.")
@@ -77,7 +87,8 @@ func (r *fileReport) file(ctx context.Context, path string) error {
 	p.lines, p.report = true, r.malformed(EndpointBlob)
 	w := &walk{
 		source: r.source, endpoint: EndpointBlob, first: path, size: r.conn.cfg.Pages.MaxFileBytes, pages: p,
-		list: connector.PageList{Name: fileList(path), First: path, Snapshot: true}, get: r.get, again: r.again, address: path, page: 1, seen: map[string]bool{path: true},
+		list: connector.PageList{Name: fileList(path), First: path, Snapshot: true, Part: true}, log: r.log, get: r.get, again: r.again,
+		address: path, page: 1, seen: map[string]bool{path: true},
 	}
 	err := w.run(ctx)
 	if consumed := p.relay.end(); consumed != nil {
@@ -209,6 +220,18 @@ func (r *fileReport) address(ctx context.Context, path, stale string) (string, e
 type exportList struct {
 	files     []string
 	generated string
+	found     bool // the list was there
+	odd       bool // it holds what is no address
+}
+
+// read takes all addresses there are: whatever were left out would count as gone.
+func (l *exportList) read(s *scanner) {
+	l.found = s.open('[')
+	for l.found && s.more(']') {
+		file := s.text(maxLink + 1)
+		l.odd = l.odd || file == "" || len(file) > maxLink
+		l.files = append(l.files, file)
+	}
 }
 
 // addresses gives the files by path.
@@ -232,7 +255,7 @@ func (s *source) exportFiles(ctx context.Context) (list exportList, err error) {
 	scan := newScanner()
 	var ids *requestIDs
 	fields := fields[exportList]{
-		"exportfiles":   func(s *scanner, l *exportList) { l.files = s.texts(nil, maxLink, nil) },
+		"exportfiles":   func(s *scanner, l *exportList) { l.read(s) },
 		"generatedtime": func(s *scanner, l *exportList) { l.generated = s.text(maxText) },
 	}
 	err = s.repeat(ctx, EndpointExportFiles, s.conn.cfg.Retry.Tries, func(ctx context.Context) error {
@@ -241,7 +264,13 @@ func (s *source) exportFiles(ctx context.Context) (list exportList, err error) {
 				scan.reset(b, b.maxToken)
 				list, ids = exportList{}, b.ids
 				whole := (&record[exportList]{fields: fields}).read(scan, &list)
-				if !whole || scan.err != nil {
+				switch {
+				case scan.err != nil:
+					return scan.broken()
+				case !whole || !list.found || list.odd:
+					return malformed(errNoList, "Microsoft's answer does not contain the list of export files.", true)
+				case !scan.finished():
+					scan.err = errTrailing
 					return scan.broken()
 				}
 				return nil

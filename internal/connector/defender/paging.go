@@ -29,6 +29,7 @@ type walk struct {
 	size     int64 // most bytes of a page, decompressed
 	pages    pages
 	list     connector.PageList // how a log calls it
+	log      connector.PageLog  // nil: none, or it has failed for this list; others are read at the same time
 	get      func(context.Context, call) error
 	again    leave
 
@@ -42,7 +43,7 @@ func (s *source) walk(ctx context.Context, e Endpoint, first string, size int64,
 	// The chain of pages of the vulnerability report belongs to one snapshot; the other lists are paged by offset.
 	list := connector.PageList{Name: string(e), First: first, Snapshot: e == EndpointRows || e == EndpointChanges}
 	w := &walk{
-		source: s, endpoint: e, first: first, size: size, pages: p, list: list, get: s.get, again: s.byBudget(e), address: first, page: 1, seen: map[string]bool{first: true},
+		source: s, endpoint: e, first: first, size: size, pages: p, list: list, log: s.log, get: s.get, again: s.byBudget(e), address: first, page: 1, seen: map[string]bool{first: true},
 	}
 	return w.run(ctx)
 }

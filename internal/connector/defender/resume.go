@@ -45,6 +45,9 @@ func (w *walk) resume(ctx context.Context, kept connector.KeptPage) (usable bool
 		return false, nil
 	}
 	next, records, err := w.reread(ctx, kept)
+	if err != nil && ctx.Err() != nil { // it broke off, whatever it looks like
+		return false, context.Cause(ctx)
+	}
 	var damaged *failure
 	if err != nil && !errors.As(err, &damaged) {
 		return false, err

@@ -79,10 +79,17 @@ func (s *source) sharedToken(ctx context.Context) (any, error) {
 		return nil, errAbandoned
 	}
 	t, err := s.freshToken(ctx, cfg.Retry.Tries)
-	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+	switch {
+	case err == nil:
+		return t, nil
+	case errors.Is(ctx.Err(), context.Canceled):
 		return nil, errAbandoned
+	case err == context.DeadlineExceeded: //nolint:errorlint // the request's own limit, which is none of those who wait
+		slow := networkFailure(err)
+		slow.retry = false // it has been repeated for as long as there was time
+		return nil, slow
 	}
-	return t, err
+	return nil, err
 }
 
 func (t *tokens) wait() {
