@@ -127,7 +127,7 @@ func (e *execution) applyRows(ctx context.Context, r *StageReport, c *census, p 
 // readReport reads the report as planned; whole and from its start should Microsoft not tell the changes any more, or end
 // the chain of its pages; and another way if the planned one is closed.
 func (e *execution) readReport(ctx context.Context, r *StageReport, c *census, plan *Plan) (*pass, error) {
-	for again := true; ; again = false {
+	for again := true; ; {
 		read := e.readRows
 		if plan.Changes {
 			read = e.readChanges
@@ -143,7 +143,7 @@ func (e *execution) readReport(ctx context.Context, r *StageReport, c *census, p
 			if plan.Via == connector.ViaFiles {
 				e.noFiles = e.now()
 			}
-			plan.Via, again = other, true
+			plan.Via = other // which may be begun again, too
 			e.restart(r)
 			continue
 		}
@@ -158,6 +158,7 @@ func (e *execution) readReport(ctx context.Context, r *StageReport, c *census, p
 		case plan.Changes:
 			*plan = Plan{Via: plan.Via, Why: "Microsoft could not tell what changed since the last reading"}
 		}
+		again = false
 		e.restart(r)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pgp.internal/defender/internal/connector"
+	"pgp.internal/defender/internal/connector/defender"
 	"pgp.internal/defender/internal/connector/defender/defendersim"
 	"pgp.internal/defender/internal/connector/defender/defendersim/world"
 	"pgp.internal/defender/internal/fault"
@@ -78,6 +79,23 @@ func (h *house) mustRead(run syncer.Run, via connector.Via, why string, asked bo
 		h.t.Errorf("read by %+v, files were asked for: %v; want %s, %q, %v", p, files, via, why, asked)
 	}
 	h.sim.ClearJournal()
+}
+
+// TestPagesInsteadOfFilesMayBeBegunAgain has no files be there, and Microsoft end the chain of the pages once.
+func TestPagesInsteadOfFilesMayBeBegunAgain(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 12, 20)
+	h.wire(defender.Config{Pages: defender.Pages{Rows: 40, Batch: 7}})
+	h.readFiles()
+	h.connect(h.tenant, nil)
+	h.fault(defendersim.Fault{Route: "software_vulnerabilities_export", Status: 404})
+	h.fault(defendersim.Fault{Route: "software_vulnerabilities", After: 2, Times: 1, Status: 400, Code: "BadRequest"})
+	run := h.work()
+	mustSucceed(t, run)
+	if p := plan(run); p.Via != connector.ViaPages {
+		t.Errorf("read by %+v", p)
+	}
+	h.mustEqualTruth(h.tenant)
 }
 
 // TestEveryWayLeadsToTheSame reads the report from files, by pages when there are no files, and from the mapping when there
