@@ -42,14 +42,13 @@ func keysOf(ctx context.Context, cfg config.Config, observer kms.Observer) (*env
 	return envelope.NewKeys(time.Now, current, former...), nil
 }
 
-// acceptWithin bounds what a key service may delay a start.
+// acceptWithin bounds what a key service may delay a start, twice if it has to make a value as well. The database is not held to it: it is asked behind
+// a key service that hangs, too.
 const acceptWithin = 4 * time.Second
 
 // acceptKeys refuses keys that do not fit what is stored, and leaves a check value for each key that is new to the database. A
 // key service that the database knows may be away, and somebody may have written a box that no key made: then the service starts, and says so.
 func acceptKeys(ctx context.Context, s *postgres.Store, cfg config.Config, keys *envelope.Keys, log *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(ctx, acceptWithin)
-	defer cancel()
 	strays, err := fitsStore(ctx, s, cfg.Keyring, keys)
 	if err != nil {
 		return err
@@ -125,6 +124,8 @@ func checkKEKs(ctx context.Context, s *postgres.Store, keys *envelope.Keys) erro
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, acceptWithin)
+	defer cancel()
 	var away error
 	for _, name := range slices.Sorted(maps.Keys(checks)) {
 		if !ofKeyService(name) || !keys.Opens(name) {
@@ -153,7 +154,9 @@ func leaveKEKCheck(ctx context.Context, s *postgres.Store, keys *envelope.Keys) 
 			return nil
 		}
 	}
-	name, wrapped, err := keys.CheckValue(ctx)
+	asking, cancel := context.WithTimeout(ctx, acceptWithin)
+	defer cancel()
+	name, wrapped, err := keys.CheckValue(asking)
 	if err != nil {
 		return fmt.Errorf("%sKEK: the key service was never reached with these settings: %w", config.Prefix, err)
 	}

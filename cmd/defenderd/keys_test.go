@@ -38,6 +38,14 @@ func TestAKeyServiceThatIsAway(t *testing.T) {
 		t.Error(out)
 	}
 
+	release := service.Hold() // it may also answer nothing at all
+	t.Cleanup(release)
+	hung := start(t, environ, "--roles", "http")
+	if !strings.Contains(hung.log.String(), "key service does not answer") {
+		t.Error("the start does not tell of a key service that hangs")
+	}
+	release()
+
 	service.Fail(503)
 	s := start(t, environ, "--roles", "http")
 	if !strings.Contains(s.log.String(), "key service does not answer") {
