@@ -47,7 +47,7 @@ func (s *Store) record(ctx context.Context, tx *sqlx.Tx, chain tenant.ID, d deed
 		if ctx.Err() != nil {
 			return err
 		}
-		if told := classify(ctx, err); fault.Is(told, fault.CodeReadOnly) {
+		if told := classify(ctx, err); fault.Is(told, fault.CodeReadOnly) || fault.Is(told, fault.CodeUnauthenticated) {
 			return told
 		}
 		e := fault.Wrap(err, fault.CodeUnavailable, "the change could not be recorded in the audit trail")
@@ -81,6 +81,9 @@ func (s *Store) appendEvent(ctx context.Context, tx *sqlx.Tx, chain tenant.ID, o
 	if err != nil {
 		return err
 	}
+	if err := mayGrow(ctx, tx, chain); err != nil {
+		return err
+	}
 	e := audit.Event{
 		ID: newID(), Tenant: chain, Sequence: head.Sequence + 1, At: time.Now().UTC().Truncate(time.Microsecond), Actor: o.Actor,
 		Action: d.action, Resource: d.resource, Outcome: d.outcome, RequestID: o.RequestID, Address: o.Address, Changes: d.changes,
@@ -100,6 +103,22 @@ func (s *Store) appendEvent(ctx context.Context, tx *sqlx.Tx, chain tenant.ID, o
 		chain, e.Sequence, e.ID, e.At, e.Actor.Kind, e.Actor.ID, e.Actor.Name, e.Action, e.Resource.Type, e.Resource.ID,
 		e.Outcome, e.RequestID, e.Address, string(body), s.auditKey.ID, s.auditKey.Hash(head.Hash, &e))
 	return err
+}
+
+// mayGrow refuses to add to the chain of a tenant that is gone: the proof of its deletion says where that ended. It is asked behind the lock of the
+// chain, which the deletion holds until it is done.
+func mayGrow(ctx context.Context, tx *sqlx.Tx, chain tenant.ID) error {
+	if chain == audit.Platform {
+		return nil
+	}
+	var there bool
+	if err := tx.GetContext(ctx, &there, `select exists (select from tenant where id = $1)`, chain); err != nil {
+		return err
+	}
+	if !there {
+		return fault.New(fault.CodeUnauthenticated, "the tenant was deleted just now")
+	}
+	return nil
 }
 
 // lockHead gives the end of a chain, which is made with its first event, and keeps it until the transaction ends.

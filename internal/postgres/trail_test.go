@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pgp.internal/defender/internal/audit"
+	"pgp.internal/defender/internal/fault"
 	"pgp.internal/defender/internal/inventory"
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/postgres/postgrestest"
@@ -232,6 +233,13 @@ func TestTheChainOutlivesItsTenant(t *testing.T) {
 	h.exec(fmt.Sprintf("set app.system = 'on'; delete from tenant where id = %d; reset app.system", h.id))
 	if events, err := h.verify(h.id); err != nil || events != 3+1 {
 		t.Errorf("%d events, %v; want 4", events, err)
+	}
+	late := audit.WithActor(t.Context(), audit.Actor{Kind: audit.System, ID: "late"})
+	if err := h.store.RecordDenial(late, h.id, "listAssets", tenant.RefusedRole, 1); !fault.Is(err, fault.CodeUnauthenticated) {
+		t.Errorf("an event of a tenant that is gone: %v", err)
+	}
+	if events, err := h.verify(h.id); err != nil || events != 3+1 {
+		t.Errorf("%d events then, %v; want 4", events, err)
 	}
 	chains, err := h.store.AuditChains(t.Context())
 	if err != nil || len(chains) != 2 || chains[0] != audit.Platform || chains[1] != h.id {
