@@ -49,13 +49,17 @@ func (s *Store) CancelRun(ctx context.Context, t tenant.ID, id uuid.UUID) (run s
 	return run, err
 }
 
-// CancelActiveRun is CancelRun for the run an integration has in progress, if any.
+// CancelActiveRun is CancelRun for the import an integration has in progress, if any. A purge goes on.
 func (s *Store) CancelActiveRun(ctx context.Context, t tenant.ID, integration uuid.UUID) error {
 	return s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
+		var link int64 // as CancelRun, it waits for a run that is just ending
+		err := tx.GetContext(ctx, &link, `select id from integration where tenant_id = $1 and public_id = $2 for no key update`, t, integration)
 		var active activeRun
-		err := tx.GetContext(ctx, &active, `
-			select r.id, r.public_id, r.state from run r join integration i on i.tenant_id = r.tenant_id and i.id = r.integration_id
-			where r.tenant_id = $1 and i.public_id = $2 and r.state in ('queued', 'running', 'cancelling')`, t, integration)
+		if err == nil {
+			err = tx.GetContext(ctx, &active, `
+				select id, public_id, state from run
+				where tenant_id = $1 and integration_id = $2 and kind = 'sync' and state in ('queued', 'running', 'cancelling')`, t, link)
+		}
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

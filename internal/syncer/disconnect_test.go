@@ -268,3 +268,17 @@ func (h *house) latestPurge(i connector.Integration) uuid.UUID {
 	}
 	return runs[0].PublicID
 }
+
+// TestAPauseEndsNoPurge has the integration be disconnected between a pause and what it does to the run in progress.
+func TestAPauseEndsNoPurge(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 4, 2)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	_, err := h.links.Disconnect(t.Context(), h.tenant, i.PublicID, 0, true)
+	must(t, err)
+	must(t, h.store.CancelActiveRun(t.Context(), h.tenant, i.PublicID))
+	if run := h.work(); run.Kind != syncer.KindPurge || run.State != syncer.Succeeded {
+		t.Errorf("the purge is %s", run.State)
+	}
+}
