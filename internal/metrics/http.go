@@ -19,7 +19,7 @@ type httpMetrics struct {
 var unmatched = Operation{Method: other, Route: "unmatched"}
 
 // statuses are those the API answers with; a status is counted apart from the route to keep the number of series low.
-var statuses = []int{200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 406, 409, 412, 413, 414, 415, 422, 429, 500, 503}
+var statuses = []int{200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 406, 409, 412, 413, 414, 415, 422, 428, 429, 500, 503}
 
 func newHTTPMetrics(f factory, operations []Operation) httpMetrics {
 	m := httpMetrics{

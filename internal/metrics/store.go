@@ -56,7 +56,7 @@ var (
 	descJobs     = desc("queue_jobs", "Jobs in the queue of all processes by state; dead ones were set aside for good.", "state")
 	descOldest   = desc("queue_oldest_due_seconds", "How long the oldest waiting job has been due.")
 	descStates   = desc("integrations", "Integrations by state.", "state")
-	descFresh    = desc("integrations_by_freshness", "Integrations that import by themselves, by their last complete import: fresh within two intervals, late, never.", "freshness")
+	descFresh    = desc("integrations_by_freshness", "Integrations of active tenants that import by themselves, by their last complete import: fresh within two intervals, late, never.", "freshness")
 	descAge      = desc("oldest_success_age_seconds", "Age of the oldest last complete import among integrations that import by themselves.")
 	descExpiring = desc("secrets_expiring", "Client secrets by the days until they expire; each figure includes the smaller ones, 0 counts the expired.", "within_days")
 )

@@ -35,7 +35,7 @@ func (f *figures) Depth(context.Context) (postgres.QueueDepth, error) {
 func (f *figures) Freshness(context.Context) (postgres.Freshness, error) { return f.freshness, f.err }
 
 const wantStore = `
-# HELP defender_integrations_by_freshness Integrations that import by themselves, by their last complete import: fresh within two intervals, late, never.
+# HELP defender_integrations_by_freshness Integrations of active tenants that import by themselves, by their last complete import: fresh within two intervals, late, never.
 # TYPE defender_integrations_by_freshness gauge
 defender_integrations_by_freshness{freshness="fresh"} 5
 defender_integrations_by_freshness{freshness="late"} 2

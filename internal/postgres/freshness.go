@@ -13,13 +13,13 @@ import (
 type Freshness struct {
 	ByState map[connector.State]int
 
-	// Integrations that should import by themselves (neither paused nor disconnected) by their last complete import: Fresh
-	// ones had it within two intervals, Late ones longer ago, Never ones not yet.
+	// Integrations that should import by themselves (neither paused nor disconnected, of tenants that are served) by their last complete
+	// import: Fresh ones had it within two intervals, Late ones longer ago, Never ones not yet.
 	Fresh, Late, Never int
 	// OldestSuccess is the age of the oldest last complete import among them; 0 when there is none.
 	OldestSuccess time.Duration
 
-	// Secrets that have expired, and those that will within so many days; each figure includes the ones before it. Only
+	// Secrets of tenants that are served that have expired, and those that will within so many days; each figure includes the ones before it. Only
 	// secrets count whose expiry the certificate, somebody or Microsoft told.
 	Expired, Within1, Within7, Within14, Within30 int
 }
@@ -30,10 +30,11 @@ func (s *Store) Freshness(ctx context.Context) (Freshness, error) {
 	err := s.inSystem(ctx, func(tx *sqlx.Tx) error {
 		return tx.SelectContext(ctx, &rows, `
 			with i as (
-			  select state, last_success_at, least(secret_expires_at, secret_expired_at) as secret_expires_at, secret_box is not null as linked,
-			         state in ('active', 'degraded', 'action_required') as importing,
+			  select i.state, last_success_at, least(secret_expires_at, secret_expired_at) as secret_expires_at,
+			         secret_box is not null and t.state = 'active' as linked,
+			         i.state in ('active', 'degraded', 'action_required') and t.state = 'active' as importing,
 			         last_success_at >= now() - make_interval(hours => 2 * interval_hours) as fresh
-			  from integration
+			  from integration i join tenant t on t.id = i.tenant_id
 			)
 			select state, count(*) as n,
 			       count(*) filter (where importing and fresh) as fresh,

@@ -10,6 +10,7 @@ import (
 	"pgp.internal/defender/internal/postgres"
 	"pgp.internal/defender/internal/postgres/postgrestest"
 	"pgp.internal/defender/internal/seal"
+	"pgp.internal/defender/internal/tenant"
 )
 
 func newRing(t *testing.T, text string) *seal.Ring {
@@ -90,7 +91,8 @@ func TestSealingKeys(t *testing.T) {
 
 func TestFreshness(t *testing.T) {
 	t.Parallel()
-	f, err := seeded(t).Freshness(context.Background())
+	store := seeded(t)
+	f, err := store.Freshness(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,9 +105,18 @@ func TestFreshness(t *testing.T) {
 		t.Errorf("by state: %v", states)
 	}
 	f.ByState = nil
-	got := [...]int{f.Fresh, f.Late, f.Never, f.Expired, f.Within1, f.Within7, f.Within14, f.Within30}
-	if want := [...]int{1, 3, 1, 1, 2, 3, 4, 5}; got != want {
+	figures := func(f postgres.Freshness) [8]int {
+		return [...]int{f.Fresh, f.Late, f.Never, f.Expired, f.Within1, f.Within7, f.Within14, f.Within30}
+	}
+	if got, want := figures(f), [...]int{1, 3, 1, 1, 2, 3, 4, 5}; got != want {
 		t.Errorf("fresh, late, never, expired, within 1, 7, 14, 30 days: %v, want %v", got, want)
+	}
+	if err := store.SetTenantState(t.Context(), 2, tenant.Suspended); err != nil {
+		t.Fatal(err)
+	}
+	f, err = store.Freshness(context.Background())
+	if got, want := figures(f), [...]int{1, 2, 0, 1, 2, 3, 3, 3}; got != want || err != nil {
+		t.Errorf("without a tenant that is suspended: %v, want %v; %v", got, want, err)
 	}
 }
 
