@@ -206,8 +206,8 @@ func (s *Service) found(ctx context.Context, t tenant.ID, current Integration, c
 		}
 	}
 	_, err := s.store.UpdateIntegration(ctx, t, current.PublicID, 0, func(i *Integration) error {
-		if !i.SecretUpdatedAt.Equal(current.SecretUpdatedAt) || i.Gone() {
-			return nil // rotated or disconnected meanwhile: the finding is about a secret that is gone
+		if !i.SecretUpdatedAt.Equal(current.SecretUpdatedAt) || !i.Settings.Equal(current.Settings) || i.Gone() {
+			return nil // rotated, disconnected or set otherwise meanwhile: the finding is about what is gone
 		}
 		if refused == nil {
 			i.recover(s.now())

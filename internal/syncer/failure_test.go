@@ -122,6 +122,32 @@ func TestValidateDoesNotReviveWhatIsDisconnectedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestAValidationUnderFormerSettingsSaysNothing has vulnerabilities be turned off, whose permission is missing, while they are being asked for.
+func TestAValidationUnderFormerSettingsSaysNothing(t *testing.T) {
+	t.Parallel()
+	h := newPlainHouse(t, 3, 2)
+	i := h.connect(h.tenant, nil)
+	mustSucceed(t, h.work())
+	h.takes(func(a *defendersim.App) { a.Secret, a.Roles = secret, []string{defendersim.RoleMachineRead} })
+	id := h.fault(defendersim.Fault{Route: "token", Hold: true})
+	done := make(chan error, 1)
+	go func() {
+		_, err := h.links.Validate(t.Context(), h.tenant, i.PublicID)
+		done <- err
+	}()
+	if err := h.sim.AwaitFault(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	h.set(i, noVulnerabilities)
+	h.sim.ReleaseFault(id)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if now := h.integration(i); now.State != connector.StateActive {
+		t.Errorf("the integration is %s %q", now.State, now.StateReason)
+	}
+}
+
 func TestThrottlingIsPassing(t *testing.T) {
 	t.Parallel()
 	h := newPlainHouse(t, 6, 4)
