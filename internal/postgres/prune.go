@@ -18,7 +18,7 @@ const (
 	keepEvents   = 400 * 24 * time.Hour
 	pruneBatch   = 500 // rows that one call deletes of each kind
 
-	// Of events every import with changes writes some, up to one for each finding: one call deletes so many batches, which take some 50 ms each.
+	// Of events every import with changes writes some, up to one for each finding: one call deletes so many batches, all of which took less than two seconds.
 	eventBatch   = 5000
 	eventBatches = 20
 )
