@@ -62,7 +62,7 @@ signals=0
 trap 'signals=$((signals + 1)); kill -TERM "$service_pid" 2>/dev/null || true' INT TERM HUP
 until "$bin/defenderd" healthcheck 2>/dev/null || ! kill -0 "$service_pid" 2>/dev/null; do sleep 0.2; done
 if kill -0 "$service_pid" 2>/dev/null; then
-    cat >&2 <<END
+    cat >&2 <<END || true # a signal to all ends it, too
 
   API          http://$DEFENDERD_LISTEN, its documentation under /docs
   Admin        http://$DEFENDERD_ADMIN_LISTEN/metrics
