@@ -314,7 +314,8 @@ begin
 end
 $$;
 -- place_apart moves a tenant's findings from the shared partitions into one of its own, and tells how many. Imports of all
--- tenants that share wait meanwhile; readers only for the attaching.
+-- tenants that share wait meanwhile; readers only for the attaching. An import that has read them and wants to write waits for the
+-- move, and the attaching for that import: it is tried again, and the import gives up in time.
 create function place_apart() returns bigint
   language plpgsql security definer set search_path = public, pg_temp as
 $$
@@ -334,7 +335,7 @@ begin
     begin
       perform load_attach(attempt);
       return moved;
-    exception when lock_not_available then
+    exception when lock_not_available or deadlock_detected then
       perform pg_sleep(0.1 + random() * 0.2);
     end;
   end loop;
@@ -367,7 +368,7 @@ begin
       execute format('alter table finding detach partition %I', leaf);
       detached := true;
       exit;
-    exception when lock_not_available then
+    exception when lock_not_available or deadlock_detected then
       perform pg_sleep(0.1 + random() * 0.2);
     end;
   end loop;

@@ -20,23 +20,6 @@ func (h *house) rowsIn(table string, id tenant.ID) int64 {
 	return h.number(fmt.Sprintf("select count(*) from only %s where tenant_id = $1", table), id)
 }
 
-// TestNoPartitionIsAttachedBesideManySharedFindings has five million of them, as far as the statistics know, and then three.
-func TestNoPartitionIsAttachedBesideManySharedFindings(t *testing.T) {
-	t.Parallel()
-	h := newPlainHouse(t, 9, 6)
-	for _, shared := range []int{5_000_000, 3_000_000} {
-		h.sql(`update pg_class set reltuples = $1 / 16 where oid in (select inhrelid from pg_inherits where inhparent = 'finding_shared'::regclass)`, shared)
-		id := h.newTenant("Fabrikam", true)
-		h.connect(id, nil)
-		mustSucceed(t, h.work())
-		h.mustEqualTruth(id)
-		placed, err := h.store.Placement(t.Context(), id)
-		if err != nil || placed.Apart() != (shared < 4_000_000) {
-			t.Errorf("beside %d shared findings they are in %s, %v", shared, placed.Table, err)
-		}
-	}
-}
-
 // use goes on with another store.
 func (h *house) use(store *postgres.Store) {
 	h.store = store
