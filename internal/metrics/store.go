@@ -55,7 +55,7 @@ var (
 	descUp       = desc("store_up", "Whether the figures of the database could be read: 1 or 0.")
 	descJobs     = desc("queue_jobs", "Jobs in the queue of all processes by state; dead ones were set aside for good.", "state")
 	descOldest   = desc("queue_oldest_due_seconds", "How long the oldest waiting job has been due.")
-	descStates   = desc("integrations", "Integrations by state.", "state")
+	descStates   = desc("integrations", "Integrations by state, of all tenants, suspended ones included.", "state")
 	descFresh    = desc("integrations_by_freshness", "Integrations of active tenants that import by themselves, by their last complete import: fresh within two intervals, late, never.", "freshness")
 	descAge      = desc("oldest_success_age_seconds", "Age of the oldest last complete import among integrations that import by themselves.")
 	descExpiring = desc("secrets_expiring", "Client secrets by the days until they expire; each figure includes the smaller ones, 0 counts the expired.", "within_days")

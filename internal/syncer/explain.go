@@ -87,8 +87,8 @@ func explainMissing(run Run) []Notice {
 	}
 	return []Notice{{
 		Code: ExplainMissing, Acts: fault.Nobody, Title: "Some machines were not reported this time",
-		Detail: fmt.Sprintf("%d known machines were missing from the list. They are kept until they are missing again in a later run.", s.Missing),
-		Remedy: "Nothing to do: they are removed, or back, after one of the next runs.",
+		Detail: fmt.Sprintf("%d known machines were missing from the list. They are kept until a list misses them that is read six hours or more after the first one that did.", s.Missing),
+		Remedy: "Nothing to do: scheduled runs remove them, or find them again.",
 	}}
 }
 
