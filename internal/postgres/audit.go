@@ -17,7 +17,8 @@ type CounterDifference struct {
 }
 
 // AuditCounters recounts a tenant's findings, and sums its assets and exposures up, and returns every counter that says
-// something else; none means that all of them agree. The severity of vulnerabilities that the catalogue does not rate is one of them. It reads everything the tenant has, so it is for operators and tests.
+// something else; none means that all of them agree. The severity of vulnerabilities that the catalogue does not rate counts
+// as one. It reads everything the tenant has, so it is for operators and tests.
 func (s *Store) AuditCounters(ctx context.Context, t tenant.ID) (differences []CounterDifference, err error) {
 	err = s.inTenant(ctx, t, func(tx *sqlx.Tx) error {
 		for _, audit := range []string{auditAssets, auditHeld, auditExposures, auditRatings, auditAssetTally, auditExposureTally} {

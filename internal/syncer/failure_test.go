@@ -97,26 +97,34 @@ func TestValidateTellsAndHeals(t *testing.T) {
 	mustSucceed(t, h.due())
 }
 
+// duringValidation does something while Microsoft is being asked for a token, and tells how the validation ended.
+func (h *house) duringValidation(i connector.Integration, do func()) error {
+	h.t.Helper()
+	id := h.fault(defendersim.Fault{Route: "token", Hold: true})
+	done := make(chan error, 1)
+	go func() {
+		_, err := h.links.Validate(h.t.Context(), h.tenant, i.PublicID)
+		done <- err
+	}()
+	if err := h.sim.AwaitFault(h.t.Context(), id); err != nil {
+		h.t.Fatal(err)
+	}
+	do()
+	h.sim.ReleaseFault(id)
+	return <-done
+}
+
 func TestValidateDoesNotReviveWhatIsDisconnectedMeanwhile(t *testing.T) {
 	t.Parallel()
 	h := newPlainHouse(t, 3, 2)
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
 	h.rotateAtMicrosoft(renewed)
-	id := h.fault(defendersim.Fault{Route: "token", Hold: true})
-	done := make(chan error, 1)
-	go func() {
-		_, err := h.links.Validate(t.Context(), h.tenant, i.PublicID)
-		done <- err
-	}()
-	if err := h.sim.AwaitFault(t.Context(), id); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.links.Disconnect(t.Context(), h.tenant, i.PublicID, 0, false); err != nil {
-		t.Fatal(err)
-	}
-	h.sim.ReleaseFault(id)
-	<-done
+	_ = h.duringValidation(i, func() {
+		if _, err := h.links.Disconnect(t.Context(), h.tenant, i.PublicID, 0, false); err != nil {
+			t.Fatal(err)
+		}
+	})
 	if now := h.integration(i); now.State != connector.StateDisconnected || now.StateReason != "" {
 		t.Errorf("the disconnected integration is %s %q", now.State, now.StateReason)
 	}
@@ -129,18 +137,7 @@ func TestAValidationUnderFormerSettingsSaysNothing(t *testing.T) {
 	i := h.connect(h.tenant, nil)
 	mustSucceed(t, h.work())
 	h.takes(func(a *defendersim.App) { a.Secret, a.Roles = secret, []string{defendersim.RoleMachineRead} })
-	id := h.fault(defendersim.Fault{Route: "token", Hold: true})
-	done := make(chan error, 1)
-	go func() {
-		_, err := h.links.Validate(t.Context(), h.tenant, i.PublicID)
-		done <- err
-	}()
-	if err := h.sim.AwaitFault(t.Context(), id); err != nil {
-		t.Fatal(err)
-	}
-	h.set(i, noVulnerabilities)
-	h.sim.ReleaseFault(id)
-	if err := <-done; err != nil {
+	if err := h.duringValidation(i, func() { h.set(i, noVulnerabilities) }); err != nil {
 		t.Error(err)
 	}
 	if now := h.integration(i); now.State != connector.StateActive {
